@@ -1,0 +1,67 @@
+"""Every error tracegraph raises on purpose.
+
+Each class also derives from the builtin exception PyTorch users expect in its place (a shape error is a
+RuntimeError, a wrong index an IndexError, ...), so that existing `except` clauses keep working.
+"""
+
+from __future__ import annotations
+
+
+class TracegraphError(Exception):
+    """Base of all errors raised by tracegraph."""
+
+
+class ShapeError(TracegraphError, RuntimeError):
+    """Operand shapes do not fit the operation."""
+
+
+class DTypeError(TracegraphError, RuntimeError):
+    """Operand dtypes do not fit the operation."""
+
+
+class ArgumentError(TracegraphError, TypeError):
+    """An operation was called with an argument it does not take."""
+
+
+class ValueRangeError(TracegraphError, ValueError):
+    """An argument has the right type and an impossible value."""
+
+
+class IndexRangeError(TracegraphError, IndexError):
+    """An index or a dimension number is out of range."""
+
+
+class AutogradError(TracegraphError, RuntimeError):
+    """The tape cannot compute the gradient asked for."""
+
+
+class IRError(TracegraphError):
+    """A graph cannot be built as asked."""
+
+
+class ParseError(IRError, ValueError):
+    """IR text does not parse; the message shows the line and column."""
+
+
+class VerifyError(IRError):
+    """A graph breaks an invariant of the IR; the message shows the offending lines."""
+
+
+class UndecidableError(IRError):
+    """A comparison of symbolic sizes has no answer without a guard, and no ShapeEnv is active to record one."""
+
+
+class DataDependentError(TracegraphError, RuntimeError):
+    """Python asked a traced tensor for its data; capture turns this into a graph break."""
+
+
+class CaptureError(TracegraphError, RuntimeError):
+    """`fullgraph=True` and the function cannot be captured as one graph."""
+
+
+class CompileError(TracegraphError, RuntimeError):
+    """A stage of the compiler failed; the message names the stage."""
+
+
+class OptionError(TracegraphError, ValueError):
+    """An unknown option, or an option value that is not allowed."""

@@ -1,0 +1,97 @@
+"""Reference semantics: run a graph node by node with the eager rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tracegraph.errors import IRError, ShapeError
+from tracegraph.ir import dim as dims
+from tracegraph.ir.dim import SymExpr
+from tracegraph.ir.graph import Graph, Node, Operand, Value
+from tracegraph.ir.types import TensorType
+
+
+class Interpreter:
+    """Runs a graph on numpy arrays; override `call` (or the method of another node kind) to observe or replace.
+
+    Symbolic sizes are bound by the shapes of the inputs.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.environment: dict[Value, np.ndarray] = {}
+        self.sizes: dict[str, int] = {}
+
+    def run(self, *inputs: np.ndarray) -> tuple[object, ...]:
+        """The outputs for these inputs.
+
+        Raises:
+            ShapeError: the number, dtype or shape of the inputs does not fit the placeholders.
+        """
+        placeholders = self.graph.placeholders
+        if len(inputs) != len(placeholders):
+            raise ShapeError(f"graph {self.graph.name} takes {len(placeholders)} inputs, got {len(inputs)}")
+        self.sizes = bind_sizes([p.type for p in placeholders], [np.shape(i) for i in inputs])
+        self.environment = dict(zip(placeholders, inputs, strict=True))
+        for node in self.graph.nodes:
+            if node.op == "constant":
+                self.environment[node.value] = self.constant(node)
+            elif node.op == "call":
+                self.environment.update(zip(node.values, self.call(node), strict=True))
+        return tuple(self.operand(o) for o in self.graph.outputs)
+
+    def constant(self, node: Node) -> np.ndarray:
+        assert isinstance(node.target, np.ndarray)
+        return node.target
+
+    def call(self, node: Node) -> tuple[np.ndarray, ...]:
+        attrs = {k: self.static(v) for k, v in node.attrs.items()}
+        return node.call_op.run(*map(self.operand, node.args), **attrs)
+
+    def operand(self, operand: Operand) -> object:
+        return self.environment[operand] if isinstance(operand, Value) else self.static(operand)
+
+    def static(self, attr: object) -> object:
+        """An attribute with its symbolic sizes replaced by the sizes of this run."""
+        if isinstance(attr, SymExpr):
+            return dims.evaluate(attr, self.sizes)
+        if isinstance(attr, tuple):
+            return tuple(map(self.static, attr))
+        return attr
+
+
+def interpret(graph: Graph, *inputs: np.ndarray) -> tuple[object, ...]:
+    """Run `graph` on numpy arrays with the eager rules: the reference every other execution is tested against."""
+    return Interpreter(graph).run(*inputs)
+
+
+def bind_sizes(types: Sequence[TensorType], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+    """Values of the size symbols that make `types` fit `shapes`.
+
+    Raises:
+        ShapeError: a shape does not fit its type; the message names the input by position.
+    """
+    sizes: dict[str, int] = {}
+    for type, shape in zip(types, shapes, strict=True):
+        for d, n in zip(type.shape, shape, strict=False):
+            if isinstance(d, SymExpr) and len(d.terms) == 1 and (name := _plain_symbol(d)):
+                sizes.setdefault(name, n)
+    for position, (type, shape) in enumerate(zip(types, shapes, strict=True)):
+        try:
+            fits = len(type.shape) == len(shape) and all(
+                dims.evaluate(d, sizes) == n for d, n in zip(type.shape, shape, strict=True)
+            )
+        except IRError:
+            fits = False
+        if not fits:
+            raise ShapeError(f"input {position} has shape {list(shape)}, the graph was built for {type}")
+    return sizes
+
+
+def _plain_symbol(d: SymExpr) -> str | None:
+    (monomial, coefficient), *_ = d.terms
+    if coefficient == 1 and len(monomial) == 1 and monomial[0].fn == "sym":
+        return str(monomial[0].args[0])
+    return None

@@ -1,0 +1,89 @@
+"""What the IR needs to know of an operation, and the table of all operations by name.
+
+The IR never names an operation. It asks the `Op` on a node for its types, purity and eager rule; the definitions
+themselves live in `tracegraph.ops` and register here when that package is imported.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import Enum
+
+import numpy as np
+
+from tracegraph.errors import IRError
+from tracegraph.ir.types import TensorType
+
+
+class Kind(Enum):
+    """The family of an op: supplies inference, fusion class and loop template."""
+
+    POINTWISE = "pointwise"
+    REDUCTION = "reduction"
+    VIEW = "view"
+    CONTRACTION = "contraction"
+    GATHER = "gather"
+    SCATTER = "scatter"
+    WINDOWED = "windowed"
+    SCAN = "scan"
+    RANDOM = "random"
+    CREATION = "creation"
+    COMPOSITE = "composite"
+    LIBRARY = "library"
+    EFFECT = "effect"
+    FUSED = "fused"
+
+
+class Op(ABC):
+    """One operation, as the IR sees it."""
+
+    name: str
+    kind: Kind
+    #: no side effect and no hidden input: may be removed, merged, recomputed
+    is_pure: bool = True
+
+    @abstractmethod
+    def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
+        """Result types. A tensor operand is given as its TensorType, a scalar as itself, an absent one as None.
+
+        Raises:
+            ShapeError, DTypeError, ArgumentError: the operands do not fit; the message names the op and the types.
+        """
+
+    @abstractmethod
+    def run(self, *operands: object, **attrs: object) -> tuple[np.ndarray, ...]:
+        """Execute eagerly on numpy arrays and scalars; one array per result."""
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+REGISTRY: dict[str, Op] = {}
+
+
+def register(op: Op) -> Op:
+    """Enter `op` in the table.
+
+    Raises:
+        IRError: the name is taken.
+    """
+    if op.name in REGISTRY:
+        raise IRError(f"an op called {op.name!r} is registered already")
+    REGISTRY[op.name] = op
+    return op
+
+
+def lookup(name: str) -> Op:
+    """The op called `name`.
+
+    Raises:
+        IRError: there is none; the message suggests the nearest names.
+    """
+    try:
+        return REGISTRY[name]
+    except KeyError:
+        import difflib
+
+        near = difflib.get_close_matches(name, REGISTRY, n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise IRError(f"unknown op {name!r}{hint}") from None

@@ -1,0 +1,106 @@
+"""The facts about size symbols, and the guards that undecidable comparisons leave behind.
+
+A `ShapeEnv` is active while a function is captured with dynamic sizes. It knows the example value of every symbol
+and a range for each; a comparison the ranges decide costs nothing, any other is answered by the example values and
+recorded in `guards`, so that the graph is only reused for sizes that would have answered alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tracegraph.ir import dim as dims
+from tracegraph.ir.dim import Dim, SymExpr
+
+
+@dataclass(frozen=True)
+class SizeGuard:
+    """`left relation right` must evaluate to `expected` for the graph to be valid."""
+
+    relation: str
+    left: Dim
+    right: Dim
+    expected: bool
+
+    def holds(self, binding: dict[str, int]) -> bool:
+        """Whether the guard holds for these sizes."""
+        a, b = dims.evaluate(self.left, binding), dims.evaluate(self.right, binding)
+        return dims.decide(self.relation, a, b) is self.expected
+
+    def __str__(self) -> str:
+        negated = {"==": "!=", "<": ">=", "<=": ">"}
+        relation = self.relation if self.expected else negated[self.relation]
+        return f"{self.left} {relation} {self.right}"
+
+
+@dataclass
+class ShapeEnv:
+    """Symbols with their example values and ranges, and the guards recorded so far."""
+
+    examples: dict[str, int] = field(default_factory=dict)
+    ranges: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    guards: list[SizeGuard] = field(default_factory=list)
+
+    def fresh(self, example: int, low: int = 2, high: int | None = None) -> SymExpr:
+        """A new symbol whose example value is `example`.
+
+        The default lower bound is 2: sizes 0 and 1 behave differently under broadcasting and get graphs of
+        their own, as in PyTorch.
+        """
+        name = f"s{len(self.examples)}"
+        self.examples[name] = example
+        self.ranges[name] = (low, high)
+        return dims.sym(name)
+
+    def decide(self, relation: str, a: object, b: object) -> bool:
+        """The truth of `a relation b`, guarded unless the ranges decide it for all sizes."""
+        difference = a - b  # type: ignore[operator]
+        if not isinstance(difference, SymExpr):
+            return dims.decide(relation, a, b)
+        known = dims.bounds_decide(relation, difference, self._bound)
+        if known is not None:
+            return known
+        answer = dims.decide(relation, self.example(a), self.example(b))
+        guard = SizeGuard(relation, a, b, answer)  # type: ignore[arg-type]
+        if guard not in self._recorded():
+            self.guards.append(guard)
+        return answer
+
+    def specialise(self, dim: SymExpr) -> int:
+        """The example value of `dim`; the graph becomes valid for that value only."""
+        value = self.example(dim)
+        guard = SizeGuard("==", dim, value, True)
+        if guard not in self._recorded():
+            self.guards.append(guard)
+        return value
+
+    def example(self, dim: object) -> int:
+        """`dim` with every symbol at its example value."""
+        return dims.evaluate(dim, self.examples)  # type: ignore[arg-type,return-value]
+
+    def _bound(self, name: str) -> tuple[int, int | None]:
+        return self.ranges.get(name, (0, None))
+
+    def _recorded(self) -> _GuardTexts:
+        return _GuardTexts(self.guards)
+
+    @contextmanager
+    def active(self) -> Iterator[ShapeEnv]:
+        """Answer size comparisons inside the block."""
+        dims._ENVIRONMENTS.append(self)
+        try:
+            yield self
+        finally:
+            dims._ENVIRONMENTS.pop()
+
+
+class _GuardTexts:
+    """Membership by text: comparing guards with `==` would compare sizes, and so record guards."""
+
+    def __init__(self, guards: list[SizeGuard]) -> None:
+        self._texts = {(str(g), g.expected) for g in guards}
+
+    def __contains__(self, guard: SizeGuard) -> bool:
+        return (str(guard), guard.expected) in self._texts
