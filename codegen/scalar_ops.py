@@ -1,0 +1,123 @@
+"""The scalar operations of the loop IR: one table that the verifier, the interpreter, the recorder and the
+LLVM handler share.
+
+The names are those of the scalar handler protocol, so an op's `scalar(k, x)` rule run with the recording
+handler yields statements whose operations are these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tracegraph.dtypes import DType, bool_, int64
+from tracegraph.errors import DTypeError
+
+
+class Domain(Enum):
+    """The dtypes an operation takes."""
+
+    FLOAT = "a floating dtype"
+    NUMBER = "a floating or integer dtype"
+    INTEGER = "an integer dtype"
+    BITS = "an integer dtype or bool"
+    ANY = "any dtype"
+
+    def admits(self, dtype: DType) -> bool:
+        """Whether `dtype` is in the domain."""
+        if self is Domain.FLOAT:
+            return dtype.is_floating
+        if self is Domain.NUMBER:
+            return not dtype.is_bool
+        if self is Domain.INTEGER:
+            return dtype.is_integer
+        if self is Domain.BITS:
+            return not dtype.is_floating
+        return True
+
+
+class Result(Enum):
+    """What dtype an operation gives."""
+
+    SAME = "the operands' dtype"
+    BOOL = "bool"
+    DECLARED = "the dtype declared by the statement"
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarOp:
+    """One scalar operation: `name(operands)`, all operands of one dtype out of `domain`."""
+
+    name: str
+    arity: int
+    domain: Domain
+    result: Result = Result.SAME
+    summary: str = ""
+
+
+def _table() -> dict[str, ScalarOp]:
+    ops: list[ScalarOp] = []
+
+    def add(names: str, arity: int, domain: Domain, result: Result = Result.SAME, summary: str = "") -> None:
+        ops.extend(ScalarOp(name, arity, domain, result, summary) for name in names.split())
+
+    add("const", 1, Domain.ANY, Result.DECLARED, "a literal")
+    add("cast", 1, Domain.ANY, Result.DECLARED, "conversion; floats to integers truncate")
+    add("where", 3, Domain.ANY, Result.SAME, "condition (bool), then, else")
+    add("add sub mul neg", 2, Domain.NUMBER)
+    add("div", 2, Domain.FLOAT)
+    add("floordiv mod", 2, Domain.NUMBER, summary="Python's sign convention; integer division by 0 gives 0")
+    add("minimum maximum", 2, Domain.ANY, summary="propagates nan")
+    add("lt le gt ge eq ne", 2, Domain.ANY, Result.BOOL)
+    add("and or xor", 2, Domain.BITS)
+    add("not", 1, Domain.BITS)
+    add("shl shr", 2, Domain.INTEGER, summary="counts out of range shift everything out")
+    add("abs sign", 1, Domain.NUMBER)
+    add("floor ceil trunc round", 1, Domain.FLOAT, summary="round is half to even")
+    add("exp exp2 expm1 log log2 log10 log1p sqrt rsqrt recip", 1, Domain.FLOAT)
+    add("sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh", 1, Domain.FLOAT)
+    add("erf erfc erfinv lgamma", 1, Domain.FLOAT)
+    add("pow", 2, Domain.NUMBER, summary="integers: by squaring, negative exponents as in C truncation")
+    add("atan2 copysign", 2, Domain.FLOAT)
+    add("fma", 3, Domain.FLOAT, summary="a * b + c rounded once")
+    add("isnan isinf", 1, Domain.FLOAT, Result.BOOL)
+    add("philox", 4, Domain.INTEGER, summary="seed, draw, counter, word: 32 random bits in an i64")
+    table = {op.name: op for op in ops}
+    table["neg"] = ScalarOp("neg", 1, Domain.NUMBER)
+    return table
+
+
+SCALAR_OPS: dict[str, ScalarOp] = _table()
+
+# operations an accumulator may be updated with: associative, so a `reduce` loop may reorder them
+UPDATE_OPS = frozenset({"add", "mul", "minimum", "maximum", "and", "or", "xor"})
+
+
+def infer(op: ScalarOp, operands: tuple[DType, ...], declared: DType | None) -> DType:
+    """The result dtype of `op` on operands of these dtypes.
+
+    Raises:
+        DTypeError: wrong count, mixed dtypes, or a dtype outside the operation's domain.
+    """
+    if len(operands) != op.arity:
+        raise DTypeError(f"{op.name} takes {op.arity} operands, got {len(operands)}")
+    if op.name == "where":
+        if operands[0] is not bool_:
+            raise DTypeError(
+                f"where: the condition must be bool, got {operands[0].name}; compare it with 0 first"
+            )
+        operands = operands[1:]
+    if any(dtype is not operands[0] for dtype in operands):
+        names = ", ".join(dtype.name for dtype in operands)
+        raise DTypeError(f"{op.name}: operands have different dtypes ({names}); cast them to one dtype first")
+    if not op.domain.admits(operands[0]):
+        raise DTypeError(f"{op.name} takes {op.domain.value}, got {operands[0].name}; cast the operand first")
+    if op.name == "philox" and operands[0] is not int64:
+        raise DTypeError(f"philox takes i64 operands, got {operands[0].name}")
+    if op.result is Result.BOOL:
+        return bool_
+    if op.result is Result.DECLARED:
+        if declared is None:
+            raise DTypeError(f"{op.name} needs the dtype of its result")
+        return declared
+    return operands[0]
