@@ -184,7 +184,7 @@ class Index:
     def __str__(self) -> str:
         if not self.terms:
             return "0"
-        pieces = []
+        pieces: list[str] = []
         for monomial, coefficient in self.terms:
             sign = "-" if coefficient < 0 else "+"
             body = _term_text(monomial, abs(coefficient))
