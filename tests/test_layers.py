@@ -1,0 +1,187 @@
+"""The architecture as a test: who may import whom (docs/architecture.md), and what `import tracegraph` costs.
+
+Imports are read from the source, at module level and inside functions alike: a lazy import is no way around.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Each layer and its left neighbours; what those may import, it may import as well.
+LEFT: dict[str, tuple[str, ...]] = {
+    "errors": (),
+    "dtypes": ("errors",),
+    "ir": ("dtypes",),
+    "ops": ("ir",),
+    "tensor": ("ops",),
+    "autograd": ("tensor",),
+    "nn": ("autograd",),
+    "optim": ("autograd",),
+    "data": ("autograd",),
+    "capture": ("nn", "optim", "data"),
+    "aot": ("ops",),
+    "passes": ("ops",),
+    "codegen": ("ir",),
+    "runtime": ("autograd", "codegen"),
+    "compiler": ("capture", "aot", "passes", "codegen", "runtime"),
+    "cli": ("compiler",),
+}
+# Heavy or special libraries, and the layers that may use them.
+RESERVED = {
+    "llvmlite": {"codegen", "runtime"},
+    "networkx": {"aot", "passes"},
+    "bytecode": {"capture"},
+    "click": {"cli"},
+    "rich": {"cli"},
+}
+# Modules allowed to import what lies to their right, inside the named function only.
+COMPOSITION_ROOT = {"tracegraph": "__getattr__"}
+# What `import tracegraph` must not load.
+LAZY = ("llvmlite", "networkx", "bytecode", "click", "rich")
+LAZY_LAYERS = ("compiler", "passes", "codegen", "aot", "runtime", "cli")
+VAGUE_NAMES = {"utils", "util", "helpers", "common", "misc"}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the package by the name it is installed under."""
+    found = {}
+    for top, prefix in (("tracegraph", ""), ("passes", "tracegraph."), ("codegen", "tracegraph.")):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[prefix + ".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def layer_of(module: str) -> str | None:
+    """`ir` for `tracegraph.ir.dim`; None for the package itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else None
+
+
+@cache
+def may_import(layer: str) -> frozenset[str]:
+    return frozenset({layer, *LEFT[layer]}.union(*(may_import(left) for left in LEFT[layer])))
+
+
+def imports(source: str, package: str) -> Iterator[tuple[str, int, str]]:
+    """(imported module, line, enclosing function) for every import statement and `import_module("...")`."""
+
+    def visit(node: ast.AST, function: str) -> Iterator[tuple[str, int, str]]:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not function:
+            function = node.name
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno, function) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield inner if inner in modules() else base, node.lineno, function
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from ((a.value, node.lineno, function) for a in node.args if isinstance(a, ast.Constant))
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, function)
+
+    yield from visit(ast.parse(source), "")
+
+
+def violations(module: str, source: str, package: str) -> Iterator[str]:
+    """What is wrong with the imports of `source`, if it were the text of `module`."""
+    layer = layer_of(module)
+    for target, line, function in imports(source, package):
+        where = f"{module}, line {line}"
+        top = target.split(".")[0]
+        if top in RESERVED and layer not in RESERVED[top]:
+            yield f"{where}: {top} is reserved to {', '.join(sorted(RESERVED[top]))}"
+        if top != "tracegraph" or (function and COMPOSITION_ROOT.get(module) == function):
+            continue
+        right = layer_of(target)
+        if layer is None:
+            if right in LAZY_LAYERS:
+                yield f"{where}: {target} must not load at start-up; import it in __getattr__"
+        elif right is None:
+            yield f"{where}: {layer} must not import the package itself; name the defining layer"
+        elif right not in may_import(layer):
+            yield f"{where}: {layer} must not import {target}"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports_point_left(module: str) -> None:
+    layer = layer_of(module)
+    assert layer is None or layer in LEFT, f"{module}: {layer} has no place in the order, add it to LEFT"
+    path = modules()[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = list(violations(module, path.read_text(), package))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "problem"),
+    [
+        ("tracegraph.ir.x", "from tracegraph.ops import registry", "ir must not import tracegraph.ops"),
+        ("tracegraph.ir.x", "from ..ops import registry", "ir must not import tracegraph.ops"),
+        ("tracegraph.ops.x", "def f():\n    import tracegraph.nn", "ops must not import tracegraph.nn"),
+        ("tracegraph.ops.x", "import_module('tracegraph.nn')", "ops must not import tracegraph.nn"),
+        ("tracegraph.codegen.x", "import tracegraph.ops", "codegen must not import tracegraph.ops"),
+        ("tracegraph.nn.x", "from tracegraph import Tensor", "nn must not import the package itself"),
+        ("tracegraph.tensor.x", "import llvmlite.binding", "llvmlite is reserved to codegen"),
+        ("tracegraph", "import tracegraph.compiler", "tracegraph.compiler must not load at start-up"),
+        ("tracegraph", "def compile():\n    import tracegraph.compiler", "must not load at start-up"),
+        ("tracegraph", "def __getattr__(name):\n    import tracegraph.compiler", None),
+        ("tracegraph.compiler.x", "import tracegraph.codegen", None),
+        ("tracegraph.passes.x", "import networkx\nfrom tracegraph.ir.dim import sym", None),
+    ],
+)
+def test_checker(module: str, source: str, problem: str | None) -> None:
+    found = list(violations(module, source, module.rpartition(".")[0] or module))
+    assert len(found) == (problem is not None)
+    assert problem is None or problem in found[0]
+
+
+def test_order_has_no_cycle() -> None:
+    seen: list[str] = []
+    for layer, left in LEFT.items():
+        assert set(left) <= set(seen), f"{layer} stands before something it may import"
+        seen.append(layer)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_module_is_named_for_its_subject(module: str) -> None:
+    assert module.rpartition(".")[2] not in VAGUE_NAMES
+
+
+def unfinished(tree: ast.AST) -> Iterator[int]:
+    """Lines that raise NotImplementedError outside an abstract method."""
+    match tree:
+        case ast.FunctionDef(decorator_list=marks) if "abstractmethod" in " ".join(map(ast.unparse, marks)):
+            return
+        case ast.Raise(exc=ast.expr() as error) if "NotImplementedError" in ast.unparse(error):
+            yield tree.lineno
+    for child in ast.iter_child_nodes(tree):
+        yield from unfinished(child)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_nothing_is_left_unimplemented(module: str) -> None:
+    assert not list(unfinished(ast.parse(modules()[module].read_text())))
+
+
+def test_import_stays_light(tmp_path: Path) -> None:
+    """Importing the package loads neither the compiler nor the libraries that only it needs."""
+    code = "import sys, tracegraph; print(*sys.modules)"
+    # in an empty folder: the checkout must not stand in for the installed package
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=tmp_path)
+    loaded = set(output.split())
+    assert "tracegraph" in loaded
+    unwanted = {*LAZY, *(f"tracegraph.{layer}" for layer in LAZY_LAYERS)}
+    assert not loaded & unwanted
