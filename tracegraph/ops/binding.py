@@ -1,0 +1,313 @@
+"""Signatures of ops: from Python call to (operands, attributes).
+
+A definition states its signature as PyTorch's documentation does, for example
+`(input: Tensor, dim: dims = None, keepdim: bool = False)`. The annotation of a parameter is its sort, from the
+table below: operand sorts become positional operands of the graph node, the rest keyword attributes in canonical
+form (dimensions counted from 0, sizes as tuples, dtypes as DType).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracegraph import dtypes
+from tracegraph.errors import ArgumentError, DTypeError, IndexRangeError
+from tracegraph.ir.dim import SymExpr
+
+#: sorts that are operands: a tensor; a tensor or a number; either of them or None; a list of tensors
+OPERAND_SORTS = ("Tensor", "Number", "OptionalTensor", "OptionalNumber", "Tensors")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an op: name, sort, and default (`...` where it must be given)."""
+
+    name: str
+    sort: str
+    default: object = ...
+    keyword_only: bool = False
+
+    @property
+    def is_operand(self) -> bool:
+        return self.sort in OPERAND_SORTS
+
+
+class Signature:
+    """The parsed signature of one op; `bind` canonicalises a call."""
+
+    def __init__(self, op: str, text: str) -> None:
+        self.op = op
+        self.text = text
+        self.parameters = tuple(_parse(op, text))
+        self._positional = tuple(p for p in self.parameters if not p.keyword_only)
+        self._by_name = {p.name: p for p in self.parameters}
+        first = self.parameters[0] if self.parameters else None
+        self._rank_of = first if first is not None and first.is_operand else None
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Operands and canonical attributes of the call `op(*args, **kwargs)`.
+
+        Raises:
+            ArgumentError: too many, missing or unknown arguments, or one of the wrong Python type.
+            IndexRangeError: a dimension number out of range.
+        """
+        given = self._match(args, kwargs)
+        operands: list[Any] = []
+        attrs: dict[str, Any] = {}
+        rank = self._rank(given)
+        for p in self.parameters:
+            value = given[p.name]
+            if p.sort == "Tensors":
+                operands.extend(self._tensor_list(p, value))
+            elif p.is_operand:
+                operands.append(self._operand(p, value))
+            else:
+                attrs[p.name] = CANONICAL[p.sort](self.op, p.name, value, rank)
+        return tuple(operands), attrs
+
+    def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        args = self._collect_varargs(args)
+        if len(args) > len(self._positional):
+            raise ArgumentError(
+                f"{self.op}{self.text} takes {len(self._positional)} positional arguments, got {len(args)}"
+            )
+        given = {p.name: value for p, value in zip(self._positional, args, strict=False)}
+        for name, value in kwargs.items():
+            name = ALIASES.get(name, name) if name not in self._by_name else name
+            if name not in self._by_name:
+                raise ArgumentError(f"{self.op}{self.text} has no argument {name!r}")
+            if name in given:
+                raise ArgumentError(f"{self.op}{self.text} got two values for argument {name!r}")
+            given[name] = value
+        for p in self.parameters:
+            if p.name not in given:
+                if p.default is ...:
+                    raise ArgumentError(f"{self.op}{self.text}: argument {p.name!r} is missing")
+                given[p.name] = p.default
+        return given
+
+    def _collect_varargs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """`x.reshape(2, 3)` means `x.reshape((2, 3))`: a last parameter that takes a list may be spread out."""
+        last = len(self._positional) - 1
+        if last < 0 or len(args) <= last or self._positional[last].sort not in VARARG_SORTS:
+            return args
+        tail = args[last:]
+        if len(tail) > 1 and all(hasattr(t, "__index__") or isinstance(t, SymExpr) for t in tail):
+            return (*args[:last], tuple(tail))
+        return args
+
+    def _rank(self, given: dict[str, Any]) -> int:
+        if self._rank_of is None:
+            return 0
+        first = given[self._rank_of.name]
+        if self._rank_of.sort == "Tensors":
+            first = first[0] if isinstance(first, Sequence) and first else None
+        return getattr(first, "ndim", 0)
+
+    def _operand(self, p: Parameter, value: Any) -> Any:
+        if is_tensor(value):
+            return value
+        if value is None and p.sort.startswith("Optional"):
+            return None
+        if p.sort.endswith("Number") and isinstance(value, bool | int | float | SymExpr):
+            return value
+        if p.sort.endswith("Number") and hasattr(value, "item") and getattr(value, "shape", None) == ():
+            return value.item()
+        expected = {"Tensor": "a Tensor", "Number": "a Tensor or a number"}.get(p.sort.replace("Optional", ""))
+        raise ArgumentError(
+            f"{self.op}: argument {p.name!r} must be {expected}, got {type(value).__name__}"
+            f"{'; wrap it with tracegraph.tensor(...)' if not isinstance(value, str) else ''}"
+        )
+
+    def _tensor_list(self, p: Parameter, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple) or not value:
+            raise ArgumentError(f"{self.op}: argument {p.name!r} must be a non-empty list or tuple of Tensors")
+        for i, t in enumerate(value):
+            if not is_tensor(t):
+                raise ArgumentError(f"{self.op}: {p.name}[{i}] must be a Tensor, got {type(t).__name__}")
+        return tuple(value)
+
+
+#: spellings of parameters that numpy and PyTorch users type for the canonical one
+ALIASES = {"axis": "dim", "axes": "dims", "keepdims": "keepdim", "self": "input", "x": "input"}
+
+
+def is_tensor(value: object) -> bool:
+    """Whether `value` is a tensor handle of any kind (eager, traced)."""
+    return getattr(type(value), "__tracegraph_tensor__", False)
+
+
+# ------------------------------------------------------------------------- canonical forms of attributes
+
+
+def normalize_dim(op: str, name: str, dim: Any, rank: int) -> int:
+    """`dim` counted from 0. A 0-d tensor takes 0 and -1, as in PyTorch.
+
+    Raises:
+        IndexRangeError: out of range; the message gives the range.
+    """
+    index = _integer(op, name, dim)
+    limit = max(rank, 1)
+    if not -limit <= index < limit:
+        raise IndexRangeError(f"{op}: {name}={index} is out of range for {rank} dimensions [{-limit}, {limit - 1}]")
+    return index + limit if index < 0 else index
+
+
+def _integer(op: str, name: str, value: Any) -> Any:
+    if isinstance(value, SymExpr):
+        return value
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ArgumentError(f"{op}: argument {name!r} must be an int, got {value!r} ({type(value).__name__})")
+    return value.__index__()
+
+
+def _int(op: str, name: str, value: Any, rank: int) -> Any:
+    return _integer(op, name, value)
+
+
+def _optional_int(op: str, name: str, value: Any, rank: int) -> Any:
+    return None if value is None else _integer(op, name, value)
+
+
+def _float(op: str, name: str, value: Any, rank: int) -> float:
+    if isinstance(value, bool) or not (isinstance(value, int | float) or hasattr(value, "__float__")):
+        raise ArgumentError(f"{op}: argument {name!r} must be a number, got {value!r} ({type(value).__name__})")
+    return float(value)
+
+
+def _optional_float(op: str, name: str, value: Any, rank: int) -> float | None:
+    return None if value is None else _float(op, name, value, rank)
+
+
+def _number(op: str, name: str, value: Any, rank: int) -> Any:
+    if isinstance(value, bool | int | float | SymExpr):
+        return value
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        return value.item()
+    raise ArgumentError(f"{op}: argument {name!r} must be a number, got {value!r} ({type(value).__name__})")
+
+
+def _optional_number(op: str, name: str, value: Any, rank: int) -> Any:
+    return None if value is None else _number(op, name, value, rank)
+
+
+def _bool(op: str, name: str, value: Any, rank: int) -> bool:
+    if not isinstance(value, bool | int):
+        raise ArgumentError(f"{op}: argument {name!r} must be a bool, got {value!r} ({type(value).__name__})")
+    return bool(value)
+
+
+def _str(op: str, name: str, value: Any, rank: int) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(f"{op}: argument {name!r} must be a string, got {value!r} ({type(value).__name__})")
+    return value
+
+
+def _optional_str(op: str, name: str, value: Any, rank: int) -> str | None:
+    return None if value is None else _str(op, name, value, rank)
+
+
+def _dim(op: str, name: str, value: Any, rank: int) -> int:
+    return normalize_dim(op, name, value, rank)
+
+
+def _optional_dim(op: str, name: str, value: Any, rank: int) -> int | None:
+    return None if value is None else normalize_dim(op, name, value, rank)
+
+
+def _dims(op: str, name: str, value: Any, rank: int) -> tuple[int, ...] | None:
+    """One dim or several, without repetition; None (all) stays None."""
+    if value is None:
+        return None
+    items = tuple(value) if isinstance(value, list | tuple) else (value,)
+    found = tuple(normalize_dim(op, name, v, rank) for v in items)
+    if len(set(found)) != len(found):
+        raise ArgumentError(f"{op}: {name}={list(items)} names a dimension twice")
+    return found
+
+
+def _ints(op: str, name: str, value: Any, rank: int) -> tuple[Any, ...]:
+    """A size, shift or the like: one int or several; entries may be symbolic."""
+    items = tuple(value) if isinstance(value, list | tuple) else (value,)
+    return tuple(_integer(op, name, v) for v in items)
+
+
+def _optional_ints(op: str, name: str, value: Any, rank: int) -> tuple[Any, ...] | None:
+    return None if value is None else _ints(op, name, value, rank)
+
+
+def _pair(op: str, name: str, value: Any, rank: int) -> tuple[int, int]:
+    """`3` means (3, 3)."""
+    items = _ints(op, name, value, rank)
+    if len(items) == 1:
+        return items[0], items[0]
+    if len(items) != 2:
+        raise ArgumentError(f"{op}: argument {name!r} must be an int or two ints, got {value!r}")
+    return items  # type: ignore[return-value]
+
+
+def _optional_pair(op: str, name: str, value: Any, rank: int) -> tuple[int, int] | None:
+    return None if value is None else _pair(op, name, value, rank)
+
+
+def _dtype(op: str, name: str, value: Any, rank: int) -> dtypes.DType:
+    try:
+        return dtypes.as_dtype(value)
+    except DTypeError as e:
+        raise DTypeError(f"{op}: argument {name!r}: {e}") from None
+
+
+def _optional_dtype(op: str, name: str, value: Any, rank: int) -> dtypes.DType | None:
+    return None if value is None else _dtype(op, name, value, rank)
+
+
+def _any(op: str, name: str, value: Any, rank: int) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+CANONICAL: dict[str, Callable[[str, str, Any, int], Any]] = {
+    "int": _int,
+    "OptionalInt": _optional_int,
+    "float": _float,
+    "OptionalFloat": _optional_float,
+    "number": _number,
+    "OptionalNumberAttr": _optional_number,
+    "bool": _bool,
+    "str": _str,
+    "OptionalStr": _optional_str,
+    "dim": _dim,
+    "OptionalDim": _optional_dim,
+    "dims": _dims,
+    "ints": _ints,
+    "size": _ints,
+    "OptionalInts": _optional_ints,
+    "pair": _pair,
+    "OptionalPair": _optional_pair,
+    "dtype": _dtype,
+    "OptionalDtype": _optional_dtype,
+    "any": _any,
+}
+
+#: sorts of a last positional parameter that may be spread out: x.permute(1, 0)
+VARARG_SORTS = ("dims", "size", "ints")
+
+
+def _parse(op: str, text: str) -> list[Parameter]:
+    tree = ast.parse(f"def f{text}: ...").body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    a = tree.args
+    defaults: list[ast.expr | None] = [None] * (len(a.args) - len(a.defaults)) + list(a.defaults)
+    found = [_parameter(op, arg, default, False) for arg, default in zip(a.args, defaults, strict=True)]
+    found += [_parameter(op, arg, default, True) for arg, default in zip(a.kwonlyargs, a.kw_defaults, strict=True)]
+    return found
+
+
+def _parameter(op: str, arg: ast.arg, default: ast.expr | None, keyword_only: bool) -> Parameter:
+    sort = arg.annotation.id if isinstance(arg.annotation, ast.Name) else ""
+    if sort not in OPERAND_SORTS and sort not in CANONICAL:
+        raise ArgumentError(f"op {op}: parameter {arg.arg!r} has unknown sort {sort!r}")
+    value = ... if default is None else ast.literal_eval(default)
+    return Parameter(arg.arg, sort, value, keyword_only)

@@ -1,0 +1,198 @@
+"""One place per op: the base class of every definition.
+
+A definition is a class; `@define_op` checks it, makes its one instance and registers it. It holds name, docstring,
+signature, kind (the base class it derives from, see `kinds`), eager rule, type inference, gradient, decomposition or
+loop rule, properties and samples. Tests, documentation, passes and code generator ask the instance; none of them
+lists ops by name.
+"""
+
+from __future__ import annotations
+
+import dis
+import re
+import types as python_types
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
+import numpy as np
+
+from tracegraph.errors import IRError
+from tracegraph.ir import Kind, Op, TensorType, register
+from tracegraph.ops.binding import Signature
+from tracegraph.ops.dispatch import dispatch
+from tracegraph.ops.samples import Sampler
+
+#: a tensor handle of any kind, eager or traced; rules on handles serve both
+Handle: TypeAlias = Any
+#: a gradient, a function that computes it if it is needed, or None where there is none
+Gradient: TypeAlias = Any
+
+
+class Definition(Op):
+    """Base of all op definitions. Derive from a kind in `tracegraph.ops.kinds`, not from this.
+
+    Class attributes a definition may set:
+        name: the op's name; default: the class name in snake case.
+        signature: parameters with their sorts (see `binding`).
+        result_names: names of the results if there are several (they come back as a namedtuple).
+        method: whether tensors get the op as a method of its name.
+        operators: special methods tensors get from this op, for example ("__add__", "__radd__" is derived).
+        samples: inputs for the generated tests and the documentation.
+        recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
+
+    Rules (methods, each optional per kind):
+        eager(self, *operands, **attrs) -> array or tuple: on numpy arrays.
+        vjp(self, g, y, *operands, **attrs): gradients per operand, in tensor arithmetic.
+        decompose(self, *operands, **attrs): the op in simpler ops, in tensor arithmetic.
+    """
+
+    kind: ClassVar[Kind]  # type: ignore[misc]
+    signature: ClassVar[str] = "(input: Tensor)"
+    result_names: ClassVar[tuple[str, ...]] = ()
+    method: ClassVar[bool] = True
+    operators: ClassVar[tuple[str, ...]] = ()
+    #: an in-place method (`name_`) is generated
+    inplace: ClassVar[bool] = False
+    #: may be called with numbers only
+    takes_scalars: ClassVar[bool] = False
+    recompute_cost: ClassVar[float] = 1.0
+    samples: ClassVar[Sampler | None] = None
+    eager: ClassVar[Callable[..., Any] | None] = None
+    vjp: ClassVar[Callable[..., Any] | None] = None
+    decompose: ClassVar[Callable[..., Any] | None] = None
+    #: marks functions that capture calls natively with traced tensors
+    __tracegraph_op__ = True
+
+    def __init__(self) -> None:
+        cls = type(self)
+        self.name = cls.__dict__.get("name") or _snake_case(cls.__name__)
+        self.doc = (cls.__doc__ or "").strip()
+        self.binder = Signature(self.name, cls.signature)
+        self.result_type = namedtuple(self.name, cls.result_names) if cls.result_names else None
+        self.__name__ = self.name
+        self.__doc__ = f"{self.name}{cls.signature}\n\n{self.doc}"
+
+    # ------------------------------------------------------------------------------------ calling
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        operands, attrs = self.binder.bind(args, kwargs)
+        return dispatch(self, *self.canonicalize(operands, attrs))
+
+    def canonicalize(
+        self, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """A last look at a bound call, for what the sorts of the signature cannot say (`reshape(-1)`)."""
+        return operands, attrs
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Ops are methods of tensors: `x.exp` binds like a function."""
+        return self if instance is None else python_types.MethodType(self, instance)
+
+    def pack(self, results: Sequence[Any]) -> Any:
+        """Results as the caller gets them: one handle, or a (named) tuple."""
+        if self.result_type is not None:
+            return self.result_type(*results)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
+        assert self.eager is not None
+        result = self.eager(*operands, **attrs)
+        return result if isinstance(result, tuple) else (np.asarray(result),)
+
+    # ------------------------------------------------------------------------------------ gradients
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether gradients flow through the op, by its own rule or through its decomposition."""
+        return self.vjp is not None or self.decompose is not None
+
+    def pullback(
+        self,
+        cotangents: tuple[Handle | None, ...],
+        results: tuple[Handle, ...],
+        operands: tuple[Any, ...],
+        attrs: dict[str, Any],
+        needs: Sequence[bool],
+    ) -> tuple[Handle | None, ...]:
+        """Gradients of the operands that `needs` marks, None for the others; shapes and dtypes are the operands'."""
+        assert self.vjp is not None
+        several = len(results) > 1
+        gradients = self.vjp(
+            cotangents if several else cotangents[0], results if several else results[0], *operands, **attrs
+        )
+        if not isinstance(gradients, tuple):
+            gradients = (gradients,)
+        if len(gradients) != len(operands):
+            raise IRError(f"{self.name}.vjp gives {len(gradients)} gradients for {len(operands)} operands")
+        return tuple(
+            self.fit_gradient(g() if callable(g) else g, operand) if needed and g is not None else None
+            for g, operand, needed in zip(gradients, operands, needs, strict=True)
+        )
+
+    def fit_gradient(self, gradient: Handle, operand: Handle) -> Handle:
+        """Bring a gradient to its operand's dtype (and, for broadcasting kinds, shape)."""
+        if gradient is not None and gradient.dtype is not operand.dtype:
+            gradient = gradient.to(operand.dtype)
+        return gradient
+
+    @cached_property
+    def saved_parameters(self) -> frozenset[str]:
+        """Parameters of `vjp` that its code reads: what the tape must keep."""
+        if self.vjp is None:
+            return frozenset()
+        code = self.vjp.__code__ if hasattr(self.vjp, "__code__") else self.vjp.__func__.__code__  # type: ignore[attr-defined]
+        read = set(code.co_cellvars)
+        for instruction in dis.get_instructions(code):
+            if instruction.opname.startswith(("LOAD_FAST", "STORE_FAST_LOAD_FAST")):
+                value = instruction.argval
+                read.update(value if isinstance(value, tuple) else (value,))
+        return frozenset(read)
+
+    # ------------------------------------------------------------------------------------ documentation
+
+    def incomplete(self) -> list[str]:
+        """What the definition lacks; kinds add what they demand."""
+        problems = []
+        if not self.doc:
+            problems.append("it has no docstring")
+        if self.samples is None:
+            problems.append("it has no samples")
+        if self.eager is None and self.decompose is None and type(self).run is Definition.run:
+            problems.append("it has neither an eager rule nor a decomposition")
+        return problems
+
+    @property
+    def summary(self) -> str:
+        """First sentence of the docstring."""
+        return " ".join(self.doc.split("\n\n")[0].split())
+
+
+D = TypeVar("D", bound=type[Definition])
+
+
+def define_op(cls: D) -> D:
+    """Check and register the op that `cls` defines.
+
+    Raises:
+        IRError: the definition lacks a docstring, samples or a rule its kind demands.
+    """
+    op = cls()
+    problems = op.incomplete()
+    if problems:
+        raise IRError(f"op {op.name} is incomplete: {'; '.join(problems)}")
+    register(op)
+    from tracegraph.ops.methods import install
+
+    install(op)
+    return cls
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def shape_of(operand: object) -> tuple:
+    """Shape of an operand type; a number has none."""
+    return operand.shape if isinstance(operand, TensorType) else ()

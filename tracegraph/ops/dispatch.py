@@ -1,0 +1,85 @@
+"""The dispatch point: a table from operand type to handler.
+
+Calling an op finds the handler of its operands' type with the highest rank and hands it `(op, operands, attrs)`.
+Eager tensors, graph handles and whatever comes later register a handler each; nothing here knows them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from tracegraph.ops.definition import Definition
+
+Handler = Callable[["Definition", tuple[Any, ...], dict[str, Any]], Any]
+
+_HANDLERS: dict[type, tuple[int, Handler]] = {}
+_MISSING: tuple[int, None] = (-1, None)
+
+
+def register_handler(operand_type: type, handler: Handler, rank: int) -> None:
+    """Let `handler` execute ops with an operand of `operand_type` or a subclass; the highest rank wins."""
+    _HANDLERS[operand_type] = (rank, handler)
+
+
+def _lookup(operand_type: type) -> tuple[int, Handler | None]:
+    found = _HANDLERS.get(operand_type)
+    if found is None:
+        inherited: tuple[int, Any] = _MISSING
+        for base in operand_type.__mro__[1:]:
+            if base in _HANDLERS:
+                inherited = _HANDLERS[base]
+                break
+        if inherited is not _MISSING:
+            _HANDLERS[operand_type] = inherited
+        return inherited
+    return found
+
+
+class _Creation(threading.local):
+    """Handlers of ops without tensor operands, innermost last; recording contexts push theirs."""
+
+    def __init__(self) -> None:
+        self.stack: list[Handler] = []
+
+
+_CREATION = _Creation()
+_default_creation: list[Handler] = []
+
+
+def set_default_creation(handler: Handler) -> None:
+    """The handler of operand-less ops outside any recording context."""
+    _default_creation[:] = [handler]
+
+
+@contextmanager
+def creation(handler: Handler) -> Iterator[None]:
+    """Let `handler` execute ops without tensor operands inside the block, on this thread."""
+    _CREATION.stack.append(handler)
+    try:
+        yield
+    finally:
+        _CREATION.stack.pop()
+
+
+def dispatch(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """Execute `op` with the handler its operands call for."""
+    rank, handler = _MISSING
+    for operand in operands:
+        candidate = _lookup(type(operand))
+        if candidate[0] > rank:
+            rank, handler = candidate  # type: ignore[assignment]
+    if handler is None:
+        if any(o is not None and not isinstance(o, bool | int | float) for o in operands) and not op.takes_scalars:
+            types = ", ".join(type(o).__name__ for o in operands)
+            raise ArgumentError(f"{op.name}: expected tensors, got ({types})")
+        stack = _CREATION.stack or _default_creation
+        if not stack:
+            raise ArgumentError(f"{op.name} has no tensor operand and no tensor library is loaded")
+        handler = stack[-1]
+    return handler(op, operands, attrs)

@@ -1,0 +1,120 @@
+"""Pointwise ops: one output element from the elements at the same (broadcast) position."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tracegraph import dtypes
+from tracegraph.dtypes import DType
+from tracegraph.errors import DTypeError
+from tracegraph.ir import Kind, TensorType
+from tracegraph.ir import dim as dims
+from tracegraph.ir.dim import SymExpr
+from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar, operand_shape
+from tracegraph.ops.definition import Definition, Handle
+from tracegraph.ops.promotion import broadcast_shapes, result_type
+from tracegraph.ops.scalar import NUMPY, cast_array
+
+
+class Pointwise(Definition):
+    """An elementwise op with broadcasting and type promotion.
+
+    Class attributes:
+        promotion: how the result dtype follows from the operands:
+            "operands": PyTorch's result type; "float": the same, integers become float32;
+            "bool": compared in the result type, result bool; "like:N": the dtype of operand N.
+        accepts: categories of dtypes the op computes in: any of "b", "i", "f".
+
+    Rules:
+        scalar(self, k, *scalars, **attrs): the op on scalars of the compute dtype, against a handler.
+        eager(self, *arrays, **attrs): optional faster numpy rule, on arrays of the compute dtype.
+    """
+
+    kind = Kind.POINTWISE
+    promotion: ClassVar[str] = "operands"
+    accepts: ClassVar[str] = "bif"
+    scalar: ClassVar[Any] = None
+
+    def incomplete(self) -> list[str]:
+        problems = [] if self.scalar is not None else ["a pointwise op needs a scalar rule"]
+        return problems + [p for p in super().incomplete() if "eager rule" not in p]
+
+    def promote(self, types: OperandTypes) -> tuple[DType, DType]:
+        """(dtype the operands are computed in, dtype of the result).
+
+        Raises:
+            DTypeError: the op does not take operands of this category.
+        """
+        common = result_type(*types)
+        if self.promotion == "float" and not common.is_floating:
+            common = dtypes.float32
+        elif self.promotion.startswith("like:"):
+            like = types[int(self.promotion[5:])]
+            common = like.dtype if isinstance(like, TensorType) else dtypes.of_scalar(like)
+        if "bif"[common.category] not in self.accepts:
+            listed = ", ".join(str(t) for t in types)
+            raise DTypeError(f"{self.name}({listed}): not defined for dtype {common.long_name}; convert the operand")
+        return common, (dtypes.bool_ if self.promotion == "bool" else common)
+
+    def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
+        shape = broadcast_shapes(*map(operand_shape, operands), op=self.name)
+        return (TensorType(self.promote(operands)[1], shape),)
+
+    def operand_dtypes(self, types: OperandTypes) -> tuple[DType, ...]:
+        """The dtype each operand is converted to before the scalar rule."""
+        compute = self.promote(types)[0]
+        return tuple(compute for _ in types)
+
+    def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
+        types = tuple(_type_of(o) for o in operands)
+        result_dtype = self.promote(types)[1]
+        wanted = self.operand_dtypes(types)
+        arrays = [_as_operand(o, d.compute) for o, d in zip(operands, wanted, strict=True)]
+        with np.errstate(all="ignore"):
+            rule = self.eager
+            result = rule(*arrays, **attrs) if rule is not None else self.scalar(NUMPY, *arrays, **attrs)
+        return (cast_array(np.asarray(result), result_dtype),)
+
+    def element(
+        self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, object]
+    ) -> Scalar:
+        """The element rule: load each operand at its broadcast position, convert, apply the scalar rule."""
+        wanted = self.operand_dtypes(types)
+        result_dtype = self.promote(types)[1]
+        scalars = []
+        for i, (type, dtype) in enumerate(zip(types, wanted, strict=True)):
+            if isinstance(type, TensorType):
+                scalars.append(k.cast(load(i, broadcast_index(index, type.shape)), dtype.compute))
+            elif isinstance(type, SymExpr):
+                scalars.append(k.cast(k.index_scalar(type), dtype.compute))
+            else:
+                scalars.append(k.const(type, dtype.compute))
+        return k.cast(self.scalar(k, *scalars, **attrs), result_dtype)
+
+    def fit_gradient(self, gradient: Handle, operand: Handle) -> Handle:
+        """Sum the gradient over the dimensions the operand was broadcast along."""
+        if gradient is None:
+            return None
+        if not dims.same_shape(tuple(gradient.shape), tuple(operand.shape)):
+            gradient = gradient.sum_to_size(tuple(operand.shape))
+        return super().fit_gradient(gradient, operand)
+
+
+def broadcast_index(index: tuple[Index, ...], shape: tuple) -> tuple[Index, ...]:
+    """The position in an operand of `shape` that broadcasts to `index`."""
+    tail = index[len(index) - len(shape) :]
+    return tuple(0 if isinstance(d, int) and d == 1 else i for i, d in zip(tail, shape, strict=True))
+
+
+def _type_of(operand: Any) -> object:
+    if isinstance(operand, np.ndarray | np.generic):
+        return TensorType(dtypes.from_numpy(operand.dtype), operand.shape)
+    return operand
+
+
+def _as_operand(operand: Any, dtype: DType) -> Any:
+    if isinstance(operand, np.ndarray | np.generic):
+        return cast_array(np.asarray(operand), dtype)
+    return cast_array(np.asarray(operand), dtype)[()]

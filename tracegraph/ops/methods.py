@@ -1,0 +1,172 @@
+"""The methods every tensor handle has, eager or traced.
+
+Most come from op definitions (`install` is called by `define_op`); what is more than one op stands here, written in
+tensor arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.dtypes import DType
+from tracegraph.errors import ArgumentError, DTypeError, ShapeError
+from tracegraph.ir import dim as dims
+from tracegraph.ir import lookup
+from tracegraph.ir.dim import Dim
+
+if TYPE_CHECKING:
+    from tracegraph.ops.definition import Definition
+
+# x + y tries x.__add__(y), then y.__radd__(x); comparisons reflect into one another by themselves
+_REFLECTED = frozenset(
+    f"__{n}__" for n in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+)
+
+
+class TensorMethods:
+    """Mixin of tensor handles. A subclass provides `shape`, `dtype`, `requires_grad` and registers a handler."""
+
+    __slots__ = ()
+    __tracegraph_tensor__ = True
+    # numpy must not take over `array + tensor`
+    __array_priority__ = 1000
+    __array_ufunc__ = None
+
+    if TYPE_CHECKING:
+        shape: tuple[Dim, ...]
+        dtype: DType
+        requires_grad: bool
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def dim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    def numel(self) -> Dim:
+        """Number of elements."""
+        return dims.product(self.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or one size of it.
+
+        Raises:
+            IndexError: `dim` is out of range.
+        """
+        return self.shape if dim is None else self.shape[dim]
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ArgumentError("len() of a 0-d tensor")
+        return int(self.shape[0])
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.is_floating
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    # ---------------------------------------------------------------------------------- conversions
+
+    def float(self) -> Any:
+        return self.to("float32")
+
+    def double(self) -> Any:
+        return self.to("float64")
+
+    def half(self) -> Any:
+        return self.to("float16")
+
+    def bfloat16(self) -> Any:
+        return self.to("bfloat16")
+
+    def long(self) -> Any:
+        return self.to("int64")
+
+    def int(self) -> Any:
+        return self.to("int32")
+
+    def bool(self) -> Any:
+        return self.to("bool")
+
+    def type_as(self, other: TensorMethods) -> Any:
+        return self.to(other.dtype)
+
+
+def install(op: Definition) -> None:
+    """Give tensors the methods an op's definition asks for."""
+    takes_tensor_first = bool(op.binder.parameters) and op.binder.parameters[0].sort in ("Tensor", "Number")
+    if op.method and takes_tensor_first and not hasattr(TensorMethods, op.name):
+        setattr(TensorMethods, op.name, op)
+    for operator in op.operators:
+        setattr(TensorMethods, operator, _operator(op))
+        if operator in _REFLECTED:
+            setattr(TensorMethods, f"__r{operator[2:]}", _reflected(op))
+    if op.inplace:
+        setattr(TensorMethods, f"{op.name}_", _inplace(op, f"{op.name}_"))
+        for operator in op.operators:
+            if operator in _REFLECTED:
+                setattr(TensorMethods, f"__i{operator[2:]}", _inplace(op, f"__i{operator[2:]}"))
+
+
+def _operator(op: Definition) -> Any:
+    def method(self: Any, *other: Any) -> Any:
+        if other and not _is_operand(other[0]):
+            return NotImplemented
+        return op(self, *other)
+
+    method.__name__ = method.__qualname__ = op.name
+    method.__tracegraph_op__ = True  # type: ignore[attr-defined]
+    return method
+
+
+def _reflected(op: Definition) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        return op(other, self) if _is_operand(other) else NotImplemented
+
+    method.__name__ = method.__qualname__ = f"r{op.name}"
+    method.__tracegraph_op__ = True  # type: ignore[attr-defined]
+    return method
+
+
+def _is_operand(other: Any) -> bool:
+    kind = type(other)
+    return kind in (int, float, bool) or hasattr(kind, "__tracegraph_tensor__") or hasattr(kind, "__index__") or (
+        getattr(other, "shape", None) == () and hasattr(other, "item")
+    )
+
+
+def _inplace(op: Definition, name: str) -> Any:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return assign(self, op(self, *args, **kwargs), op.name + "_")
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"In-place version of `{op.name}`: the result replaces the elements of the tensor."
+    method.__tracegraph_op__ = True  # type: ignore[attr-defined]
+    return method
+
+
+def assign(target: Any, result: Any, name: str) -> Any:
+    """Write `result` into `target`, as an in-place operation called `name` does; returns `target`.
+
+    Raises:
+        ShapeError: the result does not have the target's shape.
+        DTypeError: the result's dtype is of a higher category (a float result into an integer tensor).
+    """
+    if not dims.same_shape(tuple(result.shape), tuple(target.shape)):
+        raise ShapeError(
+            f"{name}: the result has shape {list(result.shape)}, which is not the shape {list(target.shape)} of the "
+            "tensor written to; in-place operations do not broadcast the tensor they write to"
+        )
+    if result.dtype.category > target.dtype.category:
+        raise DTypeError(
+            f"{name}: the result has dtype {result.dtype}, which cannot be stored in a tensor of dtype {target.dtype}; "
+            "use the out-of-place operation"
+        )
+    lookup("copy_")(target, result)  # type: ignore[operator]
+    return target

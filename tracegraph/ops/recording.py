@@ -1,0 +1,158 @@
+"""Recording: tensor-shaped handles on graph values, whose operations append to a builder.
+
+Gradient formulas, decompositions and traced user code all run on `Traced` handles. A `Recorder` holds what the
+handles of one graph share: the builder, the grad mode, and how foreign tensors enter the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tracegraph.dtypes import DType
+from tracegraph.errors import DataDependentError, IRError
+from tracegraph.ir import Builder, TensorType, Value, lookup
+from tracegraph.ir.dim import Dim
+from tracegraph.ops import dispatch
+from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.definition import Definition
+from tracegraph.ops.methods import TensorMethods
+
+
+class Recorder:
+    """Executes ops by appending calls to `builder`.
+
+    Args:
+        lift: turns a foreign tensor (an eager one that meets a traced one) into a Value of the graph; by default
+            that is an error.
+    """
+
+    def __init__(self, builder: Builder, lift: Callable[[Any], Value] | None = None) -> None:
+        self.builder = builder
+        self.lift = lift
+        self.grad_enabled = True
+
+    def traced(self, value: Value, requires_grad: bool = False) -> Traced:
+        return Traced(self, value, requires_grad)
+
+    def constant(self, array: np.ndarray) -> Traced:
+        return Traced(self, self.builder.constant(array))
+
+    def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """The dispatch handler: record one call and return handles on its results."""
+        arguments = tuple(self._operand(op, o) for o in operands)
+        values = self.builder.call_all(op, *arguments, **attrs)
+        tracked = any(type(o) is Traced and o.requires_grad for o in operands)
+        results = [self._result(op, v, tracked) for v in values]
+        if not results:
+            return None
+        return op.pack(results)
+
+    def _operand(self, op: Definition, operand: Any) -> Any:
+        if isinstance(operand, Traced):
+            if operand.recorder is not self:
+                raise IRError(f"{op.name}: an operand was traced into another graph")
+            return operand.value
+        if is_tensor(operand):
+            if self.lift is None:
+                raise IRError(f"{op.name}: an eager tensor meets a traced one, and this graph takes no new inputs")
+            return self.lift(operand)
+        return operand
+
+    def _result(self, op: Definition, value: Value, tracked: bool) -> Traced:
+        tracked = tracked and op.is_differentiable and value.type.dtype.is_floating
+        if tracked and not self.grad_enabled:
+            # grad mode is made visible in the graph: gradients stop here
+            value = self.builder.call(lookup("detach"), value)
+            tracked = False
+        return Traced(self, value, tracked)
+
+    @contextmanager
+    def active(self) -> Iterator[Recorder]:
+        """Record ops without tensor operands (creation, random keys) inside the block too."""
+        with dispatch.creation(self.handle):
+            yield self
+
+
+class Traced(TensorMethods):
+    """A tensor handle on a graph value."""
+
+    __slots__ = ("recorder", "requires_grad", "value")
+
+    def __init__(self, recorder: Recorder, value: Value, requires_grad: bool = False) -> None:
+        self.recorder = recorder
+        self.value = value
+        self.requires_grad = requires_grad
+
+    @property
+    def type(self) -> TensorType:
+        return self.value.type
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:  # type: ignore[override]
+        return self.value.type.shape
+
+    @property
+    def dtype(self) -> DType:  # type: ignore[override]
+        return self.value.type.dtype
+
+    @property
+    def builder(self) -> Builder:
+        return self.recorder.builder
+
+    def __repr__(self) -> str:
+        return f"Traced({self.value.type})"
+
+    def __bool__(self) -> bool:
+        raise DataDependentError("bool(tensor)")
+
+    def __float__(self) -> float:
+        raise DataDependentError("float(tensor)")
+
+    def __int__(self) -> int:
+        raise DataDependentError("int(tensor)")
+
+    def __index__(self) -> int:
+        raise DataDependentError("tensor used as an index or a size")
+
+    def __format__(self, spec: str) -> str:
+        raise DataDependentError("formatting a tensor")
+
+    def item(self) -> Any:
+        raise DataDependentError(".item()")
+
+    def tolist(self) -> Any:
+        raise DataDependentError(".tolist()")
+
+    def numpy(self) -> Any:
+        raise DataDependentError(".numpy()")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise DataDependentError("conversion to a numpy array")
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+
+def _record(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    recorder = next(o.recorder for o in operands if isinstance(o, Traced))
+    return recorder.handle(op, operands, attrs)
+
+
+dispatch.register_handler(Traced, _record, rank=10)
+
+
+def record_into(builder: Builder, body: Callable[..., Any], *values: Any) -> tuple[Value, ...]:
+    """Run `body`, written in tensor arithmetic, on values of `builder`; the Values it returns.
+
+    Used for decompositions: operands that are not Values pass through as they are.
+    """
+    recorder = Recorder(builder)
+    handles = [recorder.traced(v) if isinstance(v, Value) else v for v in values]
+    with recorder.active():
+        result = body(*handles)
+    results = result if isinstance(result, tuple) else (result,)
+    return tuple(r.value for r in results)

@@ -1,0 +1,162 @@
+"""Scalar handlers: what an op's `scalar` rule is written against.
+
+A rule such as `return k.recip(1.0 + k.exp(-x))` runs with `NumpyScalars` to compute (elementwise on whole arrays),
+with the code generator's handler to record loop statements, and with `CostCounter` to estimate work. Scalars
+overload arithmetic, comparison and (on bools and integers) `& | ^ ~`; what Python has no operator for is a method.
+The semantics are numpy's: IEEE, nan propagating, integers wrapping, floor division and modulo of Python.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from tracegraph.dtypes import DType, from_numpy
+from tracegraph.ir.rules import Scalar
+from tracegraph.ops import special
+
+
+class Scalars(Protocol):
+    """The protocol of a scalar handler."""
+
+    def const(self, value: float | int | bool, dtype: DType) -> Scalar: ...
+    def cast(self, x: Scalar, dtype: DType) -> Scalar: ...
+    def dtype(self, x: Scalar) -> DType: ...
+    def where(self, condition: Scalar, a: Scalar, b: Scalar) -> Scalar: ...
+    def __getattr__(self, function: str) -> Any:
+        """The functions of `UNARY` and `BINARY`, by name."""
+
+
+def _shift_left(x: Any, n: Any) -> Any:
+    return np.left_shift(x, n)
+
+
+def _shift_right(x: Any, n: Any) -> Any:
+    return np.right_shift(x, n)
+
+
+def _recip(x: Any) -> Any:
+    return 1 / x
+
+
+def _rsqrt(x: Any) -> Any:
+    return 1 / np.sqrt(x)
+
+
+def _trunc_div(a: Any, b: Any) -> Any:
+    if np.issubdtype(np.result_type(a, b), np.floating):
+        return np.trunc(a / b)
+    quotient = _integer_floordiv(a, b)
+    inexact = _integer_mod(a, b) != 0
+    return quotient + (inexact & ((a < 0) != (b < 0)))
+
+
+def _integer_floordiv(a: Any, b: Any) -> Any:
+    return np.floor_divide(a, b)
+
+
+def _integer_mod(a: Any, b: Any) -> Any:
+    return np.remainder(a, b)
+
+
+#: functions of one scalar, by name, and their meaning on numpy arrays
+UNARY: dict[str, Any] = {
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+    "rsqrt": _rsqrt,
+    "recip": _recip,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "erf": special.erf,
+    "erfc": special.erfc,
+    "abs": np.abs,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "round": np.rint,
+    "sign": np.sign,
+    "isnan": np.isnan,
+    "isinf": np.isinf,
+    "isfinite": np.isfinite,
+    "signbit": np.signbit,
+    "logical_not": np.logical_not,
+}
+
+#: functions of two scalars of one dtype
+BINARY: dict[str, Any] = {
+    "pow": np.power,
+    "atan2": np.arctan2,
+    "copysign": np.copysign,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+    "fmod": np.fmod,
+    "floordiv": np.floor_divide,
+    "truncdiv": _trunc_div,
+    "mod": np.remainder,
+    "hypot": np.hypot,
+    "nextafter": np.nextafter,
+    "shl": _shift_left,
+    "shr": _shift_right,
+    "logical_and": np.logical_and,
+    "logical_or": np.logical_or,
+    "logical_xor": np.logical_xor,
+}
+
+
+class NumpyScalars:
+    """The handler that computes: a scalar is a numpy array of any shape."""
+
+    def const(self, value: float | int | bool, dtype: DType) -> Scalar:
+        return dtype.np.type(value)
+
+    def cast(self, x: Scalar, dtype: DType) -> Scalar:
+        return cast_array(np.asarray(x), dtype)
+
+    def dtype(self, x: Scalar) -> DType:
+        return from_numpy(np.asarray(x).dtype)
+
+    def where(self, condition: Scalar, a: Scalar, b: Scalar) -> Scalar:
+        return np.where(condition, a, b)
+
+    def fma(self, a: Scalar, b: Scalar, c: Scalar) -> Scalar:
+        return a * b + c
+
+    def __getattr__(self, function: str) -> Any:
+        found = UNARY.get(function) or BINARY.get(function)
+        if found is None:
+            raise AttributeError(f"scalar handlers have no function {function!r}")
+        return found
+
+
+NUMPY = NumpyScalars()
+
+
+def cast_array(array: np.ndarray, dtype: DType) -> np.ndarray:
+    """`array` as `dtype`, itself if it is so already; casts never warn (float to int truncates and wraps)."""
+    if array.dtype == dtype.np:
+        return array
+    if dtype.is_bool:
+        return array != 0
+    if dtype.is_integer and array.dtype.kind not in "iub":
+        # numpy leaves out-of-range casts to the platform; through int64 they wrap as PyTorch's do on x86
+        with np.errstate(invalid="ignore"):
+            return array.astype(np.float64).astype(np.int64).astype(dtype.np)
+    with np.errstate(over="ignore"):
+        return array.astype(dtype.np)
