@@ -8,6 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+pytest.register_assert_rewrite("golden")
 hypothesis.settings.register_profile("tracegraph", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("tracegraph")
 
