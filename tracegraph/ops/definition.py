@@ -57,6 +57,8 @@ class Definition(Op):
     inplace: ClassVar[bool] = False
     #: may be called with numbers only
     takes_scalars: ClassVar[bool] = False
+    #: positions of the operands whose elements the op overwrites
+    mutates: ClassVar[tuple[int, ...]] = ()
     recompute_cost: ClassVar[float] = 1.0
     samples: ClassVar[Sampler | None] = None
     eager: ClassVar[Callable[..., Any] | None] = None

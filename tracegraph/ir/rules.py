@@ -1,0 +1,115 @@
+"""How an op tells the code generator what it computes, without either knowing the other.
+
+An op supplies at most one of four rules, written against a scalar handler `k` (see `tracegraph.ops.scalar`) and a
+`load` function; running a rule with the recording handler of the code generator yields loops.
+
+- element rule: each output element as a function of its index. Pointwise ops, views, pads, gathers, one-hot, iota,
+  random numbers: everything that can be inlined into a consumer.
+- reduce rule: each output element as a combination of terms over a reduction domain. Sums, maxima, pooling
+  windows, col2im, a plain contraction.
+- scatter rule: a serial loop over source elements that accumulates into computed positions of the output.
+- scan rule: a running combination along one axis.
+
+An op without a rule runs through its eager rule, called back from native code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from tracegraph.dtypes import DType
+from tracegraph.ir.dim import Dim
+from tracegraph.ir.types import TensorType
+
+#: a scalar of the handler; overloads + - * / comparisons and & | ^ ~
+Scalar: TypeAlias = Any
+#: an i64 scalar, an int or a Dim; overloads + - * // %
+Index: TypeAlias = Any
+
+
+class Load(Protocol):
+    """Reads one element of an operand. A scalar operand takes the empty index.
+
+    With `mask`, elements where it is false are not read and give `fill`.
+    """
+
+    def __call__(
+        self, operand: int, index: tuple[Index, ...], mask: Scalar | None = None, fill: float | int | bool = 0
+    ) -> Scalar: ...
+
+
+#: operand types as `Op.infer` takes them: TensorType, scalar, or None
+OperandTypes: TypeAlias = tuple[object, ...]
+
+
+@runtime_checkable
+class ElementRule(Protocol):
+    """Output `element` at `index`; the value has the dtype of the (single) result."""
+
+    def element(
+        self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, object]
+    ) -> Scalar: ...
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """A reduction of one result: for every output index, combine `term` over the `extents`.
+
+    `combine` is `add`, `mul`, `maximum`, `minimum`, `logical_or`, `logical_and`, `argmax` or `argmin`. The last
+    two give the position in the row-major order of `extents` of the first extreme term (nan counts as extreme).
+    `accumulator` is the dtype combined in; `finish(k, total)` maps the total to the result's dtype.
+    """
+
+    extents: tuple[Dim, ...]
+    combine: str
+    accumulator: DType
+    term: Callable[[Any, Load, tuple[Index, ...], tuple[Index, ...]], Scalar]
+    finish: Callable[[Any, Scalar], Scalar]
+
+
+@runtime_checkable
+class ReduceRule(Protocol):
+    """`reduce(types, attrs)` describes the loops of a reduction."""
+
+    def reduce(self, types: OperandTypes, attrs: dict[str, object]) -> Reduce: ...
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Accumulation into computed positions, in row-major order of `extents`.
+
+    The output starts as operand `base` (or as zeros where `base` is None); then at every index of `extents`,
+    `update(k, load, index)` gives a target index and a value, combined by `combine`: `add`, `set`, `maximum`,
+    `minimum` or `mul`.
+    """
+
+    extents: tuple[Dim, ...]
+    base: int | None
+    combine: str
+    update: Callable[[Any, Load, tuple[Index, ...]], tuple[tuple[Index, ...], Scalar]]
+
+
+@runtime_checkable
+class ScatterRule(Protocol):
+    def scatter(self, types: OperandTypes, attrs: dict[str, object]) -> Scatter: ...
+
+
+@dataclass(frozen=True)
+class Scan:
+    """`out[.., i, ..] = combine(out[.., i-1, ..], in[.., i, ..])` along `axis`; `combine` is `add` or `mul`."""
+
+    axis: int
+    combine: str
+    accumulator: DType
+
+
+@runtime_checkable
+class ScanRule(Protocol):
+    def scan(self, types: OperandTypes, attrs: dict[str, object]) -> Scan: ...
+
+
+def operand_shape(type: object) -> tuple[Dim, ...]:
+    """The shape of an operand as `Op.infer` sees it; scalars have none."""
+    return type.shape if isinstance(type, TensorType) else ()

@@ -1,0 +1,48 @@
+"""Eager execution: the dispatch handler that runs an op's numpy rule on tensors, without recording."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracegraph.ir import Kind
+from tracegraph.ops import dispatch
+from tracegraph.ops.definition import Definition
+from tracegraph.tensor.storage import ViewOf
+from tracegraph.tensor.tensor import Tensor
+
+
+def run(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[Tensor, ...]:
+    """Execute `op`; its results as tensors without history."""
+    arrays = [o._np if isinstance(o, Tensor) else o for o in operands]
+    outputs = op.run(*arrays, **attrs)
+    for position in op.mutates:
+        operands[position].storage.version += 1
+    if op.kind is Kind.VIEW:
+        return tuple(_view(op, operands[0], array, attrs) for array in outputs)
+    return tuple(Tensor(_contiguous(array)) for array in outputs)
+
+
+def _contiguous(array: np.ndarray) -> np.ndarray:
+    """Fresh results are row-major, whatever order numpy computed them in."""
+    return array if array.flags.c_contiguous else array.copy(order="C")
+
+
+def _view(op: Definition, source: Tensor, array: np.ndarray, attrs: dict[str, Any]) -> Tensor:
+    result = Tensor(array)
+    result._storage = source.storage
+    origin = source._view
+    base, chain = (source, ()) if origin is None else (origin.base, origin.chain)
+    result._view = ViewOf(base, (*chain, (op, attrs)), source.storage.history)
+    return result
+
+
+def handle(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """The dispatch handler of eager tensors as long as no tape is loaded."""
+    results = run(op, operands, attrs)
+    return op.pack(results) if results else None
+
+
+dispatch.register_handler(Tensor, handle, rank=1)
+dispatch.set_default_creation(handle)

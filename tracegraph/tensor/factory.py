@@ -1,0 +1,99 @@
+"""Tensors from Python and numpy data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracegraph import dtypes
+from tracegraph.dtypes import DType
+from tracegraph.errors import ArgumentError, DTypeError
+from tracegraph.ops.binding import is_tensor
+from tracegraph.tensor.tensor import Tensor
+
+
+def tensor(data: Any, dtype: DType | str | None = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """A new tensor with a copy of `data`: a number, nested sequences, a numpy array or a tensor.
+
+    Python floats become float32, integers int64, bools bool, unless `dtype` says otherwise; numpy arrays keep their
+    dtype.
+
+    Raises:
+        ArgumentError: `data` is ragged or holds something other than numbers.
+        DTypeError: the elements have no tracegraph dtype, or `requires_grad` with a dtype that is not floating.
+    """
+    check_device(device)
+    wanted = dtypes.as_dtype(dtype) if dtype is not None else None
+    array = _array_of(data, wanted)
+    result = Tensor(np.array(array, dtype=wanted.np if wanted else None, order="C"))
+    return result.requires_grad_() if requires_grad else result
+
+
+def as_tensor(data: Any, dtype: DType | str | None = None) -> Tensor:
+    """`data` as a tensor, sharing memory where possible (tensors and numpy arrays of the right dtype)."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtypes.as_dtype(dtype))
+    if isinstance(data, np.ndarray) and (dtype is None or dtypes.as_dtype(dtype).np == data.dtype):
+        return from_numpy(data)
+    return tensor(data, dtype)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares memory with `array`.
+
+    Raises:
+        ArgumentError: `array` is no numpy array.
+        DTypeError: its dtype has no tracegraph counterpart.
+    """
+    if not isinstance(array, np.ndarray):
+        raise ArgumentError(f"from_numpy: expected a numpy array, got {type(array).__name__}")
+    return Tensor(array)
+
+
+def check_device(device: object) -> None:
+    """Accept what means the CPU.
+
+    Raises:
+        ArgumentError: any other device.
+    """
+    if device is not None and str(device).split(":")[0] != "cpu":
+        raise ArgumentError(f"device {device!r} does not exist; tracegraph runs on 'cpu'")
+
+
+def _array_of(data: Any, wanted: DType | None) -> np.ndarray:
+    if isinstance(data, Tensor):
+        return data._np
+    if isinstance(data, np.ndarray | np.generic):
+        dtypes.from_numpy(data.dtype)
+        return np.asarray(data)
+    data = _without_tensors(data)
+    try:
+        array = np.asarray(data)
+    except (ValueError, TypeError) as e:
+        raise ArgumentError(f"tensor(): the data is not a regular array of numbers: {e}") from None
+    if array.dtype.kind not in "biuf":
+        raise ArgumentError(
+            f"tensor(): cannot make a tensor of {type(data).__name__} data with elements of type {array.dtype}; "
+            "pass numbers, nested lists of numbers or a numpy array"
+        )
+    if wanted is None and array.dtype.kind == "f" and not _holds_numpy(data):
+        return array.astype(np.float32)
+    if wanted is None and array.dtype.kind == "u":
+        raise DTypeError(f"tensor(): integers too large for int64: {array.dtype}")
+    return array if array.size else array.astype(np.float32)
+
+
+def _without_tensors(data: Any) -> Any:
+    """Nested sequences may hold 0-d tensors among their numbers."""
+    if is_tensor(data):
+        return data.tolist()
+    if isinstance(data, list | tuple):
+        return [_without_tensors(d) for d in data]
+    return data
+
+
+def _holds_numpy(data: Any) -> bool:
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return isinstance(data, np.ndarray | np.float64)

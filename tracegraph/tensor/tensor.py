@@ -1,0 +1,306 @@
+"""The eager Tensor: a slots wrapper over a numpy array.
+
+A wrapper, not an ndarray subclass: subclassing was measured slower, and would let numpy bypass the tape. Methods
+and operators come from `TensorMethods`; this file holds what only a concrete tensor can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from tracegraph import dtypes
+from tracegraph.dtypes import DType
+from tracegraph.errors import ArgumentError, AutogradError, DTypeError
+from tracegraph.ops.methods import TensorMethods
+from tracegraph.tensor.printing import format_tensor
+from tracegraph.tensor.storage import Storage, ViewOf
+
+_NATIVE_DTYPES = {d.np: d for d in dtypes.ALL}
+
+
+class Engine(Protocol):
+    """What the tape offers to tensors; `tracegraph.autograd` provides it."""
+
+    def backward(self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool) -> None: ...
+    def refresh_history(self, view: Tensor) -> None: ...
+
+
+class Tensor(TensorMethods):
+    """An n-dimensional array with a dtype and, if asked for, a gradient history.
+
+    Args:
+        array: the elements; not copied. Its dtype must be one of tracegraph's ten.
+        requires_grad: record operations on this tensor for `backward`.
+    """
+
+    __slots__ = ("__weakref__", "_grad_fn", "_hooks", "_np", "_storage", "_view", "dtype", "grad", "requires_grad")
+
+    #: set by tracegraph.autograd
+    engine: ClassVar[Engine]
+
+    _np: np.ndarray
+    dtype: DType  # type: ignore[assignment]
+    grad: Tensor | None
+    requires_grad: bool
+
+    def __init__(self, array: np.ndarray, requires_grad: bool = False) -> None:
+        dtype = _NATIVE_DTYPES.get(array.dtype)
+        if dtype is None or array.dtype is not dtype.np:
+            # equal dtypes come with different descriptor objects; guards and native code compare by identity
+            dtype = dtypes.from_numpy(array.dtype)
+            array = array.view(dtype.np) if array.dtype.isnative else array.astype(dtype.np)
+        self._np = array
+        self.dtype = dtype
+        self.requires_grad = requires_grad
+        self.grad = None
+        self._grad_fn: Any = None
+        self._storage: Storage | None = None
+        self._view: ViewOf | None = None
+        self._hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+
+    # ------------------------------------------------------------------------------------ layout
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self._np.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._np.ndim
+
+    @property
+    def device(self) -> str:
+        """Where the elements live; always the CPU."""
+        return "cpu"
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Strides in elements, not bytes."""
+        strides = tuple(s // self._np.itemsize for s in self._np.strides)
+        return strides if dim is None else strides[dim]
+
+    def storage_offset(self) -> int:
+        """Elements between the start of the base's memory and this view's first element."""
+        base = self._base
+        if base is None:
+            return 0
+        return (self._np.ctypes.data - base._np.ctypes.data) // self._np.itemsize
+
+    def is_contiguous(self) -> bool:
+        return self._np.flags.c_contiguous
+
+    def data_ptr(self) -> int:
+        """Address of the first element."""
+        return self._np.ctypes.data
+
+    @property
+    def _base(self) -> Tensor | None:
+        return self._view.base if self._view is not None else None
+
+    @property
+    def storage(self) -> Storage:
+        """The version counter shared with all views of the same memory."""
+        if self._storage is None:
+            self._storage = Storage()
+        return self._storage
+
+    @property
+    def _version(self) -> int:
+        return self._storage.version if self._storage is not None else 0
+
+    # ------------------------------------------------------------------------------------ values
+
+    def item(self) -> Any:
+        """The only element, as a Python number.
+
+        Raises:
+            ArgumentError: the tensor does not have exactly one element.
+        """
+        if self._np.size != 1:
+            raise ArgumentError(f"item() needs a tensor of one element, this one has shape {list(self.shape)}")
+        value = self._np.reshape(())[()]
+        return float(value) if self.dtype is dtypes.bfloat16 else value.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        array = self._np.astype(np.float32) if self.dtype is dtypes.bfloat16 else self._np
+        return array.tolist()
+
+    def numpy(self, force: bool = False) -> np.ndarray:
+        """The elements as a numpy array that shares memory with the tensor.
+
+        Raises:
+            AutogradError: the tensor requires grad; a write to the array could not be recorded.
+        """
+        if self.requires_grad and not force:
+            raise AutogradError("numpy() on a tensor that requires grad; use tensor.detach().numpy()")
+        return self._np
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return np.array(array, dtype=dtype, copy=copy) if copy is not None else np.asarray(array, dtype=dtype)
+
+    def __bool__(self) -> bool:
+        if self._np.size != 1:
+            raise ArgumentError(
+                f"the truth value of a tensor of shape {list(self.shape)} is ambiguous; use .any() or .all()"
+            )
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.is_floating or self._np.size != 1:
+            raise ArgumentError("only integer tensors of one element can be used as an index")
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __contains__(self, element: Any) -> bool:
+        return bool((self == element).any())
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise ArgumentError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ArgumentError("len() of a 0-d tensor")
+        return self._np.shape[0]
+
+    def __repr__(self) -> str:
+        return format_tensor(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self.shape else repr(self)
+
+    # identity, as in PyTorch: `==` is elementwise
+    __hash__ = object.__hash__
+
+    # ------------------------------------------------------------------------------------ autograd
+
+    @property
+    def grad_fn(self) -> Any:
+        """The tape node that made this tensor, or None for a leaf."""
+        if self._view is not None and self._view.history != self._view.base.storage.history:
+            Tensor.engine.refresh_history(self)
+        return self._grad_fn
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor was not made by a recorded operation."""
+        return self.grad_fn is None
+
+    @property
+    def data(self) -> Tensor:
+        """The same elements without history; writes through it are not recorded."""
+        return Tensor(self._np)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        """Replace the elements, and possibly shape and dtype."""
+        if not isinstance(value, Tensor):
+            raise ArgumentError(f"tensor.data must be set to a Tensor, got {type(value).__name__}")
+        self._np = value._np
+        self.dtype = value.dtype
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Start or stop recording operations on this leaf; returns the tensor.
+
+        Raises:
+            AutogradError: the tensor is not a leaf, or its dtype is not floating.
+        """
+        if self.grad_fn is not None and not requires_grad:
+            raise AutogradError("requires_grad can only be turned off on a leaf; use tensor.detach()")
+        if requires_grad and not self.dtype.is_floating:
+            raise DTypeError(f"only floating tensors can require gradients, this one is {self.dtype}")
+        self.requires_grad = requires_grad
+        return self
+
+    def backward(
+        self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Accumulate d(self)/d(leaf) into `leaf.grad` of every leaf that requires grad.
+
+        Args:
+            gradient: cotangent of this tensor, of its shape; may be left out for a single element.
+            retain_graph: keep saved values for another backward pass; default: as `create_graph`.
+            create_graph: record the backward pass itself, for higher derivatives.
+
+        Raises:
+            AutogradError: nothing here requires grad, a cotangent is needed, or a saved value has changed.
+        """
+        Tensor.engine.backward(self, gradient, create_graph if retain_graph is None else retain_graph, create_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHook:
+        """Call `hook(grad)` when this tensor's gradient is known; a tensor it returns replaces the gradient."""
+        if not self.requires_grad:
+            raise AutogradError("register_hook() on a tensor that does not require grad")
+        if self._hooks is None:
+            self._hooks = {}
+            if self.grad_fn is not None:
+                self.grad_fn.add_hooks(self)
+        return RemovableHook(self._hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf in `.grad` too."""
+        if self.grad_fn is None:
+            return
+
+        def keep(gradient: Tensor) -> None:
+            self.grad = gradient if self.grad is None else self.grad + gradient
+
+        self.register_hook(keep)
+
+    # ------------------------------------------------------------------------------------ copying
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if self.grad_fn is not None:
+            raise AutogradError("only leaf tensors can be pickled or deep-copied; use tensor.detach()")
+        return _rebuild, (type(self), np.ascontiguousarray(self._np).reshape(self.shape), self.requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if id(self) in memo:
+            return memo[id(self)]
+        if self.grad_fn is not None:
+            raise AutogradError("only leaf tensors can be pickled or deep-copied; use tensor.detach().clone()")
+        copy = _rebuild(type(self), self._np.copy(), self.requires_grad)
+        if self.grad is not None:
+            copy.grad = self.grad.__deepcopy__(memo)
+        memo[id(self)] = copy
+        return copy
+
+
+class RemovableHook:
+    """Handle of a registered hook; `remove()` takes it away again. Usable as a context manager."""
+
+    _next = 0
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        RemovableHook._next += 1
+        self.id = RemovableHook._next
+        self._hooks = hooks
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHook:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+def _rebuild(cls: type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:
+    tensor = cls.__new__(cls)
+    Tensor.__init__(tensor, array, requires_grad)
+    return tensor
