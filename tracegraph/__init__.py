@@ -1,3 +1,111 @@
-"""A graph-capture compiler for eager tensor programs."""
+"""A graph-capture compiler for eager tensor programs.
+
+`import tracegraph as tg` gives a torch-shaped library: tensors, autograd, `nn`, `optim`, `data`; `tg.compile` captures a
+function or module as graphs and compiles them with LLVM. Every op is a function here (`tg.exp`, `tg.matmul`). The
+compiler and what it depends on are imported when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from tracegraph import autograd, dtypes, ops
+from tracegraph.autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from tracegraph.dtypes import (
+    DType,
+    bfloat16,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    uint8,
+)
+from tracegraph.errors import TracegraphError
+from tracegraph.tensor import Tensor, as_tensor, from_numpy, set_printoptions, tensor
 
 __version__ = "0.1.0"
+
+# PyTorch's further names of dtypes; `bool`, `int` and `float` shadow builtins only as attributes of this module
+_DTYPE_NAMES: dict[str, DType] = {
+    "bool": dtypes.bool_,
+    "half": float16,
+    "float": float32,
+    "double": float64,
+    "short": int16,
+    "int": int32,
+    "long": int64,
+    "dtype": DType,  # type: ignore[dict-item]
+}
+
+# subpackages and names that are imported when first asked for: name -> (module, attribute or None for the module)
+_LAZY: dict[str, tuple[str, str | None]] = {
+    "nn": ("tracegraph.nn", None),
+    "optim": ("tracegraph.optim", None),
+    "data": ("tracegraph.data", None),
+    "library": ("tracegraph.compiler.library", None),
+    "compiler": ("tracegraph.compiler", None),
+    "compile": ("tracegraph.compiler.api", "compile"),
+    "manual_seed": ("tracegraph.ops.generator", "manual_seed"),
+    "Generator": ("tracegraph.ops.generator", "Generator"),
+    "save": ("tracegraph.tensor.serialization", "save"),
+    "load": ("tracegraph.tensor.serialization", "load"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DTYPE_NAMES:
+        return _DTYPE_NAMES[name]
+    if name in _LAZY:
+        module, attribute = _LAZY[name]
+        found = importlib.import_module(module)
+        value = found if attribute is None else getattr(found, attribute)
+        globals()[name] = value
+        return value
+    try:
+        value = getattr(ops.functional, name)
+    except AttributeError:
+        raise AttributeError(f"module 'tracegraph' has no attribute {name!r}") from None
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_DTYPE_NAMES, *_LAZY, *ops.names()})
+
+
+__all__ = [
+    "DType",
+    "Tensor",
+    "TracegraphError",
+    "as_tensor",
+    "autograd",
+    "bfloat16",
+    "enable_grad",
+    "float16",
+    "float32",
+    "float64",
+    "from_numpy",
+    "inference_mode",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "is_grad_enabled",
+    "no_grad",
+    "promote_types",
+    "set_grad_enabled",
+    "set_printoptions",
+    "tensor",
+    "uint8",
+]

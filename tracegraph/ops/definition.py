@@ -9,12 +9,13 @@ lists ops by name.
 from __future__ import annotations
 
 import dis
+import inspect
 import re
 import types as python_types
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,13 @@ from tracegraph.ops.samples import Sampler
 Handle: TypeAlias = Any
 #: a gradient, a function that computes it if it is needed, or None where there is none
 Gradient: TypeAlias = Any
+
+
+class Reads(NamedTuple):
+    """What a gradient formula reads: each operand, and the results."""
+
+    operands: tuple[bool, ...]
+    results: bool
 
 
 class Definition(Op):
@@ -139,18 +147,28 @@ class Definition(Op):
             gradient = gradient.to(operand.dtype)
         return gradient
 
+    def vjp_reads(self, operands: int) -> Reads:
+        """Which of its `operands` operands, and whether its results, the code of `vjp` reads: what a tape must keep."""
+        names = self._vjp_names
+        if names is None:  # *operands: no telling which
+            return Reads((True,) * operands, True)
+        flags, result_name = names
+        return Reads(flags[:operands] + (True,) * (operands - len(flags)), result_name)
+
     @cached_property
-    def saved_parameters(self) -> frozenset[str]:
-        """Parameters of `vjp` that its code reads: what the tape must keep."""
-        if self.vjp is None:
-            return frozenset()
-        code = self.vjp.__code__ if hasattr(self.vjp, "__code__") else self.vjp.__func__.__code__  # type: ignore[attr-defined]
+    def _vjp_names(self) -> tuple[tuple[bool, ...], bool] | None:
+        function = type(self).vjp
+        assert function is not None
+        code = function.__code__
+        if code.co_flags & inspect.CO_VARARGS:
+            return None
         read = set(code.co_cellvars)
         for instruction in dis.get_instructions(code):
-            if instruction.opname.startswith(("LOAD_FAST", "STORE_FAST_LOAD_FAST")):
+            if "LOAD_FAST" in instruction.opname:
                 value = instruction.argval
                 read.update(value if isinstance(value, tuple) else (value,))
-        return frozenset(read)
+        _, _, result, *operands = code.co_varnames[: code.co_argcount]
+        return tuple(name in read for name in operands), result in read
 
     # ------------------------------------------------------------------------------------ documentation
 

@@ -36,7 +36,18 @@ class Tensor(TensorMethods):
         requires_grad: record operations on this tensor for `backward`.
     """
 
-    __slots__ = ("__weakref__", "_grad_fn", "_hooks", "_np", "_storage", "_view", "dtype", "grad", "requires_grad")
+    __slots__ = (
+        "__weakref__",
+        "_grad_fn",
+        "_grad_index",
+        "_hooks",
+        "_np",
+        "_storage",
+        "_view",
+        "dtype",
+        "grad",
+        "requires_grad",
+    )
 
     #: set by tracegraph.autograd
     engine: ClassVar[Engine]
@@ -57,6 +68,7 @@ class Tensor(TensorMethods):
         self.requires_grad = requires_grad
         self.grad = None
         self._grad_fn: Any = None
+        self._grad_index = 0  # which result of the tape node this tensor is
         self._storage: Storage | None = None
         self._view: ViewOf | None = None
         self._hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None

@@ -1,0 +1,206 @@
+"""The backward pass: undo the tape from the newest node to the oldest."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tracegraph.autograd.grad_mode import STATE
+from tracegraph.autograd.inplace import refresh_history
+from tracegraph.autograd.tape import Node
+from tracegraph.errors import AutogradError, ShapeError
+from tracegraph.tensor.tensor import Tensor
+
+Cotangents = dict[Node, list["Tensor | None"]]
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Accumulate the gradients of `tensors` into the `.grad` of their leaves (`torch.autograd.backward`)."""
+    roots = _sequence(tensors)
+    gradients = _gradients(roots, grad_tensors)
+    _run(roots, gradients, _Accumulate(), retain_graph, create_graph)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of `outputs` with respect to `inputs`, without touching any `.grad` (`torch.autograd.grad`).
+
+    Raises:
+        AutogradError: an input does not require grad, or is not used by the outputs and `allow_unused` is False.
+    """
+    roots, wanted = _sequence(outputs), _sequence(inputs)
+    for i, t in enumerate(wanted):
+        if not t.requires_grad:
+            raise AutogradError(f"grad(): input {i} (shape {list(t.shape)}) does not require grad")
+    collected = _Collect(wanted)
+    _run(roots, _gradients(roots, grad_outputs), collected, retain_graph, create_graph)
+    results = collected.results()
+    for i, r in enumerate(results):
+        if r is None and not allow_unused:
+            raise AutogradError(f"grad(): input {i} was not used to compute the outputs; pass allow_unused=True for None")
+    return results
+
+
+class _Accumulate:
+    """Sink of `backward`: every leaf's gradient goes to its `.grad`."""
+
+    def leaf(self, leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
+        if leaf.grad is None:
+            leaf.grad = gradient if create_graph else _own(gradient)
+        elif create_graph:
+            leaf.grad = leaf.grad + gradient
+        else:
+            np.add(leaf.grad._np, gradient._np, out=leaf.grad._np)
+            leaf.grad.storage.version += 1
+
+    def node(self, node: Node, cotangents: list[Tensor | None]) -> None:
+        """Nothing to do for inner nodes."""
+
+
+class _Collect:
+    """Sink of `grad`: gradients of chosen tensors, leaves or not."""
+
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        self.inputs = inputs
+        self.leaves: dict[int, Tensor] = {}
+        self.inner: dict[tuple[Node, int], Tensor | None] = {
+            (t.grad_fn, t._grad_index): None for t in inputs if t.grad_fn is not None
+        }
+        self.wanted_leaves = {id(t) for t in inputs if t.grad_fn is None}
+
+    def leaf(self, leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
+        if id(leaf) in self.wanted_leaves:
+            known = self.leaves.get(id(leaf))
+            self.leaves[id(leaf)] = gradient if known is None else known + gradient
+
+    def node(self, node: Node, cotangents: list[Tensor | None]) -> None:
+        for index, cotangent in enumerate(cotangents):
+            if (node, index) in self.inner:
+                self.inner[node, index] = cotangent
+
+    def results(self) -> tuple[Tensor | None, ...]:
+        return tuple(
+            self.leaves.get(id(t)) if t.grad_fn is None else self.inner[t.grad_fn, t._grad_index] for t in self.inputs
+        )
+
+
+def _run(
+    roots: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    sink: _Accumulate | _Collect,
+    retain_graph: bool | None,
+    create_graph: bool,
+) -> None:
+    retain = create_graph if retain_graph is None else retain_graph
+    previous = STATE.enabled
+    STATE.enabled = create_graph
+    try:
+        _traverse(roots, gradients, sink, retain, create_graph)
+    finally:
+        STATE.enabled = previous
+
+
+def _traverse(
+    roots: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    sink: _Accumulate | _Collect,
+    retain: bool,
+    create_graph: bool,
+) -> None:
+    pending: Cotangents = {}
+    queue: list[tuple[int, Node]] = []  # newest first; numbers are unique
+
+    def send(node: Node | None, index: int, leaf: Tensor | None, gradient: Tensor) -> None:
+        if node is None:
+            assert leaf is not None
+            sink.leaf(leaf, _hooked(leaf._hooks, gradient), create_graph)
+            return
+        if node not in pending:
+            pending[node] = [None] * node.results
+            heapq.heappush(queue, (-node.number, node))
+        known = pending[node][index]
+        pending[node][index] = gradient if known is None else known + gradient
+
+    for root, gradient in zip(roots, gradients, strict=True):
+        send(root.grad_fn, root._grad_index, root, gradient)
+    while queue:
+        _, node = heapq.heappop(queue)
+        cotangents = pending.pop(node)
+        for index, hooks in node.hooks.items():
+            known = cotangents[index]
+            if known is not None:
+                cotangents[index] = _hooked(hooks, known)
+        sink.node(node, cotangents)
+        for edge, gradient in zip(node.edges, node.backward(tuple(cotangents)), strict=True):
+            if edge is not None and gradient is not None:
+                send(edge.node, edge.index, edge.leaf, gradient)
+        if not retain:
+            node.release()
+
+
+def _hooked(hooks: dict[int, Any] | None, gradient: Tensor) -> Tensor:
+    for hook in list((hooks or {}).values()):
+        replaced = hook(gradient)
+        gradient = gradient if replaced is None else replaced
+    return gradient
+
+
+def _own(gradient: Tensor) -> Tensor:
+    """A gradient that no other tensor aliases, so that later accumulation in place is safe."""
+    return Tensor(np.array(gradient._np, order="C"))
+
+
+def _sequence(tensors: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+
+
+def _gradients(roots: Sequence[Tensor], given: Any) -> list[Tensor]:
+    listed = [None] * len(roots) if given is None else [given] if isinstance(given, Tensor) else list(given)
+    if len(listed) != len(roots):
+        raise AutogradError(f"{len(listed)} gradients given for {len(roots)} tensors")
+    return [_root_gradient(r, g) for r, g in zip(roots, listed, strict=True)]
+
+
+def _root_gradient(root: Tensor, gradient: Tensor | None) -> Tensor:
+    if not root.requires_grad:
+        raise AutogradError(
+            f"backward() from a tensor of shape {list(root.shape)} that neither requires grad nor has a grad_fn: "
+            "nothing it was computed from requires grad, or it was computed under no_grad()"
+        )
+    if gradient is None:
+        if root._np.size != 1:
+            raise AutogradError(
+                f"backward() needs a gradient argument for a tensor of shape {list(root.shape)}: only for a single "
+                "element is it implied; reduce the tensor first, for example with .sum()"
+            )
+        return Tensor(np.ones(root.shape, root.dtype.np))
+    if gradient.shape != root.shape:
+        raise ShapeError(f"the gradient has shape {list(gradient.shape)}, the tensor {list(root.shape)}")
+    return gradient if gradient.dtype is root.dtype else gradient.to(root.dtype)
+
+
+class _TapeEngine:
+    """What tensors call; see `tensor.Engine`."""
+
+    def backward(self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool) -> None:
+        backward(tensor, gradient, retain_graph, create_graph)
+
+    def refresh_history(self, view: Tensor) -> None:
+        refresh_history(view)
+
+
+Tensor.engine = _TapeEngine()
