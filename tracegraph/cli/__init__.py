@@ -1,0 +1,1 @@
+"""The `tracegraph` command: looks at every stage of the compiler; knows all layers, and none knows it."""

@@ -1,0 +1,115 @@
+"""What a command works on: `package.module:function` or `path/file.py:function`, and how it is found.
+
+The name after the colon may be dotted (`Model.forward`). It may name a function, a Module or any other callable, or
+a class or function without parameters that makes one (`examples/train_digits.py:make_cnn`): that is called first if
+inputs are given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tracegraph.cli.failure import Failure, users_line
+
+FORM = "name it as package.module:function or path/file.py:function"
+
+
+def find_target(text: str, has_inputs: bool) -> Callable[..., Any]:
+    """The callable that `text` names.
+
+    Raises:
+        Failure: no such file, module or name; its import fails; or what it names cannot be called.
+    """
+    place, colon, name = text.rpartition(":")
+    if not colon or not place or not name:
+        raise Failure(f"target {text!r} names no function", FORM)
+    with user_code(f"importing {place}"):
+        module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
+    found = _attribute(module, place, name)
+    if not callable(found):
+        raise Failure(f"{text} is a {type(found).__name__}, not a function or Module", FORM)
+    return _made_by(found, text) if has_inputs and _is_factory(found) else found
+
+
+@contextlib.contextmanager
+def user_code(doing: str) -> Iterator[None]:
+    """Run the user's code: its prints go to standard error, its exceptions become Failures with its line.
+
+    Raises:
+        Failure: an exception was raised inside.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except Failure:
+        raise
+    except (Exception, SystemExit) as error:
+        problem = f"{doing} failed: {type(error).__name__}: {error}".rstrip(": ")
+        raise Failure(problem, "run the code without tracegraph first", users_line(error)) from error
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise Failure(f"there is no file {path}", f"check the path; it is looked up from {Path.cwd()}")
+    name = f"target_{path.stem}"  # a name no other module has, whatever the file is called
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    assert spec is not None and spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look there
+    sys.path.append(str(path.resolve().parent))
+    spec.loader.exec_module(module)
+    return module
+
+
+def _from_path(name: str) -> ModuleType:
+    sys.path.append(str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise  # the module is there; something it imports is not
+        raise Failure(
+            f"there is no module {name}", f"is it installed, or below {Path.cwd()}? A file is named with its .py"
+        ) from None
+
+
+def _attribute(module: ModuleType, place: str, name: str) -> Any:
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            own = [n for n in vars(found) if not n.startswith("_")] if hasattr(found, "__dict__") else []
+            near = difflib.get_close_matches(part, own, n=3) or own[:8]
+            remedy = f"it defines {', '.join(near)}" if near else f"{place} defines nothing"
+            raise Failure(f"there is no {name!r} in {place}", remedy)
+        found = getattr(found, part)
+    return found
+
+
+def _is_factory(found: Callable[..., Any]) -> bool:
+    """Whether `found` is a class or function that takes no argument, so cannot be meant for the inputs."""
+    if not (inspect.isclass(found) or inspect.isfunction(found)):
+        return False
+    parameters = inspect.signature(found).parameters.values()
+    if inspect.isclass(found):
+        variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        return all(p.default is not p.empty or p.kind in variadic for p in parameters)
+    return not parameters
+
+
+def _made_by(factory: Callable[..., Any], text: str) -> Callable[..., Any]:
+    with user_code(f"calling {text}()"):
+        made = factory()
+    if not callable(made):
+        raise Failure(
+            f"{text} takes no inputs and returns a {type(made).__name__}", "leave the inputs out, or return a Module"
+        )
+    return made
