@@ -34,7 +34,9 @@ class set_grad_enabled:  # noqa: N801 - PyTorch's name
     def __enter__(self) -> None:
         STATE.enabled = self.mode
 
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
         STATE.enabled = self._previous[-1]
 
     def __call__(self, function: F) -> F:
@@ -57,7 +59,9 @@ class _FixedMode:
         self._previous.append(STATE.enabled)
         STATE.enabled = self.mode
 
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
         STATE.enabled = self._previous.pop()
 
     def __call__(self, function: F) -> F:

@@ -14,7 +14,11 @@ from tracegraph.tensor.tensor import Tensor
 
 
 def gradcheck(
-    function: Callable[..., Any], inputs: Sequence[Tensor], eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3
+    function: Callable[..., Any],
+    inputs: Sequence[Tensor],
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
 ) -> bool:
     """Compare the tape's gradients of `function` with central differences; float64 inputs are expected.
 
@@ -35,12 +39,18 @@ def gradcheck(
         found = np.zeros(tensor.shape) if gradient is None else gradient._np
         if not np.allclose(found, numeric, atol=atol, rtol=rtol):
             worst = float(np.max(np.abs(found - numeric)))
-            raise AutogradError(f"gradcheck: the gradient of input {position} differs from finite differences by {worst:.3g}")
+            raise AutogradError(
+                f"gradcheck: the gradient of input {position} differs from finite differences by {worst:.3g}"
+            )
     return True
 
 
 def _differences(
-    function: Callable[..., Any], inputs: Sequence[Tensor], tensor: Tensor, weights: Sequence[Tensor], eps: float
+    function: Callable[..., Any],
+    inputs: Sequence[Tensor],
+    tensor: Tensor,
+    weights: Sequence[Tensor],
+    eps: float,
 ) -> np.ndarray:
     numeric = np.zeros(tensor.shape)
     for index in np.ndindex(*tensor.shape):

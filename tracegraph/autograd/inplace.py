@@ -49,7 +49,10 @@ def write(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> N
 
 def _check_target(op: Definition, target: Tensor) -> None:
     base = target._base
-    for tensor, what in ((target, "a leaf tensor that requires grad"), (base, "a view of a leaf that requires grad")):
+    for tensor, what in (
+        (target, "a leaf tensor that requires grad"),
+        (base, "a view of a leaf that requires grad"),
+    ):
         if tensor is not None and tensor.requires_grad and tensor.grad_fn is None:
             raise AutogradError(
                 f"an in-place operation on {what} (shape {list(target.shape)}) cannot be recorded; do it under "
@@ -88,4 +91,3 @@ def refresh_history(view: Tensor) -> None:
         STATE.enabled = previous
     view.requires_grad = tensor.requires_grad
     view._grad_fn, view._grad_index = tensor._grad_fn, tensor._grad_index
-

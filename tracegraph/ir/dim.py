@@ -52,7 +52,9 @@ class SymExpr:
     __slots__ = ("_hash", "_terms")
 
     def __init__(self, terms: dict[Monomial, int]) -> None:
-        self._terms = tuple(sorted(terms.items(), key=lambda t: (-len(t[0]), [(len(a.key), a.key) for a in t[0]])))
+        self._terms = tuple(
+            sorted(terms.items(), key=lambda t: (-len(t[0]), [(len(a.key), a.key) for a in t[0]]))
+        )
         self._hash = hash(self._terms)
 
     @property
@@ -331,7 +333,9 @@ def specialise(dim: SymExpr) -> int:
     raise UndecidableError(f"{_text(dim)} has no single value here; give the dimension a static size")
 
 
-def bounds_decide(relation: str, difference: SymExpr, bound: Callable[[str], tuple[int, int | None]]) -> bool | None:
+def bounds_decide(
+    relation: str, difference: SymExpr, bound: Callable[[str], tuple[int, int | None]]
+) -> bool | None:
     """Decide `difference relation 0` from bounds of the symbols alone, or None."""
     low, high = _bounds(difference, bound)
     if relation == "==":
@@ -386,7 +390,9 @@ def _atom_bounds(atom: Atom, bound: Callable[[str], tuple[int, int | None]]) -> 
 
 
 def _is_dim(x: object) -> bool:
-    return isinstance(x, SymExpr) or (isinstance(x, int) and not isinstance(x, bool)) or hasattr(x, "__index__")
+    return (
+        isinstance(x, SymExpr) or (isinstance(x, int) and not isinstance(x, bool)) or hasattr(x, "__index__")
+    )
 
 
 def _terms_of(x: object) -> dict[Monomial, int] | None:

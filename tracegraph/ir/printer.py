@@ -125,7 +125,9 @@ def constant_text(array: np.ndarray) -> str:
     """`[1.0, 2.0]` for a small array, `#digest` for a large one."""
     if array.size > INLINE_ELEMENTS:
         return f"#{constant_digest(array)}"
-    return attr_text(array.astype(np.float64).ravel().tolist() if array.dtype.kind in "fV" else array.ravel().tolist())
+    return attr_text(
+        array.astype(np.float64).ravel().tolist() if array.dtype.kind in "fV" else array.ravel().tolist()
+    )
 
 
 def constant_digest(array: np.ndarray) -> str:

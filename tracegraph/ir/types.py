@@ -48,7 +48,9 @@ class TensorType:
     def __eq__(self, other: object) -> bool:
         """Structural: same dtype, and every dim the same expression."""
         return (
-            isinstance(other, TensorType) and self.dtype is other.dtype and dims.same_shape(self.shape, other.shape)
+            isinstance(other, TensorType)
+            and self.dtype is other.dtype
+            and dims.same_shape(self.shape, other.shape)
         )
 
     def __hash__(self) -> int:

@@ -59,7 +59,9 @@ def _fail(graph: Graph, position: int, problem: str) -> None:
     what = node.call_op.name if node.is_call else node.op
     operands = ", ".join(str(a.type) if isinstance(a, Value) else str(a) for a in node.args)
     where = f" at {node.location}" if node.location else ""
-    raise VerifyError(f"graph {graph.name}: {what}({operands}){where}: {problem}\n{_excerpt(graph, position)}")
+    raise VerifyError(
+        f"graph {graph.name}: {what}({operands}){where}: {problem}\n{_excerpt(graph, position)}"
+    )
 
 
 def _excerpt(graph: Graph, position: int) -> str:
@@ -70,4 +72,6 @@ def _excerpt(graph: Graph, position: int) -> str:
         lines = [n.op for n in graph.nodes]
     inputs = sum(n.op == "placeholder" for n in graph.nodes)
     at = max(position - inputs, 0)
-    return "\n".join(("> " if i == at else "  ") + lines[i].strip() for i in range(max(at - 1, 0), min(at + 2, len(lines))))
+    return "\n".join(
+        ("> " if i == at else "  ") + lines[i].strip() for i in range(max(at - 1, 0), min(at + 2, len(lines)))
+    )

@@ -58,7 +58,9 @@ class Recorder:
             return operand.value
         if is_tensor(operand):
             if self.lift is None:
-                raise IRError(f"{op.name}: an eager tensor meets a traced one, and this graph takes no new inputs")
+                raise IRError(
+                    f"{op.name}: an eager tensor meets a traced one, and this graph takes no new inputs"
+                )
             return self.lift(operand)
         return operand
 

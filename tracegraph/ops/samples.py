@@ -67,7 +67,9 @@ Sampler: TypeAlias = Callable[[], Iterator[Sample]]
 REAL = tuple(d for d in dtypes.ALL if not d.is_bool)
 
 
-def call(*args: Any, dtypes: Sequence[DType] = dtypes.FLOATING_DTYPES, differentiable: bool = True, **kwargs: Any) -> Sample:
+def call(
+    *args: Any, dtypes: Sequence[DType] = dtypes.FLOATING_DTYPES, differentiable: bool = True, **kwargs: Any
+) -> Sample:
     """A sample of `op(*args, **kwargs)`."""
     return Sample(args, kwargs, tuple(dtypes), differentiable)
 
@@ -78,7 +80,10 @@ def samples(*listed: Sample) -> Sampler:
 
 
 def unary(
-    low: float = -2.0, high: float = 2.0, dtypes: Sequence[DType] = dtypes.FLOATING_DTYPES, differentiable: bool = True
+    low: float = -2.0,
+    high: float = 2.0,
+    dtypes: Sequence[DType] = dtypes.FLOATING_DTYPES,
+    differentiable: bool = True,
 ) -> Sampler:
     """Shapes 2-d, 1-d long enough for vector code and its tail, 0-d and empty, values in [low, high]."""
     shapes: tuple[tuple[int, ...], ...] = ((3, 5), (67,), (), (0, 4))
@@ -103,7 +108,9 @@ def binary(
         ((), (3,)),
         ((0, 4), (4,)),
     )
-    listed = [call(A(a, low, high), A(b, lo2, hi2), dtypes=dtypes, differentiable=differentiable) for a, b in shapes]
+    listed = [
+        call(A(a, low, high), A(b, lo2, hi2), dtypes=dtypes, differentiable=differentiable) for a, b in shapes
+    ]
     if number is not None:
         listed.append(call(A((3, 5), low, high), number, dtypes=dtypes, differentiable=differentiable))
     return samples(*listed)

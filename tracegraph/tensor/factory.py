@@ -13,7 +13,9 @@ from tracegraph.ops.binding import is_tensor
 from tracegraph.tensor.tensor import Tensor
 
 
-def tensor(data: Any, dtype: DType | str | None = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
+def tensor(
+    data: Any, dtype: DType | str | None = None, requires_grad: bool = False, device: str | None = None
+) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested sequences, a numpy array or a tensor.
 
     Python floats become float32, integers int64, bools bool, unless `dtype` says otherwise; numpy arrays keep their

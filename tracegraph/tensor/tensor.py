@@ -24,7 +24,9 @@ _NATIVE_DTYPES = {d.np: d for d in dtypes.ALL}
 class Engine(Protocol):
     """What the tape offers to tensors; `tracegraph.autograd` provides it."""
 
-    def backward(self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool) -> None: ...
+    def backward(
+        self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool
+    ) -> None: ...
     def refresh_history(self, view: Tensor) -> None: ...
 
 
@@ -131,7 +133,9 @@ class Tensor(TensorMethods):
             ArgumentError: the tensor does not have exactly one element.
         """
         if self._np.size != 1:
-            raise ArgumentError(f"item() needs a tensor of one element, this one has shape {list(self.shape)}")
+            raise ArgumentError(
+                f"item() needs a tensor of one element, this one has shape {list(self.shape)}"
+            )
         value = self._np.reshape(())[()]
         return float(value) if self.dtype is dtypes.bfloat16 else value.item()
 
@@ -250,7 +254,9 @@ class Tensor(TensorMethods):
         Raises:
             AutogradError: nothing here requires grad, a cotangent is needed, or a saved value has changed.
         """
-        Tensor.engine.backward(self, gradient, create_graph if retain_graph is None else retain_graph, create_graph)
+        Tensor.engine.backward(
+            self, gradient, create_graph if retain_graph is None else retain_graph, create_graph
+        )
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHook:
         """Call `hook(grad)` when this tensor's gradient is known; a tensor it returns replaces the gradient."""
@@ -283,7 +289,9 @@ class Tensor(TensorMethods):
         if id(self) in memo:
             return memo[id(self)]
         if self.grad_fn is not None:
-            raise AutogradError("only leaf tensors can be pickled or deep-copied; use tensor.detach().clone()")
+            raise AutogradError(
+                "only leaf tensors can be pickled or deep-copied; use tensor.detach().clone()"
+            )
         copy = _rebuild(type(self), self._np.copy(), self.requires_grad)
         if self.grad is not None:
             copy.grad = self.grad.__deepcopy__(memo)

@@ -48,7 +48,9 @@ class Reduction(Definition):
         (x,) = operands
         assert isinstance(x, TensorType)
         if "bif"[x.dtype.category] not in self.accepts:
-            raise DTypeError(f"{self.name}({x}): not defined for dtype {x.dtype.long_name}; convert the operand")
+            raise DTypeError(
+                f"{self.name}({x}): not defined for dtype {x.dtype.long_name}; convert the operand"
+            )
         return (TensorType(self.result_dtype(x.dtype, attrs), self.result_shape(x, attrs)),)
 
     def result_shape(self, x: TensorType, attrs: dict[str, Any]) -> tuple[Dim, ...]:

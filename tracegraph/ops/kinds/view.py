@@ -24,7 +24,9 @@ class View(Definition):
     scatter: ClassVar[Any] = None
 
     def incomplete(self) -> list[str]:
-        problems = [f"a view needs {rule}" for rule in ("eager", "index_map", "scatter") if not getattr(self, rule)]
+        problems = [
+            f"a view needs {rule}" for rule in ("eager", "index_map", "scatter") if not getattr(self, rule)
+        ]
         return problems + super().incomplete()
 
     def element(
