@@ -30,7 +30,9 @@ def test_grad_option() -> None:
     assert x.requires_grad
 
 
-@pytest.mark.parametrize(("text", "value"), [("0.5", 0.5), ("-3", -3), ("'mean'", "mean"), ("(1, 2)", (1, 2))])
+@pytest.mark.parametrize(
+    ("text", "value"), [("0.5", 0.5), ("-3", -3), ("'mean'", "mean"), ("(1, 2)", (1, 2))]
+)
 def test_literal(text: str, value: object) -> None:
     assert parse_input(text) == value
 

@@ -1,7 +1,7 @@
 """Input specifications of the command line: `f32[64,784]`, `i64[64]:10`, `x=f32[8]:grad`, `0.5`.
 
-A specification is parsed first and turned into a tensor afterwards, so that a bad one is reported before any user
-code runs.
+A specification is parsed first and turned into a tensor afterwards, so that a bad one is reported before any
+user code runs.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tracegraph.ir import TensorType, parse_type
 from tracegraph.tensor import Tensor, tensor
 
 GRAMMAR = (
-    "write DTYPE[SIZE,...] as in f32[64,784], i64[64]:10 for integers below 10, f32[8]:grad for a tensor that "
-    "requires grad, a Python literal such as 0.5 or 'mean', or NAME=SPEC for a keyword argument"
+    "write DTYPE[SIZE,...] as in f32[64,784], i64[64]:10 for integers below 10, f32[8]:grad for a tensor "
+    "that requires grad, a Python literal such as 0.5 or 'mean', or NAME=SPEC for a keyword argument"
 )
 _TENSOR = re.compile(r"(?P<type>\w+\[[^\]]*\])(?::(?P<option>\w+))?")
 _KEYWORD = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<value>.+)")
@@ -102,7 +102,8 @@ def parse_input(text: str) -> object:
         try:
             return ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            raise Failure(f"input {text!r} is no tensor specification and no Python literal", GRAMMAR) from None
+            problem = f"input {text!r} is no tensor specification and no Python literal"
+            raise Failure(problem, GRAMMAR) from None
     return _tensor_spec(text, match["type"], match["option"])
 
 
@@ -113,7 +114,7 @@ def _tensor_spec(text: str, type_text: str, option: str | None) -> TensorSpec:
         reason = str(error).splitlines()[0].partition(": ")[2]
         raise Failure(f"input {text!r}: {reason}", GRAMMAR) from None
     if not type.is_static:
-        raise Failure(f"input {text!r} has a symbolic size", "give an example size; --dynamic makes it symbolic")
+        raise Failure(f"input {text!r} has a symbolic size", "give an example; --dynamic makes it symbolic")
     if any(size < 0 for size in type.shape):
         raise Failure(f"input {text!r} has a negative size", GRAMMAR)
     if option is None:
@@ -123,4 +124,5 @@ def _tensor_spec(text: str, type_text: str, option: str | None) -> TensorSpec:
     if option.isdigit() and type.dtype.is_integer and int(option) > 0:
         return TensorSpec(type, below=int(option))
     allowed = "':grad'" if type.dtype.is_floating else "a bound such as ':10'"
-    raise Failure(f"input {text!r}: option ':{option}' does not fit {type.dtype.long_name}", f"use {allowed} or none")
+    problem = f"input {text!r}: option ':{option}' does not fit {type.dtype.long_name}"
+    raise Failure(problem, f"use {allowed} or none")

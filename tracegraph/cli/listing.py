@@ -46,7 +46,7 @@ def ops_page(listed: list[Definition]) -> str:
         "# Operations",
         "",
         "Made by `tracegraph ops --markdown` from the definitions in `tracegraph/ops/`; edit those.",
-        "Names, arguments, broadcasting and type promotion follow PyTorch. `Number` is a tensor or a Python number,",
+        "Names, arguments, broadcasting and type promotion follow PyTorch. `Number` is a tensor or a number,",
         "`dim` a dimension counted from either end, `dims` one or several of them.",
     ]
     for kind, group in groupby(listed, key=lambda op: op.kind):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from collections.abc import Sequence
 
 import click
 from rich.console import Console
@@ -58,8 +59,8 @@ def show_plain(text: str) -> None:
 
 def diff(before: str, after: str, before_name: str, after_name: str) -> str:
     """A unified diff of two texts; empty if they are equal."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), before_name, after_name, lineterm="")
-    return "\n".join(lines)
+    old, new = before.splitlines(), after.splitlines()
+    return "\n".join(difflib.unified_diff(old, new, before_name, after_name, lineterm=""))
 
 
 def show_diff(text: str) -> None:
@@ -68,7 +69,7 @@ def show_diff(text: str) -> None:
         _emit(Text(line, style=_DIFF_STYLES.get(line[:1], "")))
 
 
-def show_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def show_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows in aligned columns."""
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns) - 1)]
     for row in [columns, *rows]:

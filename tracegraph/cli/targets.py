@@ -1,8 +1,8 @@
 """What a command works on: `package.module:function` or `path/file.py:function`, and how it is found.
 
-The name after the colon may be dotted (`Model.forward`). It may name a function, a Module or any other callable, or
-a class or function without parameters that makes one (`examples/train_digits.py:make_cnn`): that is called first if
-inputs are given.
+The name after the colon may be dotted (`Model.forward`). It may name a function, a Module or another callable,
+or a class or function without parameters that makes one (`examples/train_digits.py:make_cnn`): that is called
+first if inputs are given.
 """
 
 from __future__ import annotations
@@ -77,9 +77,8 @@ def _from_path(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise  # the module is there; something it imports is not
-        raise Failure(
-            f"there is no module {name}", f"is it installed, or below {Path.cwd()}? A file is named with its .py"
-        ) from None
+        remedy = f"is it installed, or below {Path.cwd()}? A file is named with its .py"
+        raise Failure(f"there is no module {name}", remedy) from None
 
 
 def _attribute(module: ModuleType, place: str, name: str) -> Any:
@@ -109,7 +108,6 @@ def _made_by(factory: Callable[..., Any], text: str) -> Callable[..., Any]:
     with user_code(f"calling {text}()"):
         made = factory()
     if not callable(made):
-        raise Failure(
-            f"{text} takes no inputs and returns a {type(made).__name__}", "leave the inputs out, or return a Module"
-        )
+        problem = f"{text} takes no inputs and returns a {type(made).__name__}"
+        raise Failure(problem, "leave the inputs out, or return a Module")
     return made
