@@ -1,0 +1,80 @@
+"""The registry of backends: what turns a captured graph into a callable on tensors.
+
+A backend is a callable `(graph_module, example_inputs) -> callable(*tensors) -> sequence of tensors`, as in
+`torch.compile`. `llvm` and `interpreter` run the whole pipeline and differ in how the final graphs are executed;
+`eager` runs the captured graph op by op.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from tracegraph.compiler.options import Options
+from tracegraph.errors import OptionError
+from tracegraph.ops.graph_module import GraphModule
+from tracegraph.tensor import Tensor
+
+Compiled: TypeAlias = Callable[..., Sequence[Any]]
+Backend: TypeAlias = Callable[..., Compiled]
+
+_BACKENDS: dict[str, Backend] = {}
+
+
+def register_backend(name: str, backend: Backend | None = None) -> Any:
+    """Register a backend under `name`; usable as a decorator.
+
+    A backend that takes a keyword argument `options` is given the `Options` of the compile call.
+
+    Raises:
+        OptionError: the name is taken by another backend.
+    """
+    if backend is None:
+        return lambda function: register_backend(name, function)
+    if _BACKENDS.get(name, backend) is not backend:
+        raise OptionError(f"a backend called {name!r} is registered already")
+    _BACKENDS[name] = backend
+    return backend
+
+
+def list_backends() -> list[str]:
+    """Names of the registered backends."""
+    return sorted(_BACKENDS)
+
+
+def resolve(backend: str | Backend) -> Backend:
+    """The backend of this name, or the callable itself.
+
+    Raises:
+        OptionError: no such name; the nearest is suggested.
+    """
+    if callable(backend):
+        return backend
+    if backend not in _BACKENDS:
+        near = difflib.get_close_matches(str(backend), _BACKENDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "pass a name or a callable"
+        raise OptionError(f"unknown backend {backend!r}: one of {', '.join(list_backends())}; {hint}")
+    return _BACKENDS[backend]
+
+
+@register_backend("llvm")
+def llvm(module: GraphModule, example_inputs: Sequence[Tensor], *, options: Options) -> Compiled:
+    """Differentiate, optimise and compile to native code."""
+    from tracegraph.compiler import pipeline
+
+    return pipeline.compile_graph(module.graph, example_inputs, options, pipeline.native)
+
+
+@register_backend("interpreter")
+def interpreter(module: GraphModule, example_inputs: Sequence[Tensor], *, options: Options) -> Compiled:
+    """Differentiate and optimise, then interpret the graphs with the eager rules: the pipeline without codegen."""
+    from tracegraph.compiler import pipeline
+
+    return pipeline.compile_graph(module.graph, example_inputs, options, pipeline.interpreted)
+
+
+@register_backend("eager")
+def eager(module: GraphModule, example_inputs: Sequence[Tensor]) -> Compiled:
+    """Run the captured graph op by op on tensors: capture without compilation."""
+    return module

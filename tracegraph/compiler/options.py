@@ -1,0 +1,62 @@
+"""Options of `tracegraph.compile`: names, meanings and defaults in one place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from tracegraph.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the stages of the compiler may be told.
+
+    Attributes:
+        fastmath: permit value-changing algebra (reassociation, x*0 == 0, approximate division).
+        partitioner: "min_cut" saves as little as recomputation makes cheap; "default" saves all that backward reads.
+        verify: verify every graph between passes.
+        fuse: fuse elementwise, view and reduction ops into kernels.
+        fold_size_limit: largest constant, in elements, that constant folding may create.
+        recompile_limit: specialisations of one function before further calls run eagerly.
+        strict: a failure inside the compiler raises instead of falling back to eager with a warning.
+    """
+
+    fastmath: bool = False
+    partitioner: str = "min_cut"
+    verify: bool = False
+    fuse: bool = True
+    fold_size_limit: int = 4096
+    recompile_limit: int = 8
+    strict: bool = False
+
+    def updated(self, changes: Mapping[str, Any] | None) -> Options:
+        """These options with `changes` applied.
+
+        Raises:
+            OptionError: an unknown name (the nearest is suggested), a value of the wrong type or out of range.
+        """
+        for name, value in (changes or {}).items():
+            _check(name, value)
+        result = replace(self, **dict(changes or {}))
+        if result.partitioner not in PARTITIONERS:
+            raise OptionError(f"option partitioner={result.partitioner!r}: one of {', '.join(PARTITIONERS)}")
+        for name in ("fold_size_limit", "recompile_limit"):
+            if getattr(result, name) < 0:
+                raise OptionError(f"option {name}={getattr(result, name)}: must not be negative")
+        return result
+
+
+PARTITIONERS = ("min_cut", "default")
+_TYPES: dict[str, type] = {f.name: type(f.default) for f in fields(Options)}
+
+
+def _check(name: str, value: object) -> None:
+    if name not in _TYPES:
+        near = difflib.get_close_matches(name, _TYPES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; options are {', '.join(_TYPES)}"
+        raise OptionError(f"unknown option {name!r}{hint}")
+    if type(value) is not _TYPES[name]:
+        raise OptionError(f"option {name}={value!r}: expected {_TYPES[name].__name__}, got {type(value).__name__}")

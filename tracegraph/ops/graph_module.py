@@ -1,0 +1,112 @@
+"""A graph as a callable: runs on tensors of any kind by dispatch, and prints as Python.
+
+What a custom backend receives. Calling it on eager tensors executes op by op and records on the tape; calling it on
+traced handles copies the graph into another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracegraph.errors import ShapeError
+from tracegraph.ir import Graph, Node, Value
+from tracegraph.ir.dim import SymExpr
+from tracegraph.ir.interpreter import Interpreter, bind_sizes
+from tracegraph.ir.printer import attr_text, value_names
+from tracegraph.ops.definition import Definition
+from tracegraph.ops.dispatch import dispatch
+
+
+class GraphModule:
+    """A callable over a `Graph`.
+
+    Example:
+        def backend(module: GraphModule, example_inputs):
+            print(module.code)
+            return module          # run it as it is
+    """
+
+    def __init__(self, graph: Graph, wrap: Callable[[np.ndarray], Any]) -> None:
+        """Args: `wrap` makes a tensor of the kind the module runs on from a constant's array."""
+        self.graph = graph
+        self.wrap = wrap
+
+    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs for these tensors, always as a tuple.
+
+        Raises:
+            ShapeError: wrong number of inputs, or one whose shape does not fit its placeholder.
+        """
+        placeholders = self.graph.placeholders
+        if len(inputs) != len(placeholders):
+            raise ShapeError(f"{self.graph.name} takes {len(placeholders)} tensors, got {len(inputs)}")
+        runner = Interpreter(self.graph)
+        runner.sizes = bind_sizes([p.type for p in placeholders], [i.shape for i in inputs])
+        runner.environment = dict(zip(placeholders, inputs, strict=True))
+        for node in self.graph.nodes:
+            if node.op == "constant":
+                runner.environment[node.value] = self.wrap(runner.constant(node))
+            elif node.op == "call":
+                runner.environment.update(zip(node.values, self.call(node, runner), strict=True))
+        return tuple(runner.operand(o) for o in self.graph.outputs)
+
+    def call(self, node: Node, runner: Interpreter) -> tuple[Any, ...]:
+        """Execute one call node; one tensor per result."""
+        op = node.call_op
+        assert isinstance(op, Definition)
+        attrs = {k: runner.static(v) for k, v in node.attrs.items()}
+        result = dispatch(op, tuple(map(runner.operand, node.args)), attrs)
+        if not node.values:
+            return ()
+        return tuple(result) if isinstance(result, tuple) else (result,)
+
+    @property
+    def code(self) -> str:
+        """The graph as a Python function."""
+        names = value_names(self.graph)
+
+        def text(operand: object) -> str:
+            if isinstance(operand, Value):
+                return _identifier(names[operand])
+            return str(operand) if isinstance(operand, SymExpr) else attr_text(operand).replace("none", "None")
+
+        inputs = ", ".join(["self", *(_identifier(names[p]) for p in self.graph.placeholders)])
+        lines = [f"def {_identifier(self.graph.name)}({inputs}):"]
+        for node in self.graph.nodes:
+            results = ", ".join(_identifier(names[v]) for v in node.values)
+            if node.op == "call":
+                arguments = [text(a) for a in node.args]
+                arguments += [f"{k}={_python(v)}" for k, v in node.attrs.items()]
+                call = f"tg.{node.call_op.name}({', '.join(arguments)})"
+                where = f"  # {node.location}" if node.location else ""
+                lines.append(f"    {results + ' = ' if results else ''}{call}{where}")
+            elif node.op == "constant":
+                lines.append(f"    {results} = self.constants[{results!r}]")
+            elif node.op == "output":
+                lines.append(f"    return ({', '.join(map(text, node.args))}{',' if len(node.args) == 1 else ''})")
+        return "\n".join(lines)
+
+    def print_readable(self) -> str:
+        """Print `code` and return it (FX's name)."""
+        print(self.code)
+        return self.code
+
+    def __repr__(self) -> str:
+        return f"GraphModule({self.graph.name}: {sum(1 for _ in self.graph.calls)} calls)"
+
+    def __str__(self) -> str:
+        return self.code
+
+
+def _identifier(name: str) -> str:
+    bare = name.removeprefix("%").replace(".", "_").replace("<", "").replace(">", "")
+    return f"v{bare}" if bare[:1].isdigit() else bare
+
+
+def _python(attr: object) -> str:
+    if isinstance(attr, tuple):
+        return f"({', '.join(map(_python, attr))}{',' if len(attr) == 1 else ''})"
+    return str(attr) if isinstance(attr, SymExpr) else repr(attr)
