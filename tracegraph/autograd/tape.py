@@ -190,9 +190,14 @@ def handle(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> 
         from tracegraph.autograd.inplace import write
 
         return write(op, operands, attrs)
-    if not (STATE.enabled and op.is_differentiable and any(map(_tracked, operands))):
+    tracked = False
+    for o in operands:
+        if isinstance(o, Tensor) and o.requires_grad:
+            tracked = STATE.enabled and op.is_differentiable
+            break
+    if not tracked:
         results = eager.run(op, operands, attrs)
-        return op.pack(results) if results else None
+        return results[0] if len(results) == 1 else op.pack(results) if results else None
     if op.vjp is None:
         assert op.decompose is not None
         results = op.decompose(*operands, **attrs)
@@ -200,10 +205,6 @@ def handle(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> 
     results = eager.run(op, operands, attrs)
     attach(OpNode(op, operands, attrs, results), results)
     return op.pack(results)
-
-
-def _tracked(operand: Any) -> bool:
-    return isinstance(operand, Tensor) and operand.requires_grad
 
 
 dispatch.register_handler(Tensor, handle, rank=1)

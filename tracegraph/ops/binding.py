@@ -46,6 +46,8 @@ class Signature:
         self._by_name = {p.name: p for p in self.parameters}
         first = self.parameters[0] if self.parameters else None
         self._rank_of = first if first is not None and first.is_operand else None
+        #: `bind` for well-formed calls, several times faster; a TypeError means: let `bind` explain
+        self.bind_fast: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] = _generate(op, self.parameters)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Operands and canonical attributes of the call `op(*args, **kwargs)`.
@@ -142,6 +144,47 @@ ALIASES = {"axis": "dim", "axes": "dims", "keepdims": "keepdim", "self": "input"
 def is_tensor(value: object) -> bool:
     """Whether `value` is a tensor handle of any kind (eager, traced)."""
     return getattr(type(value), "__tracegraph_tensor__", False)
+
+
+#: types whose instances are tensors or numbers, learnt as they are met
+_KNOWN_TENSORS: set[type] = set()
+_NUMBERS = frozenset((bool, int, float, SymExpr))
+
+
+def _fast_tensor(value: Any) -> Any:
+    if is_tensor(value):
+        _KNOWN_TENSORS.add(type(value))
+        return value
+    raise TypeError
+
+
+def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
+    """A Python function with the op's own parameters that returns (operands, attributes) or raises TypeError."""
+    names: dict[str, Any] = {"T": _KNOWN_TENSORS, "N": _NUMBERS, "tensor": _fast_tensor}
+    header: list[str] = []
+    operands: list[str] = []
+    attrs: list[str] = []
+    starred = False
+    rank = "getattr({0}, 'ndim', 0)"
+    for i, p in enumerate(parameters):
+        if p.keyword_only and not starred:
+            header.append("*")
+            starred = True
+        names[f"d{i}"], names[f"canon{i}"] = p.default, CANONICAL.get(p.sort)
+        header.append(p.name if p.default is ... else f"{p.name}=d{i}")
+        if p.sort == "Tensors":
+            operands.append(f"*[v if type(v) in T else tensor(v) for v in {p.name}]")
+            rank = "getattr({0}[0], 'ndim', 0)" if i == 0 else rank
+        elif p.is_operand:
+            allowed = f"type({p.name}) in T" + (f" or type({p.name}) in N" if p.sort.endswith("Number") else "")
+            allowed += f" or {p.name} is None" if p.sort.startswith("Optional") else ""
+            operands.append(f"{p.name} if {allowed} else tensor({p.name})")
+        else:
+            r = rank.format(parameters[0].name) if parameters[0].is_operand else "0"
+            attrs.append(f"{p.name!r}: canon{i}({op!r}, {p.name!r}, {p.name}, {r})")
+    source = f"def bind({', '.join(header)}):\n return ({', '.join(operands)}{',' if operands else ''}), "
+    exec(source + "{" + ", ".join(attrs) + "}", names)
+    return names["bind"]
 
 
 # ------------------------------------------------------------------------- canonical forms of attributes

@@ -80,6 +80,7 @@ class Definition(Op):
         self.name = cls.__dict__.get("name") or _snake_case(cls.__name__)
         self.doc = (cls.__doc__ or "").strip()
         self.binder = Signature(self.name, cls.signature)
+        self._canonicalizes = cls.canonicalize is not Definition.canonicalize
         self.result_type = namedtuple(self.name, cls.result_names) if cls.result_names else None
         self.__name__ = self.name
         self.__doc__ = f"{self.name}{cls.signature}\n\n{self.doc}"
@@ -87,8 +88,13 @@ class Definition(Op):
     # ------------------------------------------------------------------------------------ calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        operands, attrs = self.binder.bind(args, kwargs)
-        return dispatch(self, *self.canonicalize(operands, attrs))
+        try:
+            operands, attrs = self.binder.bind_fast(*args, **kwargs)
+        except TypeError:
+            operands, attrs = self.binder.bind(args, kwargs)
+        if self._canonicalizes:
+            operands, attrs = self.canonicalize(operands, attrs)
+        return dispatch(self, operands, attrs)
 
     def canonicalize(
         self, operands: tuple[Any, ...], attrs: dict[str, Any]

@@ -17,11 +17,14 @@ def run(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tup
     """Execute `op`; its results as tensors without history."""
     arrays = [o._np if isinstance(o, Tensor) else o for o in operands]
     outputs = op.run(*arrays, **attrs)
-    for position in op.mutates:
-        operands[position].storage.version += 1
+    if op.mutates:
+        for position in op.mutates:
+            operands[position].storage.version += 1
     if op.kind is Kind.VIEW:
         return tuple(_view(op, operands[0], array, attrs) for array in outputs)
-    return tuple(Tensor(_contiguous(array)) for array in outputs)
+    if len(outputs) == 1:
+        return (Tensor(_contiguous(outputs[0])),)
+    return tuple([Tensor(_contiguous(array)) for array in outputs])
 
 
 def _contiguous(array: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar, operand_shape
 from tracegraph.ops.definition import Definition, Handle
 from tracegraph.ops.promotion import broadcast_shapes, result_type
+from tracegraph.ops.quiet import quiet
 from tracegraph.ops.scalar import NUMPY, cast_array
 
 
@@ -70,14 +72,30 @@ class Pointwise(Definition):
         return tuple(compute for _ in types)
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
-        types = tuple(_type_of(o) for o in operands)
-        result_dtype = self.promote(types)[1]
-        wanted = self.operand_dtypes(types)
-        arrays = [_as_operand(o, d.compute) for o, d in zip(operands, wanted, strict=True)]
-        with np.errstate(all="ignore"):
+        key = tuple([(o.dtype, not o.ndim) if isinstance(o, _ARRAYS) else type(o) for o in operands])
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._plan(operands)
+        wanted, result_dtype = plan
+        arrays = [
+            o if type(o) is np.ndarray and o.dtype is d.np else _convert(o, d)
+            for o, d in zip(operands, wanted, strict=True)
+        ]
+        with quiet():
             rule = self.eager
             result = rule(*arrays, **attrs) if rule is not None else self.scalar(NUMPY, *arrays, **attrs)
+        if type(result) is np.ndarray and result.dtype is result_dtype.np:
+            return (result,)
         return (cast_array(np.asarray(result), result_dtype),)
+
+    @cached_property
+    def _plans(self) -> dict[Any, tuple[tuple[DType, ...], DType]]:
+        """(compute dtype of each operand, result dtype) by the operands' dtypes and Python types."""
+        return {}
+
+    def _plan(self, operands: tuple[Any, ...]) -> tuple[tuple[DType, ...], DType]:
+        types = tuple(_type_of(o) for o in operands)
+        return tuple(d.compute for d in self.operand_dtypes(types)), self.promote(types)[1]
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, object]
@@ -110,13 +128,16 @@ def broadcast_index(index: tuple[Index, ...], shape: tuple) -> tuple[Index, ...]
     return tuple(0 if isinstance(d, int) and d == 1 else i for i, d in zip(tail, shape, strict=True))
 
 
+_ARRAYS = (np.ndarray, np.generic)
+
+
 def _type_of(operand: Any) -> object:
-    if isinstance(operand, np.ndarray | np.generic):
+    if isinstance(operand, _ARRAYS):
         return TensorType(dtypes.from_numpy(operand.dtype), operand.shape)
     return operand
 
 
-def _as_operand(operand: Any, dtype: DType) -> Any:
-    if isinstance(operand, np.ndarray | np.generic):
-        return cast_array(np.asarray(operand), dtype)
+def _convert(operand: Any, dtype: DType) -> Any:
+    if dtype.is_floating and not isinstance(operand, _ARRAYS):
+        return dtype.np.type(operand)
     return cast_array(np.asarray(operand), dtype)[()]
