@@ -32,7 +32,7 @@ LEFT: dict[str, tuple[str, ...]] = {
     "aot": ("ops",),
     "passes": ("ops",),
     "codegen": ("ir",),
-    "runtime": ("autograd", "codegen"),
+    "runtime": ("autograd", "codegen", "aot"),
     "compiler": ("capture", "aot", "passes", "codegen", "runtime"),
     "cli": ("compiler",),
 }

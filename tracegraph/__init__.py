@@ -53,7 +53,6 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "nn": ("tracegraph.nn", None),
     "optim": ("tracegraph.optim", None),
     "data": ("tracegraph.data", None),
-    "library": ("tracegraph.compiler.library", None),
     "compiler": ("tracegraph.compiler", None),
     "compile": ("tracegraph.compiler.api", "compile"),
     "manual_seed": ("tracegraph.ops.generator", "manual_seed"),

@@ -70,11 +70,11 @@ class Function:
 
     @staticmethod
     def forward(ctx: Context, *args: Any) -> Any:
-        raise NotImplementedError("a Function must define a static method forward(ctx, *args)")
+        raise AutogradError("a Function must define a static method forward(ctx, *args)")
 
     @staticmethod
     def backward(ctx: Context, *cotangents: Any) -> Any:
-        raise NotImplementedError("a Function must define a static method backward(ctx, *cotangents)")
+        raise AutogradError("a Function must define a static method backward(ctx, *cotangents)")
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
