@@ -132,6 +132,9 @@ class Traced(TensorMethods):
     def numpy(self) -> Any:
         raise DataDependentError(".numpy()")
 
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        raise DataDependentError("requires_grad_() on a tensor made inside the trace")
+
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise DataDependentError("conversion to a numpy array")
 

@@ -10,6 +10,7 @@ from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, DTypeError
 from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.kinds.element import check_device
 from tracegraph.tensor.tensor import Tensor
 
 
@@ -51,16 +52,6 @@ def from_numpy(array: np.ndarray) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise ArgumentError(f"from_numpy: expected a numpy array, got {type(array).__name__}")
     return Tensor(array)
-
-
-def check_device(device: object) -> None:
-    """Accept what means the CPU.
-
-    Raises:
-        ArgumentError: any other device.
-    """
-    if device is not None and str(device).split(":")[0] != "cpu":
-        raise ArgumentError(f"device {device!r} does not exist; tracegraph runs on 'cpu'")
 
 
 def _array_of(data: Any, wanted: DType | None) -> np.ndarray:
