@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
-COMMANDS = {"pytest": ["-m", "pytest"], "tracegraph": ["-m", "tracegraph.cli.main"]}
+COMMANDS = {"pytest": ["-m", "pytest"], "tracegraph": ["-m", "tracegraph"]}
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ LEFT: dict[str, tuple[str, ...]] = {
     "runtime": ("autograd", "codegen", "aot"),
     "compiler": ("capture", "aot", "passes", "codegen", "runtime"),
     "cli": ("compiler",),
+    "__main__": ("cli",),
 }
 # Heavy or special libraries, and the layers that may use them.
 RESERVED = {
