@@ -151,9 +151,7 @@ class Index:
         name = Name(variable)
         stride = index(0)
         for monomial, coefficient in self.terms:
-            if any(
-                variable in a.left.names() | a.right.names() for a in monomial if isinstance(a, BinaryAtom)
-            ):
+            if any(variable in a.left.names() | a.right.names() for a in monomial if isinstance(a, BinaryAtom)):
                 return None
             power = monomial.count(name)
             if power > 1:

@@ -204,9 +204,7 @@ class Update:
 
     def __post_init__(self) -> None:
         if self.op not in UPDATE_OPS:
-            raise IRError(
-                f"update %{self.acc}: {self.op} is not one of {', '.join(sorted(UPDATE_OPS))}; use `set`"
-            )
+            raise IRError(f"update %{self.acc}: {self.op} is not one of {', '.join(sorted(UPDATE_OPS))}; use `set`")
 
 
 @dataclass(frozen=True, slots=True)

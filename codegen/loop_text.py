@@ -49,8 +49,7 @@ def print_kernel(kernel: Kernel) -> str:
     """The kernel as text, ending in a newline."""
     lines = [f"kernel {kernel.name}("]
     lines += [
-        f"  {_param_text(param)}{',' if i + 1 < len(kernel.params) else ''}"
-        for i, param in enumerate(kernel.params)
+        f"  {_param_text(param)}{',' if i + 1 < len(kernel.params) else ''}" for i, param in enumerate(kernel.params)
     ]
     lines.append(") {")
     lines.extend(_block_lines(kernel.body, "  "))

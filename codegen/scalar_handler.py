@@ -141,9 +141,7 @@ class ScalarHandler:
         dtype = next((x.dtype for x in known if isinstance(x, Scalar)), None)
         if dtype is None:
             raise DTypeError(f"{op}({', '.join(map(repr, operands))}): no operand has a dtype; use k.const")
-        scalars = tuple(
-            x if isinstance(x, Scalar) else self.literal(checked(x, dtype), dtype) for x in operands
-        )
+        scalars = tuple(x if isinstance(x, Scalar) else self.literal(checked(x, dtype), dtype) for x in operands)
         result = infer(SCALAR_OPS[op], tuple(x.dtype for x in scalars), None)
         return self.emit(op, scalars, result)
 

@@ -103,9 +103,7 @@ def infer(op: ScalarOp, operands: tuple[DType, ...], declared: DType | None) -> 
         raise DTypeError(f"{op.name} takes {op.arity} operands, got {len(operands)}")
     if op.name == "where":
         if operands[0] is not bool_:
-            raise DTypeError(
-                f"where: the condition must be bool, got {operands[0].name}; compare it with 0 first"
-            )
+            raise DTypeError(f"where: the condition must be bool, got {operands[0].name}; compare it with 0 first")
         operands = operands[1:]
     if any(dtype is not operands[0] for dtype in operands):
         names = ", ".join(dtype.name for dtype in operands)
