@@ -31,6 +31,10 @@ class IndexRangeError(TracegraphError, IndexError):
     """An index or a dimension number is out of range."""
 
 
+class ElementError(TracegraphError, RuntimeError):
+    """An element of a tensor has a value the operation cannot take (integer division by zero)."""
+
+
 class AutogradError(TracegraphError, RuntimeError):
     """The tape cannot compute the gradient asked for."""
 

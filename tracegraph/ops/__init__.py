@@ -3,7 +3,20 @@
 from tracegraph.ir.op import REGISTRY
 from tracegraph.ops import (
     arithmetic,
+    basic_index,
+    comparison,
+    conversion,
+    creation,
+    effects,
+    exponential,
+    extrema,
     functional,
+    joining,
+    powers,
+    rearranging,
+    reductions,
+    selection,
+    views,
 )
 
 
@@ -14,6 +27,19 @@ def names() -> list[str]:
 
 __all__ = [
     "arithmetic",
+    "basic_index",
+    "comparison",
+    "conversion",
+    "creation",
+    "effects",
+    "exponential",
+    "extrema",
     "functional",
+    "joining",
     "names",
+    "powers",
+    "rearranging",
+    "reductions",
+    "selection",
+    "views",
 ]

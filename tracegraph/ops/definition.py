@@ -15,12 +15,13 @@ import types as python_types
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from tracegraph.errors import IRError
 from tracegraph.ir import Kind, Op, TensorType, register
+from tracegraph.ir.op import REGISTRY
 from tracegraph.ops.binding import Signature
 from tracegraph.ops.dispatch import dispatch
 from tracegraph.ops.samples import Sampler
@@ -45,10 +46,13 @@ class Definition(Op):
         name: the op's name; default: the class name in snake case.
         signature: parameters with their sorts (see `binding`).
         result_names: names of the results if there are several (they come back as a namedtuple).
-        method: whether tensors get the op as a method of its name.
+        aliases: further names users know the op by (`absolute` for abs); graphs and messages use the one name.
+        method: whether tensors get the op as a method of its name (and of its aliases).
         operators: special methods tensors get from this op, for example ("__add__", "__radd__" is derived).
         samples: inputs for the generated tests and the documentation.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
+        shape_only: parameters of `vjp` of which the formula asks only shape and dtype; a tape keeps none of their
+            elements, and later writes to them do not matter.
 
     Rules (methods, each optional per kind):
         eager(self, *operands, **attrs) -> array or tuple: on numpy arrays.
@@ -59,6 +63,7 @@ class Definition(Op):
     kind: ClassVar[Kind]  # type: ignore[misc]
     signature: ClassVar[str] = "(input: Tensor)"
     result_names: ClassVar[tuple[str, ...]] = ()
+    aliases: ClassVar[tuple[str, ...]] = ()
     method: ClassVar[bool] = True
     operators: ClassVar[tuple[str, ...]] = ()
     #: an in-place method (`name_`) is generated
@@ -68,10 +73,14 @@ class Definition(Op):
     #: positions of the operands whose elements the op overwrites
     mutates: ClassVar[tuple[int, ...]] = ()
     recompute_cost: ClassVar[float] = 1.0
+    shape_only: ClassVar[tuple[str, ...]] = ()
     samples: ClassVar[Sampler | None] = None
     eager: ClassVar[Callable[..., Any] | None] = None
     vjp: ClassVar[Callable[..., Any] | None] = None
     decompose: ClassVar[Callable[..., Any] | None] = None
+    if TYPE_CHECKING:
+        # rules name their operands and attributes, which a type checker would call an incompatible override
+        infer: Any
     #: marks functions that capture calls natively with traced tensors
     __tracegraph_op__ = True
 
@@ -155,26 +164,25 @@ class Definition(Op):
 
     def vjp_reads(self, operands: int) -> Reads:
         """Which of its `operands` operands, and whether its results, the code of `vjp` reads: what a tape must keep."""
-        names = self._vjp_names
-        if names is None:  # *operands: no telling which
-            return Reads((True,) * operands, True)
-        flags, result_name = names
-        return Reads(flags[:operands] + (True,) * (operands - len(flags)), result_name)
+        flags, rest, result = self._vjp_names
+        return Reads(flags[:operands] + (rest,) * (operands - len(flags)), result)
 
     @cached_property
-    def _vjp_names(self) -> tuple[tuple[bool, ...], bool] | None:
+    def _vjp_names(self) -> tuple[tuple[bool, ...], bool, bool]:
+        """Whether `vjp` reads each of its named operands, those after them (`*operands`), and the results."""
         function = type(self).vjp
         assert function is not None
         code = function.__code__
-        if code.co_flags & inspect.CO_VARARGS:
-            return None
-        read = set(code.co_cellvars)
+        read = {*code.co_cellvars}
         for instruction in dis.get_instructions(code):
             if "LOAD_FAST" in instruction.opname:
                 value = instruction.argval
                 read.update(value if isinstance(value, tuple) else (value,))
+        read.difference_update(self.shape_only)
         _, _, result, *operands = code.co_varnames[: code.co_argcount]
-        return tuple(name in read for name in operands), result in read
+        starred = bool(code.co_flags & inspect.CO_VARARGS)
+        rest = starred and code.co_varnames[code.co_argcount + code.co_kwonlyargcount] in read
+        return tuple(name in read for name in operands), rest, result in read
 
     # ------------------------------------------------------------------------------------ documentation
 
@@ -195,6 +203,9 @@ class Definition(Op):
         return " ".join(self.doc.split("\n\n")[0].split())
 
 
+#: ops by alias; `tracegraph.ops.functional` looks here after the registry
+ALIASES: dict[str, Definition] = {}
+
 D = TypeVar("D", bound=type[Definition])
 
 
@@ -202,13 +213,16 @@ def define_op(cls: D) -> D:
     """Check and register the op that `cls` defines.
 
     Raises:
-        IRError: the definition lacks a docstring, samples or a rule its kind demands.
+        IRError: the definition lacks a docstring, samples or a rule its kind demands, or a name is taken.
     """
     op = cls()
     problems = op.incomplete()
     if problems:
         raise IRError(f"op {op.name} is incomplete: {'; '.join(problems)}")
     register(op)
+    for alias in op.aliases:
+        if ALIASES.setdefault(alias, op) is not op or alias in REGISTRY:
+            raise IRError(f"op {op.name}: the alias {alias!r} is taken")
     from tracegraph.ops.methods import install
 
     install(op)

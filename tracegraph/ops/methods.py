@@ -101,14 +101,17 @@ class TensorMethods:
 def install(op: Definition) -> None:
     """Give tensors the methods an op's definition asks for."""
     takes_tensor_first = bool(op.binder.parameters) and op.binder.parameters[0].sort in ("Tensor", "Number")
-    if op.method and takes_tensor_first and not hasattr(TensorMethods, op.name):
-        setattr(TensorMethods, op.name, op)
+    names = (op.name, *op.aliases)
+    for name in names:
+        if op.method and takes_tensor_first and not hasattr(TensorMethods, name):
+            setattr(TensorMethods, name, op)
     for operator in op.operators:
         setattr(TensorMethods, operator, _operator(op))
         if operator in _REFLECTED:
             setattr(TensorMethods, f"__r{operator[2:]}", _reflected(op))
     if op.inplace:
-        setattr(TensorMethods, f"{op.name}_", _inplace(op, f"{op.name}_"))
+        for name in names:
+            setattr(TensorMethods, f"{name}_", _inplace(op, f"{name}_"))
         for operator in op.operators:
             if operator in _REFLECTED:
                 setattr(TensorMethods, f"__i{operator[2:]}", _inplace(op, f"__i{operator[2:]}"))

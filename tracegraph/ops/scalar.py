@@ -1,9 +1,11 @@
 """Scalar handlers: what an op's `scalar` rule is written against.
 
 A rule such as `return k.recip(1.0 + k.exp(-x))` runs with `NumpyScalars` to compute (elementwise on whole arrays),
-with the code generator's handler to record loop statements, and with `CostCounter` to estimate work. Scalars
-overload arithmetic, comparison and (on bools and integers) `& | ^ ~`; what Python has no operator for is a method.
-The semantics are numpy's: IEEE, nan propagating, integers wrapping, floor division and modulo of Python.
+with the code generator's handler to record loop statements, and so on. Scalars overload
+arithmetic (not on bools), comparison and (on bools and integers) `& | ^ ~`; what Python has no operator for is a
+method, of the names in `UNARY` and `BINARY`. The semantics are numpy's: IEEE, nan propagating, integers wrapping, floor
+division and modulo of Python, shifts by a count out of range shift everything out. Integer division by zero gives any
+value: a rule checks first.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tracegraph.dtypes import DType, from_numpy
+from tracegraph.errors import ElementError
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import special
 
@@ -24,16 +27,11 @@ class Scalars(Protocol):
     def cast(self, x: Scalar, dtype: DType) -> Scalar: ...
     def dtype(self, x: Scalar) -> DType: ...
     def where(self, condition: Scalar, a: Scalar, b: Scalar) -> Scalar: ...
+    def check(self, condition: Scalar, message: str) -> None:
+        """End the execution with ElementError(message) if `condition` is false anywhere."""
+
     def __getattr__(self, function: str) -> Any:
         """The functions of `UNARY` and `BINARY`, by name."""
-
-
-def _shift_left(x: Any, n: Any) -> Any:
-    return np.left_shift(x, n)
-
-
-def _shift_right(x: Any, n: Any) -> Any:
-    return np.right_shift(x, n)
 
 
 def _recip(x: Any) -> Any:
@@ -44,20 +42,12 @@ def _rsqrt(x: Any) -> Any:
     return 1 / np.sqrt(x)
 
 
-def _trunc_div(a: Any, b: Any) -> Any:
-    if np.issubdtype(np.result_type(a, b), np.floating):
-        return np.trunc(a / b)
-    quotient = _integer_floordiv(a, b)
-    inexact = _integer_mod(a, b) != 0
-    return quotient + (inexact & ((a < 0) != (b < 0)))
-
-
-def _integer_floordiv(a: Any, b: Any) -> Any:
-    return np.floor_divide(a, b)
-
-
-def _integer_mod(a: Any, b: Any) -> Any:
-    return np.remainder(a, b)
+def _pow(x: Any, y: Any) -> Any:
+    """Integers raised to a negative power are 0, but for 1 and -1."""
+    if not np.issubdtype(np.result_type(x, y), np.integer) or np.all(y >= 0):
+        return np.power(x, y)
+    inverse = np.where(x == 1, 1, np.where(x == -1, 1 - 2 * (y & 1), 0)).astype(np.result_type(x, y))
+    return np.where(y < 0, inverse, np.power(x, np.maximum(y, 0)))
 
 
 #: functions of one scalar, by name, and their meaning on numpy arrays
@@ -86,37 +76,28 @@ UNARY: dict[str, Any] = {
     "atanh": np.arctanh,
     "erf": special.erf,
     "erfc": special.erfc,
+    "erfinv": special.erfinv,
+    "lgamma": special.lgamma,
     "abs": np.abs,
     "floor": np.floor,
     "ceil": np.ceil,
     "trunc": np.trunc,
     "round": np.rint,
-    "sign": np.sign,
     "isnan": np.isnan,
     "isinf": np.isinf,
-    "isfinite": np.isfinite,
-    "signbit": np.signbit,
-    "logical_not": np.logical_not,
 }
 
 #: functions of two scalars of one dtype
 BINARY: dict[str, Any] = {
-    "pow": np.power,
+    "pow": _pow,
     "atan2": np.arctan2,
     "copysign": np.copysign,
     "minimum": np.minimum,
     "maximum": np.maximum,
-    "fmod": np.fmod,
     "floordiv": np.floor_divide,
-    "truncdiv": _trunc_div,
     "mod": np.remainder,
-    "hypot": np.hypot,
-    "nextafter": np.nextafter,
-    "shl": _shift_left,
-    "shr": _shift_right,
-    "logical_and": np.logical_and,
-    "logical_or": np.logical_or,
-    "logical_xor": np.logical_xor,
+    "shl": np.left_shift,
+    "shr": np.right_shift,
 }
 
 
@@ -134,6 +115,10 @@ class NumpyScalars:
 
     def where(self, condition: Scalar, a: Scalar, b: Scalar) -> Scalar:
         return np.where(condition, a, b)
+
+    def check(self, condition: Scalar, message: str) -> None:
+        if not np.all(condition):
+            raise ElementError(message)
 
     def fma(self, a: Scalar, b: Scalar, c: Scalar) -> Scalar:
         return a * b + c

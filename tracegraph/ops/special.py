@@ -20,3 +20,5 @@ def _elementwise(function: Any) -> Any:
 
 erf = _elementwise(math.erf)
 erfc = _elementwise(math.erfc)
+erfinv = _elementwise(math.erf)
+lgamma = _elementwise(math.lgamma)

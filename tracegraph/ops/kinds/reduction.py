@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError
@@ -11,6 +13,8 @@ from tracegraph.ir import Kind, TensorType
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Reduce, Scalar
 from tracegraph.ops.definition import Definition
+from tracegraph.ops.quiet import quiet
+from tracegraph.ops.scalar import cast_array
 
 
 class Reduction(Definition):
@@ -24,7 +28,8 @@ class Reduction(Definition):
         result_dtype(self, dtype, attrs): dtype of the result.
         accumulator(self, dtype, attrs): dtype combined in; default: the result's compute dtype.
         pre(self, k, x, attrs), post(self, k, total, count, attrs): scalar rules around the combination.
-        eager(self, array, *, dim, keepdim, ...): on numpy.
+        eager(self, array, *, dim, keepdim, ...): on numpy; the array has the accumulator's dtype, `dim` is the tuple of
+            axes, and the framework casts what comes back.
     """
 
     kind = Kind.REDUCTION
@@ -52,6 +57,26 @@ class Reduction(Definition):
                 f"{self.name}({x}): not defined for dtype {x.dtype.long_name}; convert the operand"
             )
         return (TensorType(self.result_dtype(x.dtype, attrs), self.result_shape(x, attrs)),)
+
+    def canonicalize(
+        self, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Dims ascending, all of them as None (as PyTorch takes an empty list, too); a dtype only if one is asked for."""
+        if isinstance(attrs.get("dim"), tuple):
+            attrs["dim"] = tuple(sorted(attrs["dim"])) or None
+        if attrs.get("dtype", ...) is None:
+            del attrs["dtype"]
+        return operands, attrs
+
+    def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
+        (array,) = operands
+        type = TensorType(dtypes.from_numpy(array.dtype), array.shape)
+        (result,) = self.infer(type, **attrs)
+        assert self.eager is not None
+        with quiet():
+            working = cast_array(array, self.accumulator(type.dtype, attrs))
+            reduced = self.eager(working, **{**attrs, "dim": reduced_axes(type, attrs)})
+        return (cast_array(np.asarray(reduced), result.dtype),)
 
     def result_shape(self, x: TensorType, attrs: dict[str, Any]) -> tuple[Dim, ...]:
         axes = reduced_axes(x, attrs)

@@ -1,0 +1,134 @@
+"""Choosing between elements: where, masked_fill, replacement of nan and infinities."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from tracegraph import dtypes
+from tracegraph.dtypes import DType
+from tracegraph.errors import DTypeError
+from tracegraph.ir import TensorType, lookup
+from tracegraph.ir.rules import OperandTypes, Scalar
+from tracegraph.ops.definition import Gradient, Handle, define_op
+from tracegraph.ops.kinds import Pointwise
+from tracegraph.ops.promotion import result_type
+from tracegraph.ops.samples import A, call, samples, unary
+from tracegraph.ops.scalar import Scalars
+
+
+@define_op
+class Where(Pointwise):
+    """Elements of `input` where `condition` holds, of `other` elsewhere.
+
+    The condition is bool (integers count as true where they are not zero); the other two are promoted to a common
+    dtype. Elements that are not chosen get no gradient, also where they are nan.
+    """
+
+    signature = "(condition: Tensor, input: Number, other: Number)"
+    method = False
+    samples = samples(
+        call(A((3, 5), dtype=dtypes.bool_), A((3, 5)), A((3, 5)), dtypes=dtypes.ALL),
+        call(A((67,), dtype=dtypes.bool_), A((67,)), A((67,)), dtypes=dtypes.ALL),
+        call(A((4, 1, 1), dtype=dtypes.bool_), A((2, 1)), A((3,))),
+        call(A((), dtype=dtypes.bool_), A(()), A((3,)), dtypes=dtypes.ALL),
+        call(A((0, 4), dtype=dtypes.bool_), A((4,)), 1.5),
+        call(A((3, 5), dtype=dtypes.bool_), -1, A((3, 5)), dtypes=(dtypes.int32, dtypes.float32)),
+    )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`where(condition)` alone gives the positions of its true elements."""
+        if len(args) + len(kwargs) == 1:
+            return lookup("nonzero")(*args, **kwargs, as_tuple=True)  # type: ignore[operator]
+        return super().__call__(*args, **kwargs)
+
+    def promote(self, types: OperandTypes) -> tuple[DType, DType]:
+        common = result_type(*types[1:])
+        return common, common
+
+    def operand_dtypes(self, types: OperandTypes) -> tuple[DType, ...]:
+        condition = types[0]
+        if isinstance(condition, TensorType) and condition.dtype.is_floating:
+            raise DTypeError(f"where: the condition must be bool, got {condition}; compare it with something")
+        common = self.promote(types)[0]
+        return dtypes.bool_, common, common
+
+    def eager(self, condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> Any:
+        return np.where(condition, a, b)
+
+    def scalar(self, k: Scalars, condition: Scalar, a: Scalar, b: Scalar) -> Scalar:
+        return k.where(condition, a, b)
+
+    def vjp(self, g: Handle, y: Handle, condition: Handle, a: Handle, b: Handle) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        return None, lambda: F.where(condition, g, 0), lambda: F.where(condition, 0, g)
+
+
+@define_op
+class MaskedFill(Pointwise):
+    """`value` where `mask` holds, elements of `input` elsewhere."""
+
+    signature = "(input: Tensor, mask: Tensor, value: Number)"
+    inplace = True
+    samples = samples(
+        call(A((3, 5)), A((3, 5), dtype=dtypes.bool_), 1, dtypes=dtypes.ALL),
+        call(A((2, 3, 5)), A((3, 1), dtype=dtypes.bool_), -1.5),
+        call(A((3,)), A((), dtype=dtypes.bool_), A(())),
+        call(A((0, 4)), A((4,), dtype=dtypes.bool_), 0.0),
+    )
+
+    def promote(self, types: OperandTypes) -> tuple[DType, DType]:
+        common = result_type(types[0], types[2])
+        return common, common
+
+    def operand_dtypes(self, types: OperandTypes) -> tuple[DType, ...]:
+        mask = types[1]
+        if isinstance(mask, TensorType) and not mask.dtype.is_bool:
+            raise DTypeError(f"masked_fill: the mask must be bool, got {mask}; compare it with something")
+        common = self.promote(types)[0]
+        return common, dtypes.bool_, common
+
+    def eager(self, x: np.ndarray, mask: np.ndarray, value: np.ndarray) -> Any:
+        return np.where(mask, value, x)
+
+    def scalar(self, k: Scalars, x: Scalar, mask: Scalar, value: Scalar) -> Scalar:
+        return k.where(mask, value, x)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, mask: Handle, value: Handle) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        return lambda: F.where(mask, 0, g), None, lambda: F.where(mask, g, 0)
+
+
+@define_op
+class NanToNum(Pointwise):
+    """Elements with nan replaced by `nan`, infinities by `posinf` and `neginf` (default: the extreme finite numbers)."""
+
+    signature = "(input: Tensor, nan: float = 0.0, posinf: OptionalFloat = None, neginf: OptionalFloat = None)"
+    inplace = True
+    samples = unary(dtypes=dtypes.ALL)
+
+    def canonicalize(
+        self, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Replacements spelled out: the scalar rule does not see a 16-bit dtype, only the one it is computed in."""
+        dtype = operands[0].dtype
+        largest = float(ml_dtypes.finfo(dtype.np).max) if dtype.is_floating else 0.0
+        for name, default in (("posinf", largest), ("neginf", -largest)):
+            attrs[name] = default if attrs[name] is None else attrs[name]
+        return operands, attrs
+
+    def scalar(self, k: Scalars, x: Scalar, nan: float, posinf: float, neginf: float) -> Scalar:
+        if not k.dtype(x).is_floating:
+            return x
+        x = k.where(x != x, nan, x)
+        return k.where(x == math.inf, posinf, k.where(x == -math.inf, neginf, x))
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, nan: float, posinf: float, neginf: float) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        return F.where(x.isfinite(), g, 0)
