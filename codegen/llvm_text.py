@@ -128,6 +128,15 @@ class FunctionText:
         """Append to the head of the entry block (allocas)."""
         self._entry.append(f"  {text}")
 
+    def placeholder(self) -> int:
+        """Leave room for a line that is known later; see `fill`."""
+        self._lines.append("")
+        return len(self._lines) - 1
+
+    def fill(self, position: int, text: str) -> None:
+        """Write the line of a placeholder."""
+        self._lines[position] = f"  {text}"
+
     def label(self, name: str) -> None:
         """Start the block `name`."""
         self._lines.append(f"{name}:")

@@ -164,7 +164,7 @@ class LoopRecorder(ScalarHandler):
         """An index expression as an i64 scalar."""
         return self._let(int64, IndexOf(index(expression)))
 
-    def as_index(self, value: Scalar) -> Index:
+    def value_index(self, value: Scalar) -> Index:
         """An i64 scalar for use inside index expressions (gathers)."""
         if value.dtype is not int64:
             raise DTypeError(f"an index must be i64, got {value.dtype.name}; cast it with k.cast(x, int64)")
