@@ -13,13 +13,17 @@ from tracegraph.errors import ArgumentError, DTypeError, ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir import lookup
 from tracegraph.ir.dim import Dim
+from tracegraph.ops import functional as F
+from tracegraph.ops.binding import normalize_dim
+from tracegraph.ops.layout import Strides, is_contiguous
 
 if TYPE_CHECKING:
     from tracegraph.ops.definition import Definition
 
 # x + y tries x.__add__(y), then y.__radd__(x); comparisons reflect into one another by themselves
 _REFLECTED = frozenset(
-    f"__{n}__" for n in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+    f"__{n}__"
+    for n in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
 )
 
 
@@ -37,6 +41,7 @@ class TensorMethods:
         dtype: DType
         requires_grad: bool
 
+        def stride(self) -> Strides: ...
         def __getattr__(self, name: str) -> Any: ...
 
     @property
@@ -55,9 +60,29 @@ class TensorMethods:
         """The shape, or one size of it.
 
         Raises:
-            IndexError: `dim` is out of range.
+            IndexRangeError: `dim` is out of range.
         """
-        return self.shape if dim is None else self.shape[dim]
+        return self.shape if dim is None else self.shape[normalize_dim("size", "dim", dim, len(self.shape))]
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie dense in row-major order."""
+        return is_contiguous(tuple(self.shape), tuple(self.stride()))
+
+    @property
+    def T(self) -> Any:
+        """The dimensions in reverse order."""
+        return F.permute(self, tuple(reversed(range(len(self.shape)))))
+
+    @property
+    def mT(self) -> Any:
+        """The last two dimensions exchanged: the transposes of a stack of matrices.
+
+        Raises:
+            ShapeError: fewer than 2 dimensions.
+        """
+        if len(self.shape) < 2:
+            raise ShapeError(f"mT: needs at least 2 dimensions, got shape {list(self.shape)}")
+        return F.transpose(self, -2, -1)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -139,8 +164,11 @@ def _reflected(op: Definition) -> Any:
 
 def _is_operand(other: Any) -> bool:
     kind = type(other)
-    return kind in (int, float, bool) or hasattr(kind, "__tracegraph_tensor__") or hasattr(kind, "__index__") or (
-        getattr(other, "shape", None) == () and hasattr(other, "item")
+    return (
+        kind in (int, float, bool)
+        or hasattr(kind, "__tracegraph_tensor__")
+        or hasattr(kind, "__index__")
+        or (getattr(other, "shape", None) == () and hasattr(other, "item"))
     )
 
 

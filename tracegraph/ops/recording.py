@@ -19,6 +19,8 @@ from tracegraph.ir.dim import Dim
 from tracegraph.ops import dispatch
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Definition
+from tracegraph.ops.kinds.view import View
+from tracegraph.ops.layout import Strides, contiguous_strides
 from tracegraph.ops.methods import TensorMethods
 
 
@@ -34,6 +36,8 @@ class Recorder:
         self.builder = builder
         self.lift = lift
         self.grad_enabled = True
+        #: strides, in elements, of inputs that are not C-contiguous; whoever makes such a placeholder enters it
+        self.strides: dict[Value, Strides] = {}
 
     def traced(self, value: Value, requires_grad: bool = False) -> Traced:
         return Traced(self, value, requires_grad)
@@ -58,9 +62,7 @@ class Recorder:
             return operand.value
         if is_tensor(operand):
             if self.lift is None:
-                raise IRError(
-                    f"{op.name}: an eager tensor meets a traced one, and this graph takes no new inputs"
-                )
+                raise IRError(f"{op.name}: an eager tensor meets a traced one, and this graph takes no new inputs")
             return self.lift(operand)
         return operand
 
@@ -71,6 +73,19 @@ class Recorder:
             value = self.builder.call(lookup("detach"), value)
             tracked = False
         return Traced(self, value, tracked)
+
+    def strides_of(self, value: Value) -> Strides:
+        """Strides of `value` in elements: fresh results are C-contiguous, views follow from their operand."""
+        known = self.strides.get(value)
+        if known is None:
+            node = value.node
+            if node.is_call and isinstance(node.target, View):
+                (operand,) = node.operands
+                known = node.target.strides(self.strides_of(operand), (operand.type,), node.attrs)
+            else:
+                known = contiguous_strides(value.type.shape)
+            self.strides[value] = known
+        return known
 
     @contextmanager
     def active(self) -> Iterator[Recorder]:
@@ -104,6 +119,11 @@ class Traced(TensorMethods):
     @property
     def builder(self) -> Builder:
         return self.recorder.builder
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Strides in elements, those the tensor will have when the graph runs."""
+        strides = self.recorder.strides_of(self.value)
+        return strides if dim is None else strides[dim]
 
     def __repr__(self) -> str:
         return f"Traced({self.value.type})"

@@ -10,7 +10,7 @@ from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, DTypeError
 from tracegraph.ops.binding import is_tensor
-from tracegraph.ops.kinds.element import check_device
+from tracegraph.ops.kinds.creation import check_device
 from tracegraph.tensor.tensor import Tensor
 
 

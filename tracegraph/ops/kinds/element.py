@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tracegraph.errors import ArgumentError
 from tracegraph.ir import Kind
+from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops.definition import Definition
 
 
@@ -19,25 +19,16 @@ class Element(Definition):
         return super().incomplete() + ([] if self.element is not None else ["it needs an element rule"])
 
 
-class Creation(Element):
-    """An op without tensor operands; `signature` names shape and dtype."""
+class Rearrangement(Element):
+    """A fresh tensor whose elements are those of the operand at other positions.
 
-    kind = Kind.CREATION
-    method = False
-    takes_scalars = True
-
-    def __call__(self, *args: Any, device: object = None, requires_grad: bool = False, **kwargs: Any) -> Any:
-        """Create; `requires_grad` makes the result a leaf that records."""
-        check_device(device)
-        result = super().__call__(*args, **kwargs)
-        return result.requires_grad_() if requires_grad else result
-
-
-def check_device(device: object) -> None:
-    """Accept what means the CPU.
-
-    Raises:
-        ArgumentError: any other device.
+    Rules:
+        index_map(self, index, types, attrs): the operand's index of each output element, as for views.
     """
-    if device is not None and str(device).split(":")[0] != "cpu":
-        raise ArgumentError(f"device {device!r} does not exist; tracegraph runs on 'cpu'")
+
+    index_map: ClassVar[Any] = None
+
+    def element(
+        self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, object]
+    ) -> Scalar:
+        return load(0, self.index_map(index, types, attrs))

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from tracegraph.ir import Kind
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.definition import Definition, Reads
 
 
 class View(Definition):
@@ -14,20 +14,25 @@ class View(Definition):
 
     Rules:
         eager(self, array, **attrs): a numpy view of the array (never a copy).
+        strides(self, strides, types, attrs): the result's strides in elements, from the operand's.
         index_map(self, index, types, attrs): the operand's index of each output element.
         scatter(self, base, source, **attrs): `base` with the viewed region replaced by `source`, in tensor
             arithmetic; how a write through the view reaches the base once mutation is gone from the graph.
+
+    The gradient of a view never depends on elements, so a tape keeps nothing of the operand and of the result.
     """
 
     kind = Kind.VIEW
     index_map: ClassVar[Any] = None
+    strides: ClassVar[Any] = None
     scatter: ClassVar[Any] = None
 
     def incomplete(self) -> list[str]:
-        problems = [
-            f"a view needs {rule}" for rule in ("eager", "index_map", "scatter") if not getattr(self, rule)
-        ]
-        return problems + super().incomplete()
+        rules = ("eager", "strides", "index_map", "scatter")
+        return [f"a view needs {rule}" for rule in rules if not getattr(self, rule)] + super().incomplete()
+
+    def vjp_reads(self, operands: int) -> Reads:
+        return Reads((False,) * operands, False)
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, object]

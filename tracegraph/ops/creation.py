@@ -1,0 +1,318 @@
+"""Tensors from numbers: constants, ranges, the identity; with PyTorch's default dtypes.
+
+The primitives are `full`, `arange`, `linspace` and `eye`; `zeros`, `ones_like`, `new_full` and their kin name special
+cases of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tracegraph import dtypes
+from tracegraph.dtypes import DType
+from tracegraph.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
+from tracegraph.ir import TensorType
+from tracegraph.ir.dim import Dim, SymExpr
+from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
+from tracegraph.ops import functional as F
+from tracegraph.ops.definition import Handle, define_op
+from tracegraph.ops.kinds import Creation, DerivedCreation
+from tracegraph.ops.layout import Shape
+from tracegraph.ops.samples import A, call, samples, unary
+from tracegraph.ops.scalar import cast_array
+
+#: operands and attributes of a bound call
+Bound = tuple[tuple[Any, ...], dict[str, Any]]
+Number = bool | int | float | SymExpr
+
+
+@define_op
+class Full(Creation):
+    """A tensor of `size` filled with `fill_value`; without `dtype` bool, int64 or float32 after the value."""
+
+    signature = "(size: size, fill_value: number, *, dtype: OptionalDtype = None)"
+    samples = samples(call((2, 3), 1.5), call((), 7), call((0, 4), True), call((3,), -1, dtype=dtypes.uint8))
+
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
+        check_size("full", attrs["size"])
+        dtype = attrs["dtype"] or dtypes.of_scalar(attrs["fill_value"])
+        value = canonical_value(attrs["fill_value"], dtype)
+        return operands, {"size": attrs["size"], "fill_value": value, "dtype": dtype}
+
+    def infer(self, *, size: Shape, fill_value: Number, dtype: DType) -> tuple[TensorType, ...]:
+        return (TensorType(dtype, size),)
+
+    def eager(self, *, size: tuple[int, ...], fill_value: Any, dtype: DType) -> np.ndarray:
+        if fill_value == 0 and not math.copysign(1.0, fill_value) < 0:
+            return np.zeros(size, dtype.np)  # the system's zero pages, not touched until used
+        return np.full(size, canonical_value(fill_value, dtype), dtype.np)
+
+    def element(
+        self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]
+    ) -> Scalar:
+        value, dtype = attrs["fill_value"], attrs["dtype"]
+        if isinstance(value, SymExpr):
+            return k.cast(k.index_scalar(value), dtype)
+        return k.cast(k.const(value, dtype.compute), dtype)
+
+
+def check_size(op: str, size: Shape) -> None:
+    """Check that a shape has no negative size.
+
+    Raises:
+        ShapeError: it has.
+    """
+    for d in size:
+        if isinstance(d, int) and d < 0:
+            raise ShapeError(f"{op}: a tensor cannot have the negative size {d}, in {list(size)}")
+
+
+def canonical_value(value: Number, dtype: DType) -> Number:
+    """`value` as a Python number that a tensor of `dtype` can hold; integers wrap, as in PyTorch."""
+    if isinstance(value, SymExpr):
+        return value
+    if dtype.is_floating:
+        return float(value)
+    return cast_array(np.asarray(value), dtype).item()
+
+
+@define_op
+class Arange(Creation):
+    """`start`, `start + step`, ... up to and without `end`; int64 if all three are integers, else float32.
+
+    `arange(end)` starts at 0.
+
+    Raises:
+        ValueRangeError: `step` is 0 or leads away from `end`.
+    """
+
+    signature = (
+        "(start: OptionalNumberAttr = None, end: OptionalNumberAttr = None, step: number = 1, *, "
+        "dtype: OptionalDtype = None)"
+    )
+    samples = samples(call(5), call(2, 11, 3), call(1.0, 2.0, 0.3), call(5, 0, -2), call(3, dtype=dtypes.float64))
+
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
+        start, end, step, dtype = attrs["start"], attrs["end"], attrs["step"], attrs["dtype"]
+        if end is None:
+            start, end = 0, start
+        if end is None:
+            raise ArgumentError("arange: argument 'end' is missing")
+        start, end, step = (int(v) if isinstance(v, bool) else v for v in (start or 0, end, step))
+        if dtype is None:
+            dtype = dtypes.float32 if float in map(type, (start, end, step)) else dtypes.int64
+        if dtype.is_bool:
+            raise DTypeError("arange: not defined for dtype bool")
+        if not isinstance(step, SymExpr) and step == 0:
+            raise ValueRangeError("arange: step must not be zero")
+        if (end < start) if step > 0 else (end > start):
+            raise ValueRangeError(f"arange: a step of {step} does not lead from start={start} to end={end}")
+        return operands, {"start": start, "end": end, "step": step, "dtype": dtype}
+
+    def infer(self, *, start: Number, end: Number, step: Number, dtype: DType) -> tuple[TensorType, ...]:
+        return (TensorType(dtype, (_arange_length(start, end, step),)),)
+
+    def eager(self, *, start: Any, end: Any, step: Any, dtype: DType) -> np.ndarray:
+        count = _arange_length(start, end, step)
+        steps = np.arange(count, dtype=np.float64 if float in (type(start), type(step)) else np.int64)
+        return cast_array(steps * step + start, dtype)
+
+    def element(
+        self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]
+    ) -> Scalar:
+        start, step, dtype = attrs["start"], attrs["step"], attrs["dtype"]
+        (i,) = index
+        if float not in (type(start), type(step)):
+            return k.cast(k.index_scalar(i * step + start), dtype)
+        position = k.cast(k.index_scalar(i), dtypes.float64)
+        return k.cast(position * float(step) + float(start), dtype)
+
+
+def _arange_length(start: Any, end: Any, step: Any) -> Dim:
+    if float in (type(start), type(end), type(step)):
+        return max(math.ceil((end - start) / step), 0)
+    return (end - start + step - 1) // step if step > 0 else (start - end - step - 1) // -step
+
+
+@define_op
+class Linspace(Creation):
+    """`steps` numbers from `start` to `end`, both included, equally far apart; float32 by default.
+
+    Raises:
+        ValueRangeError: `steps` is negative.
+    """
+
+    signature = "(start: float, end: float, steps: int, *, dtype: OptionalDtype = None)"
+    samples = samples(call(0.0, 1.0, 5), call(3, -3, 4), call(2.0, 9.0, 1), call(0, 10, 5, dtype=dtypes.int64))
+
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
+        if attrs["steps"] < 0:
+            raise ValueRangeError(f"linspace: the number of steps must not be negative, got {attrs['steps']}")
+        return operands, {**attrs, "dtype": attrs["dtype"] or dtypes.float32}
+
+    def infer(self, *, start: float, end: float, steps: Dim, dtype: DType) -> tuple[TensorType, ...]:
+        return (TensorType(dtype, (steps,)),)
+
+    def eager(self, *, start: float, end: float, steps: int, dtype: DType) -> np.ndarray:
+        if steps == 1:
+            return cast_array(np.full(1, start), dtype)
+        i = np.arange(steps, dtype=np.float64)
+        step = (end - start) / (steps - 1) if steps else 0.0
+        # from both ends inwards: symmetric, and both ends exact
+        return cast_array(np.where(i < (steps - 1) / 2, start + step * i, end - step * (steps - 1 - i)), dtype)
+
+    def element(
+        self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]
+    ) -> Scalar:
+        start, end, steps, dtype = attrs["start"], attrs["end"], attrs["steps"], attrs["dtype"]
+        if isinstance(steps, int) and steps == 1:
+            return k.cast(k.const(start, dtypes.float64), dtype)
+        i = k.cast(k.index_scalar(index[0]), dtypes.float64)
+        last = k.cast(k.index_scalar(steps - 1), dtypes.float64)
+        step = k.const(end - start, dtypes.float64) / last
+        return k.cast(k.where(i < last * 0.5, start + step * i, end - step * (last - i)), dtype)
+
+
+@define_op
+class Eye(Creation):
+    """The identity matrix of `n` rows and `m` (default `n`) columns: ones on the diagonal, zeros elsewhere."""
+
+    signature = "(n: int, m: OptionalInt = None, *, dtype: OptionalDtype = None)"
+    samples = samples(call(3), call(2, 4), call(3, 2, dtype=dtypes.int64), call(0))
+
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
+        n, m = attrs["n"], attrs["n"] if attrs["m"] is None else attrs["m"]
+        check_size("eye", (n, m))
+        return operands, {"n": n, "m": m, "dtype": attrs["dtype"] or dtypes.float32}
+
+    def infer(self, *, n: Dim, m: Dim, dtype: DType) -> tuple[TensorType, ...]:
+        return (TensorType(dtype, (n, m)),)
+
+    def eager(self, *, n: int, m: int, dtype: DType) -> np.ndarray:
+        return np.eye(n, m, dtype=dtype.np)
+
+    def element(
+        self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]
+    ) -> Scalar:
+        row, column = map(k.index_scalar, index)
+        return k.cast(row == column, attrs["dtype"])
+
+
+# ------------------------------------------------------------------------------------ special cases, by size
+
+
+class Filled(DerivedCreation):
+    """`full` with a fixed value; float32 by default."""
+
+    signature = "(size: size, *, dtype: OptionalDtype = None)"
+    samples = samples(call((2, 3)), call(4, dtype=dtypes.int64), call(()))
+    value = 0
+
+    def decompose(self, *, size: Shape, dtype: DType | None) -> Handle:
+        return F.full(size, self.value, dtype=dtype or dtypes.float32)
+
+
+@define_op
+class Zeros(Filled):
+    """A tensor of `size` full of zeros; float32 by default."""
+
+
+@define_op
+class Ones(Filled):
+    """A tensor of `size` full of ones; float32 by default."""
+
+    value = 1
+
+
+@define_op
+class Empty(Filled):
+    """A tensor of `size` whose elements are not defined (they are zeros); float32 by default."""
+
+
+# ------------------------------------------------------------------------------------ ... by the shape of a tensor
+
+
+class FilledLike(DerivedCreation):
+    """`full` with a fixed value, and the shape and by default the dtype of a tensor."""
+
+    signature = "(input: Tensor, *, dtype: OptionalDtype = None)"
+    samples = unary(differentiable=False)
+    value = 0
+
+    def decompose(self, x: Handle, *, dtype: DType | None) -> Handle:
+        return F.full(tuple(x.shape), self.value, dtype=dtype or x.dtype)
+
+
+@define_op
+class ZerosLike(FilledLike):
+    """Zeros in the shape and dtype of a tensor."""
+
+
+@define_op
+class OnesLike(FilledLike):
+    """Ones in the shape and dtype of a tensor."""
+
+    value = 1
+
+
+@define_op
+class EmptyLike(FilledLike):
+    """A tensor in the shape and dtype of another, its elements not defined (they are zeros)."""
+
+
+@define_op
+class FullLike(DerivedCreation):
+    """A tensor filled with `fill_value`, in the shape and dtype of another."""
+
+    signature = "(input: Tensor, fill_value: number, *, dtype: OptionalDtype = None)"
+    samples = samples(call(A((2, 3)), 2, dtypes=dtypes.ALL, differentiable=False))
+
+    def decompose(self, x: Handle, *, fill_value: Number, dtype: DType | None) -> Handle:
+        return F.full(tuple(x.shape), fill_value, dtype=dtype or x.dtype)
+
+
+# ------------------------------------------------------------------------------------ ... by the dtype of a tensor
+
+
+class NewFilled(DerivedCreation):
+    """`full` with a fixed value, by default in the dtype of a tensor."""
+
+    method = True
+    signature = "(input: Tensor, size: size, *, dtype: OptionalDtype = None)"
+    samples = samples(call(A((2,)), (4, 3), dtypes=dtypes.ALL, differentiable=False))
+    value = 0
+
+    def decompose(self, x: Handle, *, size: Shape, dtype: DType | None) -> Handle:
+        return F.full(size, self.value, dtype=dtype or x.dtype)
+
+
+@define_op
+class NewZeros(NewFilled):
+    """Zeros of `size`, by default in the dtype of the tensor."""
+
+
+@define_op
+class NewOnes(NewFilled):
+    """Ones of `size`, by default in the dtype of the tensor."""
+
+    value = 1
+
+
+@define_op
+class NewEmpty(NewFilled):
+    """A tensor of `size`, by default in the dtype of this one, its elements not defined (they are zeros)."""
+
+
+@define_op
+class NewFull(DerivedCreation):
+    """A tensor of `size` filled with `fill_value`, by default in the dtype of this one."""
+
+    method = True
+    signature = "(input: Tensor, size: size, fill_value: number, *, dtype: OptionalDtype = None)"
+    samples = samples(call(A((2,)), (4, 3), 2, dtypes=dtypes.ALL, differentiable=False))
+
+    def decompose(self, x: Handle, *, size: Shape, fill_value: Number, dtype: DType | None) -> Handle:
+        return F.full(size, fill_value, dtype=dtype or x.dtype)

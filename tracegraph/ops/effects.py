@@ -1,0 +1,103 @@
+"""What writes to its operands: the one mutating op, and the in-place methods made of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracegraph import dtypes
+from tracegraph.errors import ShapeError
+from tracegraph.ir import TensorType
+from tracegraph.ir import dim as dims
+from tracegraph.ir.dim import Dim
+from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.definition import Gradient, Handle, define_op
+from tracegraph.ops.kinds import Derived, Effect
+from tracegraph.ops.promotion import broadcast_shapes
+from tracegraph.ops.samples import A, call, samples
+from tracegraph.ops.scalar import cast_array
+from tracegraph.ops.shapes import equal
+
+
+@define_op
+class CopyInto(Effect):
+    """Write the elements of `src`, broadcast and converted to the dtype of `input`, into `input`; returns `input`.
+
+    Raises:
+        ShapeError: `src` does not broadcast to the shape of `input`, or elements of `input` share memory.
+    """
+
+    name = "copy_"
+    signature = "(input: Tensor, src: Tensor, non_blocking: bool = False)"
+    mutates = (0,)
+    shape_only = ("src",)
+    samples = samples(
+        call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL),
+        call(A((3, 4)), A((4,), dtype=dtypes.int64)),
+        call(A(()), A(())),
+    )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        super().__call__(*args, **kwargs)
+        return args[0] if args else kwargs["input"]
+
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        target = operands[0]
+        if any(isinstance(s, int) and s == 0 and n != 1 for s, n in zip(target.stride(), target.shape, strict=True)):
+            raise ShapeError(
+                f"copy_: the tensor written to, of shape {list(target.shape)}, is expanded: several of its elements "
+                "share one place in memory; clone() it first"
+            )
+        return operands, {}  # non_blocking means nothing on a CPU
+
+    def infer(self, target: TensorType, source: TensorType) -> tuple[TensorType, ...]:
+        check_broadcasts("copy_", source.shape, target.shape)
+        return ()
+
+    def run(self, target: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, ...]:  # type: ignore[override]
+        check_broadcasts("copy_", source.shape, target.shape)
+        target[...] = cast_array(source, dtypes.from_numpy(target.dtype))
+        return ()
+
+    def vjp(self, g: Handle, y: Handle, target: Handle, src: Handle) -> Gradient:
+        return None, lambda: g.sum_to_size(tuple(src.shape))
+
+
+def check_broadcasts(op: str, source: tuple[Dim, ...], target: tuple[Dim, ...]) -> None:
+    """Check that `source` broadcasts to `target`.
+
+    Raises:
+        ShapeError: it does not.
+    """
+    if dims.same_shape(source, target):
+        return
+    if not all(map(equal, broadcast_shapes(source, target, op=op), target)) or len(source) > len(target):
+        raise ShapeError(f"{op}: shape {list(source)} does not broadcast to the shape {list(target)} written to")
+
+
+@define_op
+class FillInPlace(Derived):
+    """Set every element to `value`, a number or a 0-d tensor; returns the tensor."""
+
+    name = "fill_"
+    signature = "(input: Tensor, value: Number)"
+    samples = samples(call(A((3, 4)), 2, dtypes=dtypes.ALL), call(A((3, 4)), A(())))
+
+    def decompose(self, x: Handle, value: Handle) -> Handle:
+        if not is_tensor(value):
+            value = x.new_full((), value)
+        elif value.ndim:
+            raise ShapeError(f"fill_: value must be a number or a 0-d tensor, got shape {list(value.shape)}")
+        return x.copy_(value)
+
+
+@define_op
+class ZeroInPlace(Derived):
+    """Set every element to 0; returns the tensor."""
+
+    name = "zero_"
+    samples = samples(call(A((3, 4)), dtypes=dtypes.ALL))
+
+    def decompose(self, x: Handle) -> Handle:
+        return x.fill_(0)

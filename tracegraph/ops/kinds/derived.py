@@ -1,0 +1,25 @@
+"""Derived ops: functions that are other ops in disguise, and never stand in a graph themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracegraph.ops.kinds.composite import Composite
+
+
+class Derived(Composite):
+    """An op whose calls expand into its decomposition at once, on eager and on traced tensors alike.
+
+    For what aliases (`transpose` is a `permute`: as a node of its own it would hide that from whoever traces
+    aliasing), gives a number of results that depends on sizes (`split`), or names a special case (`zeros`).
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            operands, attrs = self.binder.bind_fast(*args, **kwargs)
+        except TypeError:
+            operands, attrs = self.binder.bind(args, kwargs)
+        if self._canonicalizes:
+            operands, attrs = self.canonicalize(operands, attrs)
+        assert self.decompose is not None
+        return self.decompose(*operands, **attrs)
