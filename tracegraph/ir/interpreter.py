@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from tracegraph.ir.types import TensorType
 class Interpreter:
     """Runs a graph on numpy arrays; override `call` (or the method of another node kind) to observe or replace.
 
-    Symbolic sizes are bound by the shapes of the inputs.
+    Symbolic sizes are bound by the shapes of the inputs; `run` takes those that are not.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -24,7 +24,7 @@ class Interpreter:
         self.environment: dict[Value, np.ndarray] = {}
         self.sizes: dict[str, int] = {}
 
-    def run(self, *inputs: np.ndarray) -> tuple[object, ...]:
+    def run(self, *inputs: np.ndarray, sizes: Mapping[str, int] | None = None) -> tuple[object, ...]:
         """The outputs for these inputs.
 
         Raises:
@@ -33,7 +33,7 @@ class Interpreter:
         placeholders = self.graph.placeholders
         if len(inputs) != len(placeholders):
             raise ShapeError(f"graph {self.graph.name} takes {len(placeholders)} inputs, got {len(inputs)}")
-        self.sizes = bind_sizes([p.type for p in placeholders], [np.shape(i) for i in inputs])
+        self.sizes = bind_sizes([p.type for p in placeholders], [np.shape(i) for i in inputs], sizes)
         self.environment = dict(zip(placeholders, inputs, strict=True))
         for node in self.graph.nodes:
             if node.op == "constant":
@@ -62,18 +62,20 @@ class Interpreter:
         return attr
 
 
-def interpret(graph: Graph, *inputs: np.ndarray) -> tuple[object, ...]:
+def interpret(graph: Graph, *inputs: np.ndarray, sizes: Mapping[str, int] | None = None) -> tuple[object, ...]:
     """Run `graph` on numpy arrays with the eager rules: the reference every other execution is tested against."""
-    return Interpreter(graph).run(*inputs)
+    return Interpreter(graph).run(*inputs, sizes=sizes)
 
 
-def bind_sizes(types: Sequence[TensorType], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
-    """Values of the size symbols that make `types` fit `shapes`.
+def bind_sizes(
+    types: Sequence[TensorType], shapes: Sequence[tuple[int, ...]], known: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Values of the size symbols that make `types` fit `shapes`, among them those `known` already.
 
     Raises:
         ShapeError: a shape does not fit its type; the message names the input by position.
     """
-    sizes: dict[str, int] = {}
+    sizes: dict[str, int] = dict(known or {})
     for type, shape in zip(types, shapes, strict=True):
         for d, n in zip(type.shape, shape, strict=False):
             if isinstance(d, SymExpr) and len(d.terms) == 1 and (name := _plain_symbol(d)):

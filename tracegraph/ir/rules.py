@@ -1,7 +1,7 @@
 """How an op tells the code generator what it computes, without either knowing the other.
 
-An op supplies at most one of four rules, written against a scalar handler `k` (see `tracegraph.ops.scalar`) and a
-`load` function; running a rule with the recording handler of the code generator yields loops.
+An op supplies at most one of five rules. Four are written against a scalar handler `k` (see `RuleHandler`) and a
+`load` function; running such a rule with the recording handler of the code generator yields loops.
 
 - element rule: each output element as a function of its index. Pointwise ops, views, pads, gathers, one-hot, iota,
   random numbers: everything that can be inlined into a consumer.
@@ -9,6 +9,7 @@ An op supplies at most one of four rules, written against a scalar handler `k` (
   windows, col2im, a plain contraction.
 - scatter rule: a serial loop over source elements that accumulates into computed positions of the output.
 - scan rule: a running combination along one axis.
+- contract rule: a sum of products of two operands, by labels of their axes. Matrix products.
 
 An op without a rule runs through its eager rule, called back from native code.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from tracegraph.dtypes import DType
@@ -25,8 +27,22 @@ from tracegraph.ir.types import TensorType
 
 #: a scalar of the handler; overloads + - * / comparisons and & | ^ ~
 Scalar: TypeAlias = Any
-#: an i64 scalar, an int or a Dim; overloads + - * // %
-Index: TypeAlias = Any
+#: an int or a Dim over loop variables and sizes; overloads + - * // %, must not be compared
+Index: TypeAlias = Dim
+
+
+class RuleHandler(Protocol):
+    """What a rule may ask of `k` beyond the scalar functions: the way between indices and scalars."""
+
+    def index_scalar(self, index: Index) -> Scalar:
+        """An index or a size as an i64 scalar; compare these, not indices."""
+
+    def as_index(self, x: Scalar, size: Dim, message: str) -> Index:
+        """An integer scalar as an index into a dimension of `size`.
+
+        Outside [0, size) the execution ends with IndexRangeError(message); a negative index that counts from the
+        end is for the rule to wrap first.
+        """
 
 
 class Load(Protocol):
@@ -81,14 +97,14 @@ class Scatter:
     """Accumulation into computed positions, in row-major order of `extents`.
 
     The output starts as operand `base` (or as zeros where `base` is None); then at every index of `extents`,
-    `update(k, load, index)` gives a target index and a value, combined by `combine`: `add`, `set`, `maximum`,
-    `minimum` or `mul`.
+    `update(k, load, index)` gives a target index, a value and, if updates may be left out, a bool scalar that is
+    true where one takes place. `combine` is `add`, `set`, `maximum`, `minimum` or `mul`.
     """
 
     extents: tuple[Dim, ...]
     base: int | None
     combine: str
-    update: Callable[[Any, Load, tuple[Index, ...]], tuple[tuple[Index, ...], Scalar]]
+    update: Callable[[Any, Load, tuple[Index, ...]], tuple[Any, ...]]
 
 
 @runtime_checkable
@@ -108,6 +124,42 @@ class Scan:
 @runtime_checkable
 class ScanRule(Protocol):
     def scan(self, types: OperandTypes, attrs: dict[str, object]) -> Scan: ...
+
+
+@dataclass(frozen=True)
+class Contract:
+    """`out[..] = sum over the labels that `out` lacks of lhs[..] * rhs[..]`, one label (a letter) per axis.
+
+    `lhs` labels operand 0 and `rhs` operand 1, as in `einsum`. An axis of size 1 broadcasts where its label has
+    another size. Products are summed in the compute dtype of the result.
+    """
+
+    lhs: str
+    rhs: str
+    out: str
+
+
+@runtime_checkable
+class ContractRule(Protocol):
+    """`contract(types, attrs)` labels the axes of a contraction."""
+
+    def contract(self, types: OperandTypes, attrs: dict[str, object]) -> Contract: ...
+
+
+class Rule(Enum):
+    """Which of the rules an op has."""
+
+    ELEMENT = "element"
+    REDUCE = "reduce"
+    SCAN = "scan"
+    CONTRACT = "contract"
+    SCATTER = "scatter"
+    NONE = "none"
+
+
+def rule_of(op: object) -> Rule:
+    """The rule `op` supplies. (A view has an element rule, and a `scatter` that means something else.)"""
+    return next((rule for rule in Rule if getattr(op, rule.value, None) is not None), Rule.NONE)
 
 
 def operand_shape(type: object) -> tuple[Dim, ...]:

@@ -1,0 +1,49 @@
+"""Lowering: a node of a graph, or the body of a fused one, to a kernel in loop IR.
+
+The one decision here is which file does it: bodies of element and reduce rules run in a loop nest (`lower_rows`,
+`lower_columns`), scatters and scans have loops of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tracegraph.codegen.kernel_builder import KernelBuilder, Lowered
+from tracegraph.codegen.loop_plan import Style, addresses_of, plan_loops
+from tracegraph.codegen.lower_columns import ColumnsLowering
+from tracegraph.codegen.lower_rows import RowsLowering
+from tracegraph.ir import dim as dims
+from tracegraph.ir.fused import free_symbols
+from tracegraph.ir.graph import Graph, Value
+from tracegraph.ir.loop_nest import Nest, survey
+from tracegraph.ir.memory_plan import Placement
+
+
+def lower_nest(
+    name: str, body: Graph, nest: Nest, inputs: Mapping[Value, Placement], outputs: Sequence[Placement]
+) -> Lowered:
+    """The kernel of a body of element and reduce rules.
+
+    Args:
+        inputs: places of the placeholders and large constants of the body.
+        outputs: places of its results.
+
+    Raises:
+        IRError: the body does not fit the loops of `nest`.
+    """
+    found = survey(body, nest)
+    used = {a.source: inputs[a.source] for a in found.accesses}
+    cost = max(found.costs.values(), default=1.0)
+    plan = plan_loops(nest, found, addresses_of(nest, found, used, outputs), cost)
+    builder = KernelBuilder(name, used, outputs, symbols_of(body, [*used.values(), *outputs]))
+    lowering = ColumnsLowering if plan.style is Style.COLUMNS else RowsLowering
+    return lowering(builder, body, nest, found, plan).run()
+
+
+def symbols_of(body: Graph, places: Sequence[Placement]) -> set[str]:
+    """Size symbols that a kernel may mention."""
+    found = set(free_symbols(body))
+    for place in places:
+        for dim in (place.offset, place.storage.size, *place.strides):
+            found |= dims.symbols(dim)
+    return found
