@@ -1,0 +1,97 @@
+"""From captured graph to callable: one call per stage, in order (the table in docs/architecture.md)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TypeAlias
+
+import numpy as np
+
+from tracegraph.aot import Joint, Partition, differentiate, functionalise, partition_default, partition_min_cut
+from tracegraph.codegen.compile import compile_program
+from tracegraph.compiler import stages
+from tracegraph.compiler.options import Options
+from tracegraph.errors import TracegraphError
+from tracegraph.ir import Graph, interpret
+from tracegraph.ops.graph_module import GraphModule
+from tracegraph.passes import fuse, optimise, plan_memory
+from tracegraph.runtime.compiled_graph import CompiledGraph, Differentiation, Executable
+from tracegraph.tensor import Tensor
+
+#: makes a pure graph executable
+Finish: TypeAlias = Callable[[Graph, Options], Executable]
+
+
+def compile_graph(
+    graph: Graph, example_inputs: Sequence[Tensor], options: Options, finish: Finish
+) -> CompiledGraph:
+    """Compile a captured graph for inputs that require gradients where the examples do."""
+    pure, record = stages.run("functionalise", graph.name, functionalise, graph)
+    types = [p.type for p in graph.placeholders]
+    requires_grad = [t.requires_grad for t in example_inputs] + [False] * record.keys
+    aliased = GraphModule(graph, Tensor)
+    if not any(requires_grad):
+        return CompiledGraph(types, record, finish(pure, options), None, aliased)
+    joint = stages.run("joint", pure.name, differentiate, pure, requires_grad)
+    if not joint.differentiable:
+        return CompiledGraph(types, record, finish(pure, options), None, aliased)
+    parts = stages.run("partition", pure.name, partition, joint, record.written, options)
+    forward = finish(parts.forward, options)
+    return CompiledGraph(types, record, forward, _differentiation(joint, parts, options, finish), aliased)
+
+
+def partition(joint: Joint, written: frozenset[int], options: Options) -> Partition:
+    """Cut the joint graph with the partitioner that the options name."""
+    cut = partition_min_cut if options.partitioner == "min_cut" else partition_default
+    return cut(joint, written)
+
+
+def native(graph: Graph, options: Options) -> Executable:
+    """Optimise, fuse, plan and compile to native code; interpreted with a warning if a stage fails."""
+    optimised = stages.run("optimise", graph.name, optimise, graph, options)
+    try:
+        fused = stages.run("fuse", graph.name, fuse, optimised) if options.fuse else optimised
+        plan = stages.run("plan", graph.name, plan_memory, fused)
+        return compile_program(fused, plan, stages.report)
+    except TracegraphError as e:
+        if options.strict:
+            raise
+        warnings.warn(
+            f"tracegraph could not compile graph {graph.name} to native code and interprets it instead: {e}. "
+            "Please report this with the output of `tracegraph dump`; options={'strict': True} makes it an error.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return _Interpreted(optimised)
+
+
+def interpreted(graph: Graph, options: Options) -> Executable:
+    """Optimise, then run with the eager rules."""
+    return _Interpreted(stages.run("optimise", graph.name, optimise, graph, options))
+
+
+class _Interpreted:
+    """An executable that interprets; results are copies, so that they share memory with nothing."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __call__(self, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        return [None if o is None else np.array(o, order="C") for o in interpret(self.graph, *inputs)]  # type: ignore[misc]
+
+
+def _differentiation(joint: Joint, parts: Partition, options: Options, finish: Finish) -> Differentiation:
+    @cache
+    def backward() -> Executable:
+        return finish(parts.backward, options)
+
+    return Differentiation(
+        outputs=parts.outputs,
+        differentiable=joint.differentiable,
+        wanted=joint.requiring,
+        saved_inputs=tuple(s.input for s in parts.saved if s.input is not None),
+        # compiled at the first backward pass: evaluation in grad mode never needs it
+        backward=lambda arrays: backward()(arrays),
+    )

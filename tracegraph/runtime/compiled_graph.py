@@ -1,0 +1,201 @@
+"""A compiled graph as a function on tensors: what one call does around the native code.
+
+The pure graphs know neither tensors nor aliasing nor the tape. A call hands their arrays in, draws random keys, writes
+new elements back to the inputs that the user's code mutated, rebuilds the views that eager execution would have
+returned, and puts one node on the tape whose backward pass is the compiled backward graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result, Static
+from tracegraph.autograd import is_grad_enabled
+from tracegraph.autograd.tape import Node, attach, edge_to, handle
+from tracegraph.errors import AutogradError
+from tracegraph.ir import bind_sizes
+from tracegraph.ir import dim as dims
+from tracegraph.ir.types import TensorType
+from tracegraph.ops import functional
+from tracegraph.tensor import Tensor
+
+#: executes a pure graph on contiguous or strided arrays; its results share memory with nothing
+Executable: TypeAlias = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Differentiation:
+    """How the forward and backward graphs fit together.
+
+    The forward graph returns `outputs` tensors and then the values saved for backward; the backward graph takes the
+    saved values and then the cotangents of the `differentiable` outputs, and returns the gradients of the inputs in
+    `wanted`, None where there is none.
+
+    Attributes:
+        outputs: number of outputs of the pure graph.
+        differentiable: positions of outputs with a history.
+        wanted: positions of inputs whose gradient is computed.
+        saved_inputs: inputs among the saved values: a write to one before backward is an error.
+        backward: the compiled backward graph.
+    """
+
+    outputs: int
+    differentiable: tuple[int, ...]
+    wanted: tuple[int, ...]
+    saved_inputs: tuple[int, ...]
+    backward: Executable
+
+
+class CompiledGraph:
+    """Callable on the tensors that the captured graph takes; returns its outputs as a list.
+
+    Args:
+        types: types of the inputs of the captured graph.
+        record: what functionalising took out.
+        forward: the compiled (forward) graph.
+        differentiation: present if the graph was compiled for training.
+        aliased: executes the captured graph op by op; used when an input that is written to shares memory with
+            another input, which the pure graph cannot express.
+    """
+
+    def __init__(
+        self,
+        types: Sequence[TensorType],
+        record: MutationRecord,
+        forward: Executable,
+        differentiation: Differentiation | None,
+        aliased: Callable[..., Sequence[Any]],
+    ) -> None:
+        self.types = tuple(types)
+        self.record = record
+        self.forward = forward
+        self.differentiation = differentiation
+        self.aliased = aliased
+
+    def __call__(self, *inputs: Tensor) -> Sequence[Any]:
+        record = self.record
+        if record.written and _overlapping(inputs, record.written):
+            return self.aliased(*inputs)
+        arrays = [t._np for t in inputs]
+        arrays += [functional.next_key()._np for _ in range(record.keys)]
+        node = self._node(inputs)
+        outputs = self.forward(arrays)
+        if node is not None:
+            assert self.differentiation is not None
+            node.keep(outputs)
+        tensors = self._tensors(outputs, node)
+        self._write_back(inputs, outputs, node)
+        made: dict[int, Any] = {}
+        return [self._result(r, inputs, tensors, made) for r in record.results]
+
+    def _node(self, inputs: Sequence[Tensor]) -> GraphNode | None:
+        if self.differentiation is None or not is_grad_enabled():
+            return None
+        for position in self.record.written:
+            target = inputs[position]
+            if target.requires_grad and target.is_leaf:
+                raise AutogradError(
+                    f"an in-place operation on a leaf tensor that requires grad (shape {list(target.shape)}) cannot be "
+                    "recorded; do it under tracegraph.no_grad(), or out of place"
+                )
+        return GraphNode(self.differentiation, inputs)
+
+    def _tensors(self, outputs: Sequence[np.ndarray], node: GraphNode | None) -> dict[int, Tensor]:
+        """The tensors that outputs become, by output, with their history."""
+        tensors = {r.output: Tensor(outputs[r.output]) for r in self.record.results if isinstance(r, FromOutput)}
+        if node is not None:
+            for index, output in enumerate(node.plan.differentiable):
+                if output in tensors:
+                    node.adopt(tensors[output], index)
+        return tensors
+
+    def _write_back(self, inputs: Sequence[Tensor], outputs: Sequence[np.ndarray], node: GraphNode | None) -> None:
+        for write in self.record.write_backs:
+            target = inputs[write.input]
+            np.copyto(target._np, outputs[write.output])
+            target.storage.version += 1
+            if node is not None and write.output in node.plan.differentiable:
+                node.adopt(target, node.plan.differentiable.index(write.output))
+                target.storage.history += 1
+
+    def _result(self, result: Result, inputs: Sequence[Tensor], tensors: dict[int, Tensor], made: dict[int, Any]) -> Any:
+        if isinstance(result, Static):
+            return dims.evaluate(result.value, self._sizes(inputs))  # type: ignore[arg-type]
+        if id(result) not in made:
+            tensor = inputs[result.input] if isinstance(result, FromInput) else tensors[result.output]
+            for op, attrs in result.chain:
+                tensor = handle(op, (tensor,), dict(attrs))
+            made[id(result)] = tensor
+        return made[id(result)]
+
+    def _sizes(self, inputs: Sequence[Tensor]) -> dict[str, int]:
+        return bind_sizes(self.types, [t.shape for t in inputs])
+
+
+class GraphNode(Node):
+    """The tape node of one call of a compiled graph."""
+
+    __slots__ = ("_inputs", "_results", "plan", "saved")
+
+    def __init__(self, plan: Differentiation, inputs: Sequence[Tensor]) -> None:
+        super().__init__([edge_to(inputs[i]) for i in plan.wanted], len(plan.differentiable))
+        self.plan = plan
+        self.saved: tuple[np.ndarray, ...] | None = None
+        self._results: list[tuple[tuple[int, ...], np.dtype]] = []
+        self._inputs = [(inputs[i].storage, inputs[i]._version, i) for i in plan.saved_inputs]
+
+    @property
+    def name(self) -> str:
+        return "CompiledGraphBackward"
+
+    def keep(self, outputs: Sequence[np.ndarray]) -> None:
+        """Keep what backward needs of what forward returned."""
+        self.saved = tuple(outputs[self.plan.outputs :])
+        self._results = [(outputs[i].shape, outputs[i].dtype) for i in self.plan.differentiable]
+
+    def adopt(self, tensor: Tensor, index: int) -> None:
+        """Make `tensor` result `index` of this node."""
+        attach(self, (tensor,))
+        tensor._grad_index = index
+
+    def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
+        if self.saved is None:
+            raise AutogradError(
+                "backward through a compiled graph a second time, after its saved values were freed; pass "
+                "retain_graph=True to the first backward()"
+            )
+        if is_grad_enabled():
+            raise AutogradError(
+                "create_graph=True through a compiled graph: its backward pass is compiled code and not recorded; "
+                "compute the inner gradient inside the compiled function, or run this function eagerly"
+            )
+        for storage, version, position in self._inputs:
+            if storage.version != version:
+                raise AutogradError(
+                    f"input {position} of a compiled graph was modified by an in-place operation between forward and "
+                    f"backward (version {version}, now {storage.version}); write out of place or clone() it first"
+                )
+        gradients = self.plan.backward([*self.saved, *map(self._cotangent, range(self.results), cotangents)])
+        return [None if g is None else Tensor(np.asarray(g)) for g in gradients]
+
+    def _cotangent(self, index: int, given: Tensor | None) -> np.ndarray:
+        if given is not None:
+            return given._np
+        return np.zeros(*self._results[index])
+
+    def release(self) -> None:
+        self.saved = None
+
+
+def _overlapping(inputs: Sequence[Tensor], written: frozenset[int]) -> bool:
+    """Whether an input that is written to shares memory with another input."""
+    return any(
+        np.may_share_memory(inputs[w]._np, other._np)
+        for w in written
+        for position, other in enumerate(inputs)
+        if position != w
+    )
