@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from tracegraph.autograd.grad_mode import STATE
@@ -131,31 +131,36 @@ class OpNode(Node):
                 f"backward through {self.op.name} a second time, after its saved values were freed; pass "
                 "retain_graph=True to the first backward()"
             )
-        operands = tuple(self._load_operand(o) for o in self._operands)
+        operands = tuple(o.tensor if isinstance(o, _Saved) else o for o in self._operands)
         results = tuple(self._load_result(r, i) for i, r in enumerate(self._results))
         needs = [e is not None for e in self.edges]
-        return self.op.pullback(cotangents, results, operands, self.attrs, needs)
+        return self.op.pullback(cotangents, results, operands, self.attrs, needs, self._check_versions)
 
     def release(self) -> None:
         self._operands = None
 
-    def _load_operand(self, saved: Any) -> Any:
-        if not isinstance(saved, _Saved):
-            return saved
-        self._check_version(saved, "an operand")
-        return saved.tensor
-
     def _load_result(self, saved: Any, index: int) -> Any:
         if not isinstance(saved, _Saved):
             return saved
-        self._check_version(saved, "the result")
         result = Tensor(saved.tensor)
         result.requires_grad = result.dtype.is_floating
         result._grad_fn, result._grad_index = self, index
         return result
 
-    def _check_version(self, saved: _Saved, what: str) -> None:
-        if saved.storage.version != saved.version:
+    def _check_versions(self, read: Collection[str]) -> None:
+        """Refuse what the gradient formula is about to read if it was written to since."""
+        assert self._operands is not None
+        result, *names = self.op.vjp_parameters
+        if result in read:
+            for saved in self._results:
+                self._check_version(saved, "the result")
+        for position, saved in enumerate(self._operands):
+            # operands beyond the named ones are read through *operands
+            if position >= len(names) or names[position] in read:
+                self._check_version(saved, "an operand")
+
+    def _check_version(self, saved: Any, what: str) -> None:
+        if isinstance(saved, _Saved) and saved.storage.version != saved.version:
             raise AutogradError(
                 f"{what} of {self.op.name}, of shape {list(saved.tensor.shape)}, was modified by an in-place "
                 f"operation after it was saved for backward (version {saved.version}, now {saved.storage.version}); "

@@ -13,9 +13,9 @@ import inspect
 import re
 import types as python_types
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class Definition(Op):
         decompose(self, *operands, **attrs): the op in simpler ops, in tensor arithmetic.
     """
 
-    kind: ClassVar[Kind]  # type: ignore[misc]
+    kind: ClassVar[Kind]
     signature: ClassVar[str] = "(input: Tensor)"
     result_names: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[tuple[str, ...]] = ()
@@ -78,9 +78,6 @@ class Definition(Op):
     eager: ClassVar[Callable[..., Any] | None] = None
     vjp: ClassVar[Callable[..., Any] | None] = None
     decompose: ClassVar[Callable[..., Any] | None] = None
-    if TYPE_CHECKING:
-        # rules name their operands and attributes, which a type checker would call an incompatible override
-        infer: Any
     #: marks functions that capture calls natively with traced tensors
     __tracegraph_op__ = True
 
@@ -140,9 +137,14 @@ class Definition(Op):
         operands: tuple[Any, ...],
         attrs: dict[str, Any],
         needs: Sequence[bool],
+        on_read: Callable[[Collection[str]], None] = lambda names: None,
     ) -> tuple[Handle | None, ...]:
-        """Gradients of the operands that `needs` marks, None for the others; shapes and dtypes are the operands'."""
+        """Gradients of the operands that `needs` marks, None for the others; shapes and dtypes are the operands'.
+
+        `on_read` is told the parameters of `vjp` whose elements are about to be read.
+        """
         assert self.vjp is not None
+        on_read(self._vjp_body_reads)
         several = len(results) > 1
         gradients = self.vjp(
             cotangents if several else cotangents[0], results if several else results[0], *operands, **attrs
@@ -151,10 +153,13 @@ class Definition(Op):
             gradients = (gradients,)
         if len(gradients) != len(operands):
             raise IRError(f"{self.name}.vjp gives {len(gradients)} gradients for {len(operands)} operands")
-        return tuple(
-            self.fit_gradient(g() if callable(g) else g, operand) if needed and g is not None else None
-            for g, operand, needed in zip(gradients, operands, needs, strict=True)
-        )
+        fitted: list[Handle | None] = []
+        for g, operand, needed in zip(gradients, operands, needs, strict=True):
+            if needed and callable(g):
+                on_read(set(g.__code__.co_freevars) - set(self.shape_only))
+                g = g()
+            fitted.append(self.fit_gradient(g, operand) if needed and g is not None else None)
+        return tuple(fitted)
 
     def fit_gradient(self, gradient: Handle, operand: Handle) -> Handle:
         """Bring a gradient to its operand's dtype (and, for broadcasting kinds, shape)."""
@@ -183,6 +188,29 @@ class Definition(Op):
         starred = bool(code.co_flags & inspect.CO_VARARGS)
         rest = starred and code.co_varnames[code.co_argcount + code.co_kwonlyargcount] in read
         return tuple(name in read for name in operands), rest, result in read
+
+    @cached_property
+    def _vjp_body_reads(self) -> frozenset[str]:
+        """Parameters that `vjp` reads itself, not only in the functions it returns."""
+        function = type(self).vjp
+        assert function is not None
+        code = function.__code__
+        read: set[str] = set()
+        for instruction in dis.get_instructions(code):
+            if "LOAD_FAST" in instruction.opname:
+                value = instruction.argval
+                # a cell is loaded like a local where a closure is made (CPython 3.13)
+                read.update({*(value if isinstance(value, tuple) else (value,))} - {*code.co_cellvars})
+            elif instruction.opname == "LOAD_DEREF":
+                read.add(instruction.argval)
+        return frozenset(read - set(self.shape_only))
+
+    @cached_property
+    def vjp_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters of `vjp` after the cotangent: the results, then the operands, then attributes."""
+        function = type(self).vjp
+        assert function is not None
+        return function.__code__.co_varnames[2 : function.__code__.co_argcount]
 
     # ------------------------------------------------------------------------------------ documentation
 
