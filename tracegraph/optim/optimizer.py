@@ -1,0 +1,126 @@
+"""The base of all optimisers: parameter groups, state, saving and restoring both."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from typing import Any, TypeAlias
+
+from tracegraph.autograd import enable_grad, no_grad
+from tracegraph.errors import ArgumentError, ValueRangeError
+from tracegraph.tensor import Tensor
+
+ParamGroup: TypeAlias = dict[str, Any]
+
+
+class Optimizer(ABC):
+    """Derive, give the defaults of a group to `__init__`, and write `update`.
+
+    Args:
+        params: tensors, or groups `{"params": tensors, option: value, ...}` that override the defaults.
+        defaults: options of a group and their default values.
+
+    Raises:
+        ArgumentError: `params` holds something other than leaf tensors.
+        ValueRangeError: `params` is empty, or a tensor is in two groups.
+    """
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[ParamGroup], defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[ParamGroup] = []
+        if isinstance(params, Tensor):
+            raise ArgumentError("params must be an iterable of tensors or groups, got a single Tensor; wrap it in a list")
+        listed = list(params)
+        if not listed:
+            raise ValueRangeError("the optimizer got an empty parameter list")
+        groups = listed if isinstance(listed[0], dict) else [{"params": listed}]
+        for group in groups:
+            self.add_param_group(group)  # type: ignore[arg-type]
+
+    def add_param_group(self, group: ParamGroup) -> None:
+        """Add tensors with options of their own; missing options take the defaults."""
+        given = group["params"]
+        tensors = [given] if isinstance(given, Tensor) else list(given)
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):
+                raise ArgumentError(f"an optimizer takes Tensors, got {type(tensor).__name__}")
+            if not tensor.is_leaf:
+                raise ArgumentError(f"a parameter of shape {list(tensor.shape)} is not a leaf: it was computed")
+            if id(tensor) in known:
+                raise ValueRangeError("a parameter appears in more than one parameter group")
+        self.param_groups.append({**self.defaults, **group, "params": tensors})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the gradients of all parameters."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad = p.grad.detach() * 0
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: computes the loss anew (and its gradients) before the update; its value is returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        with no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        gradient = -p.grad if group.get("maximize") else p.grad
+                        self.update(p, gradient, self.state[p], group)
+        return loss
+
+    @abstractmethod
+    def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:
+        """Update one parameter in place; called under `no_grad`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """State by parameter number, and the groups with numbers in place of tensors."""
+        numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
+        groups = [{**g, "params": [numbers[id(p)] for p in g["params"]]} for g in self.param_groups]
+        return {"state": {numbers[id(p)]: s for p, s in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, for the same parameters in the same order.
+
+        Raises:
+            ValueRangeError: the groups do not fit.
+        """
+        saved = state_dict["param_groups"]
+        sizes, wanted = [len(g["params"]) for g in saved], [len(g["params"]) for g in self.param_groups]
+        if sizes != wanted:
+            raise ValueRangeError(f"load_state_dict: groups of sizes {sizes}, this optimizer has {wanted}")
+        tensors = [p for g in self.param_groups for p in g["params"]]
+        for group, source in zip(self.param_groups, saved, strict=True):
+            group.update({k: deepcopy(v) for k, v in source.items() if k != "params"})
+        self.state.clear()
+        for number, state in state_dict["state"].items():
+            self.state[tensors[int(number)]] = deepcopy(state)
+
+    def __repr__(self) -> str:
+        options = "; ".join(
+            ", ".join(f"{k}={v}" for k, v in sorted(g.items()) if k != "params") for g in self.param_groups
+        )
+        return f"{type(self).__name__}({options})"
+
+
+def check_range(name: str, value: float, low: float = 0.0, high: float | None = None) -> None:
+    """Refuse an option outside [low, high).
+
+    Raises:
+        ValueRangeError: names the option and the range.
+    """
+    if not value >= low or (high is not None and not value < high):
+        bound = f"at least {low}" if high is None else f"in [{low}, {high})"
+        raise ValueRangeError(f"invalid {name}={value}: must be {bound}")
