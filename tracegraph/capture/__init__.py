@@ -1,0 +1,1 @@
+"""Capture: from a Python call to a graph, guards, and a driver that replays everything else."""

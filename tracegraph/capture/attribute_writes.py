@@ -1,0 +1,99 @@
+"""Writing attributes symbolically: at once on what the trace made, as a logged effect on what existed before."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture import eager
+from tracegraph.capture.attributes import instance_dict, instance_entry, missing
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.sources import MISSING
+from tracegraph.capture.values import Observed, is_instance_of_python_class
+
+if TYPE_CHECKING:
+    from tracegraph.capture.tracer import Tracer
+
+
+def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
+    """`target.name = value`, through `__setattr__` and descriptors if the class has them.
+
+    Raises:
+        Break: the target is a tensor, a class, or something else whose attributes are not followed.
+    """
+    if target is eager.GRAD_STATE:
+        tracer.recorder.grad_enabled = value
+        return
+    _check_target(target, name)
+    custom = tracer.class_entry(type(target), "__setattr__")
+    if isinstance(custom, types.FunctionType):
+        from tracegraph.capture import modules
+        from tracegraph.capture.calls import call
+
+        if not modules.set_registered(tracer, target, name, value, custom):
+            call(tracer, custom, (target, name, value), {})
+        return
+    generic_set(tracer, target, name, value)
+
+
+def delete_attribute(tracer: Tracer, target: Any, name: str) -> None:
+    """`del target.name`."""
+    _check_target(target, name)
+    if isinstance(tracer.class_entry(type(target), "__delattr__"), types.FunctionType):
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{type(target).__name__} defines __delattr__")
+    raw = tracer.class_entry(type(target), name)
+    if raw is not MISSING and hasattr(type(raw), "__delete__"):
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"deleting {type(target).__name__}.{name}")
+    if instance_entry(tracer, target, name) is MISSING:
+        raise missing(tracer, target, name)
+    if tracer.is_outside(target):
+        tracer.effects.set_attribute(target, name, MISSING)
+    else:
+        tracer.native(object.__delattr__, target, name)
+
+
+def _check_target(target: Any, name: str) -> None:
+    if isinstance(target, BaseException) and not name.startswith("__"):
+        return
+    if not is_instance_of_python_class(target):
+        kind = target.__name__ if isinstance(target, type | types.ModuleType) else type(target).__name__
+        reason = reasons.TENSOR_ATTRIBUTE if kind == "Traced" else reasons.SIDE_EFFECT_CALL
+        raise Break(reason, f"assignment to attribute {name!r} of {kind}")
+
+
+def generic_set(tracer: Tracer, target: Any, name: str, value: Any) -> None:
+    """What `object.__setattr__(target, name, value)` does."""
+    cls = type(target)
+    raw = tracer.class_entry(cls, name)
+    if isinstance(raw, property):
+        from tracegraph.capture.attributes import _part
+        from tracegraph.capture.calls import call
+
+        setter = _part(tracer, raw, "fset")
+        if setter is None:
+            raise Observed(AttributeError(f"property {name!r} of {cls.__name__!r} object has no setter"))
+        call(tracer, setter, (target, value), {})
+    elif raw is not MISSING and not isinstance(raw, types.MemberDescriptorType) and hasattr(type(raw), "__set__"):
+        _set_through_descriptor(tracer, raw, target, name, value)
+    elif raw is MISSING and instance_dict(target) is None:
+        raise missing(tracer, target, name)
+    else:
+        store(tracer, target, name, value)
+
+
+def _set_through_descriptor(tracer: Tracer, raw: Any, target: Any, name: str, value: Any) -> None:
+    setter = tracer.class_entry(type(raw), "__set__")
+    if not isinstance(setter, types.FunctionType):
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"assignment to {type(target).__name__}.{name}")
+    from tracegraph.capture.calls import call
+
+    call(tracer, setter, (raw, target, value), {})
+
+
+def store(tracer: Tracer, target: Any, name: str, value: Any) -> None:
+    """Put a value into the instance dictionary or slot."""
+    if tracer.is_outside(target):
+        tracer.effects.set_attribute(target, name, value)
+    else:
+        tracer.native(object.__setattr__, target, name, value)

@@ -1,0 +1,151 @@
+"""Why a capture stops: the registry of graph-break reasons, each with an explanation and a way out.
+
+A `Break` is raised where the symbolic machine meets something it cannot put into a graph. What happens next is the
+business of `session` (restart up to the breaking instruction) and `driver` (run it natively, then continue).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tracegraph.ir import Location
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A kind of graph break: stable id, what happened, and how a user removes it."""
+
+    id: str
+    explanation: str
+    hint: str
+
+
+REASONS: dict[str, Reason] = {}
+
+
+def _reason(id: str, explanation: str, hint: str) -> str:
+    REASONS[id] = Reason(id, explanation, hint)
+    return id
+
+
+DATA_DEPENDENT = _reason(
+    "data-dependent",
+    "Python asks a tensor for its values, which are only known when the graph has run.",
+    "Keep the decision in tensors (tracegraph.where, masks), or move it out of the compiled function.",
+)
+NATIVE_CALL = _reason(
+    "native-call",
+    "A function implemented in C, or marked as not capturable, is called with values of the trace.",
+    "Move the call out of the compiled function, or use the tracegraph operation that does the same.",
+)
+SIDE_EFFECT_CALL = _reason(
+    "side-effect",
+    "A call acts on the outside world (printing, logging, input, files, time, random numbers).",
+    "Remove the call, or make it outside the compiled function.",
+)
+UNSUPPORTED_OPCODE = _reason(
+    "unsupported-opcode",
+    "The bytecode instruction has no symbolic meaning here.",
+    "Rewrite the statement, or move it out of the compiled function.",
+)
+UNSUPPORTED_VALUE = _reason(
+    "unsupported-value",
+    "An object of this type cannot be followed symbolically.",
+    "Convert it to tensors, numbers, strings or ordinary containers before the call.",
+)
+UNTRACKED_ATTRIBUTE = _reason(
+    "untracked-attribute",
+    "The attribute is computed by code that capture does not follow, so its value cannot be guarded.",
+    "Read the attribute before calling the compiled function and pass the value.",
+)
+TENSOR_ATTRIBUTE = _reason(
+    "tensor-attribute",
+    "The tensor attribute or method has no graph form.",
+    "Use a tracegraph operation, or move the access out of the compiled function.",
+)
+OPAQUE_ITERATOR = _reason(
+    "opaque-iterator",
+    "An iterator made outside the trace is advanced; its items are not known beforehand.",
+    "Pass a list or tuple instead of an iterator, or loop outside the compiled function.",
+)
+NOT_RECONSTRUCTIBLE = _reason(
+    "not-reconstructible",
+    "An object made during the trace must outlive it, but cannot be rebuilt from the graph's results.",
+    "Consume generators and iterators before the graph break, or do not return them.",
+)
+EXCEPTION_HANDLER = _reason(
+    "exception-handler",
+    "A graph break inside an active exception handler; the rest of the function runs eagerly.",
+    "Move the breaking statement out of the except or finally block.",
+)
+GENERATOR_FRAME = _reason(
+    "generator",
+    "Generators, coroutines and async generators run eagerly when they are the compiled function itself.",
+    "Compile the functions the generator calls.",
+)
+FRAME_ACCESS = _reason(
+    "frame-access",
+    "The function looks at its own frame (locals(), globals(), eval, exec, sys._getframe).",
+    "Pass the values explicitly.",
+)
+USER_EXCEPTION = _reason(
+    "exception",
+    "The function raises; it runs eagerly so that the exception is exactly eager's.",
+    "Nothing to do if the exception is intended.",
+)
+TOO_LONG = _reason(
+    "too-long",
+    "The trace grew beyond its limit; a long loop was probably unrolled.",
+    "Compile the body of the loop instead of the loop.",
+)
+RECURSION = _reason(
+    "recursion",
+    "Calls are nested deeper than capture inlines.",
+    "Turn the recursion into a loop, or compile the inner function.",
+)
+ALIASED_INPUTS = _reason(
+    "aliased-inputs",
+    "Two arguments share storage and the function writes to one of them.",
+    "Clone one of the arguments before the call.",
+)
+USER_BREAK = _reason(
+    "graph-break",
+    "tracegraph.graph_break() was called, or the callee is disabled.",
+    "Remove the call.",
+)
+ASYNC = _reason(
+    "async",
+    "Asynchronous constructs are not captured.",
+    "Compile the synchronous functions that the coroutine calls.",
+)
+
+
+class Extent(Enum):
+    """How much of the function a break takes out of the graph."""
+
+    INSTRUCTION = "run the instruction natively, then capture the rest"
+    REST = "run the rest of the function natively"
+    FRAME = "run the whole function natively"
+
+
+class Break(BaseException):
+    """Symbolic execution cannot go on at this instruction.
+
+    A BaseException, so that no `except Exception` of library code running natively under the trace swallows it.
+    """
+
+    def __init__(self, reason: str, detail: str, extent: Extent = Extent.INSTRUCTION) -> None:
+        super().__init__(f"{REASONS[reason].explanation} ({detail})")
+        self.reason = REASONS[reason]
+        self.detail = detail
+        self.extent = extent
+        #: innermost line of the user's program, set by the frame that sees the break first
+        self.location: Location | None = None
+        #: the break happened inside a Python callee that was being inlined
+        self.is_inside_callee = False
+
+    def describe(self) -> str:
+        """The message users read: reason, detail, line and hint."""
+        where = f" at {self.location.file}:{self.location.line}" if self.location else ""
+        return f"{self.reason.id}{where}: {self.detail}. {self.reason.explanation} Hint: {self.reason.hint}"

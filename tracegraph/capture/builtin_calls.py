@@ -1,0 +1,316 @@
+"""Builtin functions with a symbolic meaning of their own: one handler each."""
+
+from __future__ import annotations
+
+import builtins
+import enum
+import functools
+import operator
+import sys
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture import attribute_writes, attributes, operators, polyfills
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break, Extent
+from tracegraph.capture.safety import check_elements, flatten, is_opaque, stringable
+from tracegraph.capture.sources import MISSING
+from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.ir import SymExpr
+from tracegraph.ops.recording import Traced
+
+if TYPE_CHECKING:
+    from tracegraph.capture.frame import Frame
+    from tracegraph.capture.tracer import Tracer
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+Handler = Callable[["Tracer", Args, Kwargs, "Frame | None"], Any]
+
+
+def lookup(function: Any) -> Handler | None:
+    """The handler of a callable, if it has one."""
+    return _HANDLERS.get(id(function))
+
+
+# ------------------------------------------------------------------------------------------ types
+
+
+def call_isinstance(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+    value, classes = args
+    return _is_subclass(tracer, tracer.type_of(value), classes)
+
+
+def call_issubclass(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+    return _is_subclass(tracer, *args)
+
+
+def _is_subclass(tracer: Tracer, cls: Any, classes: Any) -> bool:
+    for part in flatten(classes):
+        meta = type(part)
+        check = meta.__dict__.get("__instancecheck__") if isinstance(part, type) else None
+        if isinstance(check, types.FunctionType) and meta.__module__ not in ("abc", "typing", "enum"):
+            raise Break(reasons.NATIVE_CALL, f"isinstance() with {part.__name__}, whose metaclass decides")
+    return bool(tracer.native(issubclass, cls, classes))
+
+
+def call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) != 1:
+        raise Break(reasons.NATIVE_CALL, "a class made by type()")
+    return tracer.type_of(args[0])
+
+
+def call_super(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if args or frame is None:
+        return tracer.native(super, *args)
+    from tracegraph.capture.opcodes.names import cell_value
+
+    cls = cell_value(frame, "__class__")
+    first = frame.code.co_varnames[0]
+    instance = cell_value(frame, first) if first in frame.code.co_cellvars else frame.local(first)
+    return tracer.native(super, cls, instance)
+
+
+def call_callable(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+    (value,) = args
+    if is_instance_of_python_class(value):
+        return tracer.class_entry(type(value), "__call__") is not MISSING
+    return callable(value)
+
+
+# ------------------------------------------------------------------------------------------ attributes
+
+
+def call_getattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    try:
+        return attributes.get(tracer, args[0], args[1])
+    except Observed as observed:
+        if len(args) == 3 and isinstance(observed.exception, AttributeError):
+            return args[2]
+        raise
+
+
+def call_hasattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+    return attributes.has(tracer, *args)
+
+
+def call_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+    attribute_writes.set_attribute(tracer, *args)
+
+
+def call_delattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+    attribute_writes.delete_attribute(tracer, *args)
+
+
+def call_vars(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if not args:
+        return refuse_frame_access(tracer, args, kwargs, frame)
+    return attributes.get(tracer, args[0], "__dict__")
+
+
+def call_object_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+    attribute_writes.generic_set(tracer, *args)
+
+
+def call_object_getattribute(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return attributes.generic_get(tracer, *args)
+
+
+def call_object_new(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return tracer.fresh(tracer.native(object.__new__, args[0]))
+
+
+# ------------------------------------------------------------------------------------------ sequences
+
+
+def call_len(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    (value,) = args
+    return operators.length(tracer, value)
+
+
+def call_iter(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) != 1:
+        raise Break(reasons.NATIVE_CALL, "iter() with a sentinel")
+    return operators.iterate(tracer, args[0])
+
+
+def call_next(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    try:
+        return operators.advance(tracer, args[0])
+    except Observed as observed:
+        if len(args) == 2 and isinstance(observed.exception, StopIteration):
+            return args[1]
+        raise
+
+
+def call_bool(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+    return operators.truth(tracer, args[0]) if args else False
+
+
+def call_int(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) == 1 and type(args[0]) is SymExpr:
+        return args[0]
+    return _native(tracer, int, args, kwargs)
+
+
+def _with_polyfill(builtin: Any, polyfill: types.FunctionType) -> Handler:
+    """Run `builtin` natively on simple items, else inline a Python version that honours special methods."""
+
+    def handle(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+        if all(type(a) in (list, tuple) for a in args[:1]) and not kwargs and _is_simple(tracer, args):
+            return tracer.native(builtin, *args)
+        from tracegraph.capture.functions import inline
+
+        return inline(tracer, polyfill, args, kwargs)
+
+    return handle
+
+
+def _is_simple(tracer: Tracer, value: Any) -> bool:
+    return not any(is_instance_of_python_class(p) or is_opaque(tracer, p) for p in flatten(value))
+
+
+def call_sorted(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[Any]:
+    items = list(operators.walk(tracer, args[0]))
+    sort_items(tracer, items, kwargs)
+    return items
+
+
+def sort_items(tracer: Tracer, items: list[Any], kwargs: Kwargs) -> None:
+    """Sort in place by keys computed in the trace."""
+    from tracegraph.capture.calls import call
+
+    key = kwargs.get("key")
+    keys = [call(tracer, key, (item,), {}) for item in items] if key is not None else list(items)
+    check_elements(tracer, keys)
+    for part in flatten(keys):
+        if is_instance_of_python_class(part) and not isinstance(part, enum.IntEnum):
+            raise Break(reasons.NATIVE_CALL, f"sorting objects of type {type(part).__name__}")
+    order = tracer.native(_sorted_positions, keys, operators.truth(tracer, kwargs.get("reverse", False)))
+    items[:] = [items[i] for i in order]
+
+
+def _sorted_positions(keys: list[Any], reverse: bool) -> list[int]:
+    return sorted(range(len(keys)), key=keys.__getitem__, reverse=reverse)
+
+
+def call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return operators.subscript(tracer, *args)
+
+
+# ------------------------------------------------------------------------------------------ text
+
+
+def call_str(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) == 1 and is_instance_of_python_class(args[0]):
+        return _text(tracer, args[0], ("__str__", "__repr__"), str)
+    return tracer.native(str, *stringable(tracer, args), **kwargs)
+
+
+def call_repr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if is_instance_of_python_class(args[0]):
+        return _text(tracer, args[0], ("__repr__",), repr)
+    return tracer.native(repr, *stringable(tracer, args))
+
+
+def call_ascii(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return tracer.native(ascii, *stringable(tracer, args))
+
+
+def call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    value, spec = args if len(args) == 2 else (args[0], "")
+    if is_instance_of_python_class(value):
+        raw = tracer.class_entry(type(value), "__format__")
+        if isinstance(raw, types.FunctionType):
+            return operators.special(tracer, value, "__format__", spec)
+        if spec == "":
+            return call_str(tracer, (value,), {}, frame)
+    return tracer.native(format, stringable(tracer, value), spec)
+
+
+def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> Any:
+    """Ask the first of the special methods that the class implements in Python."""
+    if isinstance(value, enum.Enum):
+        tracer.pin(value)
+        return tracer.native(builtin, value)
+    for name in names:
+        raw = tracer.class_entry(type(value), name)
+        if isinstance(raw, types.FunctionType):
+            return operators.special(tracer, value, name)
+    if isinstance(value, BaseException) and not tracer.is_outside(value):
+        return tracer.native(builtin, value) if stringable(tracer, value.args) is not None else ""
+    raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(value).__name__}")
+
+
+# ------------------------------------------------------------------------------------------ refusals
+
+
+def refuse_frame_access(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    raise Break(reasons.FRAME_ACCESS, "the function inspects its own frame", Extent.FRAME)
+
+
+def refuse_side_effect(name: str) -> Handler:
+    def refuse(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+        raise Break(reasons.SIDE_EFFECT_CALL, f"{name}()")
+
+    return refuse
+
+
+def refuse_identity(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    raise Break(reasons.NATIVE_CALL, "id() or hash() of a value")
+
+
+def call_hash(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    from tracegraph.capture.values import is_constant
+
+    if is_constant(args[0]):
+        return tracer.native(hash, *args)
+    return refuse_identity(tracer, args, kwargs, frame)
+
+
+def _native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    from tracegraph.capture.native_calls import call_native
+
+    if any(type(a) is Traced for a in args):
+        return tracer.native(function, *args, **kwargs)
+    return call_native(tracer, function, args, kwargs)
+
+
+_TABLE: dict[Any, Handler] = {
+    isinstance: call_isinstance,
+    issubclass: call_issubclass,
+    type: call_type,
+    super: call_super,
+    callable: call_callable,
+    getattr: call_getattr,
+    hasattr: call_hasattr,
+    setattr: call_setattr,
+    delattr: call_delattr,
+    vars: call_vars,
+    object.__setattr__: call_object_setattr,
+    object.__getattribute__: call_object_getattribute,
+    object.__new__: call_object_new,
+    len: call_len,
+    iter: call_iter,
+    next: call_next,
+    bool: call_bool,
+    int: call_int,
+    sum: _with_polyfill(sum, polyfills.sum_),
+    min: _with_polyfill(min, polyfills.min_),
+    max: _with_polyfill(max, polyfills.max_),
+    any: _with_polyfill(any, polyfills.any_),
+    all: _with_polyfill(all, polyfills.all_),
+    functools.reduce: _with_polyfill(functools.reduce, polyfills.reduce_),
+    sorted: call_sorted,
+    operator.getitem: call_getitem,
+    str: call_str,
+    repr: call_repr,
+    ascii: call_ascii,
+    format: call_format,
+    hash: call_hash,
+    id: refuse_identity,
+    **{f: refuse_frame_access for f in (globals, locals, dir, eval, exec, sys._getframe, sys.exc_info)},
+    **{f: refuse_side_effect(f.__name__) for f in (print, input, open, builtins.__import__, breakpoint)},
+}
+_HANDLERS: dict[int, Handler] = {id(function): handler for function, handler in _TABLE.items()}

@@ -1,0 +1,186 @@
+"""Calling any object symbolically: one entry per kind of callable.
+
+Python functions are inlined, library operations run natively on tensor proxies (and so record themselves), builtins
+have handlers or policies of their own, classes are instantiated step by step. Anything else breaks the graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture import attributes, builtin_calls, native_calls
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.functions import inline
+from tracegraph.capture.safety import flatten, is_opaque
+from tracegraph.capture.sources import MISSING, Slot
+from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class
+from tracegraph.ir import Op, SymExpr
+
+if TYPE_CHECKING:
+    from tracegraph.capture.frame import Frame
+    from tracegraph.capture.tracer import Tracer
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+
+
+def call(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, frame: Frame | None = None) -> Any:
+    """`function(*args, **kwargs)`.
+
+    Args:
+        frame: the calling frame, for the few builtins that look at it.
+
+    Raises:
+        Observed: the call raises.
+        Break: it cannot be traced.
+    """
+    handler = builtin_calls.lookup(function)
+    if handler is not None:
+        return handler(tracer, args, kwargs, frame)
+    if isinstance(function, Op):
+        return call_operation(tracer, function, args, kwargs)
+    by_type = _BY_TYPE.get(type(function))
+    if by_type is not None:
+        return by_type(tracer, function, args, kwargs)
+    if isinstance(function, type):
+        return call_class(tracer, function, args, kwargs)
+    if is_instance_of_python_class(function):
+        return _call_instance(tracer, function, args, kwargs)
+    if type(function) in STAND_INS:
+        return tracer.native(function, *args, **kwargs)
+    return native_calls.call_native(tracer, function, args, kwargs)
+
+
+# ------------------------------------------------------------------------------------------ operations
+
+
+def call_operation(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Run a library operation on proxies: it records itself in the graph.
+
+    Raises:
+        Break: an argument is neither a tensor of the trace nor plain data.
+    """
+    for part in flatten((args, tuple(kwargs.values()))):
+        if is_opaque(tracer, part) or (is_instance_of_python_class(part) and not isinstance(part, int | str)):
+            name = getattr(function, "__name__", repr(function))
+            raise Break(reasons.UNSUPPORTED_VALUE, f"{name}() with an argument of type {type(part).__name__}")
+    if any(type(p) is SymExpr and not tracer.sizes.is_bound_by_tensors(p) for p in flatten((args, kwargs))):
+        args, kwargs = _with_known_sizes(tracer, args), _with_known_sizes(tracer, kwargs)
+    return tracer.native(function, *args, **kwargs)
+
+
+def _with_known_sizes(tracer: Tracer, value: Any) -> Any:
+    """Ints that vary are no inputs of the graph: they become constants of it."""
+    if type(value) is SymExpr and not tracer.sizes.is_bound_by_tensors(value):
+        return tracer.native(int, value)
+    if type(value) in (tuple, list):
+        return type(value)(_with_known_sizes(tracer, v) for v in value)
+    if type(value) is dict:
+        return {k: _with_known_sizes(tracer, v) for k, v in value.items()}
+    if type(value) is slice:
+        return slice(*(_with_known_sizes(tracer, v) for v in (value.start, value.stop, value.step)))
+    return value
+
+
+# ------------------------------------------------------------------------------------------ Python callables
+
+
+def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Any:
+    if getattr(function, "__tracegraph_op__", False):
+        return call_operation(tracer, function, args, kwargs)
+    original = getattr(function, "_tracegraph_original", None)
+    if original is not None:
+        return call(tracer, original, args, kwargs)
+    if getattr(function, "_tracegraph_disabled", False):
+        raise Break(reasons.USER_BREAK, f"{function.__qualname__} is excluded from compilation")
+    if not native_calls.may_inline(function):
+        raise Break(reasons.NATIVE_CALL, f"{function.__module__}.{function.__qualname__}()")
+    return inline(tracer, function, args, kwargs)
+
+
+def _call_method(tracer: Tracer, method: types.MethodType, args: Args, kwargs: Kwargs) -> Any:
+    function, instance = attributes.method_parts(tracer, method)
+    if type(instance) in STAND_INS:
+        return call_operation(tracer, types.MethodType(function, instance), args, kwargs)
+    return call(tracer, function, (instance, *args), kwargs)
+
+
+def _call_partial(tracer: Tracer, partial: Any, args: Args, kwargs: Kwargs) -> Any:
+    source = tracer.source_of(partial)
+
+    def part(name: str) -> Any:
+        value = getattr(partial, name)
+        return tracer.read(value, Slot(source, name)) if source is not None else value
+
+    return call(tracer, part("func"), (*part("args"), *args), {**part("keywords"), **kwargs})
+
+
+def _call_instance(tracer: Tracer, instance: Any, args: Args, kwargs: Kwargs) -> Any:
+    method = attributes.get_special(tracer, instance, "__call__")
+    if method is MISSING:
+        raise Observed(TypeError(f"{type(instance).__name__!r} object is not callable"))
+    return call(tracer, method, args, kwargs)
+
+
+_BY_TYPE: dict[type, Callable[[Any, Any, Args, Kwargs], Any]] = {
+    types.FunctionType: _call_function,
+    types.MethodType: _call_method,
+    functools.partial: _call_partial,
+}
+
+
+# ------------------------------------------------------------------------------------------ classes
+
+
+def call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
+    """Instantiate a class: its metaclass's `__call__`, `__new__`, then `__init__`."""
+    if not cls.__flags__ & (1 << 9):
+        return native_calls.call_native(tracer, cls, args, kwargs)
+    if getattr(cls, "__tracegraph_tensor__", False):
+        raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}")
+    meta_call = tracer.class_entry(type(cls), "__call__")
+    if isinstance(meta_call, types.FunctionType):
+        return _call_metaclass(tracer, cls, args, kwargs)
+    if tracer.class_entry(cls, "__del__") is not MISSING:
+        raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}, which has a finalizer")
+    instance = _allocate(tracer, cls, args, kwargs)
+    if isinstance(instance, cls):
+        _initialize(tracer, cls, instance, args, kwargs)
+    return instance
+
+
+def _call_metaclass(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
+    import enum
+
+    if issubclass(cls, enum.Enum) and len(args) == 1 and not kwargs:
+        member = tracer.native(cls, *args)
+        return tracer.read(member, attributes.constant_source(member))
+    raise Break(reasons.NATIVE_CALL, f"the metaclass of {cls.__name__} defines __call__")
+
+
+def _allocate(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
+    raw = tracer.class_entry(cls, "__new__")
+    if isinstance(raw, staticmethod):
+        return call(tracer, attributes.bind(tracer, raw, None, cls, "__new__"), (cls, *args), kwargs)
+    if isinstance(raw, types.FunctionType):
+        return call(tracer, raw, (cls, *args), kwargs)
+    if cls.__new__ is not object.__new__:
+        return native_calls.construct(tracer, cls, args, kwargs)
+    takes_arguments = tracer.class_entry(cls, "__init__") is not object.__init__
+    if (args or kwargs) and not takes_arguments:
+        raise Observed(TypeError(f"{cls.__name__}() takes no arguments"))
+    return tracer.fresh(tracer.native(object.__new__, cls))
+
+
+def _initialize(tracer: Tracer, cls: type, instance: Any, args: Args, kwargs: Kwargs) -> None:
+    raw = tracer.class_entry(type(instance), "__init__")
+    if raw is object.__init__:
+        return
+    if isinstance(raw, types.WrapperDescriptorType):
+        native_calls.call_native(tracer, raw.__get__(instance, cls), args, kwargs)
+    elif call(tracer, attributes.bind(tracer, raw, instance, cls, "__init__"), args, kwargs) is not None:
+        raise Observed(TypeError("__init__() should return None"))

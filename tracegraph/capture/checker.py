@@ -1,0 +1,262 @@
+"""Guards as a generated Python function, and the explanation of a failed one.
+
+`check(args, cells)` is straight-line code: each path prefix is evaluated once, each condition returns False when it
+does not hold. Any exception while walking a path means that the shape of the data has changed: the guard fails.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tracegraph.capture import eager
+from tracegraph.capture.guards import Guard, GuardKind, TensorFacts, describe
+from tracegraph.capture.sources import MISSING, Pool, Source, SourceWriter
+from tracegraph.ir import dim as dims
+
+Check = Callable[[tuple[Any, ...], tuple[Any, ...]], bool]
+Conditions = list[str]
+
+
+def compile_guards(guards: Iterable[Guard]) -> tuple[Check, str]:
+    """The checker of `guards`, and its source text."""
+    pool = Pool()
+    writer = SourceWriter(pool)
+    lines = writer.lines
+    for guard in guards:
+        conditions = CHECKS[guard.kind](writer, guard)
+        lines += [f"if not ({c}): return False" for c in conditions]
+    body = "".join(f"        {line}\n" for line in lines)
+    text = (
+        "def check(args, cells):\n    try:\n" + body + "        return True\n"
+        "    except Exception:\n        return False\n"
+    )
+    namespace = pool.names
+    exec(compile(text, "<guards>", "exec"), namespace)  # noqa: S102
+    check: Check = namespace["check"]
+    return check, text
+
+
+# ------------------------------------------------------------------------------------------ conditions by kind
+
+
+def _type(writer: SourceWriter, guard: Guard) -> Conditions:
+    return [f"type({_value(writer, guard)}) is {writer.pool.name(guard.expected)}"]
+
+
+def _constant(writer: SourceWriter, guard: Guard) -> Conditions:
+    value, expected = _value(writer, guard), guard.expected
+    if expected is None or expected is True or expected is False or expected is ...:
+        return [f"{value} is {expected!r}"]
+    kind = writer.pool.name(type(expected))
+    if isinstance(expected, float | complex) or isinstance(expected, tuple | frozenset | slice):
+        return [f"type({value}) is {kind}", f"{writer.pool.name(same_constant)}({value}, {_literal(writer, expected)})"]
+    return [f"type({value}) is {kind}", f"{value} == {_literal(writer, expected)}"]
+
+
+def _literal(writer: SourceWriter, value: Any) -> str:
+    return repr(value) if type(value) in (int, str) else writer.pool.name(value)
+
+
+def same_constant(a: Any, b: Any) -> bool:
+    """Equality that tells 0.0 from -0.0 and 1 from True, and finds nan equal to itself."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, float):
+        return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)
+    if isinstance(a, complex):
+        return same_constant(a.real, b.real) and same_constant(a.imag, b.imag)
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same_constant, a, b))
+    if isinstance(a, slice):
+        return same_constant((a.start, a.stop, a.step), (b.start, b.stop, b.step))
+    return bool(a == b)
+
+
+def _identity(writer: SourceWriter, guard: Guard) -> Conditions:
+    value = _value(writer, guard)
+    try:
+        reference = weakref.ref(guard.expected)
+    except TypeError:
+        return [f"{value} is {writer.pool.name(guard.expected)}"]
+    return [f"{writer.pool.name(reference, 'ref')}() is {value}"]
+
+
+def _function(writer: SourceWriter, guard: Guard) -> Conditions:
+    """Functions made anew by every call (closures, lambdas) are alike if they run the same code."""
+    value, function = _value(writer, guard), guard.expected
+    return [
+        f"type({value}) is {writer.pool.name(types.FunctionType)}",
+        f"{value}.__code__ is {writer.pool.name(function.__code__)}",
+        f"{value}.__globals__ is {writer.pool.name(function.__globals__)}",
+    ]
+
+
+def _length(writer: SourceWriter, guard: Guard) -> Conditions:
+    return [f"len({_value(writer, guard)}) == {guard.expected}"]
+
+
+def _keys(writer: SourceWriter, guard: Guard) -> Conditions:
+    value, keys = _value(writer, guard), writer.pool.name(guard.expected)
+    if all(type(k) is str for k in guard.expected):
+        return [f"len({value}) == {len(guard.expected)}", f"tuple({value}) == {keys}"]
+    return [f"{writer.pool.name(same_constant)}(tuple({value}), {keys})"]
+
+
+def _elements(writer: SourceWriter, guard: Guard) -> Conditions:
+    return [f"{writer.pool.name(same_elements)}({_value(writer, guard)}, {writer.pool.name(guard.expected)})"]
+
+
+def same_elements(a: Any, b: frozenset[Any]) -> bool:
+    """Whether two sets hold the same elements, of the same types."""
+    return len(a) == len(b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
+
+
+def _tensor(writer: SourceWriter, guard: Guard) -> Conditions:
+    value, facts = _value(writer, guard), guard.expected
+    pool = writer.pool
+    conditions = [
+        f"type({value}) is {pool.name(facts.type)}",
+        f"{value}.dtype is {pool.name(facts.dtype)}",
+        *_shape(value, facts.shape),
+        f"{value}.requires_grad is {facts.requires_grad}",
+    ]
+    if facts.layout == "contiguous":
+        return [*conditions, f"{value}.is_contiguous()"]
+    return [*conditions, f"not {value}.is_contiguous() and {value}.stride() == {facts.layout!r}"]
+
+
+def _shape(value: str, shape: tuple[int | None, ...]) -> Conditions:
+    if None not in shape:
+        return [f"{value}.shape == {shape!r}"]
+    sizes = [f"{value}.shape[{i}] {'>= 2' if n is None else f'== {n}'}" for i, n in enumerate(shape)]
+    return [f"len({value}.shape) == {len(shape)}", *sizes]
+
+
+def _absent(writer: SourceWriter, guard: Guard) -> Conditions:
+    return [f"{guard.expected!r} not in {_value(writer, guard)}.__dict__"]
+
+
+def _global_absent(writer: SourceWriter, guard: Guard) -> Conditions:
+    return [f"{guard.expected!r} not in {_value(writer, guard)}"]
+
+
+def _alias(writer: SourceWriter, guard: Guard) -> Conditions:
+    return [f"{_value(writer, guard)} is {writer.name(guard.expected)}"]
+
+
+def _distinct(writer: SourceWriter, guard: Guard) -> Conditions:
+    names = [writer.name(s) for s in guard.expected]
+    if len(names) == 2:
+        return [f"{names[0]} is not {names[1]}"]
+    return [f"len({{{', '.join(f'id({n})' for n in names)}}}) == {len(names)}"]
+
+
+def _separate(writer: SourceWriter, guard: Guard) -> Conditions:
+    names = ", ".join(writer.name(s) for s in guard.expected)
+    return [f"{writer.pool.name(storages_are_separate)}({names})"]
+
+
+def storages_are_separate(*tensors: Any) -> bool:
+    """Whether no two tensors may overlap in memory."""
+    return not any(eager.share_storage(a, b) for i, a in enumerate(tensors) for b in tensors[:i])
+
+
+def _sizes(writer: SourceWriter, guard: Guard) -> Conditions:
+    """The condition's symbols become the sizes they stand for."""
+    condition = guard.expected
+    for name, source in condition.symbols:
+        writer.lines.append(f"{name} = {writer.name(source)}")
+    for function, implementation in dims.FUNCTIONS.items():
+        if f"{function}(" in condition.text:
+            writer.pool.names[function] = implementation
+    return [condition.text]
+
+
+def _grad_mode(writer: SourceWriter, guard: Guard) -> Conditions:
+    return [f"{writer.pool.name(eager.GRAD_STATE)}.enabled is {guard.expected}"]
+
+
+def _value(writer: SourceWriter, guard: Guard) -> str:
+    assert guard.source is not None
+    return writer.name(guard.source)
+
+
+CHECKS: dict[GuardKind, Callable[[SourceWriter, Guard], Conditions]] = {
+    GuardKind.TYPE: _type,
+    GuardKind.CONSTANT: _constant,
+    GuardKind.INTEGER: lambda writer, guard: [f"type({_value(writer, guard)}) is int"],
+    GuardKind.IDENTITY: _identity,
+    GuardKind.FUNCTION: _function,
+    GuardKind.LENGTH: _length,
+    GuardKind.KEYS: _keys,
+    GuardKind.ELEMENTS: _elements,
+    GuardKind.TENSOR: _tensor,
+    GuardKind.ABSENT: _absent,
+    GuardKind.GLOBAL_ABSENT: _global_absent,
+    GuardKind.ALIAS: _alias,
+    GuardKind.DISTINCT: _distinct,
+    GuardKind.SEPARATE_STORAGE: _separate,
+    GuardKind.SIZES: _sizes,
+    GuardKind.GRAD_MODE: _grad_mode,
+}
+
+
+# ------------------------------------------------------------------------------------------ explanation
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The first guard that does not hold, and what its source holds now (MISSING if the path is gone)."""
+
+    guard: Guard
+    actual: Any
+
+    def __str__(self) -> str:
+        expected = describe(self.guard.expected)
+        subject = f" of {self.guard.source}" if self.guard.source is not None else ""
+        return f"{self.guard.kind.value}{subject} was {expected}, now {describe_actual(self.guard, self.actual)}"
+
+
+def find_failure(guards: Iterable[Guard], args: tuple[Any, ...], cells: tuple[Any, ...]) -> Failure | None:
+    """The first guard that fails for these arguments, or None."""
+    for guard in guards:
+        check, _ = compile_guards([guard])
+        if not check(args, cells):
+            source = guard.source
+            return Failure(guard, evaluate(source, args, cells) if source is not None else MISSING)
+    return None
+
+
+def evaluate(source: Source, args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
+    """The value at `source`, or MISSING if the path no longer leads anywhere."""
+    writer = SourceWriter(Pool())
+    name = writer.name(source)
+    body = "".join(f"    {line}\n" for line in writer.lines)
+    namespace = writer.pool.names
+    exec(f"def get(args, cells):\n{body}    return {name}\n", namespace)  # noqa: S102
+    try:
+        return namespace["get"](args, cells)
+    except Exception:  # whatever a broken path raises, there is no value
+        return MISSING
+
+
+def describe_actual(guard: Guard, actual: Any) -> str:
+    """The present value in the terms of the guard."""
+    if actual is MISSING:
+        return "not there"
+    if guard.kind is GuardKind.TENSOR and eager.is_tensor(actual):
+        shape = tuple(actual.shape)
+        facts = TensorFacts(type(actual), actual.dtype, shape, eager.layout_of(actual), bool(actual.requires_grad))
+        return str(facts)
+    if guard.kind is GuardKind.TYPE:
+        return type(actual).__name__
+    if guard.kind is GuardKind.LENGTH:
+        return str(len(actual))
+    if guard.kind is GuardKind.KEYS:
+        return describe(tuple(actual))
+    return describe(actual)

@@ -1,0 +1,189 @@
+"""The driver: a Python function, written once as source, that runs a captured call.
+
+    def run(args, cells):
+        v0 = args[0]                               # inputs, read before anything changes
+        (t0, t1,) = graph([v0])                    # the compiled graph
+        c0 = [t0, v0]                              # values rebuilt
+        v1.extend([t1])                            # side effects replayed
+        r0 = print(c0)                             # the operation that broke the graph
+        return Tail(resume0, (r0, t1,), ())        # continuation, for the trampoline
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from tracegraph.capture import native_ops
+from tracegraph.capture.break_reasons import Break, Extent
+from tracegraph.capture.eager import set_grad_enabled
+from tracegraph.capture.effect_replay import write_effects
+from tracegraph.capture.frame import Frame
+from tracegraph.capture.liveness import live_names
+from tracegraph.capture.native_ops import Exit, NativeStep
+from tracegraph.capture.reconstruct import Reconstructor
+from tracegraph.capture.result import CaptureResult, Continuation
+from tracegraph.capture.resume import resume_code
+from tracegraph.capture.sources import Pool, SourceWriter
+from tracegraph.capture.tracer import Tracer
+from tracegraph.capture.units import Unit
+from tracegraph.capture.values import NULL
+from tracegraph.ir import Graph, Node, Rebuilder, rebuild
+
+
+class Tail:
+    """A call left to the trampoline: run `target` on these arguments and cells."""
+
+    __slots__ = ("args", "cells", "target")
+
+    def __init__(self, target: Any, args: tuple[Any, ...], cells: tuple[Any, ...]) -> None:
+        self.target = target
+        self.args = args
+        self.cells = cells
+
+
+class DriverWriter:
+    """Collects the sections of one driver.
+
+    Raises (all methods):
+        NotReconstructible: a value must outlive the trace and cannot be rebuilt.
+        CannotResume: the continuation's code cannot be assembled.
+    """
+
+    def __init__(self, tracer: Tracer, unit: Unit, frame: Frame) -> None:
+        self.tracer = tracer
+        self.unit = unit
+        self.frame = frame
+        self.sources = SourceWriter(Pool())
+        self.values = Reconstructor(tracer, self.sources)
+        self.effects: list[str] = []
+        self.tail: list[str] = []
+        self.continuations: list[Continuation] = []
+        self.stop: Break | None = None
+
+    # ------------------------------------------------------------------------------ ways to end
+
+    def end_with_return(self, value: Any) -> None:
+        """The trace reached the end of the function."""
+        result = self.values.expression(value)
+        self._finish_state()
+        self.tail.append(f"return {result}")
+
+    def end_with_break(self, stop: Break) -> None:
+        """The trace stops before the current instruction, which the driver runs natively."""
+        self.stop = stop
+        index = self.frame.current
+        step = self._native_step(index, stop)
+        if step is None:
+            exits = [Exit(None, index, tuple(self.frame.stack))]
+            calls = [self._tail_call(exits[0], is_native=True)]
+            lines: list[str] = []
+        else:
+            exits, lines = step.exits, step.lines
+            calls = [self._tail_call(e, step=step) for e in exits]
+        region = self.frame.program.region_at(self.frame.program.instructions[index].offset)
+        if region is not None and lines:
+            handler = self._raise_call(index, region.depth)
+            lines = ["try:", *(f"    {line}" for line in lines), "except BaseException as error:", f"    {handler}"]
+        self._finish_state()
+        self.tail += lines
+        for way, call in zip(exits, calls, strict=True):
+            self.tail += [call] if way.condition is None else [f"if {way.condition}:", f"    {call}"]
+
+    def _native_step(self, index: int, stop: Break) -> NativeStep | None:
+        """The broken instruction as source; None if the rest of the function has to run natively."""
+        if stop.extent is Extent.REST:
+            return None
+        stack = list(self.frame.stack)
+        step = NativeStep(self.values, self.frame.program, index, stack, stop.is_inside_callee)
+        return step if native_ops.write(step) else None
+
+    def _finish_state(self) -> None:
+        self.values.finish()
+        write_effects(self.tracer, self.values, self.effects)
+        self.values.finish()
+        mode = self.tracer.recorder.grad_enabled
+        if mode != self.tracer.initial_grad_mode:
+            self.effects.append(f"{self.sources.pool.name(set_grad_enabled)}({mode})")
+
+    # ------------------------------------------------------------------------------ continuations
+
+    def _tail_call(self, way: Exit, step: NativeStep | None = None, is_native: bool = False) -> str:
+        """`return Tail(...)` into the instruction at `way.index`."""
+        names, cells = self._live_state(way.index)
+        unit = self._resumed(way.index, names, tuple(v is not NULL for v in way.stack))
+        values = [self.frame.slots[n] for n in names] + [v for v in way.stack if v is not NULL]
+        express = step.expression if step is not None else self.values.expression
+        return self._call(unit, [express(v) for v in values], cells, is_native)
+
+    def _raise_call(self, index: int, depth: int) -> str:
+        """Let the function's own handler see an exception of the native operation."""
+        names, cells = self._live_state(index)
+        stack = self.frame.stack[:depth]
+        unit = self._resumed(index, names, tuple(v is not NULL for v in stack), raises=True)
+        values = [self.frame.slots[n] for n in names] + [v for v in stack if v is not NULL]
+        return self._call(unit, [*map(self.values.expression, values), "error"], cells, True)
+
+    def _live_state(self, index: int) -> tuple[tuple[str, ...], str]:
+        """Variables and cells that the continuation needs: names, and the expression of the cell tuple."""
+        code, slots = self.frame.code, self.frame.slots
+        live = live_names(self.frame.program, index)
+        cell_names = code.co_cellvars + code.co_freevars
+        names = tuple(
+            n for n in dict.fromkeys(code.co_varnames) if n in live and n not in cell_names and slots.get(n, NULL) is not NULL
+        )
+        empty = f"{self.sources.pool.name(types.CellType)}()"
+        cells = [self.values.expression(slots[n]) if n in live and n in slots else empty for n in cell_names]
+        return names, f"({''.join(c + ', ' for c in cells)})"
+
+    def _resumed(self, index: int, names: tuple[str, ...], stack: tuple[bool, ...], raises: bool = False) -> Unit:
+        code = self.frame.code
+        cells = code.co_cellvars + code.co_freevars
+        unit = Unit(code, self.unit.namespace_id, index, names, stack, cells, is_entry=False, raises=raises)
+        resume_code(unit)
+        return unit
+
+    def _call(self, unit: Unit, values: list[str], cells: str, is_native: bool) -> str:
+        name = f"resume{len(self.continuations)}"
+        self.continuations.append(Continuation(name, unit, is_native))
+        return f"return Tail({name}, ({''.join(v + ', ' for v in values)}), {cells})"
+
+    # ------------------------------------------------------------------------------ assembly
+
+    def result(self) -> CaptureResult:
+        """The finished capture."""
+        graph = self._graph()
+        inputs = [i for i in self.tracer.inputs if graph is not None and i.handle.value in self._kept]
+        lines: list[str] = []
+        if graph is not None:
+            arguments = ", ".join(self.sources.name(i.source) for i in inputs)
+            targets = "".join(f"t{i}, " for i in range(len(self.values.outputs)))
+            lines.append(f"({targets}) = graph([{arguments}])" if targets else f"graph([{arguments}])")
+        lines = [*self.sources.lines, *lines, *self.values.lines, *self.effects, *self.tail]
+        text = "def run(args, cells):\n" + "".join(f"    {line}\n" for line in lines)
+        return CaptureResult(
+            unit=self.unit,
+            graph=graph,
+            input_sources=tuple(i.source for i in inputs),
+            guards=tuple(self.tracer.guards),
+            driver=text,
+            names={**self.sources.pool.names, "Tail": Tail},
+            continuations=tuple(self.continuations),
+            stop=self.stop,
+            example_inputs=[i.tensor for i in inputs],
+        )
+
+    def _graph(self) -> Graph | None:
+        """The recorded graph without unused inputs; None if it computes nothing."""
+        recorded = self.tracer.builder.graph
+        outputs = self.values.outputs
+        has_effects = any(not n.is_pure for n in recorded.calls)
+        if not outputs and not has_effects:
+            return None
+        self.tracer.builder.output(*outputs)
+        self._kept = {p for p in recorded.placeholders if p.users}
+
+        def visit(rebuilder: Rebuilder, node: Node) -> bool:
+            return node.op == "placeholder" and node.value not in self._kept
+
+        return rebuild(recorded, visit)

@@ -1,0 +1,66 @@
+"""Which sizes and ints of the arguments become symbols: static at first, dynamic once they have been seen to vary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture import eager
+from tracegraph.capture.guards import GuardKind, TensorFacts
+from tracegraph.capture.sources import Size, Source
+from tracegraph.ir import SymExpr
+
+if TYPE_CHECKING:
+    from tracegraph.capture.tracer import Tracer
+
+#: sizes 0 and 1 behave differently under broadcasting, so they always get graphs of their own
+SMALLEST_DYNAMIC = 2
+
+
+@dataclass
+class Dynamism:
+    """The policy of one code object, kept between its traces.
+
+    Args:
+        dynamic: True makes every size symbolic, False none, None those seen to vary.
+    """
+
+    dynamic: bool | None = None
+    _varying: set[str] = field(default_factory=set)
+
+    def note_sizes(self, source: Source, expected: TensorFacts, tensor: Any) -> None:
+        """Learn from a failed guard which sizes of `source` vary."""
+        if self.dynamic is not False and len(expected.shape) == len(tensor.shape):
+            for i, (old, new) in enumerate(zip(expected.shape, tensor.shape, strict=True)):
+                if old is not None and old != new:
+                    self._varying.add(str(Size(source, i)))
+
+    def note_integer(self, source: Source) -> None:
+        """Learn from a failed guard that the int at `source` varies."""
+        if self.dynamic is not False:
+            self._varying.add(str(source))
+
+    def tensor(self, tracer: Tracer, tensor: Any, source: Source) -> tuple[tuple[int | SymExpr, ...], TensorFacts]:
+        """The symbolic shape of an input, and the facts to guard."""
+        shape = tuple(self._size(tracer, n, Size(source, i)) for i, n in enumerate(tensor.shape))
+        pattern = tuple(None if isinstance(d, SymExpr) else d for d in shape)
+        layout = eager.layout_of(tensor)
+        if None in pattern and layout != "contiguous":
+            # strides are multiples of sizes: guard the shape as it is
+            shape = pattern = tuple(tensor.shape)
+        facts = TensorFacts(type(tensor), tensor.dtype, pattern, layout, bool(tensor.requires_grad))
+        return shape, facts
+
+    def _size(self, tracer: Tracer, size: int, source: Size) -> int | SymExpr:
+        wanted = self.dynamic or str(source) in self._varying
+        if not wanted or size < SMALLEST_DYNAMIC:
+            return size
+        return tracer.sizes.symbol(size, source)
+
+    def integer(self, tracer: Tracer, value: int, source: Source) -> int | SymExpr:
+        """An int read from outside: a constant, or a symbol once it has been seen to vary."""
+        if str(source) in self._varying:
+            tracer.guards.add(GuardKind.INTEGER, source, int)
+            return tracer.sizes.integer(value, source)
+        tracer.guards.add(GuardKind.CONSTANT, source, value)
+        return value

@@ -1,0 +1,55 @@
+"""What capture knows of eager tensors and of the library's thread state, in one place."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tracegraph.autograd.grad_mode import STATE
+from tracegraph.capture.sources import Entry, Item, Source
+from tracegraph.ir import Role
+from tracegraph.ops.binding import is_tensor as is_any_tensor
+from tracegraph.ops.recording import Traced
+
+#: the object whose attribute `enabled` is the grad mode of a thread
+GRAD_STATE = STATE
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is an eager tensor."""
+    return is_any_tensor(value) and type(value) is not Traced
+
+
+def is_grad_enabled() -> bool:
+    return STATE.enabled
+
+
+def set_grad_enabled(mode: bool) -> None:
+    STATE.enabled = mode
+
+
+def layout_of(tensor: Any) -> Any:
+    """ "contiguous", or the strides of any other layout."""
+    return "contiguous" if tensor.is_contiguous() else tensor.stride()
+
+
+def role_of(tensor: Any, source: Source) -> Role:
+    """What the graph input stands for: a module's parameter or buffer, or plain data."""
+    if isinstance(source, Item) and isinstance(source.parent, Entry):
+        store = {"_parameters": Role.PARAMETER, "_buffers": Role.BUFFER}.get(source.parent.name)
+        if store is not None:
+            return store
+    return Role.PARAMETER if type(tensor).__name__ == "Parameter" else Role.PRIMAL
+
+
+def input_name(source: Source) -> str:
+    """A readable placeholder name: `L['self'].fc.weight` becomes `self_fc_weight`."""
+    text = re.sub(r"_modules|_parameters|_buffers|^[LGC]\[", "", str(source))
+    return re.sub(r"\W+", "_", text).strip("_") or "input"
+
+
+def share_storage(a: Any, b: Any) -> bool:
+    """Whether two eager tensors may overlap in memory."""
+    import numpy as np
+
+    return bool(np.may_share_memory(a._np, b._np))

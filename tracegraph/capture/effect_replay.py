@@ -1,0 +1,58 @@
+"""Side effects as driver source: the writes of a trace, replayed on the real objects."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+from tracegraph.capture.effects import AttributeWrite, CellWrite, TrackedCopy, Write
+from tracegraph.capture.reconstruct import Reconstructor
+from tracegraph.capture.sources import MISSING
+from tracegraph.capture.tracer import Tracer
+
+
+def write_effects(tracer: Tracer, values: Reconstructor, lines: list[str]) -> None:
+    """Emit every side effect; values are rebuilt first, so that all reads come before all writes."""
+    for copy in tracer.effects.changed_copies():
+        lines += _write_container(values, copy)
+    for write in tracer.effects.writes:
+        lines.append(_write_place(values, write))
+
+
+def _write_container(values: Reconstructor, tracked: TrackedCopy) -> list[str]:
+    target = values.writer.name(tracked.source)
+    copy, before = tracked.copy, tracked.before
+    if isinstance(copy, dict):
+        return _write_dict(values, target, copy, before)
+    if isinstance(copy, set):
+        return [f"{target}.clear(); {target}.update([{values.expressions(copy)}])"]
+    items = list(copy)
+    is_extended = len(items) > len(before) and all(a is b for a, b in zip(items, before, strict=False))
+    if is_extended:
+        return [f"{target}.extend([{values.expressions(items[len(before) :])}])"]
+    if isinstance(copy, collections.deque):
+        return [f"{target}.clear(); {target}.extend([{values.expressions(items)}])"]
+    return [f"{target}[:] = [{values.expressions(items)}]"]
+
+
+def _write_dict(values: Reconstructor, target: str, copy: dict[Any, Any], before: dict[Any, Any]) -> list[str]:
+    """Single items where their order allows it, else the whole content."""
+    kept = [k for k in before if k in copy]
+    if list(copy)[: len(kept)] != kept:
+        pairs = ", ".join(f"{values.expression(k)}: {values.expression(v)}" for k, v in copy.items())
+        return [f"{target}.clear(); {target}.update({{{pairs}}})"]
+    removed = [f"del {target}[{values.expression(k)}]" for k in before if k not in copy]
+    changed = [(k, v) for k, v in copy.items() if k not in before or before[k] is not v]
+    return removed + [f"{target}[{values.expression(k)}] = {values.expression(v)}" for k, v in changed]
+
+
+def _write_place(values: Reconstructor, write: Write) -> str:
+    if isinstance(write, AttributeWrite):
+        target = values.expression(write.target)
+        if write.value is MISSING:
+            return f"object.__delattr__({target}, {write.name!r})"
+        return f"object.__setattr__({target}, {write.name!r}, {values.expression(write.value)})"
+    place = f"{values.expression(write.cell)}.cell_contents" if isinstance(write, CellWrite) else (
+        f"{values.pool.name(write.namespace)}[{write.name!r}]"
+    )
+    return f"del {place}" if write.value is MISSING else f"{place} = {values.expression(write.value)}"

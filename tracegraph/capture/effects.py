@@ -1,0 +1,115 @@
+"""Side effects of a trace on objects that existed before it: kept aside, replayed in order when the graph has run.
+
+Until then user objects stay as they were, so a trace may be abandoned at any point. Containers are traced on copies
+and compared with their first contents at the end; attributes, cells and globals are logged as they are written.
+"""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+from typing import Any
+
+from tracegraph.capture.sources import MISSING, Source
+
+
+@dataclass
+class TrackedCopy:
+    """A container from outside: `copy` is what the trace works on, `before` what it held when first read."""
+
+    original: Any
+    copy: Any
+    before: Any
+    source: Source
+
+    def is_changed(self) -> bool:
+        """Whether the trace wrote to the container."""
+        if len(self.copy) != len(self.before):
+            return True
+        if isinstance(self.copy, dict):
+            pairs = zip(self.copy.items(), self.before.items(), strict=True)
+            return any(k is not k0 or v is not v0 for (k, v), (k0, v0) in pairs)
+        if isinstance(self.copy, set):
+            return self.copy != self.before
+        return any(a is not b for a, b in zip(self.copy, self.before, strict=True))
+
+
+@dataclass
+class AttributeWrite:
+    """`target.name = value` in the instance dictionary or slot; `value` MISSING deletes."""
+
+    target: Any
+    name: str
+    value: Any
+
+
+@dataclass
+class CellWrite:
+    """A write to a closure cell from outside; `value` MISSING empties it."""
+
+    cell: types.CellType
+    value: Any
+
+
+@dataclass
+class GlobalWrite:
+    """A write to a module's globals; `value` MISSING deletes."""
+
+    namespace: dict[str, Any]
+    name: str
+    value: Any
+
+
+Write = AttributeWrite | CellWrite | GlobalWrite
+
+
+class Effects:
+    """All side effects of one trace."""
+
+    def __init__(self) -> None:
+        self.copies: list[TrackedCopy] = []
+        self._writes: dict[tuple[int, str], Write] = {}
+
+    @property
+    def writes(self) -> list[Write]:
+        """Attribute, cell and global writes, each place once with its last value, in order of first write."""
+        return list(self._writes.values())
+
+    def changed_copies(self) -> list[TrackedCopy]:
+        return [c for c in self.copies if c.is_changed()]
+
+    def is_empty(self) -> bool:
+        return not self._writes and not self.changed_copies()
+
+    def set_attribute(self, target: Any, name: str, value: Any) -> None:
+        self._put((id(target), name), AttributeWrite(target, name, value))
+
+    def set_cell(self, cell: types.CellType, value: Any) -> None:
+        self._put((id(cell), ""), CellWrite(cell, value))
+
+    def set_global(self, namespace: dict[str, Any], name: str, value: Any) -> None:
+        self._put((id(namespace), name), GlobalWrite(namespace, name, value))
+
+    def _put(self, key: tuple[int, str], write: Write) -> None:
+        before = self._writes.get(key)
+        if before is not None and (before.value is MISSING) != (write.value is MISSING):
+            # deleting and setting again moves an attribute to the end of its dictionary
+            del self._writes[key]
+        self._writes[key] = write
+
+    def pending(self, target: Any, name: str) -> Write | None:
+        """The pending write to attribute (or, of a globals dictionary, variable) `name` of `target`, if any."""
+        return self._writes.get((id(target), name))
+
+    def cell(self, cell: types.CellType) -> Write | None:
+        return self._writes.get((id(cell), ""))
+
+    def written_names(self, target: Any) -> list[str]:
+        """Names of the attributes of `target` with a pending write, in order."""
+        return [name for (owner, name) in self._writes if owner == id(target)]
+
+    def mutated_objects(self) -> list[Any]:
+        """Every outside object a replay will change."""
+        targets = [w.target for w in self._writes.values() if isinstance(w, AttributeWrite)]
+        cells: list[Any] = [w.cell for w in self._writes.values() if isinstance(w, CellWrite)]
+        return targets + cells + [c.copy for c in self.changed_copies()]

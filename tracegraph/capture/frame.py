@@ -1,0 +1,187 @@
+"""The symbolic frame: one activation of a Python function, executed instruction by instruction."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.decode import Instruction, Program, decode
+from tracegraph.capture.sources import Source
+from tracegraph.capture.tracer import Tracer
+from tracegraph.capture.values import NULL, Observed
+from tracegraph.ir import Location
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The frame is finished."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Yielded:
+    """The frame is suspended at a `yield`."""
+
+    value: Any
+
+
+Handler = Callable[["Frame", Any], Returned | Yielded | None]
+#: filled by the modules of `capture.opcodes`
+HANDLERS: dict[str, Handler] = {}
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A local of the root frame that the trace has not looked at, and therefore not guarded."""
+
+    value: Any
+    source: Source
+
+
+@dataclass(frozen=True)
+class ActiveException:
+    """An exception being handled, and the root instruction that raised it."""
+
+    exception: BaseException | None
+    step: int
+
+
+class Frame:
+    """Stack, variables and position of one activation.
+
+    Variables follow CPython: one slot per name, which holds a cell object if the name is a cell or free variable.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        code: types.CodeType,
+        namespace: dict[str, Any],
+        slots: dict[str, Any],
+        is_root: bool = False,
+    ) -> None:
+        self.tracer = tracer
+        self.code = code
+        self.namespace = namespace
+        self.slots = slots
+        self.is_root = is_root
+        self.program: Program = decode(code)
+        self.stack: list[Any] = []
+        self.exceptions: list[ActiveException] = []
+        self.position = 0
+        self.current = 0
+        self._is_user_code = not namespace.get("__name__", "").startswith("tracegraph.")
+
+    # ------------------------------------------------------------------------------ execution
+
+    def run(self, thrown: Observed | None = None) -> Returned | Yielded:
+        """Execute until the frame returns or yields.
+
+        Args:
+            thrown: an exception to raise where the frame stands (into a suspended generator).
+
+        Raises:
+            Observed: an exception of the program that the frame does not handle.
+            Break, Stop: see `tracer` and `break_reasons`.
+        """
+        if thrown is not None:
+            self._unwind(thrown)
+        while True:
+            instruction = self.program.instructions[self.position]
+            self.current = self.position
+            self.tracer.tick(self.is_root)
+            if self._is_user_code:
+                self.tracer.at(self.code.co_filename, instruction.line)
+            self.position += 1
+            outcome = self._execute(instruction)
+            if outcome is not None:
+                return outcome
+
+    def _execute(self, instruction: Instruction) -> Returned | Yielded | None:
+        handler = HANDLERS.get(instruction.op)
+        try:
+            if handler is None:
+                raise Break(reasons.UNSUPPORTED_OPCODE, instruction.op)
+            return handler(self, instruction.arg)
+        except Observed as observed:
+            self._unwind(observed)
+        except Break as stop:
+            self._annotate(stop)
+            raise
+        return None
+
+    def jump(self) -> None:
+        """Continue at the target of the current instruction."""
+        target = self.program.instructions[self.current].target
+        assert target is not None
+        self.position = target
+
+    def _unwind(self, observed: Observed) -> None:
+        """Continue at the handler that covers the current instruction, or leave the frame."""
+        instruction = self.program.instructions[self.current]
+        region = self.program.region_at(instruction.offset)
+        if region is None:
+            raise observed
+        exception = observed.exception
+        if self.exceptions and exception.__context__ is None and self.exceptions[-1].exception is not exception:
+            exception.__context__ = self.exceptions[-1].exception
+        del self.stack[region.depth :]
+        if region.push_offset:
+            self.push(instruction.offset)
+        self.push(exception)
+        self.position = region.target
+
+    def _annotate(self, stop: Break) -> None:
+        if stop.location is None and self._is_user_code:
+            line = self.program.instructions[self.current].line or self.code.co_firstlineno
+            stop.location = Location(self.code.co_filename, line)
+        if not self.is_root:
+            stop.is_inside_callee = True
+
+    def is_delegating(self) -> bool:
+        """Whether a suspended generator stands in a `yield from`."""
+        return any(i.op == "SEND" for i in self.program.instructions[max(0, self.current - 2) : self.current])
+
+    # ------------------------------------------------------------------------------ stack and variables
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def pop(self) -> Any:
+        return self.seen(self.stack.pop())
+
+    def pop_many(self, count: int) -> list[Any]:
+        """The `count` topmost values, deepest first."""
+        if count == 0:
+            return []
+        values = [self.seen(v) for v in self.stack[-count:]]
+        del self.stack[-count:]
+        return values
+
+    def peek(self, depth: int = 1) -> Any:
+        """The value at `depth`, 1 being the topmost; it stays on the stack."""
+        value = self.stack[-depth] = self.seen(self.stack[-depth])
+        return value
+
+    def seen(self, value: Any) -> Any:
+        """A variable's content, read and guarded if it has not been yet."""
+        return self.tracer.read(value.value, value.source) if type(value) is Unread else value
+
+    def local(self, name: str) -> Any:
+        """The value of a local variable.
+
+        Raises:
+            Observed: UnboundLocalError.
+        """
+        value = self.slots.get(name, NULL)
+        if value is NULL:
+            text = f"cannot access local variable {name!r} where it is not associated with a value"
+            raise Observed(UnboundLocalError(text))
+        if type(value) is Unread:
+            value = self.slots[name] = self.seen(value)
+        return value

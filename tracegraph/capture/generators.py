@@ -1,0 +1,84 @@
+"""Generators made and consumed inside the trace: a suspended symbolic frame."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.values import STAND_INS, Observed
+
+if TYPE_CHECKING:
+    from tracegraph.capture.frame import Frame
+
+
+class SymbolicGenerator:
+    """Behaves as the generator object of the frame it holds; native code may iterate it."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._is_started = False
+        self._is_finished = False
+        self._is_running = False
+
+    def __iter__(self) -> SymbolicGenerator:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        """Resume with `value` as the result of the `yield`."""
+        if self._is_finished:
+            raise StopIteration
+        if not self._is_started and value is not None:
+            raise TypeError("can't send non-None value to a just-started generator")
+        if self._is_started:
+            self._frame.push(value)
+        return self._run(None)
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """Resume by raising at the `yield`."""
+        exception = value if isinstance(value, BaseException) else kind
+        exception = exception() if isinstance(exception, type) else exception
+        if self._is_finished or not self._is_started:
+            self._is_finished = True
+            raise exception
+        if self._frame.is_delegating():
+            raise Break(reasons.UNSUPPORTED_VALUE, "throw() into a generator that delegates to another")
+        return self._run(Observed(exception))
+
+    def close(self) -> None:
+        """Finish the generator by raising GeneratorExit in it."""
+        if self._is_finished or not self._is_started:
+            self._is_finished = True
+            return
+        try:
+            self.throw(GeneratorExit)
+        except (GeneratorExit, StopIteration):
+            return
+        raise RuntimeError("generator ignored GeneratorExit")
+
+    def _run(self, thrown: Observed | None) -> Any:
+        from tracegraph.capture.frame import Yielded
+
+        if self._is_running:
+            raise ValueError("generator already executing")
+        self._is_started = self._is_running = True
+        try:
+            outcome = self._frame.run(thrown)
+        except Observed as observed:
+            self._is_finished = True
+            if isinstance(observed.exception, StopIteration):
+                raise RuntimeError("generator raised StopIteration") from observed.exception
+            raise observed.exception from None
+        finally:
+            self._is_running = False
+        if isinstance(outcome, Yielded):
+            return outcome.value
+        self._is_finished = True
+        raise StopIteration(outcome.value)
+
+
+STAND_INS[SymbolicGenerator] = types.GeneratorType

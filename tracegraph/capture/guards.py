@@ -1,0 +1,95 @@
+"""Guards: records of what a trace depended on, `(kind, source, expected)`.
+
+A record has several readers: the generated Python checker and the explainer (both in `checker`), and native code.
+A kind is a name in `GuardKind`; its meaning as Python is the entry of that name in `checker.CHECKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from tracegraph.capture.sources import Reference, Source
+
+
+class GuardKind(Enum):
+    """What is compared with `expected`."""
+
+    TYPE = "type"
+    CONSTANT = "value"
+    INTEGER = "int"
+    IDENTITY = "identity"
+    FUNCTION = "code"
+    LENGTH = "length"
+    KEYS = "keys"
+    ELEMENTS = "elements"
+    TENSOR = "tensor"
+    ABSENT = "absence of attribute"
+    GLOBAL_ABSENT = "absence of name"
+    ALIAS = "same object as"
+    DISTINCT = "distinct objects"
+    SEPARATE_STORAGE = "separate storage"
+    SIZES = "sizes"
+    GRAD_MODE = "grad mode"
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """What a trace assumes of a tensor argument.
+
+    `shape` has None where any size of at least `minimum` (2) is accepted; `layout` is "contiguous" or the strides.
+    """
+
+    type: type
+    dtype: Any
+    shape: tuple[int | None, ...]
+    layout: Any
+    requires_grad: bool
+
+    def __str__(self) -> str:
+        shape = ", ".join("?" if n is None else str(n) for n in self.shape)
+        grad = ", requires_grad" if self.requires_grad else ""
+        return f"{self.type.__name__} {self.dtype.name}[{shape}], layout {self.layout}{grad}"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One condition for reusing a trace. `source` is None for state of the interpreter or library."""
+
+    kind: GuardKind
+    source: Source | None
+    expected: Any
+
+    def __str__(self) -> str:
+        subject = f" of {self.source}" if self.source is not None else ""
+        return f"{self.kind.value}{subject}: {describe(self.expected)}"
+
+
+def describe(expected: Any) -> str:
+    """`expected` as users read it."""
+    if isinstance(expected, tuple) and expected and all(isinstance(e, Source | Reference) for e in expected):
+        return ", ".join(map(str, expected))
+    text = str(expected) if isinstance(expected, Source | Reference | TensorFacts) else repr(expected)
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+class GuardSet:
+    """Guards in the order they were recorded, without repetition."""
+
+    def __init__(self) -> None:
+        self._guards: dict[Any, Guard] = {}
+
+    def add(self, kind: GuardKind, source: Source | None, expected: Any) -> None:
+        """Record a guard; a second one of the same kind on the same source is the same fact, except for names."""
+        several = kind in (GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT, GuardKind.ALIAS, GuardKind.DISTINCT,
+                           GuardKind.SIZES)  # fmt: skip
+        key = (kind, source, str(expected)) if several else (kind, source)
+        self._guards.setdefault(key, Guard(kind, source, expected))
+
+    def __iter__(self) -> Iterator[Guard]:
+        return iter(self._guards.values())
+
+    def __len__(self) -> int:
+        return len(self._guards)

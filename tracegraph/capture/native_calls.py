@@ -1,0 +1,302 @@
+"""Functions written in C: which ones may run during a trace, and on what.
+
+A C function may run natively if it only looks at what the trace owns. Three properties decide: whether it iterates
+its arguments, whether it calls functions given to it, and whether it looks into elements (compares, hashes, adds,
+prints them). A function that is in no table breaks the graph.
+"""
+
+from __future__ import annotations
+
+import cmath
+import collections
+import itertools
+import math
+import operator
+import types
+from typing import TYPE_CHECKING, Any
+
+
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.instance_dicts import InstanceDict
+from tracegraph.capture.safety import check_elements, check_hashable, flatten, is_opaque, specialised, stringable
+from tracegraph.capture.values import (
+    CONSTANT_TYPES,
+    CONTAINER_TYPES,
+    DICT_VIEW_TYPES,
+    STAND_INS,
+    is_constant,
+    is_instance_of_python_class,
+)
+from tracegraph.ops.recording import Traced
+
+if TYPE_CHECKING:
+    from tracegraph.capture.tracer import Tracer
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+
+#: methods of containers that store, return or drop references and nothing else
+_MOVING = frozenset({
+    "append", "appendleft", "insert", "pop", "popleft", "popitem", "clear", "copy", "reverse", "get", "setdefault",
+    "keys", "values", "items", "rotate", "add", "discard", "move_to_end", "__setitem__", "__getitem__",
+    "__delitem__", "__contains__", "__len__", "__reduce__", "__length_hint__", "indices",
+})  # fmt: skip
+#: methods that take an iterable and store its items
+_ITERATING = frozenset({
+    "extend", "extendleft", "update", "union", "intersection", "difference", "symmetric_difference", "fromkeys",
+    "issubset", "issuperset", "isdisjoint", "difference_update", "intersection_update",
+    "symmetric_difference_update", "__init__", "join",
+})  # fmt: skip
+#: methods whose first argument is a key
+_KEYED = frozenset({"get", "pop", "setdefault", "add", "discard", "remove", "move_to_end", "__setitem__",
+                    "__getitem__", "__delitem__", "__contains__"})  # fmt: skip
+#: methods that compare elements
+_COMPARING = frozenset({"index", "remove", "count", "sort"})
+
+#: classes whose instances are iterators over their arguments, or containers of them
+_ITERATING_CLASSES: frozenset[Any] = frozenset({
+    list, tuple, dict, set, frozenset, zip, map, filter, enumerate, reversed, collections.deque,
+    collections.OrderedDict, collections.defaultdict, itertools.chain, itertools.islice, itertools.product,
+    itertools.zip_longest, itertools.accumulate, itertools.repeat, itertools.cycle, itertools.count,
+    itertools.takewhile, itertools.dropwhile, itertools.starmap, itertools.combinations, itertools.permutations,
+    itertools.combinations_with_replacement, itertools.compress, itertools.filterfalse, itertools.groupby,
+    itertools.pairwise,
+})  # fmt: skip
+#: classes of immutable data, made from immutable data
+_VALUE_CLASSES: frozenset[Any] = frozenset({
+    int, float, bool, complex, bytes, range, slice, object, bytearray, property, staticmethod, classmethod,
+    types.SimpleNamespace, super, operator.itemgetter, operator.attrgetter, operator.methodcaller,
+}) | CONSTANT_TYPES  # fmt: skip
+#: pure functions on immutable data
+_PURE_MODULES = (math, cmath, operator)
+_PURE_FUNCTIONS = frozenset(
+    id(f) for module in _PURE_MODULES for f in vars(module).values() if isinstance(f, types.BuiltinFunctionType)
+) | frozenset(map(id, (abs, bin, chr, divmod, hex, oct, ord, pow, round, sum, min, max, sorted, any, all)))
+#: of those, the ones that keep symbolic sizes symbolic
+_SYMBOLIC_FUNCTIONS = frozenset(map(id, (abs, divmod, min, max, sum, operator.add, operator.sub, operator.mul,
+                                         operator.floordiv, operator.mod, operator.eq, operator.ne, operator.lt,
+                                         operator.le, operator.gt, operator.ge, operator.neg)))  # fmt: skip
+
+#: Python modules that are called as they are: they act on the world, or on the interpreter
+_NOT_INLINED = frozenset({
+    "logging", "warnings", "threading", "random", "time", "os", "sys", "inspect", "traceback", "importlib", "io",
+    "subprocess", "socket", "asyncio", "multiprocessing", "concurrent", "unittest", "pytest", "_pytest", "numpy",
+    "weakref", "gc", "ctypes", "pickle", "tempfile", "pathlib", "shutil", "datetime", "json", "re", "dis", "ast",
+    "tokenize", "linecache", "builtins", "copyreg", "enum", "llvmlite", "networkx", "secrets", "uuid", "signal",
+    "rich", "tqdm", "matplotlib", "sklearn", "scipy", "hypothesis", "atexit", "locale", "decimal", "fractions",
+})  # fmt: skip
+#: the parts of this library that are ordinary Python
+_INLINED_LIBRARY = ("tracegraph.nn", "tracegraph.autograd.grad_mode")
+
+
+def may_inline(function: types.FunctionType) -> bool:
+    """Whether a Python function is traced into, judged by its module."""
+    module = function.__globals__.get("__name__") or ""
+    top = module.partition(".")[0]
+    if top == "tracegraph":
+        return module.startswith(_INLINED_LIBRARY)
+    return top not in _NOT_INLINED
+
+
+def call_native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Call a C function, method or class.
+
+    Raises:
+        Break: it is in no table, or an argument is not fit for it.
+    """
+    if isinstance(function, type):
+        result = _call_class(tracer, function, args, kwargs)
+    else:
+        owner = getattr(function, "__self__", None)
+        if owner is None or isinstance(owner, types.ModuleType):
+            result = _call_function(tracer, function, args, kwargs)
+        else:
+            result = _call_bound(tracer, function, owner, args, kwargs)
+    return _noted(tracer, result)
+
+
+def _noted(tracer: Tracer, result: Any) -> Any:
+    """Remember when an object was made that may turn out not to be reconstructible."""
+    is_plain = type(result) in CONTAINER_TYPES or type(result) in STAND_INS or is_constant(result)
+    if not is_plain and not tracer.is_outside(result) and not tracer.is_fresh(result):
+        tracer.fresh(result)
+    return result
+
+
+def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
+    if cls in _ITERATING_CLASSES:
+        if cls in (dict, set, frozenset, collections.OrderedDict, collections.defaultdict):
+            args = _hashable_items(tracer, args)
+        return tracer.native(cls, *_for_c(tracer, args), **kwargs)
+    if cls in _VALUE_CLASSES:
+        _refuse_objects(tracer, cls, args, kwargs)
+        return tracer.native(cls, *_known(tracer, args), **kwargs)
+    if issubclass(cls, BaseException):
+        return tracer.fresh(tracer.native(cls, *args))
+    raise Break(reasons.NATIVE_CALL, f"{cls.__name__}()")
+
+
+def _hashable_items(tracer: Tracer, args: Args) -> Args:
+    """Items that become keys must be hashable without running Python code."""
+    from tracegraph.capture.operators import materialised
+
+    if not args or isinstance(args[-1], dict) or args[-1] is None or callable(args[-1]):
+        return args
+    items = materialised(tracer, args[-1])
+    for item in items if not isinstance(items, dict) else ():
+        check_hashable(tracer, item[0] if isinstance(item, tuple | list) and len(item) == 2 else item)
+    return (*args[:-1], items)
+
+
+def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    is_pure = id(function) in _PURE_FUNCTIONS or isinstance(function, operator.itemgetter)
+    if not is_pure and isinstance(function, types.WrapperDescriptorType | types.MethodDescriptorType) and args:
+        # an unbound method: str.upper(s), list.append(xs, x)
+        return call_native(tracer, tracer.native(function.__get__, args[0], type(args[0])), args[1:], kwargs)
+    if not is_pure:
+        name = getattr(function, "__qualname__", None) or type(function).__name__
+        raise Break(reasons.NATIVE_CALL, f"{getattr(function, '__module__', None) or 'builtins'}.{name}()")
+    _refuse_objects(tracer, function, args, kwargs)
+    if id(function) not in _SYMBOLIC_FUNCTIONS:
+        args = _known(tracer, args)
+    return tracer.native(function, *_for_c(tracer, args), **_callables(tracer, kwargs))
+
+
+def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
+    name = method.__name__
+    if isinstance(owner, type) and owner in (dict, str, bytes, int, float, bytearray):
+        _refuse_objects(tracer, method, args, kwargs)
+        return tracer.native(method, *_for_c(tracer, args), **kwargs)
+    if is_opaque(tracer, owner) or (tracer.is_outside(method)):
+        raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
+    if is_instance_of_python_class(owner):
+        return _call_inherited(tracer, method, owner, args, kwargs)
+    if type(owner) in (str, bytes):
+        args = tuple(_joinable(tracer, name, a) for a in args)
+        return tracer.native(method, *stringable(tracer, args), **stringable(tracer, kwargs))
+    if is_constant(owner) or type(owner) in STAND_INS:
+        return tracer.native(method, *_known(tracer, args), **kwargs)
+    if type(owner) in CONTAINER_TYPES or isinstance(owner, DICT_VIEW_TYPES):
+        return _call_container(tracer, method, owner, args, kwargs)
+    raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
+
+
+def _joinable(tracer: Tracer, name: str, value: Any) -> Any:
+    from tracegraph.capture.operators import materialised
+
+    return materialised(tracer, value) if name == "join" else value
+
+
+def _call_container(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
+    """A method of a builtin container whose contents the trace owns."""
+    name = method.__name__
+    is_keyed = isinstance(owner, dict | set | frozenset)
+    if is_keyed and name in _KEYED and args:
+        args = (check_hashable(tracer, args[0]), *args[1:])
+    elif not is_keyed:
+        args = _known(tracer, args) if name in ("pop", "insert", "rotate") else args
+    if name in _ITERATING or is_keyed and name == "update":
+        args = _hashable_items(tracer, args) if is_keyed else args
+        return tracer.native(method, *_for_c(tracer, args), **kwargs)
+    if name in _COMPARING:
+        for part in (owner, *args):
+            check_elements(tracer, part)
+        return tracer.native(method, *args, **_callables(tracer, kwargs))
+    if name in _MOVING or is_keyed:
+        return tracer.native(method, *args, **kwargs)
+    if isinstance(owner, tuple | slice) or name.startswith("__"):
+        _refuse_objects(tracer, method, args, kwargs)
+        return tracer.native(method, *args, **kwargs)
+    raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
+
+
+def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
+    """A C method that an instance of a Python class inherits: `super().__setattr__(...)`, `dict.update(self)`."""
+    from tracegraph.capture import attribute_writes, attributes
+
+    name = method.__name__
+    generic = {
+        "__setattr__": attribute_writes.generic_set,
+        "__getattribute__": attributes.generic_get,
+        "__delattr__": attribute_writes.delete_attribute,
+    }.get(name)
+    if generic is not None:
+        return generic(tracer, owner, *args)
+    if name in ("__init__", "__init_subclass__") and not args and not kwargs:
+        return None
+    if tracer.is_outside(owner) and not isinstance(owner, tuple | str | int | float):
+        if name in ("__eq__", "__ne__", "__hash__"):
+            tracer.pin(owner)
+            return tracer.native(method, *args)
+        raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}() on contents that are not tracked")
+    if name in ("__repr__", "__str__", "__format__", "__reduce_ex__", "__sizeof__", "__dir__"):
+        raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
+    args = _hashable_items(tracer, args) if name in _ITERATING and isinstance(owner, dict | set) else args
+    return tracer.native(method, *_for_c(tracer, args), **kwargs)
+
+
+def construct(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
+    """`cls.__new__(cls, ...)` for a Python class that inherits a C constructor (of dict, tuple, Exception, ...).
+
+    Raises:
+        Break: the base class is in no table.
+    """
+    base = next(b for b in cls.__mro__ if "__new__" in b.__dict__)
+    if base is tuple:
+        args = _for_c(tracer, args)
+    elif base in (list, dict, set, collections.OrderedDict, collections.deque, collections.defaultdict):
+        args, kwargs = (), {}
+    elif not issubclass(base, BaseException) and base not in (int, float, str):
+        raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}, which inherits from {base.__name__}")
+    return tracer.fresh(tracer.native(cls.__new__, cls, *args, **kwargs))
+
+
+# ------------------------------------------------------------------------------------------ arguments
+
+
+def _for_c(tracer: Tracer, args: Args) -> Args:
+    """Arguments that C code may iterate and call."""
+    return tuple(_adapted(tracer, a) for a in args)
+
+
+def _adapted(tracer: Tracer, value: Any) -> Any:
+    from tracegraph.capture.operators import iterate
+
+    if isinstance(value, types.FunctionType | types.MethodType):
+        return CallableAdapter(tracer, value)
+    if type(value) is Traced:
+        return iterate(tracer, value)
+    if isinstance(value, InstanceDict):
+        return dict(value)
+    if isinstance(value, tuple) or isinstance(value, type):
+        return value
+    if is_opaque(tracer, value):
+        raise Break(reasons.OPAQUE_ITERATOR, f"an object of type {type(value).__name__} given to a builtin")
+    if not is_instance_of_python_class(value):
+        return value
+    if hasattr(type(value), "__iter__"):
+        return IteratorAdapter(tracer, iterate(tracer, value))
+    return CallableAdapter(tracer, value) if callable(value) else value
+
+
+def _callables(tracer: Tracer, kwargs: Kwargs) -> Kwargs:
+    """Keyword arguments such as `key=`."""
+    return {k: _adapted(tracer, v) if callable(v) else v for k, v in kwargs.items()}
+
+
+def _known(tracer: Tracer, args: Args) -> Args:
+    return tuple(specialised(tracer, a) for a in args)
+
+
+def _refuse_objects(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> None:
+    """C code that looks into its arguments must find no object whose special methods are Python code."""
+    name = getattr(function, "__name__", repr(function))
+    for part in flatten((args, tuple(kwargs.values()))):
+        if is_opaque(tracer, part):
+            raise Break(reasons.NATIVE_CALL, f"{name}() of an object of type {type(part).__name__}")
+        if is_instance_of_python_class(part) and not isinstance(part, str | int | float):
+            raise Break(reasons.NATIVE_CALL, f"{name}() of an object of type {type(part).__name__}")
+
+

@@ -1,0 +1,22 @@
+"""Handlers of the canonical instructions, by family; each is called `op_` and the instruction's name."""
+
+from __future__ import annotations
+
+from tracegraph.capture.frame import HANDLERS
+from tracegraph.capture.opcodes import (
+    calls,
+    containers,
+    control_flow,
+    exceptions,
+    formatting,
+    functions,
+    generators,
+    names,
+    operators,
+    stack,
+)
+
+_FAMILIES = (stack, names, operators, containers, control_flow, calls, functions, exceptions, generators, formatting)
+
+for _family in _FAMILIES:
+    HANDLERS.update({n.removeprefix("op_"): f for n, f in vars(_family).items() if n.startswith("op_")})

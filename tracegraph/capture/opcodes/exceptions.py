@@ -1,0 +1,100 @@
+"""Raising, catching and `with`."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from tracegraph.capture import attributes
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.calls import call
+from tracegraph.capture.frame import ActiveException, Frame
+from tracegraph.capture.sources import MISSING
+from tracegraph.capture.values import Observed
+
+
+def op_RAISE_VARARGS(frame: Frame, count: int) -> None:
+    if count == 0:
+        if not frame.exceptions:
+            raise Observed(RuntimeError("No active exception to reraise"))
+        raise Observed(_current(frame))
+    cause = frame.pop() if count == 2 else MISSING
+    exception = _instance(frame, frame.pop())
+    if cause is not MISSING:
+        exception.__cause__ = _instance(frame, cause) if cause is not None else None
+        exception.__suppress_context__ = True
+    raise Observed(exception)
+
+
+def _current(frame: Frame) -> BaseException:
+    active = frame.exceptions[-1].exception
+    if active is None:
+        raise Observed(RuntimeError("No active exception to reraise"))
+    return active
+
+
+def _instance(frame: Frame, value: Any) -> BaseException:
+    if isinstance(value, type) and issubclass(value, BaseException):
+        value = call(frame.tracer, value, (), {})
+    if not isinstance(value, BaseException):
+        raise Observed(TypeError("exceptions must derive from BaseException"))
+    if frame.tracer.is_outside(value):
+        raise Break(reasons.UNSUPPORTED_VALUE, "raising an exception object made outside")
+    return value
+
+
+def op_PUSH_EXC_INFO(frame: Frame, arg: object) -> None:
+    exception = frame.pop()
+    frame.push(frame.exceptions[-1].exception if frame.exceptions else None)
+    frame.push(exception)
+    frame.exceptions.append(ActiveException(exception, frame.tracer.step - 1))
+
+
+def op_POP_EXCEPT(frame: Frame, arg: object) -> None:
+    frame.pop()
+    frame.exceptions.pop()
+
+
+def op_CHECK_EXC_MATCH(frame: Frame, arg: object) -> None:
+    kinds = frame.pop()
+    frame.push(isinstance(frame.peek(), kinds))
+
+
+def op_RERAISE(frame: Frame, depth: int) -> None:
+    raise Observed(frame.pop())
+
+
+def op_BEFORE_WITH(frame: Frame, arg: object) -> None:
+    manager = frame.pop()
+    kind = frame.tracer.type_of(manager)
+    leave = attributes.get_special(frame.tracer, manager, "__exit__")
+    enter = attributes.get_special(frame.tracer, manager, "__enter__")
+    if leave is MISSING or enter is MISSING:
+        text = f"{kind.__name__!r} object does not support the context manager protocol"
+        raise Observed(TypeError(text))
+    frame.push(leave)
+    frame.push(call(frame.tracer, enter, (), {}))
+
+
+def op_WITH_EXCEPT_START(frame: Frame, arg: object) -> None:
+    exception = frame.peek()
+    leave = frame.peek(4)
+    frame.push(call(frame.tracer, leave, (type(exception), exception, None), {}))
+
+
+def op_STOPITERATION_ERROR(frame: Frame, arg: object) -> None:
+    """A StopIteration that escapes a generator becomes a RuntimeError."""
+    exception = frame.pop()
+    if isinstance(exception, StopIteration):
+        replacement = RuntimeError("generator raised StopIteration")
+        replacement.__cause__ = exception
+        exception = replacement
+    frame.push(exception)
+
+
+def op_LOAD_BUILD_CLASS(frame: Frame, arg: object) -> None:
+    raise Break(reasons.UNSUPPORTED_OPCODE, "a class statement")
+
+
+

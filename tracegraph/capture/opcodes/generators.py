@@ -1,0 +1,46 @@
+"""Generators and `yield from` inside the trace."""
+
+from __future__ import annotations
+
+from tracegraph.capture import operators
+from tracegraph.capture.calls import call
+from tracegraph.capture.decode import SEND_KEEPS_RECEIVER
+from tracegraph.capture.frame import Frame, Yielded
+from tracegraph.capture import attributes
+from tracegraph.capture.values import Observed
+
+
+def op_RETURN_GENERATOR(frame: Frame, arg: object) -> None:
+    """The generator exists already; this is the value its first resumption sends and the next instruction pops."""
+    frame.push(None)
+
+
+def op_YIELD_VALUE(frame: Frame, arg: object) -> Yielded:
+    return Yielded(frame.pop())
+
+
+def op_GET_YIELD_FROM_ITER(frame: Frame, arg: object) -> None:
+    frame.push(operators.iterate(frame.tracer, frame.pop()))
+
+
+def op_SEND(frame: Frame, arg: object) -> None:
+    value = frame.pop()
+    receiver = frame.peek()
+    try:
+        if value is None:
+            frame.push(operators.advance(frame.tracer, receiver))
+        else:
+            frame.push(call(frame.tracer, attributes.get(frame.tracer, receiver, "send"), (value,), {}))
+    except Observed as observed:
+        if not isinstance(observed.exception, StopIteration):
+            raise
+        if not SEND_KEEPS_RECEIVER:
+            frame.pop()
+        frame.push(observed.exception.value)
+        frame.jump()
+
+
+def op_END_SEND(frame: Frame, arg: object) -> None:
+    value = frame.pop()
+    frame.pop()
+    frame.push(value)

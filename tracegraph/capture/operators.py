@@ -1,0 +1,321 @@
+"""Operators, truth, iteration and subscripts on symbolic values: the dunder protocols of CPython.
+
+Builtin values run natively: their behaviour is C code over contents the trace owns. Instances of Python classes go
+through their special methods, which are inlined. Objects from outside whose contents the trace does not see break.
+"""
+
+from __future__ import annotations
+
+import operator
+import types
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.safety import (
+    check_elements,
+    check_hashable,
+    is_followed,
+    is_opaque,
+    specialised,
+    stringable,
+)
+from tracegraph.capture.sources import MISSING
+from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.ir import SymExpr
+from tracegraph.ops.recording import Traced
+
+if TYPE_CHECKING:
+    from tracegraph.capture.tracer import Tracer
+
+_NAMES = {
+    "+": "add", "-": "sub", "*": "mul", "/": "truediv", "//": "floordiv", "%": "mod", "**": "pow", "@": "matmul",
+    "&": "and", "|": "or", "^": "xor", "<<": "lshift", ">>": "rshift",
+}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
+    symbol: getattr(operator, f"{name}_" if name in ("and", "or") else name) for symbol, name in _NAMES.items()
+}
+_IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
+    f"{symbol}=": getattr(operator, f"i{name}") for symbol, name in _NAMES.items()
+}
+_COMPARE: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
+    "==": ("__eq__", "__eq__", operator.eq),
+    "!=": ("__ne__", "__ne__", operator.ne),
+    "<": ("__lt__", "__gt__", operator.lt),
+    "<=": ("__le__", "__ge__", operator.le),
+    ">": ("__gt__", "__lt__", operator.gt),
+    ">=": ("__ge__", "__le__", operator.ge),
+}
+#: operators a SymExpr understands; under any other it becomes its value
+_SYMBOLIC = frozenset("+ - * // % += -= *= //= %=".split())
+#: concatenation and repetition are no number slots: the other operand's reflected method is asked first
+_SEQUENCES = (list, tuple, str, bytes, bytearray)
+
+
+def special(tracer: Tracer, value: Any, name: str, *args: Any) -> Any:
+    """`type(value).name(value, *args)`, NotImplemented if the class has no such method."""
+    if not is_instance_of_python_class(value):
+        slot = getattr(type(value), name, None)
+        return NotImplemented if slot is None else tracer.native(slot, value, *args)
+    raw = tracer.class_entry(type(value), name)
+    if raw is MISSING or raw is None:
+        return NotImplemented
+    if isinstance(raw, types.WrapperDescriptorType | types.MethodDescriptorType):
+        return _native_slot(tracer, raw, value, *args)
+    from tracegraph.capture.attributes import bind
+    from tracegraph.capture.calls import call
+
+    return call(tracer, bind(tracer, raw, value, type(value), name), args, {})
+
+
+def _native_slot(tracer: Tracer, slot: Any, value: Any, *args: Any) -> Any:
+    """A C method found on an instance of a Python class: fine on contents the trace owns or that never change."""
+    if slot.__objclass__ is object:
+        tracer.pin(value)
+        for arg in args:
+            tracer.pin(arg)
+    elif not is_followed(tracer, value):
+        raise Break(reasons.UNSUPPORTED_VALUE, f"{slot.__objclass__.__name__}.{slot.__name__} of {type(value).__name__}")
+    return tracer.native(slot, value, *args)
+
+
+def _is_plain(tracer: Tracer, value: Any) -> bool:
+    if is_opaque(tracer, value):
+        raise Break(reasons.UNSUPPORTED_VALUE, f"an operator on an object of type {type(value).__name__}")
+    return not is_instance_of_python_class(value)
+
+
+def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
+    """`a symbol b`; an augmented assignment has a symbol that ends in `=`."""
+    if _is_plain(tracer, a) and _is_plain(tracer, b):
+        if (type(a) is SymExpr or type(b) is SymExpr) and not _is_symbolic(symbol, a, b):
+            a, b = specialised(tracer, a), specialised(tracer, b)
+        if type(a) is str and symbol.startswith("%"):
+            b = stringable(tracer, b)
+        return tracer.native((_IN_PLACE if symbol.endswith("=") else _FUNCTIONS)[symbol], a, b)
+    name = _NAMES[symbol.removesuffix("=")]
+    if symbol.endswith("=") and is_instance_of_python_class(a):
+        result = special(tracer, a, f"__i{name}__", b)
+        if result is not NotImplemented:
+            return result
+    result = _either(tracer, (a, f"__{name}__", b), (b, f"__r{name}__", a))
+    if result is NotImplemented:
+        left, right = (tracer.type_of(v).__name__ for v in (a, b))
+        raise Observed(TypeError(f"unsupported operand type(s) for {symbol}: {left!r} and {right!r}"))
+    return result
+
+
+def _is_symbolic(symbol: str, a: Any, b: Any) -> bool:
+    return symbol in _SYMBOLIC and all(type(v) in (int, SymExpr, Traced) for v in (a, b))
+
+
+def _either(tracer: Tracer, left: tuple[Any, str, Any], right: tuple[Any, str, Any]) -> Any:
+    """Ask one operand, then the other; a subclass is asked before its base."""
+    a, b = left[0], right[0]
+    subclass_first = type(a) is not type(b) and issubclass(type(b), type(a))
+    attempts = [right, left] if subclass_first or isinstance(a, _SEQUENCES) else [left, right]
+    if type(a) is type(b) and left[1] != right[1]:
+        attempts = [left]
+    for value, name, other in attempts:
+        result = special(tracer, value, name, other)
+        if result is not NotImplemented:
+            return result
+    return NotImplemented
+
+
+def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
+    """`a symbol b` for a comparison."""
+    name, reflected, function = _COMPARE[symbol]
+    if _is_plain(tracer, a) and _is_plain(tracer, b):
+        check_elements(tracer, a)
+        check_elements(tracer, b)
+        return tracer.native(function, a, b)
+    result = _either(tracer, (a, name, b), (b, reflected, a))
+    if result is not NotImplemented:
+        return result
+    if symbol in ("==", "!="):
+        return identical(tracer, a, b) == (symbol == "==")
+    left, right = (tracer.type_of(v).__name__ for v in (a, b))
+    raise Observed(TypeError(f"{symbol!r} not supported between instances of {left!r} and {right!r}"))
+
+
+def identical(tracer: Tracer, a: Any, b: Any) -> bool:
+    """`a is b`, guarded where the answer depends on which objects come from outside."""
+    if type(a) is SymExpr and type(b) is SymExpr:
+        return a is b
+    tracer.note_identity(a, b)
+    return a is b
+
+
+def unary(tracer: Tracer, name: str, function: Callable[[Any], Any], value: Any) -> Any:
+    """`function(value)`, whose special method is `name`."""
+    if _is_plain(tracer, value):
+        value = specialised(tracer, value) if name in ("__pos__", "__invert__") else value
+        return tracer.native(function, value)
+    result = special(tracer, value, name)
+    if result is NotImplemented:
+        raise Observed(TypeError(f"bad operand type for unary {name.strip('_')}: {type(value).__name__!r}"))
+    return result
+
+
+def truth(tracer: Tracer, value: Any) -> bool:
+    """`bool(value)`."""
+    if type(value) is bool:
+        return value
+    if not is_instance_of_python_class(value):
+        if is_opaque(tracer, value) and (hasattr(type(value), "__bool__") or hasattr(type(value), "__len__")):
+            raise Break(reasons.UNSUPPORTED_VALUE, f"the truth of an object of type {type(value).__name__}")
+        return bool(tracer.native(bool, value))
+    answer = special(tracer, value, "__bool__")
+    if answer is NotImplemented:
+        answer = special(tracer, value, "__len__")
+    return True if answer is NotImplemented else bool(tracer.native(bool, answer))
+
+
+def length(tracer: Tracer, value: Any) -> Any:
+    """`len(value)`; the first size of a tensor, which may be symbolic."""
+    if type(value) is Traced and value.shape:
+        return value.shape[0]
+    if _is_plain(tracer, value):
+        return tracer.native(len, value)
+    answer = special(tracer, value, "__len__")
+    if answer is NotImplemented:
+        raise Observed(TypeError(f"object of type {type(value).__name__!r} has no len()"))
+    return answer
+
+
+def contains(tracer: Tracer, container: Any, item: Any) -> bool:
+    """`item in container`."""
+    if not _is_plain(tracer, container):
+        answer = special(tracer, container, "__contains__", item)
+        if answer is not NotImplemented:
+            return truth(tracer, answer)
+        return any(is_same(tracer, x, item) for x in walk(tracer, container))
+    if isinstance(container, list | tuple) and not (_is_simple(tracer, container) and _is_simple(tracer, item)):
+        return any(is_same(tracer, x, item) for x in list(container))
+    if isinstance(container, dict | set | frozenset):
+        item = check_hashable(tracer, item)
+    return bool(tracer.native(operator.contains, container, item))
+
+
+def _is_simple(tracer: Tracer, value: Any) -> bool:
+    items = value if isinstance(value, list | tuple) else (value,)
+    return not any(is_instance_of_python_class(i) or isinstance(i, list | tuple | dict) for i in items)
+
+
+def is_same(tracer: Tracer, a: Any, b: Any) -> bool:
+    """`a is b or a == b`, what containers ask."""
+    return identical(tracer, a, b) or truth(tracer, compare(tracer, "==", a, b))
+
+
+# ------------------------------------------------------------------------------------------ subscripts
+
+
+def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
+    """`container[key]`."""
+    if not _is_plain(tracer, container):
+        result = special(tracer, container, "__getitem__", key)
+        if result is NotImplemented:
+            raise Observed(TypeError(f"{type(container).__name__!r} object is not subscriptable"))
+        return result
+    if isinstance(container, dict):
+        key = check_hashable(tracer, key)
+        factory = getattr(container, "default_factory", None)
+        if factory is not None and key not in container:
+            from tracegraph.capture.calls import call
+
+            container[key] = call(tracer, factory, (), {})
+    elif type(container) is not Traced:
+        key = specialised(tracer, key)
+    _check_index(key)
+    return tracer.native(operator.getitem, container, key)
+
+
+def set_subscript(tracer: Tracer, container: Any, key: Any, value: Any) -> None:
+    """`container[key] = value`."""
+    if not _is_plain(tracer, container):
+        if special(tracer, container, "__setitem__", key, value) is NotImplemented:
+            raise Observed(TypeError(f"{type(container).__name__!r} object does not support item assignment"))
+        return
+    key = check_hashable(tracer, key) if isinstance(container, dict) else key
+    _check_index(key)
+    value = materialised(tracer, value) if isinstance(key, slice) and isinstance(container, list) else value
+    tracer.native(operator.setitem, container, key, value)
+
+
+def delete_subscript(tracer: Tracer, container: Any, key: Any) -> None:
+    """`del container[key]`."""
+    if not _is_plain(tracer, container):
+        if special(tracer, container, "__delitem__", key) is NotImplemented:
+            raise Observed(TypeError(f"{type(container).__name__!r} object doesn't support item deletion"))
+        return
+    key = check_hashable(tracer, key) if isinstance(container, dict) else key
+    tracer.native(operator.delitem, container, key)
+
+
+def _check_index(key: Any) -> None:
+    for part in key if type(key) is tuple else (key,):
+        if is_instance_of_python_class(part) and not isinstance(part, str | int):
+            raise Break(reasons.UNSUPPORTED_VALUE, f"a subscript of type {type(part).__name__}")
+
+
+# ------------------------------------------------------------------------------------------ iteration
+
+
+def iterate(tracer: Tracer, value: Any) -> Any:
+    """`iter(value)`: an iterator that `advance` understands."""
+    if type(value) is Traced:
+        return tracer.fresh(iter(list(tracer.native(value.unbind, 0)))) if value.shape else tracer.native(iter, value)
+    if not is_instance_of_python_class(value):
+        if is_opaque(tracer, value) and iter_returns_self(value):
+            return value
+        if is_opaque(tracer, value):
+            raise Break(reasons.OPAQUE_ITERATOR, f"iteration over an object of type {type(value).__name__}")
+        iterator = tracer.native(iter, value)
+        return iterator if iterator is value else tracer.fresh(iterator)
+    result = special(tracer, value, "__iter__")
+    if result is NotImplemented:
+        if tracer.class_entry(type(value), "__getitem__") is not MISSING:
+            raise Break(reasons.OPAQUE_ITERATOR, f"{type(value).__name__} is iterated by __getitem__")
+        raise Observed(TypeError(f"{type(value).__name__!r} object is not iterable"))
+    return result
+
+
+def iter_returns_self(value: Any) -> bool:
+    """Whether a builtin object is an iterator."""
+    return hasattr(type(value), "__next__")
+
+
+def advance(tracer: Tracer, iterator: Any) -> Any:
+    """`next(iterator)`.
+
+    Raises:
+        Observed: StopIteration at the end.
+    """
+    if is_instance_of_python_class(iterator):
+        result = special(tracer, iterator, "__next__")
+        if result is NotImplemented:
+            raise Observed(TypeError(f"{type(iterator).__name__!r} object is not an iterator"))
+        return result
+    if is_opaque(tracer, iterator):
+        raise Break(reasons.OPAQUE_ITERATOR, f"next() of a {type(iterator).__name__} made outside")
+    return tracer.native(next, iterator)
+
+
+def walk(tracer: Tracer, value: Any) -> Iterator[Any]:
+    """The items of `value`, iterated symbolically."""
+    iterator = iterate(tracer, value)
+    while True:
+        try:
+            item = advance(tracer, iterator)
+        except Observed as observed:
+            if isinstance(observed.exception, StopIteration):
+                return
+            raise
+        yield item
+
+
+def materialised(tracer: Tracer, value: Any) -> Any:
+    """Something that C code may iterate: builtin containers as they are, anything else as a list."""
+    return value if type(value) in (list, tuple, dict, set, frozenset, str, range) else list(walk(tracer, value))

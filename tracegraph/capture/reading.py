@@ -1,0 +1,179 @@
+"""Reading the outside world: from a real value and its Source to a guard and what the trace may work on.
+
+One reader per type. Constants are guarded by value, classes and modules by identity, functions by their code,
+containers are copied element by element, tensors become graph inputs; any other object keeps its identity and is
+guarded by its type only, because what the trace reads of it later is guarded then.
+"""
+
+from __future__ import annotations
+
+import collections
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture import eager
+from tracegraph.capture.effects import TrackedCopy
+from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.sources import MISSING, Item, Source
+from tracegraph.capture.values import CONSTANT_TYPES, IDENTITY_TYPES, is_constant, is_namedtuple
+
+if TYPE_CHECKING:
+    from tracegraph.capture.tracer import Tracer
+
+#: containers with more elements are not copied and guarded
+MAX_ELEMENTS = 10_000
+
+
+def read(tracer: Tracer, value: Any, source: Source) -> Any:
+    """Guard `value` and return what stands for it in the trace."""
+    if is_constant(value):
+        return _read_constant(tracer, value, source)
+    known = tracer.known(value)
+    if known is not MISSING:
+        return _read_again(tracer, value, known, source)
+    return _reader(value)(tracer, value, source)
+
+
+def _reader(value: Any) -> Callable[[Tracer, Any, Source], Any]:
+    exact = _READERS.get(type(value))
+    if exact is not None:
+        return exact
+    if eager.is_tensor(value):
+        return _read_tensor
+    if isinstance(value, IDENTITY_TYPES):
+        return _read_identity
+    if is_namedtuple(value) and type(value).__iter__ is tuple.__iter__:
+        return _read_tuple
+    return _read_object
+
+
+def _read_constant(tracer: Tracer, value: Any, source: Source) -> Any:
+    if type(value) is int:
+        return tracer.dynamism.integer(tracer, value, source)
+    tracer.guards.add(GuardKind.CONSTANT, source, value)
+    return value
+
+
+def _read_again(tracer: Tracer, value: Any, known: Any, source: Source) -> Any:
+    first = tracer.source_of(known)
+    if first is not None and first != source and not isinstance(value, IDENTITY_TYPES):
+        tracer.guards.add(GuardKind.ALIAS, source, first)
+    elif first != source:
+        tracer.guards.add(GuardKind.IDENTITY, source, value)
+    return known
+
+
+def _read_tensor(tracer: Tracer, value: Any, source: Source) -> Any:
+    return tracer.adopt(value, tracer.read_tensor(value, source), source)
+
+
+def _read_identity(tracer: Tracer, value: Any, source: Source) -> Any:
+    tracer.guards.add(GuardKind.IDENTITY, source, value)
+    return tracer.adopt(value, value, source)
+
+
+def _read_object(tracer: Tracer, value: Any, source: Source) -> Any:
+    tracer.guards.add(GuardKind.TYPE, source, type(value))
+    return tracer.adopt(value, value, source)
+
+
+def _read_opaque(tracer: Tracer, value: Any, source: Source) -> Any:
+    """A container that is not copied: the trace may pass it on, but not look inside."""
+    tracer.guards.add(GuardKind.TYPE, source, type(value))
+    return tracer.adopt_opaque(value, source)
+
+
+def _read_function(tracer: Tracer, value: types.FunctionType, source: Source) -> Any:
+    tracer.guards.add(GuardKind.FUNCTION, source, value)
+    return tracer.adopt(value, value, source)
+
+
+def _read_cell(tracer: Tracer, value: types.CellType, source: Source) -> Any:
+    """A cell is a place, not a value: its contents are guarded when they are read."""
+    return tracer.adopt(value, value, source)
+
+
+def _read_tuple(tracer: Tracer, value: Any, source: Source) -> Any:
+    """Tuples and namedtuples are rebuilt only if an element is not itself in the trace."""
+    tracer.guards.add(GuardKind.TYPE, source, type(value))
+    tracer.guards.add(GuardKind.LENGTH, source, len(value))
+    items = [read(tracer, v, Item(source, i)) for i, v in enumerate(tuple.__iter__(value))]
+    if all(a is b for a, b in zip(items, tuple.__iter__(value), strict=True)):
+        return tracer.adopt(value, value, source)
+    return tracer.adopt(value, tuple.__new__(type(value), items), source)
+
+
+def _read_list(tracer: Tracer, value: Any, source: Source) -> Any:
+    if len(value) > MAX_ELEMENTS:
+        return _read_opaque(tracer, value, source)
+    tracer.guards.add(GuardKind.TYPE, source, type(value))
+    tracer.guards.add(GuardKind.LENGTH, source, len(value))
+    copy: Any = collections.deque(maxlen=value.maxlen) if isinstance(value, collections.deque) else []
+    tracer.adopt(value, copy, source)
+    copy.extend([read(tracer, v, Item(source, i)) for i, v in enumerate(value)])
+    tracer.effects.copies.append(TrackedCopy(value, copy, list(copy), source))
+    return copy
+
+
+def _read_dict(tracer: Tracer, value: Any, source: Source) -> Any:
+    if len(value) > MAX_ELEMENTS or not _are_keys(value):
+        return _read_opaque(tracer, value, source)
+    tracer.guards.add(GuardKind.TYPE, source, type(value))
+    tracer.guards.add(GuardKind.KEYS, source, tuple(value))
+    copy: Any = type(value)()
+    if isinstance(value, collections.defaultdict):
+        tracer.guards.add(GuardKind.IDENTITY, _slot(source, "default_factory"), value.default_factory)
+        copy.default_factory = value.default_factory
+    tracer.adopt(value, copy, source)
+    for key, item in list(value.items()):
+        copy[key] = read(tracer, item, Item(source, key))
+    tracer.effects.copies.append(TrackedCopy(value, copy, dict(copy), source))
+    return copy
+
+
+def _slot(source: Source, name: str) -> Source:
+    from tracegraph.capture.sources import Slot
+
+    return Slot(source, name)
+
+
+def _read_set(tracer: Tracer, value: Any, source: Source) -> Any:
+    """Sets of constants or identities; their elements are guarded together."""
+    if len(value) > MAX_ELEMENTS or not _are_keys(value):
+        return _read_opaque(tracer, value, source)
+    tracer.guards.add(GuardKind.TYPE, source, type(value))
+    tracer.guards.add(GuardKind.ELEMENTS, source, frozenset(value))
+    if type(value) is frozenset:
+        return tracer.adopt(value, value, source)
+    copy = value.copy()
+    tracer.adopt(value, copy, source)
+    tracer.effects.copies.append(TrackedCopy(value, copy, set(copy), source))
+    return copy
+
+
+def _read_slice(tracer: Tracer, value: slice, source: Source) -> Any:
+    parts = [read(tracer, getattr(value, n), _slot(source, n)) for n in ("start", "stop", "step")]
+    tracer.guards.add(GuardKind.TYPE, source, slice)
+    return slice(*parts)
+
+
+def _are_keys(values: Any) -> bool:
+    """Whether hashing and comparing these runs no Python code of the program."""
+    return all(isinstance(v, IDENTITY_TYPES) or is_constant(v) for v in values)
+
+
+_READERS: dict[type, Callable[[Any, Any, Source], Any]] = {
+    tuple: _read_tuple,
+    list: _read_list,
+    collections.deque: _read_list,
+    dict: _read_dict,
+    collections.OrderedDict: _read_dict,
+    collections.defaultdict: _read_dict,
+    set: _read_set,
+    frozenset: _read_set,
+    slice: _read_slice,
+    types.FunctionType: _read_function,
+    types.CellType: _read_cell,
+    **dict.fromkeys(CONSTANT_TYPES, _read_constant),
+}

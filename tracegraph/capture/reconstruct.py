@@ -1,0 +1,313 @@
+"""From symbolic values back to real ones: emits the Python that rebuilds them after the graph has run.
+
+Values from outside are named by their Source, tensors by the graph output that holds them, and what the trace made
+is built anew, keeping every alias and cycle among the objects.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import re
+import types
+from collections.abc import Callable
+from typing import Any
+
+from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
+from tracegraph.capture.attributes import instance_dict
+from tracegraph.capture.frame import Unread
+from tracegraph.capture.instance_dicts import InstanceDict
+from tracegraph.capture.sources import Pool, SourceWriter
+from tracegraph.capture.tracer import Tracer
+from tracegraph.capture.values import IDENTITY_TYPES, is_constant, is_instance_of_python_class, is_namedtuple
+from tracegraph.ir import Op, SymExpr, Value
+from tracegraph.ir import dim as dims
+from tracegraph.ops.recording import Traced
+
+
+class NotReconstructible(Exception):
+    """A value cannot be rebuilt; `value` is the culprit."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(f"an object of type {type(value).__name__}")
+        self.value = value
+
+
+class Reconstructor:
+    """Emits `lines` that build values; `expression(value)` names a value once its lines have run."""
+
+    def __init__(self, tracer: Tracer, writer: SourceWriter) -> None:
+        self.tracer = tracer
+        self.writer = writer
+        self.pool: Pool = writer.pool
+        self.lines: list[str] = []
+        self.outputs: list[Value] = []
+        self._names: dict[int, str] = {}
+        self._open: dict[int, str | None] = {}
+        self._later: list[Callable[[], None]] = []
+        self._count = 0
+
+    def expression(self, value: Any) -> str:
+        """A Python expression for `value`; may emit lines first.
+
+        Raises:
+            NotReconstructible: there is none.
+        """
+        if type(value) is Unread:
+            return self.writer.name(value.source)
+        if is_constant(value):
+            return self._constant(value)
+        source = self.tracer.source_of(value)
+        if source is not None:
+            return self.writer.name(source)
+        found = self._names.get(id(value))
+        if found is not None:
+            return found
+        builder = _BUILDERS.get(type(value))
+        if builder is not None:
+            return builder(self, value)
+        return self._other(value)
+
+    def finish(self) -> None:
+        """Emit what was put off until every object exists: contents of cells and of instances."""
+        while self._later:
+            self._later.pop(0)()
+
+    def expressions(self, values: Any) -> str:
+        return ", ".join(map(self.expression, values))
+
+    # ------------------------------------------------------------------------------ naming
+
+    def assign(self, value: Any, code: str, stem: str = "c") -> str:
+        """Emit `name = code` and let the name stand for `value`."""
+        name = f"{stem}{self._count}"
+        self._count += 1
+        self.lines.append(f"{name} = {code}")
+        self._names[id(value)] = name
+        return name
+
+    def container(self, value: Any, empty: str, full: Callable[[], str], fill: Callable[[str], str]) -> str:
+        """A container that may hold itself: built at once if it does not, else made empty and then filled."""
+        if id(value) in self._open:
+            name = self._open[id(value)] = self.assign(value, empty)
+            return name
+        self._open[id(value)] = None
+        code = full()
+        early = self._open.pop(id(value))
+        if early is None:
+            return self.assign(value, code)
+        self.lines.append(fill(early))
+        return early
+
+    # ------------------------------------------------------------------------------ leaves
+
+    def _constant(self, value: Any) -> str:
+        if type(value) in (int, str, bool, type(None), bytes):
+            return repr(value)
+        if type(value) is float and value - value == 0:
+            return repr(value)
+        return self.pool.name(value)
+
+    def build_tensor(self, handle: Traced) -> str:
+        """The graph output that holds a computed tensor."""
+        if handle.recorder is not self.tracer.recorder:
+            raise NotReconstructible(handle)
+        for position, value in enumerate(self.outputs):
+            if value is handle.value:
+                break
+        else:
+            position = len(self.outputs)
+            self.outputs.append(handle.value)
+        name = f"t{position}"
+        self._names[id(handle)] = name
+        return name
+
+    def build_size(self, size: SymExpr) -> str:
+        """Arithmetic on the sizes of the arguments."""
+        text = str(size)
+        for symbol in sorted(dims.symbols(size), key=len, reverse=True):
+            name = self.writer.name(self.tracer.sizes.sources[symbol])
+            text = re.sub(rf"\b{symbol}\b", name, text)
+        for function in dims.FUNCTIONS:
+            if f"{function}(" in text:
+                text = text.replace(f"{function}(", f"{self.pool.name(dims.FUNCTIONS[function], function)}(")
+        return f"({text})"
+
+    # ------------------------------------------------------------------------------ the rest
+
+    def _other(self, value: Any) -> str:
+        if isinstance(value, (*IDENTITY_TYPES, Op)):
+            return self._identity(value)
+        if is_namedtuple(value):
+            code = f"tuple.__new__({self._class(type(value))}, ({''.join(self.expression(v) + ', ' for v in value)}))"
+            return self.assign(value, code)
+        if is_instance_of_python_class(value) or isinstance(value, BaseException):
+            return self._instance(value)
+        if hasattr(type(value), "__next__"):
+            return self._iterator(value)
+        raise NotReconstructible(value)
+
+    def _identity(self, value: Any) -> str:
+        owner = getattr(value, "__self__", None)
+        is_bound = isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType)
+        if is_bound and owner is not None and not isinstance(owner, types.ModuleType | type):
+            return f"{self.expression(owner)}.{value.__name__}"
+        return self.pool.name(value)
+
+    def _class(self, cls: type) -> str:
+        source = self.tracer.source_of(cls)
+        return self.writer.name(source) if source is not None else self.pool.name(cls)
+
+    def _instance(self, value: Any) -> str:
+        """An object the trace made: allocate, then fill in contents and attributes when all objects exist."""
+        cls = self._class(type(value))
+        if isinstance(value, BaseException):
+            name = self.assign(value, f"{cls}.__new__({cls}, {self.expressions(value.args)})", "o")
+        else:
+            base = next(b for b in type(value).__mro__ if "__new__" in b.__dict__ and not b.__flags__ & (1 << 9))
+            name = self.assign(value, f"{self.pool.name(base)}.__new__({cls})", "o")
+        self._later.append(lambda: self._fill(name, value))
+        return name
+
+    def _fill(self, name: str, value: Any) -> None:
+        if isinstance(value, dict):
+            self.lines.append(f"dict.update({name}, {self._dict_display(value)})")
+        elif isinstance(value, list):
+            self.lines.append(f"list.extend({name}, [{self.expressions(list.__iter__(value))}])")
+        elif isinstance(value, set | collections.deque):
+            raise NotReconstructible(value)
+        for attribute, content in (instance_dict(value) or {}).items():
+            self.lines.append(f"{name}.__dict__[{attribute!r}] = {self.expression(content)}")
+        for attribute in _slot_names(type(value)):
+            if hasattr(value, attribute):
+                content = self.expression(object.__getattribute__(value, attribute))
+                self.lines.append(f"object.__setattr__({name}, {attribute!r}, {content})")
+
+    def _dict_display(self, value: dict[Any, Any]) -> str:
+        pairs = (f"{self.expression(k)}: {self.expression(v)}" for k, v in dict.items(value))
+        return f"{{{', '.join(pairs)}}}"
+
+    def _iterator(self, value: Any) -> str:
+        """Builtin iterators describe themselves: (function, arguments[, state])."""
+        if type(value).__module__ != "builtins":
+            raise NotReconstructible(value)
+        try:
+            function, args, *state = value.__reduce__()
+        except TypeError:
+            raise NotReconstructible(value) from None
+        name = self.assign(value, f"{self.expression(function)}({self.expressions(args)})")
+        if state and state[0] is not None:
+            self.lines.append(f"{name}.__setstate__({self.expression(state[0])})")
+        return name
+
+    # ------------------------------------------------------------------------------ builders
+
+    def build_list(self, value: Any) -> str:
+        return self.container(
+            value, "[]", lambda: f"[{self.expressions(value)}]", lambda n: f"{n}.extend([{self.expressions(value)}])"
+        )
+
+    def build_dict(self, value: Any) -> str:
+        return self.container(
+            value, "{}", lambda: self._dict_display(value), lambda n: f"{n}.update({self._dict_display(value)})"
+        )
+
+    def build_ordered_dict(self, value: Any) -> str:
+        cls = self.pool.name(type(value))
+        factory = ""
+        if isinstance(value, collections.defaultdict):
+            factory = f"{self.expression(_plain(value.default_factory))}, "
+        return self.assign(value, f"{cls}({factory}{self._dict_display(value)})")
+
+    def build_deque(self, value: Any) -> str:
+        return self.assign(value, f"{self.pool.name(type(value))}([{self.expressions(value)}], {value.maxlen})")
+
+    def build_tuple(self, value: Any) -> str:
+        return f"({''.join(f'{self.expression(v)}, ' for v in value)})"
+
+    def build_set(self, value: Any) -> str:
+        return self.assign(value, f"{type(value).__name__}([{self.expressions(value)}])")
+
+    def build_slice(self, value: Any) -> str:
+        return f"slice({self.expressions((value.start, value.stop, value.step))})"
+
+    def build_method(self, value: types.MethodType) -> str:
+        cls = self.pool.name(types.MethodType)
+        return f"{cls}({self.expression(value.__func__)}, {self.expression(value.__self__)})"
+
+    def build_partial(self, value: Any) -> str:
+        keywords = f", **{self._dict_display(value.keywords)}" if value.keywords else ""
+        args = self.expressions((value.func, *value.args))
+        return self.assign(value, f"{self.pool.name(functools.partial)}({args}{keywords})")
+
+    def build_cell(self, value: types.CellType) -> str:
+        name = self.assign(value, f"{self.pool.name(types.CellType)}()", "cell")
+
+        def fill() -> None:
+            try:
+                content = value.cell_contents
+            except ValueError:
+                return
+            self.lines.append(f"{name}.cell_contents = {self.expression(content)}")
+
+        self._later.append(fill)
+        return name
+
+    def build_function(self, value: types.FunctionType) -> str:
+        """A function or lambda made during the trace."""
+        closure = self.build_tuple(value.__closure__) if value.__closure__ else "None"
+        make = self.pool.name(types.FunctionType)
+        code, space = self.pool.name(value.__code__), self.pool.name(value.__globals__)
+        defaults = self.expression(value.__defaults__)
+        name = self.assign(value, f"{make}({code}, {space}, {value.__name__!r}, {defaults}, {closure})", "f")
+        for attribute, content in (("__kwdefaults__", value.__kwdefaults__), ("__dict__", value.__dict__ or None)):
+            if content is not None:
+                self.lines.append(f"{name}.{attribute} = {self._dict_display(content)}")
+        if value.__qualname__ != value.__code__.co_qualname:
+            self.lines.append(f"{name}.__qualname__ = {value.__qualname__!r}")
+        return name
+
+    def build_super(self, value: Any) -> str:
+        parts = (object.__getattribute__(value, n) for n in ("__thisclass__", "__self__"))
+        return f"super({self.expressions(parts)})"
+
+    def build_attributes(self, value: InstanceDict) -> str:
+        return f"{self.expression(value.owner)}.__dict__"
+
+    def build_adapted_callable(self, value: CallableAdapter) -> str:
+        return self.expression(value.function)
+
+    def build_adapted_iterator(self, value: IteratorAdapter) -> str:
+        return self.expression(value.iterator)
+
+
+def _plain(value: Any) -> Any:
+    return value.function if isinstance(value, CallableAdapter) else value
+
+
+def _slot_names(cls: type) -> list[str]:
+    return [n for base in cls.__mro__ for n, v in vars(base).items() if isinstance(v, types.MemberDescriptorType)
+            and base.__flags__ & (1 << 9)]  # fmt: skip
+
+
+_BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
+    Traced: Reconstructor.build_tensor,
+    SymExpr: Reconstructor.build_size,
+    list: Reconstructor.build_list,
+    dict: Reconstructor.build_dict,
+    collections.OrderedDict: Reconstructor.build_ordered_dict,
+    collections.defaultdict: Reconstructor.build_ordered_dict,
+    collections.deque: Reconstructor.build_deque,
+    tuple: Reconstructor.build_tuple,
+    set: Reconstructor.build_set,
+    frozenset: Reconstructor.build_set,
+    slice: Reconstructor.build_slice,
+    types.MethodType: Reconstructor.build_method,
+    functools.partial: Reconstructor.build_partial,
+    types.CellType: Reconstructor.build_cell,
+    types.FunctionType: Reconstructor.build_function,
+    super: Reconstructor.build_super,
+    InstanceDict: Reconstructor.build_attributes,
+    CallableAdapter: Reconstructor.build_adapted_callable,
+    IteratorAdapter: Reconstructor.build_adapted_iterator,
+}

@@ -1,0 +1,197 @@
+"""Capturing one call: trace, and where the trace breaks, trace again up to that instruction and stop there.
+
+Tracing has no effect on the outside, so starting over is safe; it gives the exact state before the breaking
+instruction without undoing half of it, also when the break lies deep inside inlined callees.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import tracegraph.capture.opcodes  # noqa: F401 - fills the table of handlers
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture import eager
+from tracegraph.capture.break_reasons import Break, Extent
+from tracegraph.capture.driver import DriverWriter
+from tracegraph.capture.dynamism import Dynamism
+from tracegraph.capture.frame import Frame, Returned, Unread
+from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.reconstruct import NotReconstructible
+from tracegraph.capture.result import CaptureResult
+from tracegraph.capture.resume import CannotResume
+from tracegraph.capture.sources import FrameCell, Local
+from tracegraph.capture.tracer import Stop, Tracer
+from tracegraph.capture.units import Unit
+from tracegraph.capture.values import NULL, Observed
+from tracegraph.ir import Node
+
+#: one trace at a time: symbolic sizes ask the innermost active environment of the process
+TRACING = threading.RLock()
+MAX_RESTARTS = 20
+
+
+class RunEagerly(Exception):
+    """The call is not to be captured; `stop` says why."""
+
+    def __init__(self, stop: Break) -> None:
+        super().__init__(stop.describe())
+        self.stop = stop
+
+
+@dataclass
+class Call:
+    """The arguments of the call being captured."""
+
+    unit: Unit
+    namespace: dict[str, Any]
+    args: tuple[Any, ...]
+    cells: tuple[Any, ...]
+
+
+def capture(call: Call, dynamism: Dynamism) -> CaptureResult:
+    """Capture one call of a unit.
+
+    Raises:
+        RunEagerly: a generator, an exception that leaves the function, or something that cannot be split.
+    """
+    flags = call.unit.code.co_flags
+    if flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        raise RunEagerly(Break(reasons.GENERATOR_FRAME, call.unit.code.co_qualname, Extent.FRAME))
+    with TRACING:
+        return _until_stable(call, dynamism)
+
+
+def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
+    stop: Break | None = None
+    stop_at: int | None = None
+    for _ in range(MAX_RESTARTS):
+        attempt = _Attempt(call, dynamism, stop, stop_at)
+        result = attempt.run()
+        if isinstance(result, CaptureResult):
+            return result
+        stop, earlier = result
+        if stop_at is not None and earlier >= stop_at:
+            # the state at this break cannot be carried over it
+            raise RunEagerly(stop)
+        stop_at = earlier
+    assert stop is not None
+    raise RunEagerly(stop)
+
+
+class _Attempt:
+    """One trace, up to `stop_at` if that is known."""
+
+    def __init__(self, call: Call, dynamism: Dynamism, stop: Break | None, stop_at: int | None) -> None:
+        self.tracer = Tracer(call.unit.label, dynamism, stop_at)
+        self.unit = call.unit
+        self.stop = stop
+        self.frame = _root_frame(self.tracer, call)
+
+    def run(self) -> CaptureResult | tuple[Break, int]:
+        """The capture, or the break it met and the root instruction to stop before.
+
+        Raises:
+            RunEagerly: see `capture`.
+        """
+        try:
+            with self.tracer.recorder.active(), self.tracer.sizes.env.active():
+                return self._trace()
+        except Break as stop:
+            return self._restart(stop)
+        except RecursionError as e:
+            return self._restart(Break(reasons.RECURSION, str(e)))
+        except Observed as observed:
+            detail = f"{type(observed.exception).__name__}: {observed.exception}"
+            raise RunEagerly(Break(reasons.USER_EXCEPTION, detail, Extent.FRAME)) from None
+
+    def _trace(self) -> CaptureResult | tuple[Break, int]:
+        writer = DriverWriter(self.tracer, self.unit, self.frame)
+        try:
+            self._write_end(writer)
+        except NotReconstructible as e:
+            step = self.tracer.step_of_creation(e.value)
+            if step is None:
+                raise RunEagerly(Break(reasons.NOT_RECONSTRUCTIBLE, str(e), Extent.FRAME)) from None
+            return Break(reasons.NOT_RECONSTRUCTIBLE, str(e)), step
+        except CannotResume as e:
+            raise RunEagerly(self.stop or Break(reasons.NOT_RECONSTRUCTIBLE, str(e), Extent.FRAME)) from e
+        _check_aliasing(self.tracer)
+        _guard_mutation(self.tracer)
+        _guard_sizes(self.tracer)
+        return writer.result()
+
+    def _write_end(self, writer: DriverWriter) -> None:
+        try:
+            outcome = self.frame.run()
+        except Stop:
+            assert self.stop is not None
+            self.frame.current = self.frame.position
+            writer.end_with_break(self.stop)
+        else:
+            assert isinstance(outcome, Returned)
+            writer.end_with_return(outcome.value)
+
+    def _restart(self, stop: Break) -> tuple[Break, int]:
+        if stop.extent is Extent.FRAME:
+            raise RunEagerly(stop)
+        step = self.tracer.step
+        if self.frame.exceptions:
+            # inside a handler nothing is split: leave the graph where the exception was raised
+            stop.extent = Extent.REST
+            step = self.frame.exceptions[0].step
+        if not self.frame.program.instructions[self.frame.current].is_entry and stop.extent is Extent.REST:
+            step -= 1
+        return stop, step
+
+
+def _root_frame(tracer: Tracer, call: Call) -> Frame:
+    """The frame of the unit, its variables and stack filled with arguments not yet read."""
+    unit = call.unit
+    labels = [*unit.names, *(f"stack{i}" for i in range(sum(unit.stack)))]
+    values = [Unread(v, Local(i, n)) for i, (n, v) in enumerate(zip(labels, call.args, strict=True))]
+    slots: dict[str, Any] = dict(zip(unit.names, values, strict=False))
+    for i, (name, cell) in enumerate(zip(unit.cells, call.cells, strict=True)):
+        slots[name] = tracer.read(cell, FrameCell(i, name))
+    frame = Frame(tracer, unit.code, call.namespace, slots, is_root=True)
+    rest = iter(values[len(unit.names) :])
+    frame.stack = [next(rest) if is_value else NULL for is_value in unit.stack]
+    frame.position = unit.index
+    return frame
+
+
+# ------------------------------------------------------------------------------------------ closing guards
+
+
+def _check_aliasing(tracer: Tracer) -> None:
+    """A graph that writes to its inputs must know that they do not overlap, now and in later calls."""
+    if not any(not n.is_pure and _writes(n) for n in tracer.builder.graph.calls):
+        return
+    tensors = [i.tensor for i in tracer.inputs]
+    overlap = any(eager.share_storage(a, b) for i, a in enumerate(tensors) for b in tensors[:i])
+    if overlap:
+        raise Break(reasons.ALIASED_INPUTS, "an in-place operation", Extent.FRAME)
+    if len(tensors) > 1:
+        tracer.guards.add(GuardKind.SEPARATE_STORAGE, None, tuple(i.source for i in tracer.inputs))
+
+
+def _writes(node: Node) -> bool:
+    return bool(node.operands)
+
+
+def _guard_mutation(tracer: Tracer) -> None:
+    """Objects that are written to must stay different from all others of their type."""
+    mutated = {id(o) for o in tracer.effects.mutated_objects()}
+    by_type: dict[type, list[Any]] = {}
+    for proxy, source in tracer.outside_objects():
+        by_type.setdefault(type(proxy), []).append((id(proxy), source))
+    for group in by_type.values():
+        if len(group) > 1 and any(i in mutated for i, _ in group):
+            tracer.guards.add(GuardKind.DISTINCT, None, tuple(source for _, source in group))
+
+
+def _guard_sizes(tracer: Tracer) -> None:
+    for condition in tracer.sizes.conditions():
+        tracer.guards.add(GuardKind.SIZES, None, condition)

@@ -1,0 +1,268 @@
+"""Sources: where a value that a trace read came from, as a path that prints, compares and compiles.
+
+`L['x'].weight` is a chain: the local `x`, then the instance attribute `weight`. A path walks storage (instance
+dictionaries, slots, items, cells), never properties, so that evaluating one runs no user code.
+"""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass, field
+from typing import Any
+
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
+
+
+class Reference:
+    """An object compared by identity, so that any object may be a field of a Source."""
+
+    __slots__ = ("object",)
+
+    def __init__(self, object: Any) -> None:
+        self.object = object
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Reference) and self.object is other.object
+
+    def __hash__(self) -> int:
+        return id(self.object)
+
+    def __repr__(self) -> str:
+        return getattr(self.object, "__qualname__", None) or repr(self.object)
+
+
+class Pool:
+    """Objects that generated code refers to by name."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {}
+        self._by_id: dict[int, str] = {}
+
+    def name(self, object: Any, stem: str = "k") -> str:
+        """The name under which generated code finds `object`."""
+        found = self._by_id.get(id(object))
+        if found is None:
+            found = f"{stem}{len(self.names)}"
+            self.names[found] = object
+            self._by_id[id(object)] = found
+        return found
+
+
+@dataclass(frozen=True)
+class Source:
+    """A path to a value; subclasses are its steps. `base` is the path to the value the step starts from."""
+
+    @property
+    def base(self) -> Source | None:
+        return None
+
+    def code(self, base: str, pool: Pool) -> str:
+        """A Python expression for this step, given the expression of the base."""
+        raise NotImplementedError(type(self).__name__)
+
+
+@dataclass(frozen=True)
+class Local(Source):
+    """An argument of the captured function, by position in its frame."""
+
+    index: int
+    name: str
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"args[{self.index}]"
+
+    def __str__(self) -> str:
+        return f"L[{self.name!r}]"
+
+
+@dataclass(frozen=True)
+class FrameCell(Source):
+    """A cell of the captured function's closure."""
+
+    index: int
+    name: str
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"cells[{self.index}]"
+
+    def __str__(self) -> str:
+        return f"C[{self.name!r}]"
+
+
+@dataclass(frozen=True)
+class Constant(Source):
+    """An object that is the same in every call (a module, a class, a globals dictionary)."""
+
+    reference: Reference
+    label: str
+
+    def code(self, base: str, pool: Pool) -> str:
+        return pool.name(self.reference.object)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True)
+class _Step(Source):
+    parent: Source
+
+    @property
+    def base(self) -> Source:
+        return self.parent
+
+
+@dataclass(frozen=True)
+class Entry(_Step):
+    """`parent.__dict__[name]`: an instance or module attribute."""
+
+    name: str
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"{base}.__dict__[{self.name!r}]"
+
+    def __str__(self) -> str:
+        return f"{self.parent}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Slot(_Step):
+    """`parent.name` for storage the interpreter keeps in a C slot (`__slots__`, `__closure__`, `.grad`)."""
+
+    name: str
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"{base}.{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.parent}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Contents(_Step):
+    """What a cell holds."""
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"{base}.cell_contents"
+
+    def __str__(self) -> str:
+        return f"{self.parent}"
+
+
+@dataclass(frozen=True)
+class Item(_Step):
+    """`parent[key]` of a builtin container; the key is a number, a string or another constant."""
+
+    key: Any
+    #: tells keys apart that compare equal (1, True, 1.0)
+    key_type: type = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key_type", type(self.key))
+
+    def code(self, base: str, pool: Pool) -> str:
+        is_literal = type(self.key) in (int, str, bool, bytes, type(None))
+        return f"{base}[{self.key!r}]" if is_literal else f"{base}[{pool.name(self.key)}]"
+
+    def __str__(self) -> str:
+        return f"{self.parent}[{self.key!r}]"
+
+
+@dataclass(frozen=True)
+class GlobalName(_Step):
+    """A global variable; the parent is its module's dictionary."""
+
+    name: str
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"{base}[{self.name!r}]"
+
+    def __str__(self) -> str:
+        return f"G[{self.name!r}]"
+
+
+@dataclass(frozen=True)
+class TypeOf(_Step):
+    """`type(parent)`."""
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"type({base})"
+
+    def __str__(self) -> str:
+        return f"type({self.parent})"
+
+
+@dataclass(frozen=True)
+class ClassEntry(_Step):
+    """What looking `name` up along the method resolution order of class `parent` finds, before any binding."""
+
+    name: str
+    #: the class after which the search starts, as `super()` does; None searches from the front
+    after: Reference | None = None
+
+    def code(self, base: str, pool: Pool) -> str:
+        after = f", {pool.name(self.after.object)}" if self.after else ""
+        return f"{pool.name(class_lookup, 'lookup')}({base}, {self.name!r}{after})"
+
+    def __str__(self) -> str:
+        return f"{self.parent}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Size(_Step):
+    """One size of a tensor."""
+
+    dim: int
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"{base}.shape[{self.dim}]"
+
+    def __str__(self) -> str:
+        return f"{self.parent}.shape[{self.dim}]"
+
+
+def class_lookup(cls: type, name: str, after: type | None = None) -> Any:
+    """The attribute of a class as stored, or MISSING; binds nothing and runs no user code.
+
+    Args:
+        cls: the class whose method resolution order is searched.
+        name: the attribute.
+        after: search only behind this class, as `super()` does.
+    """
+    order = cls.__mro__
+    if after is not None:
+        order = order[order.index(after) + 1 :]
+    for base in order:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return MISSING
+
+
+def constant_source(value: Any) -> Constant:
+    """A source for an object that generated code may hold on to."""
+    label = value.__name__ if isinstance(value, type | types.ModuleType) else repr(value)
+    return Constant(Reference(value), label)
+
+
+class SourceWriter:
+    """Emits straight-line Python that evaluates sources, each path prefix once."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.lines: list[str] = []
+        self._names: dict[Source, str] = {}
+
+    def name(self, source: Source) -> str:
+        """The variable that holds the value of `source`; emits its evaluation on first use."""
+        found = self._names.get(source)
+        if found is not None:
+            return found
+        base = self.name(source.base) if source.base is not None else ""
+        code = source.code(base, self.pool)
+        if isinstance(source, Constant):
+            name = code
+        else:
+            name = f"v{len(self._names)}"
+            self.lines.append(f"{name} = {code}")
+        self._names[source] = name
+        return name

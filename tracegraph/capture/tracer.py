@@ -1,0 +1,232 @@
+"""The state of one trace: graph being recorded, guards, side effects, and where every outside value came from.
+
+Every read of the outside world goes through `Tracer.read`, which records the guard that makes the value reusable
+and returns what the symbolic machine may work on: the value itself, a tracked copy, or a tensor proxy.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture import eager
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.dynamism import Dynamism
+from tracegraph.capture.effects import Effects
+from tracegraph.capture.guards import GuardKind, GuardSet
+from tracegraph.capture.sizes import Sizes
+from tracegraph.capture.sources import MISSING, ClassEntry, Constant, Reference, Source, class_lookup, constant_source
+from tracegraph.capture.values import (
+    IDENTITY_TYPES,
+    STAND_INS,
+    Observed,
+    is_instance_of_python_class,
+    is_python_class,
+)
+from tracegraph.errors import DataDependentError
+from tracegraph.ir import Builder, Location, TensorType
+from tracegraph.ops.recording import Recorder, Traced
+
+MAX_STEPS = 1_000_000
+
+
+class Stop(BaseException):
+    """The root frame has reached the instruction at which this trace is to end."""
+
+
+@dataclass
+class Input:
+    """A tensor that enters the graph."""
+
+    source: Source
+    tensor: Any
+    handle: Traced
+
+
+@dataclass
+class Tracer:
+    """Accumulates one trace; see the module docstring.
+
+    Args:
+        name: the graph's name.
+        dynamism: which sizes become symbolic.
+        stop_at: number of the root instruction before which the trace ends, if a break is known there.
+    """
+
+    name: str
+    dynamism: Dynamism
+    stop_at: int | None = None
+    guards: GuardSet = field(default_factory=GuardSet)
+    effects: Effects = field(default_factory=Effects)
+    sizes: Sizes = field(default_factory=Sizes)
+    inputs: list[Input] = field(default_factory=list)
+    #: root instructions executed so far
+    step: int = 0
+    _total_steps: int = 0
+
+    def __post_init__(self) -> None:
+        self.builder = Builder(self.name)
+        self.recorder = Recorder(self.builder, lift=self._refuse_foreign_tensor)
+        self.initial_grad_mode = self.recorder.grad_enabled = eager.is_grad_enabled()
+        self.guards.add(GuardKind.GRAD_MODE, None, self.initial_grad_mode)
+        self._proxies: dict[int, Any] = {}
+        self._sources: dict[int, Source] = {}
+        self._fresh: dict[int, int] = {}
+        self._opaque: set[int] = set()
+        self._keep: list[Any] = []
+
+    # ------------------------------------------------------------------------------ progress
+
+    def tick(self, is_root: bool) -> None:
+        """Count an instruction.
+
+        Raises:
+            Stop: this is where the trace is to end.
+            Break: the trace is too long.
+        """
+        self._total_steps += 1
+        if self._total_steps > MAX_STEPS:
+            raise Break(reasons.TOO_LONG, f"{MAX_STEPS} instructions", reasons.Extent.FRAME)
+        if is_root:
+            self.step += 1
+            if self.step == self.stop_at:
+                raise Stop
+
+    def at(self, file: str, line: int | None) -> None:
+        """Give graph nodes the user's line they come from."""
+        if line is not None:
+            self.builder.location = Location(file, line)
+
+    # ------------------------------------------------------------------------------ native execution
+
+    def native(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call `function` for real, on values of the trace.
+
+        Raises:
+            Observed: it raised; the traced program sees the exception.
+            Break: it needs the values of a tensor.
+        """
+        try:
+            return function(*args, **kwargs)
+        except DataDependentError as e:
+            raise Break(reasons.DATA_DEPENDENT, str(e)) from None
+        except RecursionError as e:
+            raise Break(reasons.RECURSION, str(e)) from None
+        except Exception as e:
+            raise Observed(e) from None
+
+    # ------------------------------------------------------------------------------ provenance
+
+    def source_of(self, value: Any) -> Source | None:
+        """Where an object of the outside world came from; None for constants and what the trace made."""
+        return self._sources.get(id(value))
+
+    def is_outside(self, value: Any) -> bool:
+        return id(value) in self._sources
+
+    def is_fresh(self, value: Any) -> bool:
+        """Whether the trace itself made this object (asked of instances, functions, cells and iterators)."""
+        return id(value) in self._fresh
+
+    def fresh(self, value: Any) -> Any:
+        """Mark an object as made by the trace."""
+        self._fresh[id(value)] = self.step
+        self._keep.append(value)
+        return value
+
+    def step_of_creation(self, value: Any) -> int | None:
+        """The root instruction during which `value` was made."""
+        return self._fresh.get(id(value))
+
+    def known(self, original: Any) -> Any:
+        """What stands for `original` in the trace, or MISSING if it has not been read yet."""
+        return self._proxies.get(id(original), MISSING)
+
+    def adopt(self, original: Any, proxy: Any, source: Source) -> Any:
+        """Let `proxy` stand for `original`, which was read from `source`."""
+        self._keep.append((original, proxy))
+        self._proxies[id(original)] = proxy
+        self._sources[id(proxy)] = source
+        return proxy
+
+    def adopt_opaque(self, value: Any, source: Source) -> Any:
+        """Let an object whose contents are not followed stand for itself."""
+        self._opaque.add(id(value))
+        return self.adopt(value, value, source)
+
+    def is_marked_opaque(self, value: Any) -> bool:
+        """Whether `value` is a container too large or too odd to copy and guard."""
+        return id(value) in self._opaque
+
+    def outside_objects(self) -> Iterator[tuple[Any, Source]]:
+        """Every object that was read, as it stands in the trace, and its first source."""
+        return ((p, self._sources[id(p)]) for p in self._proxies.values())
+
+    def read(self, value: Any, source: Source) -> Any:
+        """A value from outside: guard it and return what the trace works on."""
+        from tracegraph.capture.reading import read
+
+        return read(self, value, source)
+
+    # ------------------------------------------------------------------------------ tensors
+
+    def read_tensor(self, tensor: Any, source: Source) -> Traced:
+        """Make `tensor` an input of the graph."""
+        shape, facts = self.dynamism.tensor(self, tensor, source)
+        self.guards.add(GuardKind.TENSOR, source, facts)
+        type = TensorType(tensor.dtype, shape)
+        value = self.builder.placeholder(type, eager.input_name(source), eager.role_of(tensor, source))
+        handle = self.recorder.traced(value, bool(tensor.requires_grad))
+        self.inputs.append(Input(source, tensor, handle))
+        return handle
+
+    def input_of(self, handle: Traced) -> Input | None:
+        """The graph input whose handle this is."""
+        return next((i for i in self.inputs if i.handle is handle), None)
+
+    def _refuse_foreign_tensor(self, tensor: Any) -> Any:
+        raise Break(reasons.UNSUPPORTED_VALUE, "a tensor reached an operation without being read by the trace")
+
+    # ------------------------------------------------------------------------------ classes
+
+    def type_of(self, value: Any) -> type:
+        """`type(value)` as the traced program sees it."""
+        if type(value) is Traced and (graph_input := self.input_of(value)) is not None:
+            return type(graph_input.tensor)
+        return STAND_INS.get(type(value)) or type(value)
+
+    def class_source(self, cls: type) -> Source:
+        """A source for a class that a type guard already fixes."""
+        return self._sources.get(id(cls)) or constant_source(cls)
+
+    def class_entry(self, cls: type, name: str, after: type | None = None) -> Any:
+        """An attribute of a class as stored (MISSING if there is none), guarded where Python code could change it."""
+        raw = class_lookup(cls, name, after)
+        if not is_python_class(cls):
+            return raw
+        source = self.entry_source(cls, name, after)
+        if raw is MISSING:
+            self.guards.add(GuardKind.IDENTITY, source, MISSING)
+            return raw
+        return self.read(raw, source)
+
+    def entry_source(self, cls: type, name: str, after: type | None = None) -> ClassEntry:
+        parent = Constant(Reference(cls), cls.__name__)
+        return ClassEntry(parent, name, Reference(after) if after is not None else None)
+
+    def note_identity(self, a: Any, b: Any) -> None:
+        """Guard the answer of `a is b` where it depends on which objects the next call is given."""
+        first, second = self.source_of(a), self.source_of(b)
+        if first is None or second is None or a is b or type(a) is not type(b):
+            return
+        if not isinstance(a, IDENTITY_TYPES):
+            self.guards.add(GuardKind.DISTINCT, None, (first, second))
+
+    def pin(self, value: Any) -> None:
+        """Guard the identity of an outside object whose identity the program has made use of."""
+        source = self.source_of(value)
+        if source is not None and (is_instance_of_python_class(value) or isinstance(value, types.FunctionType)):
+            self.guards.add(GuardKind.IDENTITY, source, value)

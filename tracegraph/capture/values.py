@@ -1,0 +1,100 @@
+"""What lies on the symbolic stack: real Python values, tensor proxies, and a few stand-ins; predicates on them.
+
+Constants, containers, classes and functions are the real objects. A tensor is a `Traced` handle, a dynamic size a
+`SymExpr`. Objects that existed before the trace are themselves, and only `tracer.Tracer` knows where they came from.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import functools
+import operator
+import types
+from typing import Any
+
+import numpy as np
+
+from tracegraph.dtypes import DType
+from tracegraph.ir import Op, SymExpr
+from tracegraph.ops.recording import Traced
+from tracegraph.tensor import Tensor
+
+
+_NAMEDTUPLE: Any = collections.namedtuple("_NAMEDTUPLE", ["field"])
+
+
+class _Null:
+    """The NULL that CPython pushes beside callables and for unbound comprehension variables."""
+
+    def __repr__(self) -> str:
+        return "NULL"
+
+
+NULL = _Null()
+
+
+class Observed(BaseException):
+    """An exception of the traced program, on its way to the handler the program has for it."""
+
+    def __init__(self, exception: BaseException) -> None:
+        super().__init__(exception)
+        self.exception = exception
+        exception.__traceback__ = None
+
+
+#: values that are guarded by equality and may be baked into code
+CONSTANT_TYPES: frozenset[type] = frozenset({
+    int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented),
+    range, types.CodeType, DType,
+}) | frozenset(np.sctypeDict.values())  # fmt: skip
+
+#: objects guarded by identity
+IDENTITY_TYPES = (type, types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType,
+                  types.WrapperDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType,
+                  types.MemberDescriptorType, types.GetSetDescriptorType, property, staticmethod, classmethod,
+                  functools.cached_property, type(_NAMEDTUPLE.field), np.ufunc, np.dtype, enum.Enum, Op, operator.itemgetter, operator.attrgetter,
+                  operator.methodcaller)  # fmt: skip
+
+CONTAINER_TYPES: frozenset[type] = frozenset({
+    list, dict, set, tuple, frozenset, slice, bytearray,
+    collections.deque, collections.OrderedDict, collections.defaultdict,
+})  # fmt: skip
+
+DICT_VIEW_TYPES = (type({}.keys()), type({}.values()), type({}.items()))
+
+
+def is_constant(value: Any) -> bool:
+    """Whether `value` is immutable data, equal by value, all the way down."""
+    kind = type(value)
+    if kind in CONSTANT_TYPES:
+        return True
+    if kind is tuple or kind is frozenset:
+        return all(map(is_constant, value))
+    if kind is slice:
+        return all(map(is_constant, (value.start, value.stop, value.step)))
+    return False
+
+
+def is_python_class(cls: type) -> bool:
+    """Whether a class statement made `cls`, so that its behaviour may be Python code."""
+    return bool(cls.__flags__ & (1 << 9))
+
+
+def is_instance_of_python_class(value: Any) -> bool:
+    """Whether operations on `value` may run Python code of its class: a user's object, not a proxy or a class."""
+    cls = type(value)
+    return is_python_class(cls) and not isinstance(value, type) and cls not in STAND_INS
+
+
+def is_namedtuple(value: Any) -> bool:
+    return isinstance(value, tuple) and type(value) is not tuple
+
+
+#: our own Python classes on the stack, and the class the traced program sees (None: its own)
+STAND_INS: dict[type, type | None] = {Traced: Tensor, SymExpr: int, DType: None, _Null: None}
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a traced tensor."""
+    return type(value) is Traced
