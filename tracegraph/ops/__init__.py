@@ -2,10 +2,13 @@
 
 from tracegraph.ir.op import REGISTRY
 from tracegraph.ops import (
+    activation,
     adaptive_pooling,
     arithmetic,
     attention,
     basic_index,
+    bitwise,
+    clamping,
     classification_losses,
     comparison,
     conversion,
@@ -18,6 +21,7 @@ from tracegraph.ops import (
     exponential,
     extrema,
     functional,
+    interpolation,
     joining,
     linear,
     linear_algebra,
@@ -28,8 +32,14 @@ from tracegraph.ops import (
     powers,
     rearranging,
     reductions,
+    rounding,
+    scans,
     selection,
     softmax,
+    sorting,
+    special_functions,
+    statistics,
+    trigonometric,
     views,
     windows,
 )
@@ -41,10 +51,13 @@ def names() -> list[str]:
 
 
 __all__ = [
+    "activation",
     "adaptive_pooling",
     "arithmetic",
     "attention",
     "basic_index",
+    "bitwise",
+    "clamping",
     "classification_losses",
     "comparison",
     "conversion",
@@ -57,6 +70,7 @@ __all__ = [
     "exponential",
     "extrema",
     "functional",
+    "interpolation",
     "joining",
     "linear",
     "linear_algebra",
@@ -68,8 +82,14 @@ __all__ = [
     "powers",
     "rearranging",
     "reductions",
+    "rounding",
+    "scans",
     "selection",
     "softmax",
+    "sorting",
+    "special_functions",
+    "statistics",
+    "trigonometric",
     "views",
     "windows",
 ]

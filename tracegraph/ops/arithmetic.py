@@ -308,7 +308,7 @@ class Copysign(Pointwise):
 
 @define_op
 class Heaviside(Pointwise):
-    """0 for negative elements, 1 for positive ones, `values` at 0."""
+    """0 for negative elements (and nan), 1 for positive ones, `values` at 0."""
 
     signature = "(input: Tensor, values: Tensor)"
     inplace = True
@@ -316,5 +316,4 @@ class Heaviside(Pointwise):
 
     def scalar(self, k: Scalars, x: Scalar, values: Scalar) -> Scalar:
         dtype = k.dtype(x)
-        step = k.where(x != x, x, k.cast(x > k.const(0, dtype), dtype))
-        return k.where(x == k.const(0, dtype), values, step)
+        return k.where(x == 0, values, k.cast(x > 0, dtype))

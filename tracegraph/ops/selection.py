@@ -24,8 +24,7 @@ from tracegraph.ops.scalar import Scalars
 class Where(Pointwise):
     """Elements of `input` where `condition` holds, of `other` elsewhere.
 
-    The condition is bool (integers count as true where they are not zero); the other two are promoted to a common
-    dtype. Elements that are not chosen get no gradient, also where they are nan.
+    The condition is bool; the other two are promoted to a common dtype. Elements that are not chosen get no gradient, also where they are nan.
     """
 
     signature = "(condition: Tensor, input: Number, other: Number)"
@@ -51,7 +50,7 @@ class Where(Pointwise):
 
     def operand_dtypes(self, types: OperandTypes) -> tuple[DType, ...]:
         condition = types[0]
-        if isinstance(condition, TensorType) and condition.dtype.is_floating:
+        if isinstance(condition, TensorType) and not condition.dtype.is_bool:
             raise DTypeError(f"where: the condition must be bool, got {condition}; compare it with something")
         common = self.promote(types)[0]
         return dtypes.bool_, common, common
@@ -70,9 +69,10 @@ class Where(Pointwise):
 
 @define_op
 class MaskedFill(Pointwise):
-    """`value` where `mask` holds, elements of `input` elsewhere."""
+    """`value` where `mask` holds, elements of `input` elsewhere; the dtype is the input's."""
 
     signature = "(input: Tensor, mask: Tensor, value: Number)"
+    promotion = "like:0"
     inplace = True
     samples = samples(
         call(A((3, 5)), A((3, 5), dtype=dtypes.bool_), 1, dtypes=dtypes.ALL),
@@ -81,9 +81,14 @@ class MaskedFill(Pointwise):
         call(A((0, 4)), A((4,), dtype=dtypes.bool_), 0.0),
     )
 
-    def promote(self, types: OperandTypes) -> tuple[DType, DType]:
-        common = result_type(types[0], types[2])
-        return common, common
+    def canonicalize(
+        self, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """A number is brought to the input's category: 1.5 fills integers with 1."""
+        x, mask, value = operands
+        if isinstance(value, float) and not x.dtype.is_floating:
+            value = int(value)
+        return (x, mask, value), attrs
 
     def operand_dtypes(self, types: OperandTypes) -> tuple[DType, ...]:
         mask = types[1]

@@ -30,7 +30,8 @@ class Pointwise(Definition):
         accepts: categories of dtypes the op computes in: any of "b", "i", "f".
 
     Rules:
-        scalar(self, k, *scalars, **attrs): the op on scalars of the compute dtype, against a handler.
+        scalar(self, k, *scalars, **attrs): the op on scalars of the compute dtype, against a handler; an optional operand
+            left out is None.
         eager(self, *arrays, **attrs): optional faster numpy rule, on arrays of the compute dtype.
     """
 
@@ -78,7 +79,7 @@ class Pointwise(Definition):
             plan = self._plans[key] = self._plan(operands)
         wanted, result_dtype = plan
         arrays = [
-            o if type(o) is np.ndarray and o.dtype is d.np else _convert(o, d)
+            o if o is None or (type(o) is np.ndarray and o.dtype is d.np) else _convert(o, d)
             for o, d in zip(operands, wanted, strict=True)
         ]
         with quiet():
@@ -103,14 +104,14 @@ class Pointwise(Definition):
         """The element rule: load each operand at its broadcast position, convert, apply the scalar rule."""
         wanted = self.operand_dtypes(types)
         result_dtype = self.promote(types)[1]
-        scalars = []
+        scalars: list[Scalar] = []
         for i, (type, dtype) in enumerate(zip(types, wanted, strict=True)):
             if isinstance(type, TensorType):
                 scalars.append(k.cast(load(i, broadcast_index(index, type.shape)), dtype.compute))
             elif isinstance(type, SymExpr):
                 scalars.append(k.cast(k.index_scalar(type), dtype.compute))
             else:
-                scalars.append(k.const(type, dtype.compute))
+                scalars.append(None if type is None else k.const(type, dtype.compute))
         return k.cast(self.scalar(k, *scalars, **attrs), result_dtype)
 
     def fit_gradient(self, gradient: Handle, operand: Handle) -> Handle:

@@ -1,0 +1,406 @@
+"""Activation functions of neural networks.
+
+At a kink the gradient follows PyTorch: relu'(0) = 0, relu6'(6) = 0, hardtanh'(limit) = 0.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from tracegraph.errors import ValueRangeError
+from tracegraph.ir.rules import Scalar
+from tracegraph.ops.definition import Gradient, Handle, define_op
+from tracegraph.ops.exponential import logistic
+from tracegraph.ops.kinds import Composite, Pointwise
+from tracegraph.ops.samples import REAL, A, call, samples, unary
+from tracegraph.ops.scalar import Scalars
+
+SQRT_HALF = math.sqrt(0.5)
+#: sqrt(2 / pi), the scale of gelu's tanh approximation, and its cubic coefficient
+GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+
+@define_op
+class Relu(Pointwise):
+    """max(x, 0); nan stays nan."""
+
+    accepts = "if"
+    inplace = True
+    samples = unary(dtypes=REAL)
+
+    def eager(self, x: np.ndarray) -> Any:
+        return np.maximum(x, x.dtype.type(0))
+
+    def scalar(self, k: Scalars, x: Scalar) -> Scalar:
+        return k.maximum(x, k.const(0, k.dtype(x)))
+
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        return g.masked_fill(y <= 0, 0)
+
+
+@define_op
+class Hardtanh(Pointwise):
+    """Elements limited to [min_val, max_val]."""
+
+    signature = "(input: Tensor, min_val: number = -1.0, max_val: number = 1.0)"
+    accepts = "if"
+    inplace = True
+    samples = samples(*unary()(), call(A((3, 5)), -0.5, 0.75))
+
+    def canonicalize(
+        self, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        low, high = attrs["min_val"], attrs["max_val"]
+        if low > high:
+            raise ValueRangeError(f"hardtanh: min_val={low} is above max_val={high}")
+        if operands[0].dtype.is_integer:
+            attrs.update(min_val=int(low), max_val=int(high))
+        return operands, attrs
+
+    def scalar(self, k: Scalars, x: Scalar, min_val: float, max_val: float) -> Scalar:
+        dtype = k.dtype(x)
+        return k.minimum(k.maximum(x, k.const(min_val, dtype)), k.const(max_val, dtype))
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, min_val: float, max_val: float) -> Gradient:
+        return g.masked_fill((x <= min_val) | (x >= max_val), 0)
+
+
+@define_op
+class Relu6(Composite):
+    """min(max(x, 0), 6)."""
+
+    method = False
+    samples = unary(-2, 8)
+
+    def eager(self, x: np.ndarray) -> Any:
+        return np.clip(x, x.dtype.type(0), x.dtype.type(6))
+
+    def decompose(self, x: Handle) -> Handle:
+        from tracegraph.ops import functional as F
+
+        return F.hardtanh(x, 0.0, 6.0)
+
+
+@define_op
+class LeakyRelu(Pointwise):
+    """x above 0, x * negative_slope elsewhere."""
+
+    signature = "(input: Tensor, negative_slope: float = 0.01)"
+    method = False
+    accepts = "f"
+    samples = samples(*unary()(), call(A((3, 5)), 0.5))
+
+    def scalar(self, k: Scalars, x: Scalar, negative_slope: float) -> Scalar:
+        return k.where(x > 0, x, x * negative_slope)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, negative_slope: float) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        return F.where(x > 0, g, g * negative_slope)
+
+
+@define_op
+class Prelu(Pointwise):
+    """x above 0, x * weight elsewhere; `weight` has one element, or one per channel (dimension 1)."""
+
+    signature = "(input: Tensor, weight: Tensor)"
+    accepts = "f"
+    samples = samples(call(A((3, 5)), A((1,))), call(A((67,)), A(())), call(A((0, 4)), A((1,))))
+
+    def __call__(self, input: Handle, weight: Handle) -> Any:
+        if weight.ndim == 1 and input.ndim > 2 and weight.shape[0] != 1:
+            weight = weight.reshape((weight.shape[0], *[1] * (input.ndim - 2)))
+        return super().__call__(input, weight)
+
+    def scalar(self, k: Scalars, x: Scalar, weight: Scalar) -> Scalar:
+        return k.where(x > 0, x, x * weight)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, weight: Handle) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        return lambda: F.where(x > 0, g, g * weight), lambda: F.where(x > 0, 0, g * x)
+
+
+@define_op
+class Threshold(Pointwise):
+    """x where it is above `threshold`, `value` elsewhere."""
+
+    signature = "(input: Tensor, threshold: number, value: number)"
+    method = False
+    accepts = "if"
+    samples = samples(call(A((3, 5)), 0.5, -1.0), call(A((67,)), 1, 20, dtypes=REAL), call(A((0, 4)), 0.0, 0.0))
+
+    def scalar(self, k: Scalars, x: Scalar, threshold: float, value: float) -> Scalar:
+        return k.where(x <= threshold, k.const(value, k.dtype(x)), x)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, threshold: float, value: float) -> Gradient:
+        return g.masked_fill(x <= threshold, 0)
+
+
+# --------------------------------------------------------------------------------------------- exponential tails
+
+
+class Tail(Pointwise):
+    """Base of scale * (x above 0, alpha * (exp(x / width) - 1) elsewhere)."""
+
+    method = False
+    accepts = "f"
+    recompute_cost = 20
+    samples = unary()
+
+    @abstractmethod
+    def constants(self, **attrs: float) -> tuple[float, float, float]:
+        """(scale, alpha, width)."""
+
+    def scalar(self, k: Scalars, x: Scalar, **attrs: float) -> Scalar:
+        scale, alpha, width = self.constants(**attrs)
+        below = k.expm1(x if width == 1 else x * (1 / width)) * (scale * alpha)
+        return k.where(x > 0, x if scale == 1 else x * scale, below)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, **attrs: float) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        scale, alpha, width = self.constants(**attrs)
+        return g * F.where(x > 0, scale, y * (1 / width) + scale * alpha / width)
+
+
+@define_op
+class Elu(Tail):
+    """x above 0, alpha * (exp(x) - 1) elsewhere."""
+
+    signature = "(input: Tensor, alpha: float = 1.0)"
+    samples = samples(*unary()(), call(A((3, 5)), 0.5))
+
+    def constants(self, **attrs: float) -> tuple[float, float, float]:
+        return 1.0, attrs["alpha"], 1.0
+
+
+@define_op
+class Celu(Tail):
+    """x above 0, alpha * (exp(x / alpha) - 1) elsewhere."""
+
+    signature = "(input: Tensor, alpha: float = 1.0)"
+    samples = samples(*unary()(), call(A((3, 5)), 0.5))
+
+    def constants(self, **attrs: float) -> tuple[float, float, float]:
+        return 1.0, attrs["alpha"], attrs["alpha"]
+
+
+@define_op
+class Selu(Tail):
+    """Self-normalising elu (Klambauer et al. 2017): scale * elu(x, alpha) with their constants."""
+
+    def constants(self, **attrs: float) -> tuple[float, float, float]:
+        return 1.0507009873554805, 1.6732632423543772, 1.0
+
+
+# --------------------------------------------------------------------------------------------- smooth ones
+
+
+@define_op
+class Gelu(Pointwise):
+    """x * Phi(x), with Phi the normal distribution; `approximate="tanh"` approximates it by tanh."""
+
+    signature = '(input: Tensor, approximate: str = "none")'
+    method = False
+    accepts = "f"
+    recompute_cost = 30
+    samples = samples(*unary()(), call(A((3, 5)), approximate="tanh"), call(A((67,)), approximate="tanh"))
+
+    def canonicalize(
+        self, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if attrs["approximate"] not in ("none", "tanh"):
+            raise ValueRangeError(f"gelu: approximate must be 'none' or 'tanh', got {attrs['approximate']!r}")
+        return operands, attrs
+
+    def scalar(self, k: Scalars, x: Scalar, approximate: str) -> Scalar:
+        if approximate == "none":
+            return x * 0.5 * (k.erf(x * SQRT_HALF) + 1.0)
+        return x * 0.5 * (k.tanh((x + x * x * x * GELU_CUBIC) * GELU_SCALE) + 1.0)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, approximate: str) -> Gradient:
+        if approximate == "none":
+            phi = ((x * SQRT_HALF).erf() + 1) * 0.5
+            return g * (phi + x * ((x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))))
+        square = x * x
+        t = ((square * GELU_CUBIC + 1) * x * GELU_SCALE).tanh()
+        slope = (square * (3 * GELU_CUBIC) + 1) * GELU_SCALE
+        return g * ((t + 1) * 0.5 + x * 0.5 * (1 - t * t) * slope)
+
+
+@define_op
+class Silu(Pointwise):
+    """x * sigmoid(x), also called swish."""
+
+    method = False
+    accepts = "f"
+    recompute_cost = 18
+    samples = unary()
+
+    def scalar(self, k: Scalars, x: Scalar) -> Scalar:
+        return x / (k.exp(-x) + 1.0)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        s = x.sigmoid()
+        return g * s * (x * (1 - s) + 1)
+
+
+@define_op
+class Softplus(Pointwise):
+    """log(1 + exp(beta x)) / beta, without overflow; x itself where beta x is above `threshold`."""
+
+    signature = "(input: Tensor, beta: float = 1.0, threshold: float = 20.0)"
+    method = False
+    accepts = "f"
+    recompute_cost = 30
+    samples = samples(*unary()(), call(A((3, 5)), 2.0, 1.5))
+
+    def scalar(self, k: Scalars, x: Scalar, beta: float, threshold: float) -> Scalar:
+        z = x * beta
+        return k.where(z > threshold, x, softplus(k, z) * (1 / beta))
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, beta: float, threshold: float) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        z = x * beta
+        return g * F.where(z > threshold, 1, z.sigmoid())
+
+
+def softplus(k: Scalars, x: Scalar) -> Scalar:
+    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
+    return k.maximum(x, k.const(0, k.dtype(x))) + k.log1p(k.exp(-k.abs(x)))
+
+
+@define_op
+class Mish(Pointwise):
+    """x * tanh(softplus(x))."""
+
+    method = False
+    accepts = "f"
+    recompute_cost = 50
+    samples = unary()
+
+    def scalar(self, k: Scalars, x: Scalar) -> Scalar:
+        return x * k.tanh(softplus(k, x))
+
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        t = F.softplus(x).tanh()
+        return g * (t + x * (1 - t * t) * x.sigmoid())
+
+
+@define_op
+class Softsign(Pointwise):
+    """x / (1 + |x|)."""
+
+    method = False
+    promotion = "float"
+    recompute_cost = 6
+    samples = unary(dtypes=REAL)
+
+    def scalar(self, k: Scalars, x: Scalar) -> Scalar:
+        return x / (k.abs(x) + 1.0)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        width = x.abs() + 1
+        return g / (width * width)
+
+
+@define_op
+class Tanhshrink(Pointwise):
+    """x - tanh(x)."""
+
+    method = False
+    promotion = "float"
+    recompute_cost = 22
+    samples = unary(dtypes=REAL)
+
+    def scalar(self, k: Scalars, x: Scalar) -> Scalar:
+        return x - k.tanh(x)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        t = x.tanh()
+        return g * (t * t)
+
+
+# --------------------------------------------------------------------------------------------- piecewise linear
+
+
+@define_op
+class Hardsigmoid(Pointwise):
+    """min(max(x + 3, 0), 6) / 6."""
+
+    method = False
+    accepts = "f"
+    recompute_cost = 4
+    samples = unary(-5, 5)
+
+    def scalar(self, k: Scalars, x: Scalar) -> Scalar:
+        return relu6_of(k, x + 3.0) / 6.0
+
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        return F.where((x > -3) & (x < 3), g / 6, 0)
+
+
+@define_op
+class Hardswish(Pointwise):
+    """x * min(max(x + 3, 0), 6) / 6."""
+
+    method = False
+    accepts = "f"
+    recompute_cost = 5
+    samples = unary(-5, 5)
+
+    def scalar(self, k: Scalars, x: Scalar) -> Scalar:
+        return x * relu6_of(k, x + 3.0) / 6.0
+
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        return F.where(x <= -3, 0, F.where(x < 3, g * (x / 3 + 0.5), g))
+
+
+def relu6_of(k: Scalars, x: Scalar) -> Scalar:
+    """Limit x to [0, 6]."""
+    dtype = k.dtype(x)
+    return k.minimum(k.maximum(x, k.const(0, dtype)), k.const(6, dtype))
+
+
+@define_op
+class Hardshrink(Pointwise):
+    """x where |x| > lambd, 0 elsewhere."""
+
+    signature = "(input: Tensor, lambd: float = 0.5)"
+    accepts = "f"
+    samples = samples(*unary()(), call(A((3, 5)), 1.0))
+
+    def scalar(self, k: Scalars, x: Scalar, lambd: float) -> Scalar:
+        return k.where(k.abs(x) <= lambd, k.const(0, k.dtype(x)), x)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, lambd: float) -> Gradient:
+        return g.masked_fill(x.abs() <= lambd, 0)
+
+
+@define_op
+class Softshrink(Pointwise):
+    """x moved towards 0 by lambd; 0 where |x| <= lambd."""
+
+    signature = "(input: Tensor, lambd: float = 0.5)"
+    method = False
+    accepts = "f"
+    samples = samples(*unary()(), call(A((3, 5)), 1.0))
+
+    def scalar(self, k: Scalars, x: Scalar, lambd: float) -> Scalar:
+        zero = x * 0.0  # nan stays nan
+        return k.where(x > lambd, x - lambd, k.where(x < -lambd, x + lambd, zero))
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, lambd: float) -> Gradient:
+        return g.masked_fill(x.abs() <= lambd, 0)

@@ -1,0 +1,178 @@
+"""Running sums, products and extremes along a dimension."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tracegraph import dtypes
+from tracegraph.dtypes import DType
+from tracegraph.ir import TensorType
+from tracegraph.ir.rules import OperandTypes, Scan
+from tracegraph.ops.definition import Gradient, Handle, define_op
+from tracegraph.ops.kinds import Composite, Library, ScanOp
+from tracegraph.ops.quiet import quiet
+from tracegraph.ops.samples import A, Sampler, call, samples
+from tracegraph.ops.scalar import cast_array
+
+
+def scan_samples(**options: Any) -> Sampler:
+    """First and last dimension, 0-d, empty."""
+    return samples(
+        call(A((3, 5)), 1, **options),
+        call(A((2, 3, 4)), 0),
+        call(A((67,)), -1),
+        call(A(()), 0),
+        call(A((0, 4)), 0),
+        call(A((0, 4)), 1),
+    )
+
+
+class Running(ScanOp):
+    """Base of cumsum and cumprod: integers accumulate in int64, or all in `dtype`."""
+
+    signature = "(input: Tensor, dim: dim, *, dtype: OptionalDtype = None)"
+    combine: ClassVar[str]
+    ufunc: ClassVar[np.ufunc]
+    inplace = True
+    samples = scan_samples(dtypes=dtypes.ALL)
+
+    def canonicalize(
+        self, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if attrs["dtype"] is None:
+            del attrs["dtype"]
+        return operands, attrs
+
+    def result_dtype(self, dtype: DType, attrs: dict[str, Any]) -> DType:
+        """The dtype asked for, the input's, or int64."""
+        wanted = attrs.get("dtype")
+        return wanted if wanted is not None else dtype if dtype.is_floating else dtypes.int64
+
+    def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
+        (x,) = operands
+        assert isinstance(x, TensorType)
+        return (x.with_dtype(self.result_dtype(x.dtype, attrs)),)
+
+    def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
+        (x,) = operands
+        result = self.result_dtype(dtypes.from_numpy(x.dtype), attrs)
+        with quiet():
+            wide = cast_array(x, result.compute)
+            running = self.ufunc.accumulate(wide, axis=attrs["dim"]) if x.ndim else wide.copy()
+        return (cast_array(running, result),)
+
+    def scan(self, types: OperandTypes, attrs: dict[str, Any]) -> Scan:
+        """The scan rule."""
+        (x,) = types
+        assert isinstance(x, TensorType)
+        return Scan(attrs["dim"], self.combine, self.result_dtype(x.dtype, attrs).compute)
+
+
+@define_op
+class Cumsum(Running):
+    """Running sum along `dim`."""
+
+    combine = "add"
+    ufunc = np.add
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, dim: int, dtype: DType | None = None) -> Gradient:
+        return reverse_cumsum(g, dim)
+
+
+@define_op
+class Cumprod(Running):
+    """Running product along `dim`."""
+
+    combine = "mul"
+    ufunc = np.multiply
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, dim: int, dtype: DType | None = None) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        if not x.ndim:
+            return g
+        # d y_j / d x_i is y_j / x_i for j >= i, as long as x_i is not 0. The first zero of a line is the factor of
+        # all that follows: its slope at j is the product of the others. After it, nothing else has an effect.
+        zero = x == 0
+        zeros = zero.cumsum(dim)
+        first = zero & (zeros == 1)
+        before = reverse_cumsum(g * y, dim) / F.where(zero, 1, x)
+        at_first = reverse_cumsum(g * F.where(first, 1, x).cumprod(dim), dim)
+        return F.where(zeros == 0, before, F.where(first, at_first, 0))
+
+
+def reverse_cumsum(x: Handle, dim: int) -> Handle:
+    """Running sum from the end."""
+    return x.flip(dim).cumsum(dim).flip(dim) if x.ndim else x
+
+
+@define_op
+class Logcumsumexp(Composite):
+    """Running log-sum-exp along `dim`, relative to the largest element of each line."""
+
+    signature = "(input: Tensor, dim: dim)"
+    samples = samples(call(A((3, 5)), 1), call(A((67,)), 0), call(A(()), 0))
+
+    def decompose(self, x: Handle, dim: int) -> Handle:
+        from tracegraph.ops import functional as F
+
+        wide = x.to(x.dtype.compute)
+        largest = wide.amax(dim, keepdim=True)
+        shift = F.where(largest.isfinite(), largest, 0)
+        return ((wide - shift).exp().cumsum(dim).log() + shift).to(x.dtype)
+
+
+class RunningExtremum(Library):
+    """Base of cummax and cummin: values and the positions they come from (the latest, at a tie)."""
+
+    signature = "(input: Tensor, dim: dim)"
+    result_names = ("values", "indices")
+    shape_only = ("x",)
+    ufunc: ClassVar[np.ufunc]
+    samples = samples(
+        call(A((3, 5), distinct=True), 1, dtypes=dtypes.ALL),
+        call(A((67,), distinct=True), 0),
+        call(A(()), 0),
+        call(A((0, 4)), 0),
+    )
+
+    def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
+        (x,) = operands
+        assert isinstance(x, TensorType)
+        return x, x.with_dtype(dtypes.int64)
+
+    def eager(self, x: np.ndarray, dim: int) -> Any:
+        if not x.ndim:
+            return x.copy(), np.zeros((), np.int64)
+        dtype = dtypes.from_numpy(x.dtype)
+        with quiet():
+            wide = cast_array(x, dtype.compute)
+            values = self.ufunc.accumulate(wide, axis=dim)
+            new = (wide == values) | (wide != wide)
+        shape = [1] * x.ndim
+        shape[dim] = -1
+        positions = np.where(new, np.arange(x.shape[dim]).reshape(shape), 0)
+        return cast_array(values, dtype), np.maximum.accumulate(positions, axis=dim)
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, dim: int) -> Gradient:
+        from tracegraph.ops import functional as F
+
+        if not x.ndim:
+            return g[0]
+        return F.zeros_like(g[0]).scatter_add(dim, y[1], g[0])
+
+
+@define_op
+class Cummax(RunningExtremum):
+    """Running maximum along `dim`, and where it is."""
+
+    ufunc = np.maximum
+
+
+@define_op
+class Cummin(RunningExtremum):
+    """Running minimum along `dim`, and where it is."""
+
+    ufunc = np.minimum
