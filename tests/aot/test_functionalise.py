@@ -1,0 +1,304 @@
+"""Functionalising: pure graphs with write-backs and view chains do what the mutating graph does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracegraph import ir
+from tracegraph.aot import FromInput, FromOutput, MutationRecord, Static, functionalise
+from tracegraph.errors import IRError, ShapeError
+from tracegraph.ir import Builder, Graph, Role, TensorType, Value, lookup
+from tracegraph.ops.layout import contiguous_strides
+
+
+def replay(pure: Graph, record: MutationRecord, inputs: Sequence[np.ndarray], keys: Sequence[np.ndarray] = ()) -> list:
+    """Call the pure graph as the record says: write back, and make the results."""
+    given = [a.copy() for a in inputs]
+    outputs = [np.array(o, order="C") for o in ir.interpret(pure, *given, *keys)]
+    for write in record.write_backs:
+        inputs[write.input][...] = outputs[write.output]
+    made: dict[int, object] = {}
+    for result in record.results:
+        if id(result) in made:
+            continue
+        if isinstance(result, Static):
+            made[id(result)] = result.value
+            continue
+        array = inputs[result.input] if isinstance(result, FromInput) else outputs[result.output]
+        for op, attrs in result.chain:
+            (array,) = op.run(array, **attrs)
+        made[id(result)] = array
+    return [made[id(r)] for r in record.results]
+
+
+def check(graph: Graph, inputs: Sequence[np.ndarray]) -> tuple[Graph, MutationRecord]:
+    """The pure graph gives the same results, writes the same inputs, and aliases alike."""
+    pure, record = functionalise(graph)
+    ir.verify(pure)
+    assert all(node.is_pure for node in pure.nodes)
+    mutated, replayed = [a.copy() for a in inputs], [a.copy() for a in inputs]
+    wanted = ir.interpret(graph, *mutated)
+    found = replay(pure, record, replayed)
+    for a, b in zip((*found, *replayed), (*wanted, *mutated), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert np.shape(a) == np.shape(b)
+    arrays_found = [a for a in (*found, *replayed) if isinstance(a, np.ndarray)]
+    arrays_wanted = [a for a in (*wanted, *mutated) if isinstance(a, np.ndarray)]
+    for i, (a, b) in enumerate(zip(arrays_found, arrays_wanted, strict=True)):
+        if b.size > 1:
+            assert a.strides == b.strides
+        for c, d in zip(arrays_found[:i], arrays_wanted[:i], strict=True):
+            assert np.shares_memory(a, c) == np.shares_memory(b, d)
+    return pure, record
+
+
+def parse(text: str) -> Graph:
+    return ir.verify(ir.parse(text))
+
+
+X = np.arange(8, dtype=np.float32).reshape(4, 2)
+Y = np.array([-1, -2], dtype=np.float32)
+
+
+def test_write_to_an_input() -> None:
+    _, record = check(
+        parse("""graph f(%x: f32[4, 2], %y: f32[2]) {
+  %0: f32[4, 2] = neg(%x)
+  copy_(%x, %0)
+  %1: f32[4, 2] = add(%x, %y)
+  return %1, %x
+}"""),
+        [X, Y],
+    )
+    assert record.written == {0}
+    assert record.results == (FromOutput(1), FromInput(0))
+
+
+def test_write_through_a_chain_of_views_is_seen_by_the_base_and_by_earlier_views() -> None:
+    check(
+        parse("""graph f(%x: f32[4, 2], %y: f32[2]) {
+  %0: f32[2, 4] = permute(%x, dims=[1, 0])
+  %1: f32[2, 2] = basic_index(%0, index=[[0, 2, 1], [1, 3, 1]])
+  %2: f32[2] = basic_index(%1, index=[0])
+  copy_(%2, %y)
+  %3: f32[2] = basic_index(%x, index=[1])
+  %4: f32[2] = neg(%3)
+  return %4, %1, %x
+}"""),
+        [X, Y],
+    )
+
+
+def test_write_to_an_intermediate_through_its_view() -> None:
+    pure, record = check(
+        parse("""graph f(%x: f32[4, 2], %y: f32[2]) {
+  %0: f32[4, 2] = neg(%x)
+  %1: f32[2] = basic_index(%0, index=[3])
+  copy_(%1, %y)
+  copy_(%0, %x)
+  %2: f32[2] = neg(%1)
+  return %0, %1, %2
+}"""),
+        [X, Y],
+    )
+    assert not record.write_backs
+    base, view, fresh = record.results
+    assert base == FromOutput(0) and fresh == FromOutput(1)
+    assert isinstance(view, FromOutput) and view.output == 0 and len(view.chain) == 1
+    assert len(pure.outputs) == 2
+
+
+def test_copy_converts_and_broadcasts() -> None:
+    check(
+        parse("""graph f(%x: f32[4, 2], %n: i64[2]) {
+  %0: f32[4, 2] = neg(%x)
+  copy_(%0, %n)
+  copy_(%x, %n)
+  return %0
+}"""),
+        [X, np.array([3, 4])],
+    )
+
+
+def test_results_that_are_inputs_constants_numbers_or_one_another() -> None:
+    _, record = check(
+        parse("""graph f(%x: f32[4, 2], %y: f32[2]) {
+  %c0: f32[2] = constant([1.0, 2.0])
+  %0: f32[2, 4] = permute(%x, dims=[1, 0])
+  %1: f32[2] = neg(%y)
+  return %x, %0, %c0, 7, none, %1, %1
+}"""),
+        [X, Y],
+    )
+    assert record.results[3:5] == (Static(7), Static(None))
+    assert record.results[5] is record.results[6]
+
+
+def test_a_lone_dense_view_is_a_tensor_of_its_own() -> None:
+    pure, record = check(
+        parse("""graph f(%x: f32[4, 2]) {
+  %0: f32[4, 2] = neg(%x)
+  %1: f32[2] = basic_index(%0, index=[3])
+  return %1
+}"""),
+        [X],
+    )
+    assert record.results == (FromOutput(0),)
+    assert isinstance(pure.outputs[0], Value) and pure.outputs[0].shape == (2,)
+
+
+def test_a_lone_strided_view_keeps_its_strides() -> None:
+    _, record = check(
+        parse("""graph f(%x: f32[4, 2]) {
+  %0: f32[4, 2] = neg(%x)
+  %1: f32[2, 4] = permute(%0, dims=[1, 0])
+  return %1
+}"""),
+        [X],
+    )
+    (result,) = record.results
+    assert isinstance(result, FromOutput) and [op.name for op, _ in result.chain] == ["permute"]
+
+
+def test_inputs_that_are_views_of_inputs() -> None:
+    graph = parse("""graph f(%x: f32[4, 2], %row: f32[2], %y: f32[2]) {
+  copy_(%row, %y)
+  %0: f32[4, 2] = neg(%x)
+  %1: f32[2] = neg(%row)
+  return %0, %1, %row
+}""")
+    chain = ((lookup("basic_index"), {"index": (2,)}),)
+    pure, record = functionalise(graph, {1: (0, chain)})
+    x = X.copy()
+    wanted = ir.interpret(graph, x, x[2], Y)
+    other = X.copy()
+    found = replay(pure, record, [other, other[2], Y])
+    assert record.written == {0} and record.results[2] == FromInput(1)
+    for a, b in zip((*found, other), (*wanted, x), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_symbolic_sizes() -> None:
+    sizes = ir.ShapeEnv()
+    sizes.fresh(5)
+    with sizes.active():
+        pure, record = functionalise(
+            parse("""graph f(%x: f32[s0, 4], %y: f32[4]) {
+  %0: f32[4] = basic_index(%x, index=[s0 - 1])
+  copy_(%0, %y)
+  %1: f32[4*s0] = view(%x, size=[4*s0])
+  return %1, s0
+}""")
+        )
+    assert record.results[1] == Static(ir.sym("s0"))
+    assert str(ir.verify(pure).outputs[0].type) == "f32[s0, 4]"  # type: ignore[union-attr]
+
+
+def test_effects_without_a_pure_counterpart_are_refused() -> None:
+    class Shout(ir.Op):
+        name, kind, is_pure = "shout", ir.Kind.EFFECT, False
+
+        def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
+            return ()
+
+        def run(self, *operands: object, **attrs: object) -> tuple[np.ndarray, ...]:
+            return ()
+
+    builder = Builder("f")
+    x = builder.placeholder(TensorType(ir.parse_type("f32[2]").dtype, (2,)), "x")
+    builder.call_all(Shout(), x)
+    with pytest.raises(IRError, match="shout"):
+        functionalise(builder.output(x))
+
+
+def test_writes_to_overlapping_elements_are_refused() -> None:
+    graph = parse("""graph f(%x: f32[2], %y: f32[3, 2]) {
+  %0: f32[3, 2] = expand(%x, size=[3, 2])
+  copy_(%0, %y)
+  return %x
+}""")
+    with pytest.raises(ShapeError, match="share one place in memory"):
+        functionalise(graph)
+
+
+# --------------------------------------------------------------------------------------------- random programs
+
+
+class _Program:
+    """A random graph of views, pure ops and writes over two inputs."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+        self.builder = Builder("random")
+        f32 = ir.parse_type("f32[]").dtype
+        self.values = [
+            self.builder.placeholder(TensorType(f32, (4, 3))),
+            self.builder.placeholder(TensorType(f32, (3,))),
+        ]
+        #: values whose elements have places of their own
+        self.writable = list(self.values)
+        self.strides = {v: contiguous_strides(v.shape) for v in self.values}
+
+    def pick(self, values: Sequence[Value]) -> Value:
+        return values[self.draw(st.integers(0, len(values) - 1))]
+
+    def pure(self) -> None:
+        self.add(self.builder.call(lookup("neg"), self.pick(self.values)))
+
+    def write(self) -> None:
+        target = self.pick(self.writable)
+        tails = [target.shape[i:] for i in range(len(target.shape) + 1)]
+        source = self.pick([v for v in self.values if v.shape in tails])
+        self.builder.call_all(lookup("copy_"), target, source)
+
+    def view(self) -> None:
+        x = self.pick(self.values)
+        rank = len(x.shape)
+        kind = self.draw(st.sampled_from(["permute", "index", "slice", "flat", "expand", "diagonal"]))
+        if kind == "permute":
+            dims = tuple(self.draw(st.permutations(range(rank))))
+            self.add_view(x, "permute", dims=dims)
+        elif kind == "index" and rank and x.shape[0]:
+            self.add_view(x, "basic_index", index=(self.draw(st.integers(0, x.shape[0] - 1)),))
+        elif kind == "slice" and rank:
+            start = self.draw(st.integers(0, x.shape[0]))
+            stop = self.draw(st.integers(start, x.shape[0]))
+            self.add_view(x, "basic_index", index=((start, stop, self.draw(st.integers(1, 2))), *(None,) * (rank == 1)))
+        elif kind == "flat" and self.strides[x] == contiguous_strides(x.shape):
+            self.add_view(x, "view", size=(int(np.prod(x.shape)),))
+        elif kind == "expand":
+            self.add_view(x, "expand", writable=False, size=(2, *x.shape))
+        elif kind == "diagonal" and rank == 2:
+            self.add_view(x, "diagonal", offset=0, dim1=0, dim2=1)
+
+    def add(self, value: Value, writable: bool = True, strides: tuple | None = None) -> None:
+        self.values.append(value)
+        self.strides[value] = contiguous_strides(value.shape) if strides is None else strides
+        if writable:
+            self.writable.append(value)
+
+    def add_view(self, x: Value, name: str, writable: bool = True, **attrs: object) -> None:
+        op = lookup(name)
+        view = self.builder.call(op, x, **attrs)
+        strides = op.strides(self.strides[x], (x.type,), attrs)  # type: ignore[attr-defined]
+        self.add(view, writable and x in self.writable, strides)
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Graph:
+    program = _Program(draw)
+    for _ in range(draw(st.integers(1, 12))):
+        getattr(program, draw(st.sampled_from(["pure", "write", "view", "view"])))()
+    returned = draw(st.lists(st.sampled_from(program.values), min_size=1, max_size=4))
+    return program.builder.output(*returned)
+
+
+@given(programs())
+def test_random_programs(graph: Graph) -> None:
+    pure, record = check(ir.verify(graph), [np.arange(12, dtype=np.float32).reshape(4, 3), np.float32([20, 21, 22])])
+    assert [v.role for v in pure.placeholders[record.inputs :]] == [Role.RNG_KEY] * record.keys

@@ -1,0 +1,24 @@
+"""Ahead of time: mutation out of a captured graph, its gradient, and the cut into a forward and a backward graph.
+
+`functionalise` -> `differentiate` -> `partition_default` or `partition_min_cut`; each is a plain function of a graph.
+"""
+
+from tracegraph.aot.functionalise import functionalise
+from tracegraph.aot.joint import Joint, differentiate
+from tracegraph.aot.partition import Partition, SavedValue, partition_default
+from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Static, ViewChain, WriteBack
+
+__all__ = [
+    "FromInput",
+    "FromOutput",
+    "Joint",
+    "MutationRecord",
+    "Partition",
+    "SavedValue",
+    "Static",
+    "ViewChain",
+    "WriteBack",
+    "differentiate",
+    "functionalise",
+    "partition_default",
+]

@@ -1,0 +1,263 @@
+"""Mutation and aliasing out of a graph.
+
+    graph f(%x: f32[4, 2], %y: f32[2]) {          graph f(%x: f32[4, 2], %y: f32[2]) {
+      %0: f32[2] = basic_index(%x, index=[0])       %0: f32[2] = basic_index(%x, index=[0])
+      copy_(%0, %y)                           -->   %1: f32[4, 2] = basic_index_scatter(%x, %y, index=[0])
+      %1: f32[4, 2] = neg(%x)                       %2: f32[4, 2] = neg(%1)
+      return %1                                     return %1, %2
+    }                                             }       write back output 0 to input 0; result 0 is output 1
+
+Every tensor of the graph is an `_Alias`: a memory of its own, or a view of another alias. A write goes up the views
+to the memory by their `scatter` rules and makes a new version of it; an alias read after that is derived from the new
+version by the same views. Views left without use are for `dce` to remove.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result, Static, ViewChain, WriteBack
+from tracegraph.errors import IRError
+from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value
+from tracegraph.ir import dim as dims
+from tracegraph.ops import functional as F
+from tracegraph.ops.kinds import View
+from tracegraph.ops.layout import Shape, Strides, contiguous_strides
+from tracegraph.ops.recording import Recorder, Traced
+
+
+def functionalise(
+    graph: Graph, input_views: Mapping[int, tuple[int, ViewChain]] | None = None
+) -> tuple[Graph, MutationRecord]:
+    """The pure graph of `graph`, and the record of what it leaves to its caller.
+
+    The pure graph takes the inputs of `graph` and then a placeholder of role `rng_key` for every random key drawn. It
+    returns the new elements of inputs written to, then the tensors that the results are made of.
+
+    Args:
+        input_views: inputs known to be views of other inputs: position -> (position of the base, chain). All other
+            inputs must not share memory with an input that is written to; guard on it.
+
+    Raises:
+        IRError: an op with an effect other than writing to an operand or drawing a key.
+        ShapeError: a write to a view several elements of which share one place in memory.
+    """
+    rewriter = _Functionaliser(graph)
+    rewriter.inputs(input_views or {})
+    for node in graph.nodes:
+        rewriter.visit(node)
+    return rewriter.finish()
+
+
+class _Alias:
+    """A tensor of the original graph: a memory of its own, or the view `op` of `origin`.
+
+    `value` holds its elements as of `version` of the memory.
+    """
+
+    __slots__ = ("attrs", "input", "op", "origin", "value", "version")
+
+    def __init__(
+        self,
+        value: Value | None,
+        origin: _Alias | None = None,
+        op: View | None = None,
+        attrs: Mapping[str, object] | None = None,
+    ) -> None:
+        self.value = value
+        self.version = 0 if value is not None else -1
+        self.origin = origin
+        self.op = op
+        self.attrs = attrs or {}
+        #: position among the inputs of the graph
+        self.input: int | None = None
+
+    @property
+    def root(self) -> _Alias:
+        """The alias that is the whole memory; its version is the memory's."""
+        return self if self.origin is None else self.origin.root
+
+    def chain_from(self, ancestor: _Alias) -> ViewChain:
+        """The views that make this alias of `ancestor`."""
+        if self is ancestor:
+            return ()
+        assert self.origin is not None and self.op is not None
+        return (*self.origin.chain_from(ancestor), (self.op, self.attrs))
+
+    def nearest_input(self) -> _Alias | None:
+        """This alias or the first one it is a view of that is an input."""
+        if self.input is not None or self.origin is None:
+            return self if self.input is not None else None
+        return self.origin.nearest_input()
+
+
+class _Functionaliser:
+    """Rebuilds a graph, keeping an alias for each of its values."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.builder = Builder(graph.name)
+        self.recorder = Recorder(self.builder)
+        self.aliases: dict[Value, _Alias] = {}
+        self.keys = 0
+
+    # ------------------------------------------------------------------------------------ reading and writing
+
+    def current(self, alias: _Alias) -> Value:
+        """The elements of `alias` now."""
+        version = alias.root.version
+        if alias.value is None or alias.version != version:
+            assert alias.origin is not None and alias.op is not None, "the root of a memory is always current"
+            alias.value = self.builder.call(alias.op, self.current(alias.origin), **alias.attrs)
+            alias.version = version
+        return alias.value
+
+    def write(self, alias: _Alias, elements: Traced) -> None:
+        """Let `elements`, of the type of `alias`, be its elements; scatter rules refuse elements that overlap."""
+        if alias.origin is None:
+            alias.version += 1
+        else:
+            assert alias.op is not None
+            base = self.recorder.traced(self.current(alias.origin))
+            with self.recorder.active():
+                scattered = alias.op.scatter(base, elements, **alias.attrs)
+            self.write(alias.origin, scattered)
+        alias.value = elements.value
+        alias.version = alias.root.version
+
+    def operand(self, old: Operand) -> Operand:
+        return self.current(self.aliases[old]) if isinstance(old, Value) else old
+
+    # ------------------------------------------------------------------------------------ nodes
+
+    def inputs(self, views: Mapping[int, tuple[int, ViewChain]]) -> None:
+        """Placeholders, as memories of their own or as views of one another."""
+        aliases = []
+        for position, old in enumerate(self.graph.placeholders):
+            self.builder.location = old.node.location
+            alias = _Alias(self.builder.placeholder(old.type, old.node.name, old.role))
+            alias.input = position
+            self.aliases[old] = alias
+            aliases.append(alias)
+        for position, (base, chain) in views.items():
+            origin = aliases[base]
+            for op, attrs in chain[:-1]:
+                origin = _Alias(None, origin, op, attrs)
+            alias = aliases[position]
+            alias.origin = origin
+            alias.op, alias.attrs = chain[-1]
+
+    def visit(self, node: Node) -> None:
+        self.builder.location = node.location
+        if node.op == "constant":
+            assert isinstance(node.target, np.ndarray)
+            self.aliases[node.value] = _Alias(self.builder.constant(node.target, node.name))
+        elif node.op == "call":
+            (self.pure_call if node.is_pure else self.effect)(node)
+
+    def pure_call(self, node: Node) -> None:
+        op = node.call_op
+        if isinstance(op, View):
+            (operand,) = node.operands
+            alias = _Alias(None, self.aliases[operand], op, node.attrs)
+            self.aliases[node.value] = alias
+            self.current(alias)
+            return
+        results = self.builder.call_all(op, *map(self.operand, node.args), **node.attrs)
+        self.aliases.update((old, _Alias(new)) for old, new in zip(node.values, results, strict=True))
+
+    def effect(self, node: Node) -> None:
+        """Put the pure counterpart of an effect.
+
+        Raises:
+            IRError: it has none.
+        """
+        pure = _EFFECTS.get(node.call_op.name)
+        if pure is None:
+            where = f" at {node.location}" if node.location else ""
+            raise IRError(f"{node.call_op.name}{where} has an effect that a pure graph cannot state: {node!r}")
+        pure(self, node)
+
+    def copy_into(self, node: Node) -> None:
+        """A write is a new version of what is written to."""
+        target, source = node.operands
+        self.write(self.aliases[target], self.converted(self.current(self.aliases[source]), target))
+
+    def next_key(self, node: Node) -> None:
+        """A random key that the graph drew is an input, to be drawn by the caller."""
+        key = self.builder.placeholder(node.value.type, f"key{self.keys}", Role.RNG_KEY)
+        self.keys += 1
+        self.aliases[node.value] = _Alias(key)
+
+    def converted(self, source: Value, target: Value) -> Traced:
+        """`source` in the dtype and shape of `target`."""
+        elements = self.recorder.traced(source)
+        if source.type.dtype is not target.type.dtype:
+            elements = F.cast(elements, target.type.dtype)
+        if not dims.same_shape(elements.shape, target.type.shape):
+            elements = elements.expand(target.type.shape)
+        return elements
+
+    # ------------------------------------------------------------------------------------ the end
+
+    def finish(self) -> tuple[Graph, MutationRecord]:
+        outputs: list[Operand] = []
+        write_backs = []
+        for position, old in enumerate(self.graph.placeholders):
+            alias = self.aliases[old]
+            if alias.origin is None and alias.version:
+                write_backs.append(WriteBack(position, len(outputs)))
+                outputs.append(self.current(alias))
+        results = self.results(outputs)
+        record = MutationRecord(len(self.graph.placeholders), self.keys, tuple(write_backs), results)
+        return self.builder.output(*outputs), record
+
+    def results(self, outputs: list[Operand]) -> tuple[Result, ...]:
+        """Where each output comes from; what the pure graph must return for it is appended to `outputs`."""
+        returned = {v: self.aliases[v] for v in self.graph.outputs if isinstance(v, Value)}
+        positions: dict[_Alias, int] = {}
+
+        def output(alias: _Alias) -> int:
+            if alias not in positions:
+                positions[alias] = len(outputs)
+                outputs.append(self.current(alias))
+            return positions[alias]
+
+        def result(alias: _Alias) -> Result:
+            source = alias.nearest_input()
+            if source is not None:
+                assert source.input is not None
+                return FromInput(source.input, alias.chain_from(source))
+            sharing = sum(other.root is alias.root for other in returned.values())
+            base = alias if sharing == 1 and _is_dense(alias) else alias.root
+            return FromOutput(output(base), alias.chain_from(base))
+
+        found = {value: result(alias) for value, alias in returned.items()}
+        return tuple(found[v] if isinstance(v, Value) else Static(v) for v in self.graph.outputs)
+
+
+#: the effects a captured graph may have, and what becomes of them
+_EFFECTS: dict[str, Callable[[_Functionaliser, Node], None]] = {
+    "copy_": _Functionaliser.copy_into,
+    "next_key": _Functionaliser.next_key,
+}
+
+
+def _is_dense(alias: _Alias) -> bool:
+    """Whether the elements lie in row-major order without gaps, so that a tensor of its own is laid out alike."""
+    return dims.same_shape(_strides(alias), contiguous_strides(_shape(alias)))
+
+
+def _strides(alias: _Alias) -> Strides:
+    if alias.origin is None or alias.op is None:
+        return contiguous_strides(_shape(alias))
+    assert alias.origin.value is not None
+    strides: Strides = alias.op.strides(_strides(alias.origin), (alias.origin.value.type,), alias.attrs)
+    return strides
+
+
+def _shape(alias: _Alias) -> Shape:
+    assert alias.value is not None
+    return alias.value.type.shape

@@ -1,0 +1,165 @@
+"""The cut of a joint graph into a forward and a backward graph.
+
+    graph f(%x: f32[4] primal, %t0: f32[4] cotangent) {
+      %0: f32[4] = exp(%x)
+      %1: f32[4] = mul(%t0, %0)
+      return %0, %1
+    }
+    -->
+    graph f.forward(%x: f32[4] primal) {       graph f.backward(%saved0: f32[4] saved, %t0: f32[4] cotangent) {
+      %0: f32[4] = exp(%x)                       %0: f32[4] = mul(%t0, %saved0)
+      return %0, %0                              return %0
+    }                                          }
+
+A partitioner decides which values to save; `cut` does the rest for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tracegraph.aot.joint import Joint
+from tracegraph.dtypes import float32
+from tracegraph.errors import IRError
+from tracegraph.ir import Graph, Kind, Node, Operand, Rebuilder, Role, TensorType, Value, lookup
+from tracegraph.ir import dim as dims
+from tracegraph.ir.fused import node_symbols
+from tracegraph.ops import functional as F
+from tracegraph.ops.recording import Recorder
+
+
+@dataclass(frozen=True)
+class SavedValue:
+    """A value that forward returns after its results, and backward takes first.
+
+    Attributes:
+        input: its position among the inputs, if it is an input as it stands. Whoever keeps it until backward must
+            check that it was not written to meanwhile.
+    """
+
+    type: TensorType
+    input: int | None
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Two graphs: `forward` takes the inputs and returns the outputs, then the saved values; `backward` takes the
+    saved values, then the cotangents, and returns the gradients.
+    """
+
+    forward: Graph
+    backward: Graph
+    outputs: int
+    saved: tuple[SavedValue, ...]
+
+
+def partition_default(joint: Joint, written: frozenset[int] = frozenset()) -> Partition:
+    """Forward computes what the outputs need and nothing else; backward is given every value it reads of that.
+
+    Args:
+        written: positions of the inputs that are written to after the forward graph has run.
+    """
+    forward = needed(joint.results, joint.graph)
+    readers = needed(joint.gradients, joint.graph) - forward
+    saved = dict.fromkeys(
+        operand
+        for node in joint.graph.nodes
+        if node in readers
+        for operand in node.operands
+        if _is_savable(operand, forward)
+    )
+    returned = [g for g in joint.gradients if isinstance(g, Value) and _is_savable(g, forward)]
+    return cut(joint, [*saved, *returned], written)
+
+
+def _is_savable(value: Value, forward: set[Node]) -> bool:
+    """Whether backward must be given a value it reads: an input, or computed in forward anyway."""
+    if value.node.op == "constant" or value.role is Role.COTANGENT:
+        return False
+    return value.node.op == "placeholder" or value.node in forward
+
+
+def cut(joint: Joint, saved: Iterable[Value], written: frozenset[int] = frozenset()) -> Partition:
+    """Both halves of `joint`, given the values to save.
+
+    Forward also saves an empty tensor for every size symbol that backward mentions and nothing else it takes shows.
+
+    Raises:
+        IRError: a gradient depends on an input that is neither saved nor below a saved value.
+    """
+    chosen = tuple(dict.fromkeys(saved))
+    readers = needed(joint.gradients, joint.graph, frozenset((*chosen, *joint.cotangents)))
+    missing = [n.value for n in readers if n.op == "placeholder"]
+    if missing:
+        raise IRError(f"cut of {joint.graph.name}: backward reads {missing[0]!r}, which is not saved")
+    witnesses = _unseen_symbols(readers, (*chosen, *joint.cotangents))
+    positions = {value: i for i, value in enumerate(joint.primals)}
+    overwritten = {joint.primals[i] for i in written}
+    forward = _forward(joint, chosen, witnesses, overwritten)
+    kept = [SavedValue(v.type, None if v in overwritten else positions.get(v)) for v in chosen]
+    kept += [SavedValue(witness_type(s), None) for s in witnesses]
+    return Partition(forward, _backward(joint, chosen, witnesses, readers), joint.outputs, tuple(kept))
+
+
+def needed(outputs: Sequence[Operand], graph: Graph, given: frozenset[Value] = frozenset()) -> set[Node]:
+    """The nodes, placeholders among them, that `outputs` are computed by when the values of `given` are known."""
+    wanted = {o for o in outputs if isinstance(o, Value)} - given
+    nodes: set[Node] = set()
+    for node in reversed(graph.nodes):
+        if not wanted.isdisjoint(node.values):
+            nodes.add(node)
+            wanted.update(o for o in node.operands if o not in given)
+    return nodes
+
+
+def _forward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], overwritten: set[Value]) -> Graph:
+    nodes = needed((*joint.results, *saved), joint.graph)
+    rebuilder = Rebuilder(joint.graph, f"{joint.graph.name}.forward")
+    for node in joint.graph.nodes:
+        if node in nodes or (node.op == "placeholder" and node.role is not Role.COTANGENT):
+            rebuilder.copy(node)
+    builder = rebuilder.builder
+    builder.location = None
+    kept = [rebuilder.mapping[v] for v in saved]
+    for i, value in enumerate(saved):
+        if memory_of(value) in overwritten:
+            kept[i] = builder.call(lookup("clone"), kept[i])
+    with Recorder(builder).active():
+        kept += [F.zeros(witness_type(s).shape).value for s in witnesses]
+    builder.output(*map(rebuilder.operand, joint.results), *kept)
+    return rebuilder.graph
+
+
+def _backward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], readers: set[Node]) -> Graph:
+    rebuilder = Rebuilder(joint.graph, f"{joint.graph.name}.backward")
+    for i, value in enumerate(saved):
+        rebuilder.mapping[value] = rebuilder.builder.placeholder(value.type, f"saved{i}", Role.SAVED)
+    for i, symbol in enumerate(witnesses, len(saved)):
+        rebuilder.builder.placeholder(witness_type(symbol), f"saved{i}", Role.SAVED)
+    for node in joint.graph.nodes:
+        if node in readers or node.role is Role.COTANGENT:
+            rebuilder.copy(node)
+    rebuilder.builder.output(*map(rebuilder.operand, joint.gradients))
+    return rebuilder.graph
+
+
+def memory_of(value: Value) -> Value:
+    """The value whose memory a view shows; itself, if it is no view."""
+    while value.node.is_call and value.node.call_op.kind is Kind.VIEW:
+        (value,) = value.node.operands
+    return value
+
+
+def witness_type(symbol: str) -> TensorType:
+    """The type of an empty tensor that shows the size `symbol`."""
+    return TensorType(float32, (dims.sym(symbol), 0))
+
+
+def _unseen_symbols(nodes: set[Node], given: Sequence[Value]) -> list[str]:
+    """Size symbols that the nodes mention and no given value has as a size, in alphabetical order."""
+    shown = {str(d) for value in given for d in value.type.shape}
+    mentioned = {s for value in given for d in value.type.shape for s in dims.symbols(d)}
+    for node in nodes:
+        mentioned |= node_symbols(node)
+    return sorted(mentioned - shown)
