@@ -238,8 +238,8 @@ def _extremum(function: IndexFunction, left: Index, right: Index) -> Index:
 
 def _canonical(terms: Mapping[Monomial, int]) -> Index:
     kept = [(monomial, coefficient) for monomial, coefficient in terms.items() if coefficient != 0]
-    # constants last, so that text reads `i - 1`
-    kept.sort(key=lambda term: (term[0] == (), [str(atom) for atom in term[0]]))
+    # constants last and negative terms behind the others, so that text reads `i - 1` and `j - i`
+    kept.sort(key=lambda term: (term[0] == (), term[1] < 0, [str(atom) for atom in term[0]]))
     return Index(tuple(kept))
 
 

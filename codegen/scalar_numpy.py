@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,19 @@ def _integer_power(a: Any, exponent: Any) -> Any:
     return (1 if exponent % 2 == 0 else -1) if a == -1 else 0
 
 
+def _float_power(a: Any, exponent: Any) -> Any:
+    # one element each: np.power takes a shortcut for the scalar exponent 0.5 that is wrong at -inf
+    return np.power(np.array([a, a]), np.array([exponent, exponent]))[0]
+
+
+def _fma(a: Any, b: Any, c: Any) -> Any:
+    if not (np.isfinite(a) and np.isfinite(b) and np.isfinite(c)):
+        return a * b + c
+    exact = Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c))
+    # a zero has the sign that IEEE addition gives it
+    return float(exact) if exact else a * b + c
+
+
 def _shift_left(a: Any, count: Any) -> Any:
     return np.left_shift(a, count) if 0 <= count < 8 * a.itemsize else 0
 
@@ -163,8 +177,8 @@ _MATH: dict[str, Callable[..., Any]] = {
     "erf": math.erf,
     "erfc": math.erfc,
     "hypot": np.hypot,
-    "pow": np.power,
-    "fma": lambda a, b, c: a * b + c,
+    "pow": _float_power,
+    "fma": _fma,
 }
 _INTEGER: dict[str, Callable[..., Any]] = {
     "floordiv": _guarded(np.floor_divide),
