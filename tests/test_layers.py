@@ -175,9 +175,7 @@ def unfinished(tree: ast.AST) -> Iterator[int]:
 @pytest.mark.parametrize("module", modules())
 def test_nothing_is_left_unimplemented(module: str) -> None:
     lines = list(unfinished(ast.parse(modules()[module].read_text())))
-    assert not lines, (
-        f"{module}, lines {lines}: finish it, or mark a base class's method @abstractmethod"
-    )
+    assert not lines, f"{module}, lines {lines}: finish it, or mark a base class's method @abstractmethod"
 
 
 def test_import_stays_light(tmp_path: Path) -> None:

@@ -40,17 +40,17 @@ def file(tmp_path: Path) -> Path:
     ("name", "result"), [("double", 4), ("make", 4), ("Scale", 6), ("scale", 10), ("scale.__call__", 10)]
 )
 def test_in_a_file(file: Path, name: str, result: int) -> None:
-    assert find_target(f"{file}:{name}", has_inputs=True)(2) == result
+    assert find_target(f"{file}:{name}", has_inputs=True).function(2) == result
 
 
 def test_without_inputs_a_function_without_parameters_is_the_target(file: Path) -> None:
-    assert find_target(f"{file}:make", has_inputs=False).__name__ == "make"
+    assert find_target(f"{file}:make", has_inputs=False).function.__name__ == "make"
 
 
 def test_in_a_module() -> None:
     import json
 
-    assert find_target("json:dumps", has_inputs=True) is json.dumps
+    assert find_target("json:dumps", has_inputs=True).function is json.dumps
 
 
 def test_prints_of_the_user_stay_off_standard_output(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Input specifications of the command line: `f32[64,784]`, `i64[64]:10`, `x=f32[8]:grad`, `0.5`.
+"""Input specifications of the command line: `f32[64,784]`, `i64[64]:10`, `x=f32[8]:grad`, `0.5`, `@example`.
 
 A specification is parsed first and turned into a tensor afterwards, so that a bad one is reported before any
 user code runs.
@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from tracegraph.cli.failure import Failure
+from tracegraph.cli.targets import Target, attribute, user_code
 from tracegraph.errors import ParseError
 from tracegraph.ir import TensorType, parse_type
 from tracegraph.tensor import Tensor, tensor
 
 GRAMMAR = (
     "write DTYPE[SIZE,...] as in f32[64,784], i64[64]:10 for integers below 10, f32[8]:grad for a tensor "
-    "that requires grad, a Python literal such as 0.5 or 'mean', or NAME=SPEC for a keyword argument"
+    "that requires grad, a Python literal such as 0.5 or 'mean', NAME=SPEC for a keyword argument, "
+    "or @NAME for the arguments that the target's neighbour NAME() returns"
 )
 _TENSOR = re.compile(r"(?P<type>\w+\[[^\]]*\])(?::(?P<option>\w+))?")
 _KEYWORD = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<value>.+)")
@@ -51,20 +53,41 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Supplied:
+    """Arguments made by a function that stands beside the target: what no specification can say, such as Modules."""
+
+    name: str
+
+    def make(self, target: Target) -> tuple[Any, ...]:
+        """What the function returns; a tuple is several arguments.
+
+        Raises:
+            Failure: the target's module has no such function, or it fails.
+        """
+        supplier = attribute(target.module, target.text.rpartition(":")[0], self.name)
+        with user_code(f"calling {self.name}()"):
+            made = supplier()
+        return made if isinstance(made, tuple) else (made,)
+
+
+@dataclass(frozen=True)
 class Inputs:
     """The parsed arguments of a call."""
 
     positional: tuple[object, ...]
     keyword: dict[str, object]
 
-    def make(self, seed: int = 0) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arguments for a call, the same for the same seed."""
+    def make(self, target: Target, seed: int = 0) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments for a call of `target`, the same for the same seed."""
         rng = np.random.default_rng(seed)
 
-        def one(spec: object) -> object:
-            return spec.make(rng) if isinstance(spec, TensorSpec) else spec
+        def made(spec: object) -> tuple[Any, ...]:
+            if isinstance(spec, Supplied):
+                return spec.make(target)
+            return (spec.make(rng) if isinstance(spec, TensorSpec) else spec,)
 
-        return tuple(map(one, self.positional)), {name: one(spec) for name, spec in self.keyword.items()}
+        args = [argument for spec in self.positional for argument in made(spec)]
+        return tuple(args), {name: made(spec)[0] for name, spec in self.keyword.items()}
 
     def __bool__(self) -> bool:
         return bool(self.positional or self.keyword)
@@ -92,11 +115,13 @@ def parse_inputs(texts: Sequence[str]) -> Inputs:
 
 
 def parse_input(text: str) -> object:
-    """One specification: a TensorSpec, or the value of a Python literal.
+    """One specification: a TensorSpec, a Supplied, or the value of a Python literal.
 
     Raises:
         Failure: the text is neither.
     """
+    if text.startswith("@"):
+        return Supplied(text[1:])
     match = _TENSOR.fullmatch(text)
     if match is None:
         try:

@@ -35,8 +35,9 @@ def ops(names: tuple[str, ...], markdown: bool) -> None:
 
 
 def definitions() -> list[Definition]:
-    """Every op with a definition, by kind and name."""
-    found = [op for op in REGISTRY.values() if isinstance(op, Definition)]
+    """Every op of the library, by kind and name; not those that a user's program adds."""
+    ours = [op for op in REGISTRY.values() if type(op).__module__.startswith("tracegraph.ops")]
+    found = [op for op in ours if isinstance(op, Definition)]
     return sorted(found, key=lambda op: (op.kind.value, op.name))
 
 
@@ -47,7 +48,8 @@ def ops_page(listed: list[Definition]) -> str:
         "",
         "Made by `tracegraph ops --markdown` from the definitions in `tracegraph/ops/`; edit those.",
         "Names, arguments, broadcasting and type promotion follow PyTorch. `Number` is a tensor or a number,",
-        "`dim` a dimension counted from either end, `dims` one or several of them.",
+        "`dim` a dimension counted from either end, `dims` one or several of them, `size` a shape, `pair` a number or",
+        "two of them, `any` what the description says.",
     ]
     for kind, group in groupby(listed, key=lambda op: op.kind):
         lines += ["", f"## {kind.value.capitalize()}", "", "| op | arguments | |", "|---|---|---|"]

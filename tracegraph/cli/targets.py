@@ -14,6 +14,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,16 @@ from tracegraph.cli.failure import Failure, users_line
 FORM = "name it as package.module:function or path/file.py:function"
 
 
-def find_target(text: str, has_inputs: bool) -> Callable[..., Any]:
+@dataclass(frozen=True)
+class Target:
+    """A callable of the user and the module it was found in."""
+
+    text: str
+    function: Callable[..., Any]
+    module: ModuleType
+
+
+def find_target(text: str, has_inputs: bool) -> Target:
     """The callable that `text` names.
 
     Raises:
@@ -34,14 +44,15 @@ def find_target(text: str, has_inputs: bool) -> Callable[..., Any]:
         raise Failure(f"target {text!r} names no function", FORM)
     with user_code(f"importing {place}"):
         module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
-    found = _attribute(module, place, name)
+    found = attribute(module, place, name)
     if not callable(found):
         raise Failure(f"{text} is a {type(found).__name__}, not a function or Module", FORM)
-    return _made_by(found, text) if has_inputs and _is_factory(found) else found
+    made = _made_by(found, text) if has_inputs and _is_factory(found) else found
+    return Target(text, made, module)
 
 
 @contextlib.contextmanager
-def user_code(doing: str) -> Iterator[None]:
+def user_code(doing: str, remedy: str = "run the code without tracegraph first") -> Iterator[None]:
     """Run the user's code: its prints go to standard error, its exceptions become Failures with its line.
 
     Raises:
@@ -54,7 +65,7 @@ def user_code(doing: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         problem = f"{doing} failed: {type(error).__name__}: {error}".rstrip(": ")
-        raise Failure(problem, "run the code without tracegraph first", users_line(error)) from error
+        raise Failure(problem, remedy, users_line(error)) from error
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -81,7 +92,12 @@ def _from_path(name: str) -> ModuleType:
         raise Failure(f"there is no module {name}", remedy) from None
 
 
-def _attribute(module: ModuleType, place: str, name: str) -> Any:
+def attribute(module: ModuleType, place: str, name: str) -> Any:
+    """The object that the dotted `name` means in `module`, which the user called `place`.
+
+    Raises:
+        Failure: there is none; the message lists the nearest names.
+    """
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):

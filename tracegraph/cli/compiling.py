@@ -1,0 +1,137 @@
+"""Compiling a target as `dump` and `explain` both do: call it once, run backward once, keep what each stage made."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from tracegraph.autograd import no_grad
+from tracegraph.cli.failure import Failure
+from tracegraph.cli.inputs import Inputs, parse_inputs
+from tracegraph.cli.targets import Target, find_target, user_code
+from tracegraph.errors import CompileError, OptionError
+from tracegraph.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks to compile, and how."""
+
+    target: Target
+    inputs: Inputs
+    options: dict[str, Any]
+    dynamic: bool
+    inference: bool
+    seed: int
+
+
+def compile_arguments(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments of every command that compiles; the command gets them as one `request`."""
+
+    @functools.wraps(command)
+    def with_request(target: str, inputs: tuple[str, ...], option: tuple[str, ...], **rest: Any) -> None:
+        options, parsed = parse_options(option), parse_inputs(inputs)
+        found = find_target(target, bool(parsed))
+        how = {name: rest.pop(name) for name in ("dynamic", "inference", "seed")}
+        command(Request(found, parsed, options, **how), **rest)
+
+    for decorate in (
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random inputs."),
+        click.option("--inference", is_flag=True, help="Compile under no_grad: no joint graph, no backward."),
+        click.option("--dynamic", is_flag=True, help="Make the sizes of the inputs symbolic."),
+        click.option("-O", "--option", multiple=True, metavar="NAME=VALUE", help="An option of tracegraph.compile."),
+        click.argument("inputs", nargs=-1, metavar="[INPUT]..."),
+        click.argument("target"),
+    ):
+        with_request = decorate(with_request)
+    return with_request
+
+
+def parse_options(texts: tuple[str, ...]) -> dict[str, Any]:
+    """`("fuse=False",)` as `{"fuse": False}`, checked.
+
+    Raises:
+        Failure: no such option, or a value it does not take.
+    """
+    from tracegraph.compiler.options import Options
+
+    options = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise Failure(f"option {text!r} has no value", "write NAME=VALUE, for example -O fuse=False")
+        options[name] = _literal(value)
+    try:
+        Options().updated(options)
+    except OptionError as error:
+        raise Failure(str(error), "options are described under tracegraph.compiler.options.Options") from None
+    return options
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def record(request: Request) -> list[Any]:
+    """The products of every stage that one call of the target, and one backward pass through it, gives rise to.
+
+    Raises:
+        Failure: the target raises, or a stage of the compiler fails.
+    """
+    from tracegraph import compiler
+    from tracegraph.compiler import stages
+
+    args, kwargs = request.inputs.make(request.target, request.seed)
+    doing = f"calling {request.target.text}"
+    with stages.recorded() as log, user_code(doing), compiler_failures():
+        function = compiler.compile(
+            request.target.function, dynamic=request.dynamic or None, options={**request.options, "strict": True}
+        )
+        if request.inference:
+            with no_grad():
+                function(*args, **kwargs)
+        else:
+            run_backward(function(*args, **kwargs))
+    if not log:
+        raise Failure(f"{request.target.text} computes nothing with tensors", "give it tensor inputs such as f32[8]")
+    return log
+
+
+@contextmanager
+def compiler_failures() -> Iterator[None]:
+    """A failing stage of the compiler becomes a Failure that says how to report it."""
+    try:
+        yield
+    except CompileError as error:
+        remedy = "dump an earlier stage with --stage, and report this together with its text"
+        raise Failure(str(error), remedy) from error
+
+
+def run_backward(result: object) -> None:
+    """Differentiate the sum of all results that require grad, so that the backward graphs are compiled too."""
+    wanted = [t for t in tensors_in(result) if t.requires_grad]
+    if wanted:
+        total = wanted[0].sum()
+        for tensor in wanted[1:]:
+            total = total + tensor.sum()
+        total.backward()
+
+
+def tensors_in(result: object) -> Iterator[Tensor]:
+    """The tensors in a result, within tuples, lists and dictionaries."""
+    if isinstance(result, Tensor):
+        yield result
+    elif isinstance(result, dict):
+        yield from tensors_in(tuple(result.values()))
+    elif isinstance(result, tuple | list):
+        for item in result:
+            yield from tensors_in(item)
