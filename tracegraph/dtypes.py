@@ -111,7 +111,7 @@ def from_numpy(np_dtype: np.dtype) -> DType:
     Raises:
         DTypeError: tracegraph has no such element type (complex, string, object, unsigned beyond 8 bits).
     """
-    found = _BY_NP.get(np_dtype)
+    found = _BY_NP.get(np_dtype.newbyteorder("="))
     if found is None and np_dtype.kind == "i":
         found = {1: int8, 2: int16, 4: int32, 8: int64}.get(np_dtype.itemsize)
     if found is None:

@@ -1,0 +1,100 @@
+"""`tracegraph.compile`: the decorator and call that put capture and backend together."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tracegraph.capture.compiled_function import CaptureOptions, compiled
+from tracegraph.compiler import stages
+from tracegraph.compiler.backends import Backend, Compiled, resolve
+from tracegraph.compiler.options import Options
+from tracegraph.errors import ArgumentError, CompileError, OptionError, TracegraphError
+from tracegraph.ir import Graph
+from tracegraph.ops.graph_module import GraphModule
+from tracegraph.tensor import Tensor
+
+
+def compile(  # noqa: A001 - PyTorch's name
+    target: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str | Backend = "llvm",
+    options: Mapping[str, Any] | None = None,
+    disable: bool = False,
+) -> Any:
+    """Compile a function, method or Module: captured as graphs at its first call, and again when guards fail.
+
+    Args:
+        target: what to compile; without it, a decorator is returned.
+        fullgraph: raise CaptureError where the function does not make one graph, instead of breaking it.
+        dynamic: sizes of inputs symbolic from the first call (True), never (False), or once they vary (None).
+        backend: a registered name (see `list_backends`) or a callable
+            `(graph_module, example_inputs) -> callable`.
+        options: see `tracegraph.compiler.Options`.
+        disable: return the target as it is.
+
+    Raises:
+        ArgumentError: the target is not callable, or a switch is not a bool.
+        OptionError: unknown backend or option.
+
+    Example:
+        >>> import tracegraph as tg
+        >>> @tg.compile
+        ... def f(x):
+        ...     return (x * 2).sum()
+        >>> f(tg.ones(3))
+        tensor(6.)
+    """
+    if target is None:
+        return lambda function: compile(
+            function, fullgraph=fullgraph, dynamic=dynamic, backend=backend, options=options, disable=disable
+        )
+    if not callable(target):
+        raise ArgumentError(f"compile() takes a function, method or Module, got {type(target).__name__}")
+    _check_switches(fullgraph=fullgraph, dynamic=dynamic, disable=disable)
+    chosen, settings = resolve(backend), Options().updated(options)
+    if disable:
+        return target
+    capture_options = CaptureOptions(fullgraph, dynamic, settings.recompile_limit)
+    return compiled(target, graph_compiler(chosen, settings, fullgraph), capture_options)
+
+
+def _check_switches(**switches: object) -> None:
+    for name, value in switches.items():
+        allowed: tuple[object, ...] = (True, False, None) if name == "dynamic" else (True, False)
+        if not any(value is a for a in allowed):
+            raise OptionError(f"compile(): {name}={value!r} must be one of {', '.join(map(str, allowed))}")
+
+
+def graph_compiler(
+    backend: Backend, options: Options, fullgraph: bool = False
+) -> Callable[[Graph, list[Tensor]], Callable[[list[Tensor]], Sequence[Any]]]:
+    """What capture calls with each graph: (graph, example inputs) -> callable from a list of tensors to results."""
+    takes_options = "options" in inspect.signature(backend).parameters
+
+    def compile_captured(graph: Graph, example_inputs: list[Tensor]) -> Callable[[list[Tensor]], Sequence[Any]]:
+        stages.report("capture", graph.name, graph, 0.0)
+        module = GraphModule(graph, Tensor)
+        start = time.perf_counter()
+        try:
+            run: Compiled = (
+                backend(module, example_inputs, options=options) if takes_options else backend(module, example_inputs)
+            )
+        except TracegraphError:
+            raise
+        except Exception as e:
+            raise CompileError(f"backend {_name(backend)} failed on graph {graph.name}: {type(e).__name__}: {e}") from e
+        stages.report("backend", graph.name, module, time.perf_counter() - start)
+        if not callable(run):
+            raise CompileError(f"backend {_name(backend)} must return a callable, got {type(run).__name__}")
+        return lambda inputs: run(*inputs)
+
+    return compile_captured
+
+
+def _name(backend: Backend) -> str:
+    return getattr(backend, "__qualname__", type(backend).__name__)
