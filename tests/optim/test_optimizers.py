@@ -1,0 +1,181 @@
+"""Optimisers against their published formulas, written out in numpy; groups, state, errors."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import tracegraph as tg
+from tracegraph import optim
+
+START = np.array([1.0, -2.0, 3.0])
+STEPS = 5
+
+
+def gradient_at(p, step):
+    """A gradient that depends on the parameter and changes over time."""
+    return p * 0.5 + np.sin(step + np.arange(3))
+
+
+def run(make, **options):
+    p = tg.tensor(START, requires_grad=True)
+    optimizer = make([p], **options)
+    for step in range(STEPS):
+        p.grad = tg.tensor(gradient_at(p.detach().numpy(), step))
+        optimizer.step()
+    return p.detach().numpy()
+
+
+def sgd(lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):
+    p, v = START.copy(), None
+    for step in range(STEPS):
+        g = gradient_at(p, step) * (-1 if maximize else 1) + weight_decay * p
+        if momentum:
+            v = g.copy() if v is None else momentum * v + (1 - dampening) * g
+            g = g + momentum * v if nesterov else v
+        p = p - lr * g
+    return p
+
+
+def adam(lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, decoupled=False):
+    p, m, v, largest = START.copy(), np.zeros(3), np.zeros(3), np.zeros(3)
+    for step in range(STEPS):
+        g = gradient_at(p, step)
+        if decoupled:
+            p = p * (1 - lr * weight_decay)
+        else:
+            g = g + weight_decay * p
+        m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
+        largest = np.maximum(largest, v)
+        second = (largest if amsgrad else v) / (1 - betas[1] ** (step + 1))
+        p = p - lr * m / (1 - betas[0] ** (step + 1)) / (np.sqrt(second) + eps)
+    return p
+
+
+def rmsprop(lr=0.1, alpha=0.99, eps=1e-8, momentum=0.0, centered=False):
+    p, v, mean, buffer = START.copy(), np.zeros(3), np.zeros(3), np.zeros(3)
+    for step in range(STEPS):
+        g = gradient_at(p, step)
+        v = alpha * v + (1 - alpha) * g * g
+        mean = alpha * mean + (1 - alpha) * g
+        d = g / (np.sqrt(v - mean * mean if centered else v) + eps)
+        buffer = momentum * buffer + d
+        p = p - lr * (buffer if momentum else d)
+    return p
+
+
+def adagrad(lr=0.1, lr_decay=0.0, eps=1e-10):
+    p, total = START.copy(), np.zeros(3)
+    for step in range(STEPS):
+        g = gradient_at(p, step)
+        total = total + g * g
+        p = p - lr / (1 + step * lr_decay) * g / (np.sqrt(total) + eps)
+    return p
+
+
+@pytest.mark.parametrize(
+    ("make", "reference", "options"),
+    [
+        (optim.SGD, sgd, {"lr": 0.1}),
+        (optim.SGD, sgd, {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}),
+        (optim.SGD, sgd, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+        (optim.SGD, sgd, {"lr": 0.1, "maximize": True}),
+        (optim.Adam, adam, {"lr": 0.1, "weight_decay": 0.1}),
+        (optim.Adam, adam, {"lr": 0.1, "amsgrad": True, "betas": (0.5, 0.6)}),
+        (optim.AdamW, lambda **o: adam(decoupled=True, **o), {"lr": 0.1, "weight_decay": 0.1}),
+        (optim.RMSprop, rmsprop, {"lr": 0.1}),
+        (optim.RMSprop, rmsprop, {"lr": 0.1, "centered": True, "momentum": 0.5}),
+        (optim.Adagrad, adagrad, {"lr": 0.1, "lr_decay": 0.1}),
+    ],
+)
+def test_updates_follow_the_formula(make, reference, options):
+    np.testing.assert_allclose(run(make, **options), reference(**options), rtol=1e-12)
+
+
+def test_groups_override_defaults_and_missing_gradients_are_skipped():
+    a, b, c = (tg.ones(2, requires_grad=True) for _ in range(3))
+    optimizer = optim.SGD([{"params": [a]}, {"params": [b, c], "lr": 1.0}], lr=0.5)
+    a.grad, b.grad = tg.ones(2), tg.ones(2)
+    optimizer.step()
+    assert (a.tolist(), b.tolist(), c.tolist()) == ([0.5, 0.5], [0.0, 0.0], [1.0, 1.0])
+    optimizer.zero_grad()
+    assert a.grad is None
+
+
+def test_state_survives_saving():
+    p = tg.tensor(START, requires_grad=True)
+    one = optim.Adam([p], lr=0.1)
+    p.grad = tg.tensor(START)
+    one.step()
+    state = copy.deepcopy(one.state_dict())
+    q = tg.tensor(p.detach().numpy(), requires_grad=True)
+    two = optim.Adam([q], lr=0.7)
+    two.load_state_dict(state)
+    for optimizer, t in ((one, p), (two, q)):
+        t.grad = tg.tensor(START)
+        optimizer.step()
+    assert p.tolist() == q.tolist()
+    with pytest.raises(ValueError, match=r"sizes \[1\]"):
+        optim.Adam([p, tg.ones(1, requires_grad=True)]).load_state_dict(state)
+
+
+def test_closure_runs_with_gradients():
+    p = tg.ones(2, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.5)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with tg.no_grad():
+        assert optimizer.step(closure).item() == 2
+    assert p.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: optim.SGD([p], lr=-1), "lr=-1"),
+        (lambda p: optim.SGD([], lr=1), "empty"),
+        (lambda p: optim.SGD(p, lr=1), "single Tensor"),
+        (lambda p: optim.SGD([p, p], lr=1), "more than one"),
+        (lambda p: optim.SGD([p * 2], lr=1), "not a leaf"),
+        (lambda p: optim.SGD([3], lr=1), "got int"),
+        (lambda p: optim.SGD([p], nesterov=True), "nesterov"),
+        (lambda p: optim.Adam([p], betas=(1.0, 0.9)), r"betas\[0\]"),
+    ],
+)
+def test_bad_options_are_named(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make(tg.ones(2, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda o: optim.lr_scheduler.StepLR(o, 2, 0.1), [1, 1, 0.1, 0.1, 0.01]),
+        (lambda o: optim.lr_scheduler.MultiStepLR(o, [1, 3], 0.1), [1, 0.1, 0.1, 0.01, 0.01]),
+        (lambda o: optim.lr_scheduler.ExponentialLR(o, 0.5), [1, 0.5, 0.25, 0.125, 0.0625]),
+        (lambda o: optim.lr_scheduler.LinearLR(o, 0.5, 1.0, 2), [0.5, 0.75, 1, 1, 1]),
+        (lambda o: optim.lr_scheduler.CosineAnnealingLR(o, 2), [1, 0.5, 0, 0.5, 1]),
+        (lambda o: optim.lr_scheduler.LambdaLR(o, lambda t: 1 / (1 + t)), [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]),
+    ],
+)
+def test_schedules(make, expected):
+    optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
+    schedule = make(optimizer)
+    seen = []
+    for _ in expected:
+        seen.append(schedule.get_last_lr()[0])
+        schedule.step()
+    np.testing.assert_allclose(seen, expected, atol=1e-12)
+
+
+def test_plateau_reduces_after_patience():
+    optimizer = optim.SGD([tg.ones(1, requires_grad=True)], lr=1.0)
+    schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    for metric in (3, 2, 2, 2, 2, 2):
+        schedule.step(metric)
+    assert optimizer.param_groups[0]["lr"] == 0.25
