@@ -140,7 +140,7 @@ def test_closure_runs_with_gradients():
         (lambda p: optim.SGD([p], lr=-1), "lr=-1"),
         (lambda p: optim.SGD([], lr=1), "empty"),
         (lambda p: optim.SGD(p, lr=1), "single Tensor"),
-        (lambda p: optim.SGD([p, p], lr=1), "more than one"),
+        (lambda p: optim.SGD([p, p], lr=1), "more than once"),
         (lambda p: optim.SGD([p * 2], lr=1), "not a leaf"),
         (lambda p: optim.SGD([3], lr=1), "got int"),
         (lambda p: optim.SGD([p], nesterov=True), "nesterov"),

@@ -51,7 +51,8 @@ class Optimizer(ABC):
             if not tensor.is_leaf:
                 raise ArgumentError(f"a parameter of shape {list(tensor.shape)} is not a leaf: it was computed")
             if id(tensor) in known:
-                raise ValueRangeError("a parameter appears in more than one parameter group")
+                raise ValueRangeError("a parameter appears more than once in the parameter groups")
+            known.add(id(tensor))
         self.param_groups.append({**self.defaults, **group, "params": tensors})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
