@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import Enum
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,12 +39,12 @@ class Op(ABC):
     """One operation, as the IR sees it."""
 
     name: str
-    kind: Kind
+    kind: ClassVar[Kind]
     #: no side effect and no hidden input: may be removed, merged, recomputed
     is_pure: bool = True
 
     @abstractmethod
-    def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
+    def infer(self, *operands: Any, **attrs: Any) -> tuple[TensorType, ...]:
         """Result types. A tensor operand is given as its TensorType, a scalar as itself, an absent one as None.
 
         Raises:
@@ -51,7 +52,7 @@ class Op(ABC):
         """
 
     @abstractmethod
-    def run(self, *operands: object, **attrs: object) -> tuple[np.ndarray, ...]:
+    def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         """Execute eagerly on numpy arrays and scalars; one array per result."""
 
     def __repr__(self) -> str:

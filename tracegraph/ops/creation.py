@@ -116,8 +116,9 @@ class Arange(Creation):
         return (TensorType(dtype, (_arange_length(start, end, step),)),)
 
     def eager(self, *, start: Any, end: Any, step: Any, dtype: DType) -> np.ndarray:
-        count = _arange_length(start, end, step)
-        steps = np.arange(count, dtype=np.float64 if float in (type(start), type(step)) else np.int64)
+        steps = np.arange(
+            int(_arange_length(start, end, step)), dtype=np.float64 if float in (type(start), type(step)) else np.int64
+        )
         return cast_array(steps * step + start, dtype)
 
     def element(

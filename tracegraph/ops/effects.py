@@ -55,7 +55,7 @@ class CopyInto(Effect):
         check_broadcasts("copy_", source.shape, target.shape)
         return ()
 
-    def run(self, target: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, ...]:  # type: ignore[override]
+    def run(self, target: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, ...]:
         check_broadcasts("copy_", source.shape, target.shape)
         target[...] = cast_array(source, dtypes.from_numpy(target.dtype))
         return ()

@@ -13,7 +13,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.kinds import Composite, Element
+from tracegraph.ops.kinds import Element
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.shapes import describe, type_of
 
@@ -89,17 +89,3 @@ def embedding_gradient(g: Handle, input: Handle, weight: Handle, padding_idx: in
 
 def _out_of_range(rows: Any) -> str:
     return f"embedding: a number in input is outside [0, {rows}), the rows of weight"
-
-
-@define_op
-class OneHot(Composite):
-    """For each class number a vector of `num_classes` zeros with a 1 at its position: int64."""
-
-    signature = "(input: Tensor, num_classes: int)"
-    method = False
-    samples = samples(call(A((4,), 0, 4, dtype=dtypes.int64), 5, differentiable=False))
-
-    def decompose(self, input: Handle, *, num_classes: int) -> Handle:
-        if not input.dtype.is_integer:
-            raise DTypeError(f"one_hot: input {describe(input)} must hold class numbers of an integer dtype")
-        return (input.unsqueeze(-1) == F.arange(num_classes, dtype=dtypes.int64)).to(dtypes.int64)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.dtypes import DType
+from tracegraph import dtypes
+from tracegraph.dtypes import DType, as_dtype
 from tracegraph.errors import ArgumentError, DTypeError, ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir import lookup
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
+from tracegraph.ops import indexing
 from tracegraph.ops.binding import normalize_dim
+from tracegraph.ops.kinds.creation import check_device
 from tracegraph.ops.layout import Strides, is_contiguous
 
 if TYPE_CHECKING:
@@ -23,7 +26,21 @@ if TYPE_CHECKING:
 # x + y tries x.__add__(y), then y.__radd__(x); comparisons reflect into one another by themselves
 _REFLECTED = frozenset(
     f"__{n}__"
-    for n in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
+    for n in (
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "matmul",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    )
 )
 
 
@@ -43,6 +60,42 @@ class TensorMethods:
 
         def stride(self) -> Strides: ...
         def __getattr__(self, name: str) -> Any: ...
+
+        # installed by the ops that name them in `operators`
+        def __add__(self, other: Any) -> Any: ...
+        def __radd__(self, other: Any) -> Any: ...
+        def __sub__(self, other: Any) -> Any: ...
+        def __rsub__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
+        def __rmul__(self, other: Any) -> Any: ...
+        def __truediv__(self, other: Any) -> Any: ...
+        def __rtruediv__(self, other: Any) -> Any: ...
+        def __floordiv__(self, other: Any) -> Any: ...
+        def __rfloordiv__(self, other: Any) -> Any: ...
+        def __mod__(self, other: Any) -> Any: ...
+        def __rmod__(self, other: Any) -> Any: ...
+        def __pow__(self, other: Any) -> Any: ...
+        def __rpow__(self, other: Any) -> Any: ...
+        def __matmul__(self, other: Any) -> Any: ...
+        def __rmatmul__(self, other: Any) -> Any: ...
+        def __and__(self, other: Any) -> Any: ...
+        def __rand__(self, other: Any) -> Any: ...
+        def __or__(self, other: Any) -> Any: ...
+        def __ror__(self, other: Any) -> Any: ...
+        def __xor__(self, other: Any) -> Any: ...
+        def __rxor__(self, other: Any) -> Any: ...
+        def __lshift__(self, other: Any) -> Any: ...
+        def __rlshift__(self, other: Any) -> Any: ...
+        def __rshift__(self, other: Any) -> Any: ...
+        def __rrshift__(self, other: Any) -> Any: ...
+        def __lt__(self, other: Any) -> Any: ...
+        def __le__(self, other: Any) -> Any: ...
+        def __gt__(self, other: Any) -> Any: ...
+        def __ge__(self, other: Any) -> Any: ...
+        def __neg__(self) -> Any: ...
+        def __pos__(self) -> Any: ...
+        def __abs__(self) -> Any: ...
+        def __invert__(self) -> Any: ...
 
     @property
     def ndim(self) -> int:
@@ -89,6 +142,12 @@ class TensorMethods:
             raise ArgumentError("len() of a 0-d tensor")
         return int(self.shape[0])
 
+    def __getitem__(self, key: Any) -> Any:
+        return indexing.getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        indexing.setitem(self, key, value)
+
     def is_floating_point(self) -> bool:
         return self.dtype.is_floating
 
@@ -98,29 +157,77 @@ class TensorMethods:
 
     # ---------------------------------------------------------------------------------- conversions
 
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        copy: bool = False,
+        non_blocking: bool = False,
+    ) -> Any:
+        """The tensor in another dtype; itself if it has that dtype already, unless `copy`.
+
+        Takes `to(dtype)`, `to(device)`, `to(device, dtype)` and `to(other)`; the only device is "cpu".
+
+        Raises:
+            ArgumentError: a device that does not exist.
+            DTypeError: an argument that names neither a dtype nor a device.
+        """
+        for arg in args:
+            if hasattr(type(arg), "__tracegraph_tensor__"):
+                dtype = arg.dtype
+            elif isinstance(arg, str) and arg.split(":")[0] in _DEVICES:
+                device = arg
+            elif isinstance(arg, bool):  # non_blocking by position: nothing blocks on a CPU
+                continue
+            elif arg is not None:
+                dtype = arg
+        check_device(device)
+        wanted = self.dtype if dtype is None else as_dtype(dtype)
+        if wanted is self.dtype:
+            return F.clone(self) if copy else self
+        return F.cast(self, wanted)
+
+    def cpu(self) -> Any:
+        """The tensor itself: every tensor lives on the CPU."""
+        return self
+
     def float(self) -> Any:
-        return self.to("float32")
+        return self.to(dtypes.float32)
 
     def double(self) -> Any:
-        return self.to("float64")
+        return self.to(dtypes.float64)
 
     def half(self) -> Any:
-        return self.to("float16")
+        return self.to(dtypes.float16)
 
     def bfloat16(self) -> Any:
-        return self.to("bfloat16")
+        return self.to(dtypes.bfloat16)
 
     def long(self) -> Any:
-        return self.to("int64")
+        return self.to(dtypes.int64)
 
     def int(self) -> Any:
-        return self.to("int32")
+        return self.to(dtypes.int32)
+
+    def short(self) -> Any:
+        return self.to(dtypes.int16)
+
+    def char(self) -> Any:
+        return self.to(dtypes.int8)
+
+    def byte(self) -> Any:
+        return self.to(dtypes.uint8)
 
     def bool(self) -> Any:
-        return self.to("bool")
+        return self.to(dtypes.bool_)
 
     def type_as(self, other: TensorMethods) -> Any:
         return self.to(other.dtype)
+
+
+# what names a device rather than a dtype; all but the first do not exist here, and say so
+_DEVICES = frozenset(("cpu", "cuda", "mps", "xpu", "meta"))
 
 
 def install(op: Definition) -> None:

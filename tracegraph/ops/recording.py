@@ -125,6 +125,10 @@ class Traced(TensorMethods):
         strides = self.recorder.strides_of(self.value)
         return strides if dim is None else strides[dim]
 
+    def new_tensor(self, data: Any, dtype: DType | None = None) -> Traced:
+        """A constant of the graph, by default of this tensor's dtype."""
+        return self.recorder.constant(np.array(data, dtype=(dtype or self.dtype).np))
+
     def __repr__(self) -> str:
         return f"Traced({self.value.type})"
 

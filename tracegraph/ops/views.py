@@ -272,9 +272,7 @@ class Diagonal(View):
     def scatter(self, base: Handle, source: Handle, *, offset: int, dim1: int, dim2: int) -> Handle:
         rows, columns = _diagonal_places(source, offset, dim1 > dim2)
         low, high = sorted((dim1, dim2))
-        return F.index_write.unchecked(
-            base, source, rows, columns, dims=(low, high), at=base.ndim - 2, accumulate=False
-        )
+        return F.index_write(base, source, [rows, columns], dims=(low, high), at=base.ndim - 2, accumulate=False)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, *, offset: int, dim1: int, dim2: int) -> Gradient:
         return self.scatter(g.new_zeros(tuple(x.shape)), g, offset=offset, dim1=dim1, dim2=dim2)
@@ -352,7 +350,7 @@ class Unfold(View):
         starts = F.arange(source.shape[dimension]) * step
         places = starts.unsqueeze(1) + F.arange(size)
         values = source.movedim(-1, dimension + 1)
-        return F.index_write.unchecked(base, values, places, dims=(dimension,), at=dimension, accumulate=accumulate)
+        return F.index_write(base, values, [places], dims=(dimension,), at=dimension, accumulate=accumulate)
 
 
 @define_op

@@ -24,9 +24,7 @@ _NATIVE_DTYPES = {d.np: d for d in dtypes.ALL}
 class Engine(Protocol):
     """What the tape offers to tensors; `tracegraph.autograd` provides it."""
 
-    def backward(
-        self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool
-    ) -> None: ...
+    def backward(self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool) -> None: ...
     def refresh_history(self, view: Tensor) -> None: ...
 
 
@@ -126,6 +124,12 @@ class Tensor(TensorMethods):
 
     # ------------------------------------------------------------------------------------ values
 
+    def new_tensor(self, data: Any, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+        """A tensor with a copy of `data`, by default of this tensor's dtype."""
+        from tracegraph.tensor.factory import tensor
+
+        return tensor(data, dtype or self.dtype, requires_grad)
+
     def item(self) -> Any:
         """The only element, as a Python number.
 
@@ -133,9 +137,7 @@ class Tensor(TensorMethods):
             ArgumentError: the tensor does not have exactly one element.
         """
         if self._np.size != 1:
-            raise ArgumentError(
-                f"item() needs a tensor of one element, this one has shape {list(self.shape)}"
-            )
+            raise ArgumentError(f"item() needs a tensor of one element, this one has shape {list(self.shape)}")
         value = self._np.reshape(())[()]
         return float(value) if self.dtype is dtypes.bfloat16 else value.item()
 
@@ -254,9 +256,7 @@ class Tensor(TensorMethods):
         Raises:
             AutogradError: nothing here requires grad, a cotangent is needed, or a saved value has changed.
         """
-        Tensor.engine.backward(
-            self, gradient, create_graph if retain_graph is None else retain_graph, create_graph
-        )
+        Tensor.engine.backward(self, gradient, create_graph if retain_graph is None else retain_graph, create_graph)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHook:
         """Call `hook(grad)` when this tensor's gradient is known; a tensor it returns replaces the gradient."""
@@ -289,9 +289,7 @@ class Tensor(TensorMethods):
         if id(self) in memo:
             return memo[id(self)]
         if self.grad_fn is not None:
-            raise AutogradError(
-                "only leaf tensors can be pickled or deep-copied; use tensor.detach().clone()"
-            )
+            raise AutogradError("only leaf tensors can be pickled or deep-copied; use tensor.detach().clone()")
         copy = _rebuild(type(self), self._np.copy(), self.requires_grad)
         if self.grad is not None:
             copy.grad = self.grad.__deepcopy__(memo)
