@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tracegraph.codegen.loop_index import Index, index, maximum, minimum
+from tracegraph.codegen.dim_index import loop_index
+from tracegraph.codegen.loop_index import Index
 from tracegraph.codegen.loop_ir import Buffer, Kernel, Mark, Mode
 from tracegraph.codegen.loop_recorder import LoopRecorder
 from tracegraph.codegen.scalar_handler import Scalar, ScalarLike
 from tracegraph.dtypes import int64
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import Dim, SymExpr
+from tracegraph.ir.dim import Dim
 from tracegraph.ir.evaluator import Position
 from tracegraph.ir.graph import Value
 from tracegraph.ir.index_math import flatten, simplify
@@ -69,7 +70,7 @@ class KernelBuilder(LoopRecorder):
         for storage in dict.fromkeys([*read, *written]):
             mode = Mode.INOUT if storage in read and storage in written else Mode.IN if storage in read else Mode.OUT
             name = f"{mode.value}{sum(b.mode is mode for b in buffers.values())}"
-            size = self._converted(storage.size)
+            size = self.index_of(storage.size)
             buffers[storage] = self.buffer(name, storage.dtype, (size,), mode)
         return buffers
 
@@ -101,24 +102,7 @@ class KernelBuilder(LoopRecorder):
 
     def index_of(self, dim: Dim) -> Index:
         """A position as an index expression of the loop IR."""
-        return self._converted(simplify(dim, self.ranges))
-
-    def _converted(self, dim: Dim) -> Index:
-        if not isinstance(dim, SymExpr):
-            return index(int(dim))
-        total = index(0)
-        for monomial, coefficient in dim.terms:
-            product = index(coefficient)
-            for atom in monomial:
-                product = product * self._atom(atom)
-            total = total + product
-        return total
-
-    def _atom(self, atom: dims.Atom) -> Index:
-        if atom.fn == "sym":
-            return self._variables[str(atom.args[0])]
-        a, b = (self._converted(x) for x in atom.args)  # type: ignore[arg-type]
-        return _INDEX_FUNCTIONS[atom.fn](a, b)
+        return loop_index(simplify(dim, self.ranges), self._variables)
 
     def index_scalar(self, position: Dim) -> Scalar:
         """A position as an i64 scalar."""
@@ -162,11 +146,3 @@ class KernelBuilder(LoopRecorder):
         if op in _BOOL_FORMS and any(isinstance(x, Scalar) and x.dtype.is_bool for x in operands):
             op = _BOOL_FORMS[op]
         return super().apply(op, *operands)
-
-
-_INDEX_FUNCTIONS = {
-    "floordiv": lambda a, b: a // b,
-    "mod": lambda a, b: a % b,
-    "min": minimum,
-    "max": maximum,
-}

@@ -12,11 +12,15 @@ from tracegraph.codegen.kernel_builder import KernelBuilder, Lowered
 from tracegraph.codegen.loop_plan import Style, addresses_of, plan_loops
 from tracegraph.codegen.lower_columns import ColumnsLowering
 from tracegraph.codegen.lower_rows import RowsLowering
+from tracegraph.codegen.lower_scan import lower_scan
+from tracegraph.codegen.lower_scatter import lower_scatter
 from tracegraph.ir import dim as dims
+from tracegraph.ir.builder import Builder
 from tracegraph.ir.fused import free_symbols
 from tracegraph.ir.graph import Graph, Value
-from tracegraph.ir.loop_nest import Nest, survey
-from tracegraph.ir.memory_plan import Placement
+from tracegraph.ir.loop_nest import Nest, elementwise_nest, survey
+from tracegraph.ir.memory_plan import Placement, Storage, whole
+from tracegraph.ir.rules import Rule, rule_of
 
 
 def lower_nest(
@@ -40,6 +44,26 @@ def lower_nest(
     return lowering(builder, body, nest, found, plan).run()
 
 
+def lower_body(
+    name: str, body: Graph, nest: Nest | None, inputs: Mapping[Value, Placement], outputs: Sequence[Placement]
+) -> Lowered:
+    """The kernel of a body; without a nest it has the loops of the scatter or scan that ends it."""
+    if nest is not None:
+        return lower_nest(name, body, nest, inputs, outputs)
+    root = next(v.node for v in body.outputs if isinstance(v, Value))
+    lowering = _OWN_LOOPS[rule_of(root.call_op)]
+    symbols = symbols_of(body, [*inputs.values(), *outputs])
+    return lowering(KernelBuilder(name, inputs, outputs, symbols), root)
+
+
+def lower_copy(name: str, value: Value, place: Placement, storage: Storage) -> Lowered:
+    """The kernel that copies a value into a storage of its own."""
+    builder = Builder(name)
+    source = builder.placeholder(value.type)
+    body = builder.output(source)
+    return lower_nest(name, body, elementwise_nest(value.type.shape), {source: place}, [whole(storage, value.type.shape)])
+
+
 def symbols_of(body: Graph, places: Sequence[Placement]) -> set[str]:
     """Size symbols that a kernel may mention."""
     found = set(free_symbols(body))
@@ -47,3 +71,6 @@ def symbols_of(body: Graph, places: Sequence[Placement]) -> set[str]:
         for dim in (place.offset, place.storage.size, *place.strides):
             found |= dims.symbols(dim)
     return found
+
+
+_OWN_LOOPS = {Rule.SCATTER: lower_scatter, Rule.SCAN: lower_scan}

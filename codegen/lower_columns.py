@@ -21,6 +21,7 @@ from tracegraph.codegen.loop_plan import MAX_STRIP, STRIP, Loop
 from tracegraph.codegen.lower_nest import NestLowering, Reduction, nested
 from tracegraph.codegen.scalar_handler import Scalar
 from tracegraph.dtypes import DType
+from tracegraph.ir.dim import Dim
 
 
 class ColumnsLowering(NestLowering):
@@ -100,5 +101,5 @@ class ColumnsLowering(NestLowering):
     def scratch_position(self) -> Index:
         return super().scratch_position() * self._width + self._lane
 
-    def scratch_size(self) -> int | object:  # type: ignore[override]
+    def scratch_size(self) -> Dim:
         return super().scratch_size() * self._width

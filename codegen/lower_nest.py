@@ -49,6 +49,7 @@ class Kept:
 
     buffer: Buffer
     site: Position
+    position: Callable[[], Index]
     filled: bool = False
 
 
@@ -67,12 +68,12 @@ class Reduction:
 class BodyEvaluator(Evaluator):
     """Evaluates elements; totals of reductions and kept values come from where the lowering put them."""
 
-    def __init__(self, builder: KernelBuilder, scratch_position: Callable[[], Index]) -> None:
+    def __init__(self, builder: KernelBuilder) -> None:
         super().__init__(builder, builder.read, builder.ranges)
         self.builder = builder
+        #: where the result of a reduction is read
         self.totals: dict[Value, Callable[[], Scalar]] = {}
         self.kept: dict[Value, Kept] = {}
-        self.scratch_position = scratch_position
 
     def apply(self, node: Node, index: Position) -> Scalar:
         if is_reduction(node):
@@ -82,7 +83,7 @@ class BodyEvaluator(Evaluator):
         kept = self.kept.get(node.value)
         if kept is None or self.builder.mask is not None or not dims.same_shape(kept.site, index):
             return super().apply(node, index)
-        position = (self.scratch_position(),)
+        position = (kept.position(),)
         if kept.filled:
             return self.builder.load(kept.buffer, position)
         scalar = super().apply(node, index)
@@ -98,7 +99,7 @@ class NestLowering(ABC):
         self.levels = levels_of(body)
         self.reductions = reductions_by_level(body)
         self.results: list[Value] = [v for v in body.outputs if isinstance(v, Value)]
-        self.evaluator = BodyEvaluator(builder, self.scratch_position)
+        self.evaluator = BodyEvaluator(builder)
 
     @abstractmethod
     def run(self) -> Lowered:
@@ -177,7 +178,8 @@ class NestLowering(ABC):
             return
         for value in self._worth_keeping():
             site = self.evaluator.position(value, self.plan.position(self.found.sites[value]))
-            self.evaluator.kept[value] = Kept(self.builder.local("kept", value.type.dtype, (size,)), site)
+            scratch = self.builder.local("kept", value.type.dtype, (size,))
+            self.evaluator.kept[value] = Kept(scratch, site, self.scratch_position)
 
     def _worth_keeping(self) -> list[Value]:
         """Expensive values needed in several rounds, found backwards: what only a kept value needs is not kept."""

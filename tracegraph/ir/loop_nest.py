@@ -15,7 +15,7 @@ operands. The reduced loops run once per level that needs them: softmax takes th
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.evaluator import Evaluator, Position, operand_types
 from tracegraph.ir.graph import Graph, Node, Value
+from tracegraph.ir.op import Kind
 from tracegraph.ir.probe import Probe, ProbeScalar
 from tracegraph.ir.rules import Contract, Reduce, Rule, rule_of
 
@@ -69,21 +70,31 @@ def body_of(node: Node) -> Graph:
     from tracegraph.ir.builder import Builder
 
     builder = Builder(node.call_op.name)
-    inputs: dict[Value, Value] = {}
+    inputs: dict[Value, Value] = {o: builder.placeholder(o.type) for o in body_operands(node)}
     for operand in node.operands:
-        if operand not in inputs and is_literal(operand):
+        if operand not in inputs:
             inputs[operand] = builder.constant(operand.node.target)  # type: ignore[arg-type]
-        elif operand not in inputs:
-            inputs[operand] = builder.placeholder(operand.type)
     arguments = tuple(inputs[a] if isinstance(a, Value) else a for a in node.args)
     return builder.output(*builder.call_all(node.call_op, *arguments, **node.attrs))
+
+
+def body_operands(node: Node) -> list[Value]:
+    """The operands of a call that are placeholders of its body, in order."""
+    if node.call_op.kind is Kind.FUSED:
+        return list(node.operands)
+    return [o for o in dict.fromkeys(node.operands) if not is_literal(o)]
 
 
 def nest_of(node: Node) -> Nest:
     """The loops of a call on its own, for ops with an element or a reduce rule."""
     if is_reduction(node):
         return _reduction_nest(node)
-    loops, store = _loops_over(node.value.type.shape)
+    return elementwise_nest(node.value.type.shape)
+
+
+def elementwise_nest(shape: tuple[Dim, ...]) -> Nest:
+    """The loops over a result of `shape`."""
+    loops, store = _loops_over(shape)
     return Nest(loops, (), (store,))
 
 
@@ -305,13 +316,6 @@ class _Surveyor(Evaluator):
     def _read(self, value: Value, index: Position, mask: ProbeScalar | None, fill: object) -> ProbeScalar:
         self.found.accesses.append(Access(value, index, self.level, mask is not None))
         return self.probe.scalar(value.type.dtype)
-
-
-def sources(body: Graph) -> Iterator[Value]:
-    """What a kernel reads: placeholders, and constants too large to write into the code."""
-    for value in (*body.placeholders, *body.constants):
-        if value.node.op == "placeholder" or not is_literal(value):
-            yield value
 
 
 def is_literal(value: Value) -> bool:

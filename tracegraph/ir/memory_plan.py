@@ -20,7 +20,7 @@ from enum import Enum
 from tracegraph.dtypes import DType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
-from tracegraph.ir.graph import Graph, Value
+from tracegraph.ir.graph import Graph, Node, Value
 from tracegraph.ir.index_math import row_major
 
 #: arena offsets are multiples of this many bytes: a cache line, and the widest vector
@@ -103,7 +103,8 @@ class MemoryPlan:
     Attributes:
         storages: everything there is, inputs first.
         placements: the place of every value.
-        outputs: for each output of the graph, the storage that holds it at the end.
+        outputs: for each output of the graph, the storage that holds it at the end; None where it is no tensor.
+        views: results of views that are placements within their operand, and so no step.
         copies: values to copy into an output storage at the end, because they are inputs, constants, views, or are
             returned twice.
     """
@@ -111,7 +112,8 @@ class MemoryPlan:
     graph: Graph
     storages: tuple[Storage, ...]
     placements: Mapping[Value, Placement]
-    outputs: tuple[Storage, ...]
+    outputs: tuple[Storage | None, ...]
+    views: frozenset[Value]
     copies: tuple[tuple[Value, Storage], ...]
     _layouts: dict[tuple[tuple[str, int], ...], Layout] = field(default_factory=dict, compare=False, repr=False)
 
@@ -119,6 +121,10 @@ class MemoryPlan:
     def arena(self) -> tuple[Storage, ...]:
         """The storages of the arena, by number."""
         return tuple(s for s in self.storages if s.space is Space.ARENA)
+
+    def is_view(self, node: Node) -> bool:
+        """Whether a call costs nothing, because its result is a placement within its operand."""
+        return all(value in self.views for value in node.values)
 
     def layout(self, sizes: Mapping[str, int]) -> Layout:
         """The arena for these sizes; no two storages live at the same step overlap."""

@@ -1,0 +1,83 @@
+"""From a planned graph to an executable: one call per stage, each product reported as text or object.
+
+    lower      steps of the plan, kernels in loop IR
+    schedule   kernels tiled, vectorised, marked parallel
+    emit       one LLVM module: all kernels and the driver
+    load       machine code in this process
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias, TypeVar
+
+from tracegraph.codegen import jit
+from tracegraph.codegen.executable import Executable
+from tracegraph.codegen.loop_ir import Kernel
+from tracegraph.codegen.loop_text import print_kernel
+from tracegraph.codegen.program import ENTRY, Program, emit_program
+from tracegraph.codegen.schedule import schedule
+from tracegraph.codegen.steps import KernelStep, Step, steps_of
+from tracegraph.errors import CompileError, TracegraphError
+from tracegraph.ir.fused import free_symbols
+from tracegraph.ir.memory_plan import MemoryPlan
+
+#: told of every product: (stage, title, product, seconds)
+Report: TypeAlias = Callable[[str, str, Any, float], None]
+T = TypeVar("T")
+
+
+def compile_program(plan: MemoryPlan, report: Report | None = None) -> Executable:
+    """Compile a planned graph to native code.
+
+    Raises:
+        CompileError: a stage failed; names the stage and the graph.
+    """
+
+    def run(stage: str, function: Callable[[], T], shown: Callable[[T], object]) -> T:
+        start = time.perf_counter()
+        try:
+            product = function()
+        except TracegraphError:
+            raise
+        except Exception as e:
+            raise CompileError(f"stage {stage} failed on {plan.graph.name}: {type(e).__name__}: {e}") from e
+        if report is not None:
+            report(stage, plan.graph.name, shown(product), time.perf_counter() - start)
+        return product
+
+    steps = run("lower", lambda: steps_of(plan), lambda found: _listed(found, kernels_of(found)))
+    scheduled = run("schedule", lambda: schedule_all(kernels_of(steps)), lambda found: list(map(print_kernel, found)))
+    program = run("emit", lambda: emit(plan, steps, scheduled), lambda found: found.text)
+    return run("load", lambda: load(program), str)
+
+
+def kernels_of(steps: Sequence[Step]) -> list[Kernel]:
+    """The kernels of a program, each once, in the order of their first use."""
+    return list({s.lowered.kernel.name: s.lowered.kernel for s in steps if isinstance(s, KernelStep)}.values())
+
+
+def schedule_all(kernels: Sequence[Kernel]) -> list[Kernel]:
+    return [schedule(kernel) for kernel in kernels]
+
+
+def emit(plan: MemoryPlan, steps: Sequence[Step], scheduled: Sequence[Kernel]) -> Program:
+    """The module of a program with its scheduled kernels."""
+    by_name = {kernel.name: kernel for kernel in scheduled}
+    updated = [
+        KernelStep(replace(s.lowered, kernel=by_name[s.lowered.kernel.name])) if isinstance(s, KernelStep) else s
+        for s in steps
+    ]
+    return emit_program(plan, updated, scheduled, free_symbols(plan.graph))
+
+
+def load(program: Program) -> Executable:
+    """Compile the module, or find its object code in the cache, and link it."""
+    return Executable(program, jit.load(program.text, [ENTRY], program.imports))
+
+
+def _listed(steps: Sequence[Step], kernels: Sequence[Kernel]) -> list[str]:
+    """The steps in order, then the kernels."""
+    return ["\n".join(map(str, steps)), *map(print_kernel, kernels)]

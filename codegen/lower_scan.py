@@ -1,0 +1,34 @@
+"""Scans: a running total along one axis, strictly in order.
+
+    for i0 < rows parallel { acc t = 0; for i1 < n { t = t + x[i0, i1]; store out[i0, i1] = t } }
+"""
+
+from __future__ import annotations
+
+from tracegraph.codegen.accumulate import identity
+from tracegraph.codegen.kernel_builder import KernelBuilder, Lowered
+from tracegraph.codegen.loop_ir import Mark
+from tracegraph.codegen.loop_plan import Loop
+from tracegraph.codegen.lower_nest import BodyEvaluator, nested
+from tracegraph.ir import dim as dims
+from tracegraph.ir.evaluator import operand_types
+from tracegraph.ir.graph import Node
+from tracegraph.ir.rules import Scan
+
+
+def lower_scan(builder: KernelBuilder, root: Node) -> Lowered:
+    """The kernel of a body that ends in the scan `root`."""
+    rule: Scan = root.call_op.scan(operand_types(root), dict(root.attrs))  # type: ignore[attr-defined]
+    type = root.value.type
+    loops = [Loop(f"i{axis}", size) for axis, size in enumerate(type.shape)]
+    along = loops[rule.axis : rule.axis + 1]
+    evaluator = BodyEvaluator(builder)
+    index = tuple(dims.sym(loop.name) for loop in loops)
+    across = [loop for loop in loops if loop not in along]
+    with nested(builder, across, {0: {Mark.PARALLEL}} if across else {}):
+        total = builder.acc(rule.accumulator, identity(rule.combine, rule.accumulator))
+        with nested(builder, along, {}), evaluator.scope():
+            term = builder.cast(evaluator.loader(root)(0, index), rule.accumulator)
+            builder.set(total, builder.apply(rule.combine, total, term))
+            builder.write(0, index, builder.cast(total, type.dtype))
+    return builder.lowered()

@@ -1,0 +1,175 @@
+"""The native program of a graph: one LLVM module with all kernels and a driver that runs the steps in order.
+
+    i64 @run(ptr %table, ptr %sizes)
+
+`table` holds the address of every storage of the memory plan, in order; `sizes` the values of the size symbols. The
+result is 0, or `(step + 1) << 32 | status` of the step that failed: a check of a kernel, or an eager rule that raised.
+Neither addresses nor arena offsets are part of the text, so its object code can be cached by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tracegraph.codegen import eager_call
+from tracegraph.codegen.blas_call import emit_gemm
+from tracegraph.codegen.contraction import Gemm, Matrix
+from tracegraph.codegen.dim_index import loop_index
+from tracegraph.codegen.emit import emit_kernel
+from tracegraph.codegen.index_llvm import IndexEmitter
+from tracegraph.codegen.llvm_text import FunctionText, ModuleText, Register
+from tracegraph.codegen.loop_index import index
+from tracegraph.codegen.loop_ir import Buffer, Kernel
+from tracegraph.codegen.steps import EagerStep, GemmStep, KernelStep, Step
+from tracegraph.ir import dim as dims
+from tracegraph.ir.dim import Dim
+from tracegraph.ir.graph import Node
+from tracegraph.ir.memory_plan import MemoryPlan
+
+ENTRY = "run"
+
+
+@dataclass(frozen=True)
+class Program:
+    """LLVM text of a whole graph, and what is needed to call it.
+
+    Attributes:
+        symbols: size symbols, in the order of the `sizes` array.
+        imports: external symbols and their addresses.
+    """
+
+    plan: MemoryPlan
+    steps: tuple[Step, ...]
+    symbols: tuple[str, ...]
+    text: str
+    imports: dict[str, int]
+
+    @cached_property
+    def eager_nodes(self) -> tuple[Node, ...]:
+        """The nodes that run through their eager rule, by number."""
+        return tuple(s.node for s in self.steps if isinstance(s, EagerStep))
+
+    def __str__(self) -> str:
+        return "\n".join([f"program {self.plan.graph.name}", *(f"  {step}" for step in self.steps)])
+
+
+def emit_program(plan: MemoryPlan, steps: Sequence[Step], kernels: Sequence[Kernel], symbols: Sequence[str]) -> Program:
+    """The module that runs `steps`; `kernels` are those of the steps after scheduling, each once."""
+    module = ModuleText()
+    for kernel in kernels:
+        emit_kernel(module, kernel)
+    driver = _Driver(module, plan, symbols)
+    for number, step in enumerate(steps):
+        driver.step(number, step)
+    driver.finish()
+    return Program(plan, tuple(steps), tuple(symbols), module.render(), driver.imports)
+
+
+class _Driver:
+    """Writes `run`."""
+
+    def __init__(self, module: ModuleText, plan: MemoryPlan, symbols: Sequence[str]) -> None:
+        self.module = module
+        self.function = FunctionText(module, f"i64 @{ENTRY}(ptr noalias %table, ptr noalias %sizes) nounwind")
+        self.imports: dict[str, int] = {}
+        self.addresses = {storage: self._entry("table", n, "ptr") for n, storage in enumerate(plan.storages)}
+        self.sizes = {symbol: self._entry("sizes", n, "i64") for n, symbol in enumerate(symbols)}
+        self.names = {symbol: index(symbol) for symbol in symbols}
+        self.indices = IndexEmitter(self.function, lambda atom: self.sizes[atom.name])
+        self.indices.not_negative.update(symbols)
+
+    def _entry(self, array: str, number: int, llvm_type: str) -> Register:
+        slot = self.function.instruction(f"getelementptr inbounds i64, ptr %{array}, i64 {number}", "ptr")
+        return self.function.instruction(f"load {llvm_type}, ptr {slot.text}, align 8", llvm_type)
+
+    def step(self, number: int, step: Step) -> None:
+        _EMITTERS[type(step)](self, number, step)
+
+    def finish(self) -> None:
+        self.function.line("ret i64 0")
+        self.module.define(ENTRY, self.function.render())
+
+    # ------------------------------------------------------------------------------------ steps
+
+    def _kernel(self, number: int, step: KernelStep) -> None:
+        kernel = step.lowered.kernel
+        storages = iter(step.lowered.storages)
+        arguments = [
+            self.addresses[next(storages)] if isinstance(p, Buffer) else self.sizes[p.name] for p in kernel.params
+        ]
+        status = self.function.call(kernel.name, "i32", arguments)
+        if kernel.checks:
+            self._stop_unless_zero(status, number)
+
+    def _eager(self, number: int, step: EagerStep) -> None:
+        self.module.declare(eager_call.SYMBOL, f"i32 @{eager_call.SYMBOL}(i64)")
+        self.imports[eager_call.SYMBOL] = eager_call.address()
+        status = self.function.call(eager_call.SYMBOL, "i32", [self.function.const(step.number, "i64")])
+        self._stop_unless_zero(status, number)
+
+    def _stop_unless_zero(self, status: Register, number: int) -> None:
+        function = self.function
+        failed, passed = function.fresh("failed"), function.fresh("passed")
+        is_zero = function.instruction(f"icmp eq i32 {status.text}, 0", "i1")
+        function.line(f"br i1 {is_zero.text}, label %{passed}, label %{failed}")
+        function.label(failed)
+        wide = function.instruction(f"zext i32 {status.text} to i64", "i64")
+        function.line(f"ret i64 {(wide | (number + 1 << 32)).text}")
+        function.label(passed)
+
+    def _gemm(self, number: int, step: GemmStep) -> None:
+        gemm = step.gemm
+        self._batches(gemm, 0, [], lambda positions: self._product(gemm, positions))
+
+    def _batches(self, gemm: Gemm, level: int, positions: list[Register], body: Callable[[list[Register]], None]) -> None:
+        """Loops over the batch dimensions."""
+        if level == len(gemm.batch):
+            body(positions)
+            return
+        function = self.function
+        head, inside, done = (function.fresh(part) for part in ("batch", "product", "batches"))
+        stop, before = self.size(gemm.batch[level]), function.block
+        function.branch_to(head)
+        phi = function.placeholder()
+        position = Register(function, f"%{function.fresh('b')}", "i64")
+        more = function.instruction(f"icmp slt i64 {position.text}, {stop.text}", "i1")
+        function.line(f"br i1 {more.text}, label %{inside}, label %{done}")
+        function.label(inside)
+        self._batches(gemm, level + 1, [*positions, position], body)
+        following = position + 1
+        function.fill(phi, f"{position.text} = phi i64 [0, %{before}], [{following.text}, %{function.block}]")
+        function.line(f"br label %{head}")
+        function.label(done)
+
+    def _product(self, gemm: Gemm, positions: list[Register]) -> None:
+        a, b, c = (self._address(x, gemm, positions) for x in (gemm.a, gemm.b, gemm.c))
+        sizes = (self.size(gemm.m), self.size(gemm.n), self.size(gemm.k))
+        leading = (self.size(gemm.a.leading), self.size(gemm.b.leading), self.size(gemm.c.leading))
+        transposed = (gemm.a.transposed, gemm.b.transposed)
+        self.imports |= emit_gemm(self.function, gemm.dtype, transposed, sizes, (a, b, c), leading)
+
+    def _address(self, matrix: Matrix, gemm: Gemm, positions: list[Register]) -> Register:
+        """Where a matrix begins."""
+        offset = self.size(matrix.place.offset)
+        for position, stride in zip(positions, matrix.steps, strict=True):
+            if not dims.same(stride, 0):
+                offset = offset + position * self.size(stride)
+        nbytes = offset * gemm.dtype.itemsize
+        base = self.addresses[matrix.place.storage]
+        return self.function.instruction(f"getelementptr i8, ptr {base.text}, i64 {nbytes.text}", "ptr")
+
+    # ------------------------------------------------------------------------------------ sizes
+
+    def size(self, dim: Dim) -> Register:
+        """A size as an i64."""
+        return self.indices.emit(loop_index(dim, self.names))
+
+
+_EMITTERS: dict[type, Callable[[_Driver, int, Any], None]] = {
+    KernelStep: _Driver._kernel,
+    GemmStep: _Driver._gemm,
+    EagerStep: _Driver._eager,
+}

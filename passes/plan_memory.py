@@ -1,0 +1,229 @@
+"""Memory planning: a place for every value, reusing what is no longer needed.
+
+    %0 = exp(%x); %1 = neg(%0); %2 = sum(%1); return %2
+    -->
+    buf0   steps 0-2   %0, %1          neg writes over its operand, which nobody reads again
+    out0   steps 2-3   %2
+
+- Outputs are written straight into fresh memory; inputs and constants are never written.
+- A view whose elements lie at an offset and fixed strides in its operand's storage is that placement and no step.
+- A pointwise kernel may write over an operand that dies with it, if it reads each element only where it writes it.
+- All else gets storages in one arena; storages that are never live at the same step may share bytes, which
+  `MemoryPlan.layout` decides once the sizes are known.
+
+A step is the position of a node in the graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tracegraph.ir import Graph, Kind, Node, Value
+from tracegraph.ir import dim as dims
+from tracegraph.ir.evaluator import Evaluator, Position
+from tracegraph.ir.fused import nest_attributes
+from tracegraph.ir.index_math import flatten, linear, simplify
+from tracegraph.ir.loop_nest import (
+    Nest,
+    body_of,
+    body_operands,
+    is_reduction,
+    levels_of,
+    nest_of,
+    reduce_rule,
+    survey,
+)
+from tracegraph.ir.memory_plan import MemoryPlan, Placement, Space, Storage, whole
+from tracegraph.ir.probe import Probe, ProbeScalar
+from tracegraph.ir.rules import Rule, rule_of
+
+
+def plan_memory(graph: Graph) -> MemoryPlan:
+    """Places for the values of `graph`."""
+    return _Planner(graph).run()
+
+
+class _Planner:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.steps = {node: step for step, node in enumerate(graph.nodes)}
+        self.placements: dict[Value, Placement] = {}
+        self.counts = dict.fromkeys(Space, 0)
+        self.storages: list[Storage] = []
+        self.views: set[Value] = set()
+        #: the number of the output that a value is returned as; the first one only
+        self.returned: dict[Value, int] = {}
+        for position, value in enumerate(graph.outputs):
+            if isinstance(value, Value):
+                self.returned.setdefault(value, position)
+        #: last step that reads a storage, through whatever view
+        self.last: dict[Storage, int] = {}
+
+    def run(self) -> MemoryPlan:
+        for node in self.graph.nodes:
+            if node.op == "placeholder":
+                self._own(node.value, Space.INPUT)
+            elif node.op == "constant":
+                self._own(node.value, Space.CONSTANT)
+            elif node.op == "call":
+                self._call(node)
+        outputs, copies = self._outputs()
+        final = {s: replace(s, last=self.last.get(s, s.first)) for s in self.storages}
+        placements = {v: replace(p, storage=final[p.storage]) for v, p in self.placements.items()}
+        return MemoryPlan(
+            self.graph,
+            tuple(final.values()),
+            placements,
+            tuple(None if s is None else final[s] for s in outputs),
+            frozenset(self.views),
+            tuple((v, final[s]) for v, s in copies),
+        )
+
+    # ------------------------------------------------------------------------------------ placing
+
+    def _own(self, value: Value, space: Space, step: int = 0) -> Storage:
+        """A new storage for `value` alone."""
+        storage = Storage(space, self.counts[space], value.type.dtype, value.type.numel, step)
+        self.counts[space] += 1
+        self.storages.append(storage)
+        self._place(value, whole(storage, value.type.shape))
+        return storage
+
+    def _place(self, value: Value, placement: Placement) -> None:
+        self.placements[value] = placement
+        storage = placement.storage
+        uses = [self.steps[user] for user in value.users]
+        self.last[storage] = max(self.last.get(storage, storage.first), *uses, storage.first)
+
+    def _call(self, node: Node) -> None:
+        if node.call_op.kind is Kind.VIEW and (placement := view_placement(node, self.placements)) is not None:
+            self._place(node.value, placement)
+            self.views.add(node.value)
+            return
+        taken: set[Storage] = set()
+        for result, value in enumerate(node.values):
+            operand = None if value in self.returned else self._overwritable(node, result, taken)
+            if operand is None:
+                space = Space.OUTPUT if value in self.returned else Space.ARENA
+                self._own(value, space, self.steps[node])
+            else:
+                taken.add(self.placements[operand].storage)
+                self._place(value, whole(self.placements[operand].storage, value.type.shape))
+
+    def _overwritable(self, node: Node, result: int, taken: set[Storage]) -> Value | None:
+        """An operand that dies at `node` and whose storage result number `result` may be written over."""
+        dying = [o for o in dict.fromkeys(node.operands) if self._dies_at(o, node) and _fits(o, node.values[result])]
+        dying = [o for o in dying if self.placements[o].storage not in taken]
+        if not dying:
+            return None
+        aligned = aligned_operands(node, result)
+        shared = [self.placements[o].storage for o in node.operands]
+        return next((o for o in dying if o in aligned and shared.count(self.placements[o].storage) == 1), None)
+
+    def _dies_at(self, operand: Value, node: Node) -> bool:
+        placement = self.placements[operand]
+        return (
+            placement.storage.space is Space.ARENA
+            and placement.is_whole(operand.type.shape)
+            and self.last[placement.storage] == self.steps[node]
+        )
+
+    # ------------------------------------------------------------------------------------ outputs
+
+    def _outputs(self) -> tuple[list[Storage | None], list[tuple[Value, Storage]]]:
+        outputs: list[Storage | None] = []
+        copies: list[tuple[Value, Storage]] = []
+        for position, value in enumerate(self.graph.outputs):
+            if not isinstance(value, Value):
+                outputs.append(None)
+                continue
+            placement = self.placements[value]
+            own = placement.storage.space is Space.OUTPUT and placement.is_whole(value.type.shape)
+            if own and self.returned[value] == position:
+                outputs.append(placement.storage)
+                continue
+            storage = Storage(
+                Space.OUTPUT, self.counts[Space.OUTPUT], value.type.dtype, value.type.numel, len(self.steps) - 1
+            )
+            self.counts[Space.OUTPUT] += 1
+            self.storages.append(storage)
+            outputs.append(storage)
+            copies.append((value, storage))
+        return outputs, copies
+
+
+def _fits(operand: Value, result: Value) -> bool:
+    return operand.type.dtype is result.type.dtype and dims.same(operand.type.numel, result.type.numel)
+
+
+# ---------------------------------------------------------------------------------------------------- views
+
+
+def view_placement(node: Node, placements: dict[Value, Placement]) -> Placement | None:
+    """The placement of a view within its operand's storage; None if its elements do not lie at fixed strides."""
+    if rule_of(node.call_op) is not Rule.ELEMENT or len(node.operands) != 1:
+        return None
+    shape = node.value.type.shape
+    variables = tuple(dims.sym(f"i{axis}") for axis in range(len(shape)))
+    ranges = dict(zip(map(str, variables), shape, strict=True))
+    reads: list[tuple[Value, Position]] = []
+    probe = Probe()
+
+    def read(value: Value, index: Position, mask: ProbeScalar | None, fill: object) -> ProbeScalar:
+        reads.append((value, index))
+        return probe.scalar(value.type.dtype)
+
+    body = body_of(node)
+    if not body.placeholders:
+        return None
+    Evaluator(probe, read, ranges).at(body.outputs[0], variables)  # type: ignore[arg-type]
+    ((_, index),) = reads
+    source = placements[node.operands[0]]
+    address = simplify(flatten(index, source.strides, source.offset), ranges)
+    parts = linear(address, ranges)
+    if parts is None or any(dims.symbols(x) & set(ranges) for x in (parts[0], *parts[1].values())):
+        return None
+    return Placement(source.storage, parts[0], tuple(parts[1].get(str(v), 0) for v in variables))
+
+
+# ---------------------------------------------------------------------------------------------------- in place
+
+
+def aligned_operands(node: Node, result: int) -> set[Value]:
+    """Operands that `result` may overwrite: read only where it is stored, and in no round after its own."""
+    loops = kernel_loops(node)
+    if loops is None:
+        return set()
+    body, nest = loops
+    value = body.outputs[result]
+    assert isinstance(value, Value)
+    if nest.reduced and (not nest.is_full(result) or any(map(_reads_twice, body.calls))):
+        return set()
+    stored = _position(nest.store_position(result), value.type.shape)
+    level = levels_of(body)[value]
+    misaligned = {
+        access.source
+        for access in survey(body, nest).accesses
+        if access.level > level or not dims.same_shape(_position(access.index, access.source.type.shape), stored)
+    }
+    return {o for p, o in zip(body.placeholders, body_operands(node), strict=True) if p not in misaligned}
+
+
+def _reads_twice(node: Node) -> bool:
+    """Whether a reduction passes over its operand twice in one round, as `argmax` does."""
+    return is_reduction(node) and reduce_rule(node).combine.startswith("arg")
+
+
+def _position(index: Position, shape: tuple[dims.Dim, ...]) -> Position:
+    """A position without the axes of size 1, which do not move it."""
+    return tuple(i for i, d in zip(index, shape, strict=True) if not (isinstance(d, int) and d == 1))
+
+
+def kernel_loops(node: Node) -> tuple[Graph, Nest] | None:
+    """Body and loops of a node that runs as a loop nest; None for scatters, scans, products and library calls."""
+    if node.call_op.kind is Kind.FUSED:
+        nest = nest_attributes(node.attrs)
+        return None if nest is None else (node.attrs["body"], nest)  # type: ignore[return-value]
+    if rule_of(node.call_op) in (Rule.ELEMENT, Rule.REDUCE):
+        return body_of(node), nest_of(node)
+    return None
