@@ -16,9 +16,9 @@ from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.functions import inline
 from tracegraph.capture.safety import flatten, is_opaque
-from tracegraph.capture.sources import MISSING, Slot
-from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class
-from tracegraph.ir import Op, SymExpr
+from tracegraph.capture.sources import MISSING, Slot, constant_source
+from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_python_class
+from tracegraph.ir import Op
 
 if TYPE_CHECKING:
     from tracegraph.capture.frame import Frame
@@ -68,22 +68,7 @@ def call_operation(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
         if is_opaque(tracer, part) or (is_instance_of_python_class(part) and not isinstance(part, int | str)):
             name = getattr(function, "__name__", repr(function))
             raise Break(reasons.UNSUPPORTED_VALUE, f"{name}() with an argument of type {type(part).__name__}")
-    if any(type(p) is SymExpr and not tracer.sizes.is_bound_by_tensors(p) for p in flatten((args, kwargs))):
-        args, kwargs = _with_known_sizes(tracer, args), _with_known_sizes(tracer, kwargs)
     return tracer.native(function, *args, **kwargs)
-
-
-def _with_known_sizes(tracer: Tracer, value: Any) -> Any:
-    """Ints that vary are no inputs of the graph: they become constants of it."""
-    if type(value) is SymExpr and not tracer.sizes.is_bound_by_tensors(value):
-        return tracer.native(int, value)
-    if type(value) in (tuple, list):
-        return type(value)(_with_known_sizes(tracer, v) for v in value)
-    if type(value) is dict:
-        return {k: _with_known_sizes(tracer, v) for k, v in value.items()}
-    if type(value) is slice:
-        return slice(*(_with_known_sizes(tracer, v) for v in (value.start, value.stop, value.step)))
-    return value
 
 
 # ------------------------------------------------------------------------------------------ Python callables
@@ -138,7 +123,7 @@ _BY_TYPE: dict[type, Callable[[Any, Any, Args, Kwargs], Any]] = {
 
 def call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     """Instantiate a class: its metaclass's `__call__`, `__new__`, then `__init__`."""
-    if not cls.__flags__ & (1 << 9):
+    if not is_python_class(cls):
         return native_calls.call_native(tracer, cls, args, kwargs)
     if getattr(cls, "__tracegraph_tensor__", False):
         raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}")
@@ -158,7 +143,7 @@ def _call_metaclass(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> An
 
     if issubclass(cls, enum.Enum) and len(args) == 1 and not kwargs:
         member = tracer.native(cls, *args)
-        return tracer.read(member, attributes.constant_source(member))
+        return tracer.read(member, constant_source(member))
     raise Break(reasons.NATIVE_CALL, f"the metaclass of {cls.__name__} defines __call__")
 
 

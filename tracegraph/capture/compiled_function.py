@@ -24,7 +24,7 @@ from tracegraph.capture.guards import Guard, GuardKind, TensorFacts
 from tracegraph.capture.native_calls import may_inline
 from tracegraph.capture.native_ops import CALL_COMPILED
 from tracegraph.capture.result import CaptureResult
-from tracegraph.capture.resume import resume_code
+from tracegraph.capture.resume import run_resumed
 from tracegraph.capture.session import Call, RunEagerly, capture
 from tracegraph.capture.units import Unit, entry, spread
 from tracegraph.errors import CaptureError
@@ -132,11 +132,9 @@ class CompiledUnit:
 
     def eager(self, args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
         """Run the unit without capturing."""
-        code = self.unit.code
         if not self.unit.is_entry:
-            code = resume_code(self.unit)
-            function = types.FunctionType(code, self.namespace, code.co_name, None, cells)
-            return function(*args)
+            return run_resumed(self.unit, self.namespace, args, cells)
+        code = self.unit.code
         function = types.FunctionType(code, self.namespace, code.co_name, None, cells)
         positional, keywords = spread(code, args)
         return function(*positional, **keywords)

@@ -56,9 +56,9 @@ class Region:
     push_offset: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A decoded code object."""
+    """A decoded code object; identity is equality."""
 
     code: types.CodeType
     instructions: tuple[Instruction, ...]

@@ -23,7 +23,6 @@ from tracegraph.capture.liveness import live_names
 from tracegraph.capture.native_ops import Exit, NativeStep
 from tracegraph.capture.reconstruct import Reconstructor
 from tracegraph.capture.result import CaptureResult, Continuation
-from tracegraph.capture.resume import resume_code
 from tracegraph.capture.sources import Pool, SourceWriter
 from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.units import Unit
@@ -47,7 +46,6 @@ class DriverWriter:
 
     Raises (all methods):
         NotReconstructible: a value must outlive the trace and cannot be rebuilt.
-        CannotResume: the continuation's code cannot be assembled.
     """
 
     def __init__(self, tracer: Tracer, unit: Unit, frame: Frame) -> None:
@@ -95,7 +93,9 @@ class DriverWriter:
         if stop.extent is Extent.REST:
             return None
         stack = list(self.frame.stack)
-        step = NativeStep(self.values, self.frame.program, index, stack, stop.is_inside_callee)
+        step = NativeStep(
+            self.values, self.frame.program, index, stack, self.frame.namespace, stop.is_inside_callee
+        )
         return step if native_ops.write(step) else None
 
     def _finish_state(self) -> None:
@@ -139,9 +139,7 @@ class DriverWriter:
     def _resumed(self, index: int, names: tuple[str, ...], stack: tuple[bool, ...], raises: bool = False) -> Unit:
         code = self.frame.code
         cells = code.co_cellvars + code.co_freevars
-        unit = Unit(code, self.unit.namespace_id, index, names, stack, cells, is_entry=False, raises=raises)
-        resume_code(unit)
-        return unit
+        return Unit(code, self.unit.namespace_id, index, names, stack, cells, is_entry=False, raises=raises)
 
     def _call(self, unit: Unit, values: list[str], cells: str, is_native: bool) -> str:
         name = f"resume{len(self.continuations)}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import types
 from typing import Any
 
+from tracegraph.capture.attributes import instance_dict
 from tracegraph.capture.effects import AttributeWrite, CellWrite, TrackedCopy, Write
 from tracegraph.capture.reconstruct import Reconstructor
 from tracegraph.capture.sources import MISSING
@@ -15,8 +17,16 @@ def write_effects(tracer: Tracer, values: Reconstructor, lines: list[str]) -> No
     """Emit every side effect; values are rebuilt first, so that all reads come before all writes."""
     for copy in tracer.effects.changed_copies():
         lines += _write_container(values, copy)
-    for write in tracer.effects.writes:
-        lines.append(_write_place(values, write))
+    lines += [_write_place(values, w) for w in tracer.effects.writes if w.value is not MISSING or _existed(w)]
+
+
+def _existed(write: Write) -> bool:
+    """Whether what a write deletes was there before the trace."""
+    if isinstance(write, AttributeWrite):
+        return write.name in (instance_dict(write.target) or {}) or isinstance(
+            getattr(type(write.target), write.name, None), types.MemberDescriptorType
+        )
+    return isinstance(write, CellWrite) or write.name in write.namespace
 
 
 def _write_container(values: Reconstructor, tracked: TrackedCopy) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cmath
 import collections
+import functools
 import itertools
 import math
 import operator
@@ -28,6 +29,7 @@ from tracegraph.capture.values import (
     STAND_INS,
     is_constant,
     is_instance_of_python_class,
+    is_python_class,
 )
 from tracegraph.ops.recording import Traced
 
@@ -66,9 +68,12 @@ _ITERATING_CLASSES: frozenset[Any] = frozenset({
 })  # fmt: skip
 #: classes of immutable data, made from immutable data
 _VALUE_CLASSES: frozenset[Any] = frozenset({
-    int, float, bool, complex, bytes, range, slice, object, bytearray, property, staticmethod, classmethod,
-    types.SimpleNamespace, super, operator.itemgetter, operator.attrgetter, operator.methodcaller,
+    int, float, bool, complex, bytes, range, slice, object, bytearray, operator.itemgetter, operator.attrgetter, operator.methodcaller,
 }) | CONSTANT_TYPES  # fmt: skip
+#: classes whose instances only hold what they are given
+_HOLDING_CLASSES: frozenset[Any] = frozenset({
+    functools.partial, types.MethodType, property, staticmethod, classmethod, super, types.SimpleNamespace,
+})  # fmt: skip
 #: pure functions on immutable data
 _PURE_MODULES = (math, cmath, operator)
 _PURE_FUNCTIONS = frozenset(
@@ -133,6 +138,8 @@ def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     if cls in _VALUE_CLASSES:
         _refuse_objects(tracer, cls, args, kwargs)
         return tracer.native(cls, *_known(tracer, args), **kwargs)
+    if cls in _HOLDING_CLASSES:
+        return tracer.native(cls, *args, **kwargs)
     if issubclass(cls, BaseException):
         return tracer.fresh(tracer.native(cls, *args))
     raise Break(reasons.NATIVE_CALL, f"{cls.__name__}()")
@@ -166,6 +173,8 @@ def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
 
 def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
     name = method.__name__
+    if name == "__new__" and isinstance(owner, type) and args and isinstance(args[0], type):
+        return construct(tracer, args[0], args[1:], kwargs)
     if isinstance(owner, type) and owner in (dict, str, bytes, int, float, bytearray):
         _refuse_objects(tracer, method, args, kwargs)
         return tracer.native(method, *_for_c(tracer, args), **kwargs)
@@ -243,14 +252,14 @@ def construct(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     Raises:
         Break: the base class is in no table.
     """
-    base = next(b for b in cls.__mro__ if "__new__" in b.__dict__)
+    base = next(b for b in cls.__mro__ if "__new__" in b.__dict__ and not is_python_class(b))
     if base is tuple:
         args = _for_c(tracer, args)
     elif base in (list, dict, set, collections.OrderedDict, collections.deque, collections.defaultdict):
         args, kwargs = (), {}
     elif not issubclass(base, BaseException) and base not in (int, float, str):
         raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}, which inherits from {base.__name__}")
-    return tracer.fresh(tracer.native(cls.__new__, cls, *args, **kwargs))
+    return tracer.fresh(tracer.native(base.__new__, cls, *args, **kwargs))
 
 
 # ------------------------------------------------------------------------------------------ arguments

@@ -40,6 +40,8 @@ class NativeStep:
     program: Program
     index: int
     stack: list[Any]
+    #: the function's globals
+    namespace: dict[str, Any]
     #: call Python callees through the compiler, because the break happened inside one
     compiles_callee: bool
     lines: list[str] = field(default_factory=list)
@@ -318,7 +320,7 @@ def _write_unpack_ex(step: NativeStep, arg: int) -> None:
 
 def _write_import(step: NativeStep, name: str) -> None:
     level, names = step.pop_many(2)
-    space = step.reconstructor.pool.name(step.reconstructor.root_namespace, "space")
+    space = step.reconstructor.pool.name(step.namespace, "space")
     step.push(step.result(f"__import__({name!r}, {space}, None, {names}, {level})"))
 
 

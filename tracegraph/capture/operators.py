@@ -6,6 +6,7 @@ through their special methods, which are inlined. Objects from outside whose con
 
 from __future__ import annotations
 
+import enum
 import operator
 import types
 from collections.abc import Callable, Iterator
@@ -256,7 +257,7 @@ def delete_subscript(tracer: Tracer, container: Any, key: Any) -> None:
 
 def _check_index(key: Any) -> None:
     for part in key if type(key) is tuple else (key,):
-        if is_instance_of_python_class(part) and not isinstance(part, str | int):
+        if is_instance_of_python_class(part) and not isinstance(part, str | int | enum.Enum):
             raise Break(reasons.UNSUPPORTED_VALUE, f"a subscript of type {type(part).__name__}")
 
 

@@ -19,7 +19,7 @@ from tracegraph.capture.frame import Unread
 from tracegraph.capture.instance_dicts import InstanceDict
 from tracegraph.capture.sources import Pool, SourceWriter
 from tracegraph.capture.tracer import Tracer
-from tracegraph.capture.values import IDENTITY_TYPES, is_constant, is_instance_of_python_class, is_namedtuple
+from tracegraph.capture.values import IDENTITY_TYPES, STAND_INS, is_constant, is_instance_of_python_class, is_namedtuple, is_python_class
 from tracegraph.ir import Op, SymExpr, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops.recording import Traced
@@ -164,7 +164,7 @@ class Reconstructor:
         if isinstance(value, BaseException):
             name = self.assign(value, f"{cls}.__new__({cls}, {self.expressions(value.args)})", "o")
         else:
-            base = next(b for b in type(value).__mro__ if "__new__" in b.__dict__ and not b.__flags__ & (1 << 9))
+            base = next(b for b in type(value).__mro__ if "__new__" in b.__dict__ and not is_python_class(b))
             name = self.assign(value, f"{self.pool.name(base)}.__new__({cls})", "o")
         self._later.append(lambda: self._fill(name, value))
         return name
@@ -184,7 +184,8 @@ class Reconstructor:
                 self.lines.append(f"object.__setattr__({name}, {attribute!r}, {content})")
 
     def _dict_display(self, value: dict[Any, Any]) -> str:
-        pairs = (f"{self.expression(k)}: {self.expression(v)}" for k, v in dict.items(value))
+        kind: Any = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
+        pairs = (f"{self.expression(k)}: {self.expression(v)}" for k, v in kind.items(value))
         return f"{{{', '.join(pairs)}}}"
 
     def _iterator(self, value: Any) -> str:
@@ -232,6 +233,8 @@ class Reconstructor:
         return f"slice({self.expressions((value.start, value.stop, value.step))})"
 
     def build_method(self, value: types.MethodType) -> str:
+        if type(value.__self__) in STAND_INS:
+            return f"{self.expression(value.__self__)}.{value.__func__.__name__}"
         cls = self.pool.name(types.MethodType)
         return f"{cls}({self.expression(value.__func__)}, {self.expression(value.__self__)})"
 
@@ -287,7 +290,7 @@ def _plain(value: Any) -> Any:
 
 def _slot_names(cls: type) -> list[str]:
     return [n for base in cls.__mro__ for n, v in vars(base).items() if isinstance(v, types.MemberDescriptorType)
-            and base.__flags__ & (1 << 9)]  # fmt: skip
+            and is_python_class(base)]  # fmt: skip
 
 
 _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {

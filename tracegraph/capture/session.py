@@ -21,7 +21,6 @@ from tracegraph.capture.frame import Frame, Returned, Unread
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.reconstruct import NotReconstructible
 from tracegraph.capture.result import CaptureResult
-from tracegraph.capture.resume import CannotResume
 from tracegraph.capture.sources import FrameCell, Local
 from tracegraph.capture.tracer import Stop, Tracer
 from tracegraph.capture.units import Unit
@@ -116,8 +115,6 @@ class _Attempt:
             if step is None:
                 raise RunEagerly(Break(reasons.NOT_RECONSTRUCTIBLE, str(e), Extent.FRAME)) from None
             return Break(reasons.NOT_RECONSTRUCTIBLE, str(e)), step
-        except CannotResume as e:
-            raise RunEagerly(self.stop or Break(reasons.NOT_RECONSTRUCTIBLE, str(e), Extent.FRAME)) from e
         _check_aliasing(self.tracer)
         _guard_mutation(self.tracer)
         _guard_sizes(self.tracer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tracegraph.capture.sources import Source
 from tracegraph.ir import ShapeEnv, SymExpr
@@ -52,9 +53,13 @@ class Sizes:
         self.sources[str(symbol)] = source
         return symbol
 
-    def is_bound_by_tensors(self, dim: SymExpr) -> bool:
-        """Whether the graph can compute `dim` from the shapes of its inputs."""
-        return dims.symbols(dim) <= set(self._sizes.values())
+    def known_to_graph(self, value: Any) -> Any:
+        """`value` for use in the graph: ints that vary are no inputs of it, so they become constants."""
+        if isinstance(value, SymExpr) and not dims.symbols(value) <= set(self._sizes.values()):
+            return int(value)
+        if isinstance(value, tuple):
+            return tuple(map(self.known_to_graph, value))
+        return value
 
     def condition(self, text: str, *expressions: object) -> SizeCondition:
         names = sorted(set().union(*map(dims.symbols, expressions)))

@@ -28,9 +28,25 @@ from tracegraph.capture.values import (
 )
 from tracegraph.errors import DataDependentError
 from tracegraph.ir import Builder, Location, TensorType
+from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Recorder, Traced
 
 MAX_STEPS = 1_000_000
+
+
+class _Recorder(Recorder):
+    """Records user code: no tensor but those the trace has read, and no symbol but those of tensor sizes."""
+
+    def __init__(self, builder: Builder, sizes: Sizes) -> None:
+        super().__init__(builder, lift=self._refuse)
+        self._sizes = sizes
+
+    def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        attrs = {k: self._sizes.known_to_graph(v) for k, v in attrs.items()}
+        return super().handle(op, tuple(map(self._sizes.known_to_graph, operands)), attrs)
+
+    def _refuse(self, tensor: Any) -> Any:
+        raise Break(reasons.UNSUPPORTED_VALUE, "a tensor reached an operation without being read by the trace")
 
 
 class Stop(BaseException):
@@ -69,7 +85,7 @@ class Tracer:
 
     def __post_init__(self) -> None:
         self.builder = Builder(self.name)
-        self.recorder = Recorder(self.builder, lift=self._refuse_foreign_tensor)
+        self.recorder = _Recorder(self.builder, self.sizes)
         self.initial_grad_mode = self.recorder.grad_enabled = eager.is_grad_enabled()
         self.guards.add(GuardKind.GRAD_MODE, None, self.initial_grad_mode)
         self._proxies: dict[int, Any] = {}
@@ -186,9 +202,6 @@ class Tracer:
     def input_of(self, handle: Traced) -> Input | None:
         """The graph input whose handle this is."""
         return next((i for i in self.inputs if i.handle is handle), None)
-
-    def _refuse_foreign_tensor(self, tensor: Any) -> Any:
-        raise Break(reasons.UNSUPPORTED_VALUE, "a tensor reached an operation without being read by the trace")
 
     # ------------------------------------------------------------------------------ classes
 

@@ -10,6 +10,7 @@ import collections
 import enum
 import functools
 import operator
+import sys
 import types
 from typing import Any
 
@@ -76,9 +77,23 @@ def is_constant(value: Any) -> bool:
     return False
 
 
+#: bits of `type.__flags__`
+_HEAP_TYPE, _IMMUTABLE_TYPE = 1 << 9, 1 << 8
+#: extension modules whose classes look like Python ones to the type flags
+_ACCELERATORS = ("_functools", "itertools", "_operator", "_collections", "_random", "_struct", "_sre", "_thread",
+                 "_weakref", "_io", "_abc", "_contextvars", "_queue", "array", "select", "_asyncio")  # fmt: skip
+_C_CLASSES = frozenset(
+    cls
+    for module in _ACCELERATORS
+    if module in sys.modules
+    for cls in vars(sys.modules[module]).values()
+    if isinstance(cls, type)
+)
+
+
 def is_python_class(cls: type) -> bool:
     """Whether a class statement made `cls`, so that its behaviour may be Python code."""
-    return bool(cls.__flags__ & (1 << 9))
+    return cls.__flags__ & (_HEAP_TYPE | _IMMUTABLE_TYPE) == _HEAP_TYPE and cls not in _C_CLASSES
 
 
 def is_instance_of_python_class(value: Any) -> bool:

@@ -9,7 +9,7 @@ from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.frame import Frame
 from tracegraph.capture.operators import iterate, materialised, walk
 from tracegraph.capture.safety import check_hashable
-from tracegraph.capture.values import Observed
+from tracegraph.capture.values import Observed, is_python_class
 
 
 def op_BUILD_TUPLE(frame: Frame, count: int) -> None:
@@ -94,7 +94,7 @@ def _mapping(frame: Frame, value: Any) -> dict[Any, Any]:
 
     if isinstance(value, InstanceDict):
         return dict(value)
-    if isinstance(value, dict) and not (frame.tracer.is_outside(value) and type(value).__flags__ & (1 << 9)):
+    if isinstance(value, dict) and not (frame.tracer.is_outside(value) and is_python_class(type(value))):
         return value
     raise Break(reasons.UNSUPPORTED_VALUE, f"unpacking a mapping of type {type(value).__name__}")
 
