@@ -54,7 +54,7 @@ def native(graph: Graph, options: Options) -> Executable:
     try:
         fused = stages.run("fuse", graph.name, fuse, optimised) if options.fuse else optimised
         plan = stages.run("plan", graph.name, plan_memory, fused)
-        return compile_program(fused, plan, stages.report)
+        return compile_program(plan, stages.report)
     except TracegraphError as e:
         if options.strict:
             raise
@@ -91,7 +91,7 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
         outputs=parts.outputs,
         differentiable=joint.differentiable,
         wanted=joint.requiring,
-        saved_inputs=tuple(s.input for s in parts.saved if s.input is not None),
+        saved_inputs=parts.saved_inputs,
         # compiled at the first backward pass: evaluation in grad mode never needs it
         backward=lambda arrays: backward()(arrays),
     )
