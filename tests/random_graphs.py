@@ -29,7 +29,8 @@ def usable_samples(dtype: dtypes.DType) -> dict[Definition, tuple[Sample, ...]]:
     """Pure ops with those of their samples that take tensors of this dtype."""
     found = {}
     for op in REGISTRY.values():
-        if isinstance(op, Definition) and op.is_pure and op.samples is not None:
+        writes = op.name.endswith("_")
+        if isinstance(op, Definition) and op.is_pure and op.samples is not None and not writes:
             listed = tuple(s for s in op.samples() if dtype in s.dtypes and any(True for _ in _arrays(s)))
             if listed:
                 found[op] = listed

@@ -5,7 +5,8 @@
 
 from tracegraph.aot.functionalise import functionalise
 from tracegraph.aot.joint import Joint, differentiate
-from tracegraph.aot.partition import Partition, SavedValue, partition_default
+from tracegraph.aot.min_cut import partition_min_cut
+from tracegraph.aot.partition import Partition, partition_default
 from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Static, ViewChain, WriteBack
 
 __all__ = [
@@ -14,11 +15,11 @@ __all__ = [
     "Joint",
     "MutationRecord",
     "Partition",
-    "SavedValue",
     "Static",
     "ViewChain",
     "WriteBack",
     "differentiate",
     "functionalise",
     "partition_default",
+    "partition_min_cut",
 ]

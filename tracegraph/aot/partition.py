@@ -30,28 +30,20 @@ from tracegraph.ops.recording import Recorder
 
 
 @dataclass(frozen=True)
-class SavedValue:
-    """A value that forward returns after its results, and backward takes first.
+class Partition:
+    """Two graphs. `forward` takes the inputs and returns the outputs, then the saved values. `backward` takes some of
+    the inputs as they were, the saved values and the cotangents, in this order, and returns the gradients.
 
     Attributes:
-        input: its position among the inputs, if it is an input as it stands. Whoever keeps it until backward must
-            check that it was not written to meanwhile.
-    """
-
-    type: TensorType
-    input: int | None
-
-
-@dataclass(frozen=True)
-class Partition:
-    """Two graphs: `forward` takes the inputs and returns the outputs, then the saved values; `backward` takes the
-    saved values, then the cotangents, and returns the gradients.
+        outputs: the number of outputs of the primal graph.
+        saved_inputs: positions of the inputs that backward takes. Whoever keeps them must check that they were not
+            written to meanwhile; inputs that the call itself writes to are not among them.
     """
 
     forward: Graph
     backward: Graph
     outputs: int
-    saved: tuple[SavedValue, ...]
+    saved_inputs: tuple[int, ...]
 
 
 def partition_default(joint: Joint, written: frozenset[int] = frozenset()) -> Partition:
@@ -63,7 +55,7 @@ def partition_default(joint: Joint, written: frozenset[int] = frozenset()) -> Pa
     forward = needed(joint.results, joint.graph)
     readers = needed(joint.gradients, joint.graph) - forward
     saved = dict.fromkeys(
-        operand
+        _without_views_of_inputs(operand)
         for node in joint.graph.nodes
         if node in readers
         for operand in node.operands
@@ -80,6 +72,12 @@ def _is_savable(value: Value, forward: set[Node]) -> bool:
     return value.node.op == "placeholder" or value.node in forward
 
 
+def _without_views_of_inputs(value: Value) -> Value:
+    """An input need not be copied to be saved, a view of it would have to be."""
+    memory = memory_of(value)
+    return memory if memory.node.op == "placeholder" else value
+
+
 def cut(joint: Joint, saved: Iterable[Value], written: frozenset[int] = frozenset()) -> Partition:
     """Both halves of `joint`, given the values to save.
 
@@ -93,13 +91,12 @@ def cut(joint: Joint, saved: Iterable[Value], written: frozenset[int] = frozense
     missing = [n.value for n in readers if n.op == "placeholder"]
     if missing:
         raise IRError(f"cut of {joint.graph.name}: backward reads {missing[0]!r}, which is not saved")
+    kept = {value: i for i, value in enumerate(joint.primals) if value in chosen and i not in written}
+    computed = [v for v in chosen if v not in kept]
     witnesses = _unseen_symbols(readers, (*chosen, *joint.cotangents))
-    positions = {value: i for i, value in enumerate(joint.primals)}
-    overwritten = {joint.primals[i] for i in written}
-    forward = _forward(joint, chosen, witnesses, overwritten)
-    kept = [SavedValue(v.type, None if v in overwritten else positions.get(v)) for v in chosen]
-    kept += [SavedValue(witness_type(s), None) for s in witnesses]
-    return Partition(forward, _backward(joint, chosen, witnesses, readers), joint.outputs, tuple(kept))
+    forward = _forward(joint, computed, witnesses, {joint.primals[i] for i in written})
+    backward = _backward(joint, (*kept, *computed), witnesses, readers)
+    return Partition(forward, backward, joint.outputs, tuple(kept.values()))
 
 
 def needed(outputs: Sequence[Operand], graph: Graph, given: frozenset[Value] = frozenset()) -> set[Node]:

@@ -32,14 +32,14 @@ class Differentiation:
     """How the forward and backward graphs fit together.
 
     The forward graph returns `outputs` tensors and then the values saved for backward; the backward graph takes the
-    saved values and then the cotangents of the `differentiable` outputs, and returns the gradients of the inputs in
-    `wanted`, None where there is none.
+    inputs in `saved_inputs`, the saved values and the cotangents of the `differentiable` outputs, and returns the
+    gradients of the inputs in `wanted`, None where there is none.
 
     Attributes:
         outputs: number of outputs of the pure graph.
         differentiable: positions of outputs with a history.
         wanted: positions of inputs whose gradient is computed.
-        saved_inputs: inputs among the saved values: a write to one before backward is an error.
+        saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
         backward: the compiled backward graph.
     """
 
@@ -86,7 +86,7 @@ class CompiledGraph:
         outputs = self.forward(arrays)
         if node is not None:
             assert self.differentiation is not None
-            node.keep(outputs)
+            node.keep(arrays, outputs)
         tensors = self._tensors(outputs, node)
         self._write_back(inputs, outputs, node)
         made: dict[int, Any] = {}
@@ -146,15 +146,17 @@ class GraphNode(Node):
         self.plan = plan
         self.saved: tuple[np.ndarray, ...] | None = None
         self._results: list[tuple[tuple[int, ...], np.dtype]] = []
-        self._inputs = [(inputs[i].storage, inputs[i]._version, i) for i in plan.saved_inputs]
+        # random keys come after the tensors, and nobody writes to them
+        saved = [i for i in plan.saved_inputs if i < len(inputs)]
+        self._inputs = [(inputs[i].storage, inputs[i]._version, i) for i in saved]
 
     @property
     def name(self) -> str:
         return "CompiledGraphBackward"
 
-    def keep(self, outputs: Sequence[np.ndarray]) -> None:
-        """Keep what backward needs of what forward returned."""
-        self.saved = tuple(outputs[self.plan.outputs :])
+    def keep(self, arrays: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+        """Keep what backward needs of what forward took and returned."""
+        self.saved = (*(arrays[i] for i in self.plan.saved_inputs), *outputs[self.plan.outputs :])
         self._results = [(outputs[i].shape, outputs[i].dtype) for i in self.plan.differentiable]
 
     def adopt(self, tensor: Tensor, index: int) -> None:
