@@ -42,6 +42,9 @@ class Joint:
     differentiable: tuple[int, ...]
     requiring: tuple[int, ...]
 
+    def __str__(self) -> str:
+        return str(self.graph)
+
     @property
     def primals(self) -> tuple[Value, ...]:
         return self.graph.placeholders[: self.inputs]

@@ -45,6 +45,9 @@ class Partition:
     outputs: int
     saved_inputs: tuple[int, ...]
 
+    def __str__(self) -> str:
+        return f"{self.forward}\n\n{self.backward}"
+
 
 def partition_default(joint: Joint, written: frozenset[int] = frozenset()) -> Partition:
     """Forward computes what the outputs need and nothing else; backward is given every value it reads of that.
