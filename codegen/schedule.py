@@ -12,8 +12,8 @@ from tracegraph.codegen.transforms.split_reduction import split_reduction
 from tracegraph.codegen.transforms.tiling import tile_variable
 from tracegraph.errors import VerifyError
 
-# columns reduced at once: several vectors each, and a row of the block stays in the first cache
-COLUMN_BLOCK = 128
+# columns reduced at once: long enough runs of memory for the prefetcher, and the sums stay in the first cache
+COLUMN_BLOCK = 1024
 # a sum of more terms is made of partial sums, one of many partial sums of sums of those
 SUM_BLOCKS = (4096, 4096 * 64)
 
