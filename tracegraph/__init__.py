@@ -57,6 +57,11 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "compile": ("tracegraph.compiler.api", "compile"),
     "manual_seed": ("tracegraph.ops.generator", "manual_seed"),
     "Generator": ("tracegraph.ops.generator", "Generator"),
+    "default_generator": ("tracegraph.ops.generator", "default_generator"),
+    "seed": ("tracegraph.ops.generator", "seed"),
+    "initial_seed": ("tracegraph.ops.generator", "initial_seed"),
+    "get_rng_state": ("tracegraph.ops.generator", "get_rng_state"),
+    "set_rng_state": ("tracegraph.ops.generator", "set_rng_state"),
     "save": ("tracegraph.tensor.serialization", "save"),
     "load": ("tracegraph.tensor.serialization", "load"),
 }

@@ -17,7 +17,7 @@ import numpy as np
 from tracegraph.dtypes import DType, from_numpy
 from tracegraph.errors import ElementError
 from tracegraph.ir.rules import Scalar
-from tracegraph.ops import special
+from tracegraph.ops import philox, special
 
 
 class Scalars(Protocol):
@@ -29,6 +29,9 @@ class Scalars(Protocol):
     def where(self, condition: Scalar, a: Scalar, b: Scalar) -> Scalar: ...
     def check(self, condition: Scalar, message: str) -> None:
         """End the execution with ElementError(message) if `condition` is false anywhere."""
+
+    def philox(self, seed: Scalar, draw: Scalar, counter: Scalar, word: int) -> Scalar:
+        """32 random bits in an i64: word 0 to 3 of the block of the i64 scalars given (see `ops.philox`)."""
 
     def __getattr__(self, function: str) -> Any:
         """The functions of `UNARY` and `BINARY`, by name."""
@@ -122,6 +125,9 @@ class NumpyScalars:
 
     def fma(self, a: Scalar, b: Scalar, c: Scalar) -> Scalar:
         return a * b + c
+
+    def philox(self, seed: Scalar, draw: Scalar, counter: Scalar, word: int) -> Scalar:
+        return philox.words(int(seed), int(draw), counter)[word].view(np.int64)
 
     def __getattr__(self, function: str) -> Any:
         found = UNARY.get(function) or BINARY.get(function)
