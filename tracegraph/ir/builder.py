@@ -66,6 +66,20 @@ class Builder:
         node = Node(self.graph, "call", op, operands, attrs, types, location=self.location)
         return self._append(node).values
 
+    def call_again(self, node: Node, operands: tuple[Operand, ...]) -> tuple[Value, ...]:
+        """Append the call that `node` makes, of any graph, with other operands; all its results.
+
+        Types follow from the operands' types and the attributes, so where those types are the old ones nothing is
+        inferred again.
+        """
+        if not all(map(_same_type, operands, node.args)):
+            return self.call_all(node.call_op, *operands, **node.attrs)
+        for operand in operands:
+            self._check_operand(node.call_op, operand)
+        types = tuple(v.type for v in node.values)
+        new = Node(self.graph, "call", node.target, operands, node.attrs, types, location=self.location)
+        return self._append(new).values
+
     def output(self, *values: Operand) -> Graph:
         """Close the graph with its results; the builder takes no more nodes."""
         for value in values:
@@ -94,6 +108,13 @@ class Builder:
                 )
         elif operand is not None and not isinstance(operand, int | float | bool | SymExpr):
             raise IRError(f"{where}: {operand!r} is neither a Value nor a number")
+
+
+def _same_type(new: Operand, old: Operand) -> bool:
+    """Whether inference sees the same in both operands."""
+    if isinstance(new, Value) and isinstance(old, Value):
+        return new.type is old.type or new.type == old.type
+    return new is old
 
 
 class Rebuilder:
@@ -129,7 +150,7 @@ class Rebuilder:
             assert isinstance(node.target, np.ndarray)
             new = (self.builder.constant(node.target, node.name),)
         elif node.op == "call":
-            new = self.builder.call_all(node.call_op, *self.operands(node), **node.attrs)
+            new = self.builder.call_again(node, self.operands(node))
         else:
             self.builder.output(*self.operands(node))
             return

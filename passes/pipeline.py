@@ -1,0 +1,52 @@
+"""The optimise stage: one literal list of passes, in an order that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tracegraph.ir import Graph
+from tracegraph.passes.cse import cse
+from tracegraph.passes.dce import dce
+from tracegraph.passes.decompose import decompose
+from tracegraph.passes.pass_manager import Pass, PassRun, run_passes
+
+
+class Settings(Protocol):
+    """What the passes may be told; the options of `compile` provide it."""
+
+    @property
+    def fastmath(self) -> bool: ...
+    @property
+    def verify(self) -> bool: ...
+    @property
+    def fold_size_limit(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class DefaultSettings:
+    """Settings for those who have no options."""
+
+    fastmath: bool = False
+    verify: bool = False
+    fold_size_limit: int = 4096
+
+
+def optimising_passes(settings: Settings) -> list[Pass]:
+    """The passes of the optimise stage, in order."""
+    return [
+        decompose,  # first: the other passes see through simple ops only
+        cse,
+        dce,  # last: what the others left without use
+    ]
+
+
+def optimise(graph: Graph, settings: Settings | None = None, sink: Callable[[PassRun], None] | None = None) -> Graph:
+    """Run the optimise stage on a pure graph.
+
+    Raises:
+        CompileError: a pass failed.
+    """
+    chosen = settings or DefaultSettings()
+    return run_passes(graph, optimising_passes(chosen), check=chosen.verify, sink=sink)
