@@ -12,9 +12,12 @@ from typing import Any
 import click
 
 from tracegraph.autograd import no_grad
+from tracegraph.capture.compiled_function import Family
 from tracegraph.cli.failure import Failure
 from tracegraph.cli.inputs import Inputs, parse_inputs
 from tracegraph.cli.targets import Target, find_target, user_code
+from tracegraph.compiler import Options, compile, stages
+from tracegraph.compiler.stages import Product
 from tracegraph.errors import CompileError, OptionError
 from tracegraph.tensor import Tensor
 
@@ -59,8 +62,6 @@ def parse_options(texts: tuple[str, ...]) -> dict[str, Any]:
     Raises:
         Failure: no such option, or a value it does not take.
     """
-    from tracegraph.compiler.options import Options
-
     options = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -81,29 +82,38 @@ def _literal(text: str) -> Any:
         return text
 
 
-def record(request: Request) -> list[Any]:
-    """The products of every stage that one call of the target, and one backward pass through it, gives rise to.
+@dataclass(frozen=True)
+class Run:
+    """What compiling left: the products of all stages, and the caches of the compiled function."""
+
+    products: list[Product]
+    family: Family
+
+
+def record(request: Request, backend: str = "llvm") -> Run:
+    """Compile the target by calling it once, and by one backward pass through its results.
+
+    A simpler backend runs fewer stages: `interpreter` stops after optimise, `eager` after capture.
 
     Raises:
         Failure: the target raises, or a stage of the compiler fails.
     """
-    from tracegraph import compiler
-    from tracegraph.compiler import stages
-
     args, kwargs = request.inputs.make(request.target, request.seed)
     doing = f"calling {request.target.text}"
     with stages.recorded() as log, user_code(doing), compiler_failures():
-        function = compiler.compile(
-            request.target.function, dynamic=request.dynamic or None, options={**request.options, "strict": True}
-        )
+        options = {**request.options, "strict": True}
+        function = compile(request.target.function, dynamic=request.dynamic or None, backend=backend, options=options)
         if request.inference:
             with no_grad():
                 function(*args, **kwargs)
         else:
             run_backward(function(*args, **kwargs))
-    if not log:
-        raise Failure(f"{request.target.text} computes nothing with tensors", "give it tensor inputs such as f32[8]")
-    return log
+    return Run(log, family_of(function))
+
+
+def family_of(compiled: Any) -> Family:
+    """The caches behind a compiled function or method."""
+    return compiled.family if hasattr(compiled, "family") else compiled.__func__.family
 
 
 @contextmanager

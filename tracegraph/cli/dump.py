@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from tracegraph.cli.compiling import Request, compile_arguments, record
 from tracegraph.cli.failure import Failure
 from tracegraph.cli.render import show
+from tracegraph.compiler.stages import STAGES, Product
 
 
 class StageName(click.ParamType):
-    """`all` or the name of a stage, from the compiler's own list."""
+    """`all` or the name of a stage."""
 
     name = "stage"
 
@@ -22,11 +21,19 @@ class StageName(click.ParamType):
         Raises:
             Failure: there is no such stage.
         """
-        from tracegraph.compiler.stages import STAGES
-
         if value not in (*STAGES, "all"):
             raise Failure(f"there is no stage {value!r}", f"use one of {', '.join(STAGES)}, or all")
         return value
+
+
+#: the simplest backend that runs a stage, so that early stages can be seen even if a later one fails
+_SIMPLEST = {
+    "capture": "eager",
+    "functionalise": "interpreter",
+    "joint": "interpreter",
+    "partition": "interpreter",
+    "optimise": "interpreter",
+}
 
 
 @click.command()
@@ -50,7 +57,8 @@ def dump(request: Request, stage: str, times: bool) -> None:
       tracegraph dump --stage fuse --inference --dynamic model.py:Model "f32[8,3]"
       tracegraph dump --stage emit -O fuse=False model.py:f "f32[8]:grad"
     """
-    products = [product for product in record(request) if stage in ("all", product.stage)]
+    wanted = STAGES if stage == "all" else (stage,)
+    products = [p for p in record(request, _SIMPLEST.get(stage, "llvm")).products if p.stage in wanted]
     if not products:
         raise Failure(f"stage {stage} did not run for {request.target.text}", _reason(stage))
     texts = [(_title(product, times), product.text()) for product in products]
@@ -58,7 +66,7 @@ def dump(request: Request, stage: str, times: bool) -> None:
         show(text, title)
 
 
-def _title(product: Any, times: bool) -> str:
+def _title(product: Product, times: bool) -> str:
     took = f" ({1e3 * product.seconds:.1f} ms)" if times else ""
     return f"stage {product.stage}: {product.title}{took}"
 

@@ -10,6 +10,8 @@ from tracegraph.cli.failure import Failure
 from tracegraph.cli.render import show_table
 from tracegraph.ir.op import REGISTRY
 from tracegraph.ops.definition import Definition
+from tracegraph.passes.pass_manager import PASSES, name_of, summary
+from tracegraph.passes.pipeline import DefaultSettings, optimising_passes
 
 
 @click.command()
@@ -32,6 +34,28 @@ def ops(names: tuple[str, ...], markdown: bool) -> None:
         return
     rows = [(op.name, op.kind.value, op.summary) for op in sorted(found, key=lambda op: op.name)]
     show_table(("op", "kind", "what it does"), rows)
+
+
+@click.command()
+def passes() -> None:
+    """List the passes, and say which belong to the optimise stage; `tracegraph opt` runs them.
+
+    \b
+    Example:
+      tracegraph passes
+    """
+    order = [name_of(function) for function in optimising_passes(DefaultSettings())]
+    rows = [(name, _numbers(name, order), summary(name)) for name in sorted(PASSES, key=lambda n: _place(n, order))]
+    show_table(("pass", "optimise", "what it does"), rows)
+
+
+def _numbers(name: str, order: list[str]) -> str:
+    """The places of a pass in the optimise stage, counted from 1."""
+    return ", ".join(str(place) for place, other in enumerate(order, start=1) if other == name) or "-"
+
+
+def _place(name: str, order: list[str]) -> tuple[int, str]:
+    return (order.index(name) if name in order else len(order), name)
 
 
 def definitions() -> list[Definition]:

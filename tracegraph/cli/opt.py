@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,7 +12,9 @@ import click
 from tracegraph import ir
 from tracegraph.cli.failure import Failure
 from tracegraph.cli.render import diff, show, show_diff
-from tracegraph.errors import ParseError, TracegraphError
+from tracegraph.errors import IRError, ParseError, TracegraphError
+from tracegraph.passes.pass_manager import Pass, PassRun, find_pass, run_passes
+from tracegraph.passes.pipeline import DefaultSettings, optimising_passes
 
 _GRAPH_START = re.compile(r"^(?=graph )", re.MULTILINE)
 
@@ -33,8 +36,8 @@ def opt(file: str, names: str | None, as_diff: bool) -> None:
       tracegraph dump --stage capture model.py:f "f32[8]" | tracegraph opt - --passes canonicalise
     """
     chosen = _chosen(names)
-    graphs = [_optimised(graph, chosen, as_diff) for graph in read_graphs(file)]
-    for text in graphs:
+    texts = [_differences(graph, chosen) if as_diff else str(_run(graph, chosen)) for graph in read_graphs(file)]
+    for text in texts:
         (show_diff if as_diff else show)(text)
 
 
@@ -54,9 +57,8 @@ def read_graphs(file: str) -> list[ir.Graph]:
             graphs.append(ir.verify(ir.parse("\n" * line + chunk)))
         except ParseError as error:
             where, _, rest = str(error).partition(": ")
-            raise Failure(
-                f"{name}, {where}: {rest}", "correct the text, or print it again with `tracegraph dump`"
-            ) from None
+            remedy = "correct the text, or print it again with `tracegraph dump`"
+            raise Failure(f"{name}, {where}: {rest}", remedy) from None
         except TracegraphError as error:
             raise Failure(f"{name}: {error}", "correct the graph") from None
         line += chunk.count("\n")
@@ -73,3 +75,32 @@ def _read(file: str) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"{file} cannot be read as text: {error}", "give a file of IR text") from None
+
+
+def _chosen(names: str | None) -> list[Pass]:
+    """The passes that `--passes` names; those of the optimise stage without it.
+
+    Raises:
+        Failure: there is no such pass.
+    """
+    if names is None:
+        return optimising_passes(DefaultSettings())
+    try:
+        return [find_pass(name.strip()) for name in names.split(",")]
+    except IRError as error:
+        raise Failure(str(error), "`tracegraph passes` lists them all") from None
+
+
+def _run(graph: ir.Graph, passes: list[Pass], sink: Callable[[PassRun], None] | None = None) -> ir.Graph:
+    try:
+        return run_passes(graph, passes, check=True, sink=sink)
+    except TracegraphError as error:
+        raise Failure(str(error), "report this together with the input") from error
+
+
+def _differences(graph: ir.Graph, passes: list[Pass]) -> str:
+    """What each pass that changed the graph changed, one diff after the other."""
+    runs: list[PassRun] = []
+    _run(graph, passes, runs.append)
+    texts = [diff(str(r.before), str(r.after), f"before {r.name}", f"after {r.name}") for r in runs]
+    return "\n".join(filter(None, texts)) or f"// graph {graph.name}: no pass changed it"

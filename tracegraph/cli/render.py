@@ -48,8 +48,13 @@ class IRHighlighter(RegexHighlighter):
 def show(text: str, title: str = "") -> None:
     """Print IR text, under a title if there is one."""
     if title:
-        _emit(Text(f"// {title}", style="title"))
+        show_title(f"// {title}")
     _emit(IRHighlighter()(Text(text)))
+
+
+def show_title(text: str) -> None:
+    """Print a heading."""
+    _emit(Text(text, style="title"))
 
 
 def show_plain(text: str) -> None:
