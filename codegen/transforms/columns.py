@@ -107,7 +107,7 @@ class _Blocking:
         )
         rows = self.form.rows
         inner = self._columns(self.row, self._row_body(), vector=True)
-        body = (
+        body: Body = (
             *(Local(buffer) for buffer in self.locals.values()),
             self._columns(self.start, initialise, vector=True),
             replace(rows, body=(inner,), marks=rows.marks - {Mark.REDUCE, Mark.VECTOR, Mark.UNROLL}),
