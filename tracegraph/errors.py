@@ -59,6 +59,10 @@ class DataDependentError(TracegraphError, RuntimeError):
     """Python asked a traced tensor for its data; capture turns this into a graph break."""
 
 
+class StateDictError(TracegraphError, RuntimeError):
+    """A state dict does not fit the module it is loaded into; the message lists every problem."""
+
+
 class CaptureError(TracegraphError, RuntimeError):
     """`fullgraph=True` and the function cannot be captured as one graph."""
 

@@ -1,0 +1,218 @@
+"""Convolution layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracegraph.errors import ValueRangeError
+from tracegraph.nn import functional as F
+from tracegraph.nn import init
+from tracegraph.nn.module import Module
+from tracegraph.nn.parameter import Parameter
+from tracegraph.ops import functional as ops
+
+_PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+
+
+def _tuple(value: Any, rank: int) -> tuple[int, ...]:
+    """`3` means (3, 3); a list or tuple is taken as it is."""
+    listed = tuple(value) if isinstance(value, tuple | list) else (value,) * rank
+    if len(listed) != rank:
+        raise ValueRangeError(f"expected one int or {rank}, got {value!r}")
+    return listed
+
+
+class _Convolution(Module):
+    """What convolutions of any rank share; `rank` is the number of spatial dimensions."""
+
+    rank: int
+    transposed = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+        dtype: Any,
+    ) -> None:
+        super().__init__()
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueRangeError(
+                f"{type(self).__name__}: groups={groups} must divide in_channels={in_channels} and "
+                f"out_channels={out_channels}"
+            )
+        if padding_mode not in _PAD_MODES:
+            known = ", ".join(map(repr, _PAD_MODES))
+            raise ValueRangeError(f"{type(self).__name__}: padding_mode={padding_mode!r} must be one of {known}")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = _tuple(kernel_size, self.rank)
+        self.stride = _tuple(stride, self.rank)
+        self.padding = padding if isinstance(padding, str) else _tuple(padding, self.rank)
+        self.dilation = _tuple(dilation, self.rank)
+        self.output_padding = (0,) * self.rank
+        self.groups = groups
+        self.padding_mode = padding_mode
+        ends = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
+        self.weight = Parameter(ops.empty((ends[0], ends[1] // groups, *self.kernel_size), dtype=dtype))
+        self.register_parameter("bias", Parameter(ops.empty((out_channels,), dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values."""
+        init.linear_default_(self.weight, self.bias)
+
+    def border(self) -> list[int]:
+        """Padding as `pad` takes it: last dimension first, both sides of each."""
+        if self.padding == "valid":
+            return [0, 0] * self.rank
+        sides: list[int] = []
+        for i in reversed(range(self.rank)):
+            if self.padding == "same":
+                total = self.dilation[i] * (self.kernel_size[i] - 1)
+                sides += [total // 2, total - total // 2]
+            else:
+                sides += [self.padding[i], self.padding[i]]
+        return sides
+
+    def padded(self, input: Any) -> tuple[Any, Any]:
+        """The input, and the padding left to the convolution; other modes than zeros pad beforehand."""
+        if self.padding_mode == "zeros":
+            return input, self.padding
+        return F.pad(input, self.border(), mode=_PAD_MODES[self.padding_mode]), 0
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        zeros, ones = (0,) * self.rank, (1,) * self.rank
+        for name, value, default in (
+            ("padding", self.padding, zeros),
+            ("output_padding", self.output_padding, zeros),
+            ("dilation", self.dilation, ones),
+            ("groups", self.groups, 1),
+            ("bias", self.bias is not None, True),
+            ("padding_mode", self.padding_mode, "zeros"),
+        ):
+            if value != default:
+                text += f", {name}={value}"
+        return text
+
+
+class Conv1d(_Convolution):
+    """Convolution of signals [N, in_channels, L] or [in_channels, L]."""
+
+    rank = 1
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype
+        )
+
+    def forward(self, input: Any) -> Any:
+        input, padding = self.padded(input)
+        return F.conv1d(input, self.weight, self.bias, self.stride[0], padding, self.dilation[0], self.groups)
+
+
+class Conv2d(_Convolution):
+    """Convolution of images [N, in_channels, H, W] or [in_channels, H, W]."""
+
+    rank = 2
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype
+        )
+
+    def forward(self, input: Any) -> Any:
+        input, padding = self.padded(input)
+        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class ConvTranspose1d(_Convolution):
+    """Transposed convolution of signals [N, in_channels, L] or [in_channels, L]."""
+
+    rank = 1
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", dtype
+        )
+        self.output_padding = _tuple(output_padding, self.rank)
+
+    def forward(self, input: Any) -> Any:
+        return F.conv_transpose1d(
+            input, self.weight, self.bias, self.stride[0], self.padding[0], self.output_padding[0], self.groups,
+            self.dilation[0],
+        )  # fmt: skip
+
+
+class ConvTranspose2d(_Convolution):
+    """Transposed convolution of images [N, in_channels, H, W] or [in_channels, H, W]."""
+
+    rank = 2
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", dtype
+        )
+        self.output_padding = _tuple(output_padding, self.rank)
+
+    def forward(self, input: Any) -> Any:
+        return F.conv_transpose2d(
+            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )

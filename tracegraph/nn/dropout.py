@@ -1,0 +1,44 @@
+"""Dropout layers; they act in training mode only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracegraph.errors import ValueRangeError
+from tracegraph.nn import functional as F
+from tracegraph.nn.module import Module
+
+
+class _Dropout(Module):
+    """A layer with a dropout probability."""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueRangeError(f"{type(self).__name__}: p={p} must be a probability in [0, 1]")
+        self.p = p
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_Dropout):
+    """Zeros elements with probability `p`, scales the rest by 1 / (1 - p)."""
+
+    def forward(self, input: Any) -> Any:
+        return F.dropout(input, self.p, self.training, self.inplace)
+
+
+class Dropout1d(_Dropout):
+    """Zeros whole channels of signals [N, C, L] or [C, L]."""
+
+    def forward(self, input: Any) -> Any:
+        return F.dropout1d(input, self.p, self.training, self.inplace)
+
+
+class Dropout2d(_Dropout):
+    """Zeros whole channels of images [N, C, H, W] or [C, H, W]."""
+
+    def forward(self, input: Any) -> Any:
+        return F.dropout2d(input, self.p, self.training, self.inplace)

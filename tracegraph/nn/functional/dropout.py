@@ -1,0 +1,46 @@
+"""Dropout, drawing its random key from the global generator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracegraph.errors import ShapeError, ValueRangeError
+from tracegraph.nn.functional.activation import in_place
+from tracegraph.ops import functional as ops
+
+
+def _check_probability(name: str, p: float) -> None:
+    if not 0 <= p <= 1:
+        raise ValueRangeError(f"{name}: p={p} must be a probability in [0, 1]")
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Zeros with probability `p`, the rest scaled by 1 / (1 - p); the input itself unless `training`."""
+    _check_probability("dropout", p)
+    if not training or p == 0:
+        return input
+    return in_place(input, ops.dropout_with_key(input, ops.next_key(), p), inplace)
+
+
+def _feature_dropout(name: str, input: Any, p: float, training: bool, inplace: bool, batched_rank: int) -> Any:
+    _check_probability(name, p)
+    if input.ndim not in (batched_rank - 1, batched_rank):
+        raise ShapeError(
+            f"{name}: an input of shape {list(input.shape)} must have {batched_rank} dimensions, or "
+            f"{batched_rank - 1} without a batch"
+        )
+    if not training or p == 0:
+        return input
+    channels = tuple(input.shape[: input.ndim - batched_rank + 2])
+    ones = ops.ones((*channels, *(1,) * (input.ndim - len(channels))), dtype=input.dtype)
+    return in_place(input, input * ops.dropout_with_key(ones, ops.next_key(), p), inplace)
+
+
+def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Dropout of whole channels of signals [N, C, L] or [C, L]."""
+    return _feature_dropout("dropout1d", input, p, training, inplace, 3)
+
+
+def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Dropout of whole channels of images [N, C, H, W] or [C, H, W]."""
+    return _feature_dropout("dropout2d", input, p, training, inplace, 4)

@@ -1,0 +1,157 @@
+"""Hooks of modules: functions called before `forward`, after it, and when its gradients are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.autograd import Function, is_grad_enabled
+from tracegraph.tensor import Tensor
+from tracegraph.tensor.tensor import RemovableHook
+
+if TYPE_CHECKING:
+    from tracegraph.nn.module import Module
+
+Hook = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class ForwardHook:
+    """A hook around `forward`, and whether it takes the keyword arguments too."""
+
+    function: Hook
+    with_kwargs: bool
+
+
+class HookRegistry:
+    """The part of `Module` that keeps hooks."""
+
+    def __init__(self) -> None:
+        for name in ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks"):
+            self.__dict__[name] = {}
+
+    @property
+    def _has_hooks(self) -> bool:
+        s = self.__dict__
+        return bool(s["_forward_pre_hooks"] or s["_forward_hooks"] or s["_backward_hooks"] or s["_backward_pre_hooks"])
+
+    def _add_hook(self, registry: str, hook: Any, prepend: bool = False) -> RemovableHook:
+        hooks = self.__dict__[registry]
+        handle = RemovableHook(hooks, hook)
+        if prepend:
+            for key in [k for k in hooks if k != handle.id]:
+                hooks[key] = hooks.pop(key)
+        self.__dict__["_changes"] += 1
+        return handle
+
+    def register_forward_pre_hook(
+        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHook:
+        """Call `hook(module, args)` before `forward`; a value it returns replaces the positional arguments.
+
+        With `with_kwargs` it is `hook(module, args, kwargs)`, returning None or both.
+        """
+        return self._add_hook("_forward_pre_hooks", ForwardHook(hook, with_kwargs), prepend)
+
+    def register_forward_hook(self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHook:
+        """Call `hook(module, args, output)` after `forward`; a value it returns replaces the output.
+
+        With `with_kwargs` it is `hook(module, args, kwargs, output)`.
+        """
+        return self._add_hook("_forward_hooks", ForwardHook(hook, with_kwargs), prepend)
+
+    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> RemovableHook:
+        """Call `hook(module, grad_input, grad_output)` when the gradients of the positional arguments are known.
+
+        Both are tuples; a tuple it returns replaces `grad_input`.
+        """
+        return self._add_hook("_backward_hooks", hook, prepend)
+
+    def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHook:
+        """Call `hook(module, grad_output)` before the module's backward pass; a tuple it returns replaces it."""
+        return self._add_hook("_backward_pre_hooks", hook, prepend)
+
+
+def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`module.forward` between the module's hooks."""
+    for hook in list(module._forward_pre_hooks.values()):
+        if hook.with_kwargs:
+            replaced = hook.function(module, args, kwargs)
+            if replaced is not None:
+                args, kwargs = replaced
+        else:
+            replaced = hook.function(module, args)
+            if replaced is not None:
+                args = replaced if isinstance(replaced, tuple) else (replaced,)
+    watch = _BackwardWatch(module) if module._backward_hooks or module._backward_pre_hooks else None
+    if watch is not None and is_grad_enabled():
+        args = watch.inputs(args)
+    output = module.forward(*args, **kwargs)
+    for hook in list(module._forward_hooks.values()):
+        given = (args, kwargs, output) if hook.with_kwargs else (args, output)
+        replaced = hook.function(module, *given)
+        if replaced is not None:
+            output = replaced
+    return output if watch is None or not is_grad_enabled() else watch.outputs(output)
+
+
+class _BackwardWatch:
+    """Sees the gradients of one call: identities on its inputs and outputs, whose backward calls the hooks."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.grad_output: tuple[Any, ...] = ()
+        self.watches_inputs = False
+
+    def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        positions = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+        if not any(args[i].requires_grad for i in positions):
+            return args
+        self.watches_inputs = True
+        watched = _Watched.apply(self.input_gradients, *(args[i] for i in positions))
+        replaced = dict(zip(positions, watched, strict=True))
+        return tuple(replaced.get(i, a) for i, a in enumerate(args))
+
+    def outputs(self, output: Any) -> Any:
+        """Tensors in the output, alone or in a tuple or list, pass through the identity."""
+        listed = list(output) if isinstance(output, tuple | list) else [output]
+        positions = [i for i, o in enumerate(listed) if isinstance(o, Tensor)]
+        if not any(listed[i].requires_grad for i in positions):
+            return output
+        watched = _Watched.apply(self.output_gradients, *(listed[i] for i in positions))
+        for position, tensor in zip(positions, watched, strict=True):
+            listed[position] = tensor
+        if not isinstance(output, tuple | list):
+            return listed[0]
+        return type(output)(*listed) if hasattr(output, "_fields") else type(output)(listed)
+
+    def output_gradients(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook in list(self.module._backward_pre_hooks.values()):
+            replaced = hook(self.module, gradients)
+            if replaced is not None:
+                gradients = replaced if isinstance(replaced, tuple) else (replaced,)
+        self.grad_output = gradients
+        if not self.watches_inputs:
+            self.input_gradients((None,))
+        return gradients
+
+    def input_gradients(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook in list(self.module._backward_hooks.values()):
+            replaced = hook(self.module, gradients, self.grad_output)
+            if replaced is not None:
+                gradients = replaced if isinstance(replaced, tuple) else (replaced,)
+        return gradients
+
+
+class _Watched(Function):
+    """The identity on tensors; `seen` gets their gradients and may replace them."""
+
+    @staticmethod
+    def forward(ctx: Any, seen: Callable[[tuple[Any, ...]], tuple[Any, ...]], *tensors: Tensor) -> Any:
+        ctx.seen = seen
+        return tensors
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return (None, *ctx.seen(gradients))

@@ -1,0 +1,97 @@
+"""Saving and restoring the parameters and buffers of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tracegraph.autograd import no_grad
+from tracegraph.errors import ArgumentError, StateDictError
+from tracegraph.nn.parameter import Parameter
+from tracegraph.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tracegraph.nn.module import Module
+
+
+class Incompatible(NamedTuple):
+    """What a non-strict load could not match."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"Incompatible(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+def _entries(module: Module, prefix: str = "") -> Iterator[tuple[str, Module, str, str]]:
+    """(dotted name, owner, registry, name) of everything that belongs into a state dict."""
+    for registry in ("_parameters", "_buffers"):
+        for name, tensor in module.__dict__[registry].items():
+            if tensor is not None and name not in module._non_persistent_buffers:
+                yield prefix + name, module, registry, name
+    for name, child in module._modules.items():
+        if child is not None:
+            yield from _entries(child, f"{prefix}{name}.")
+
+
+def collect_state(module: Module, destination: dict[str, Any], prefix: str, keep_vars: bool) -> dict[str, Any]:
+    """Enter the module's state into `destination`."""
+    for key, owner, registry, name in _entries(module, prefix):
+        tensor = owner.__dict__[registry][name]
+        destination[key] = tensor if keep_vars else tensor.detach()
+    return destination
+
+
+def load_state(module: Module, state: dict[str, Any], strict: bool, assign: bool) -> Incompatible:
+    """Copy or assign the tensors of `state`; nothing changes if there is any problem."""
+    if not hasattr(state, "items"):
+        raise ArgumentError(f"load_state_dict() takes a dict of tensors, got {type(state).__name__}")
+    entries = {key: (owner, registry, name) for key, owner, registry, name in _entries(module)}
+    missing = [key for key in entries if key not in state]
+    unexpected = [key for key in state if key not in entries]
+    problems = _mismatches(entries, state)
+    if strict and unexpected:
+        problems.insert(0, f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
+    if strict and missing:
+        problems.insert(0, f"Missing key(s) in state_dict: {_quoted(missing)}.")
+    if problems:
+        listed = "\n\t".join(problems)
+        raise StateDictError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{listed}")
+    for key, (owner, registry, name) in entries.items():
+        if key in state:
+            _load(owner, registry, name, state[key], assign)
+    return Incompatible(missing, unexpected)
+
+
+def _mismatches(entries: dict[str, tuple[Module, str, str]], state: dict[str, Any]) -> list[str]:
+    problems = []
+    for key, (owner, registry, name) in entries.items():
+        if key not in state:
+            continue
+        value, current = state[key], owner.__dict__[registry][name]
+        if not isinstance(value, Tensor):
+            problems.append(f"{key} must be a Tensor, got {type(value).__name__}.")
+        elif value.shape != current.shape:
+            problems.append(
+                f"size mismatch for {key}: the state_dict has shape {list(value.shape)}, the module "
+                f"{list(current.shape)}."
+            )
+    return problems
+
+
+def _load(owner: Module, registry: str, name: str, value: Tensor, assign: bool) -> None:
+    current = owner.__dict__[registry][name]
+    if not assign:
+        with no_grad():
+            current.copy_(value)
+        return
+    if registry == "_parameters" and not isinstance(value, Parameter):
+        value = Parameter(value, requires_grad=current.requires_grad)
+    owner._register(registry, name, value)
+
+
+def _quoted(keys: list[str]) -> str:
+    return ", ".join(f'"{key}"' for key in keys)
