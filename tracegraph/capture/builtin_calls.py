@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import attribute_writes, attributes, operators, polyfills
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
-from tracegraph.capture.safety import check_elements, flatten, is_opaque, stringable
+from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.safety import check_default, check_elements, flatten, is_opaque, stringable
 from tracegraph.capture.sources import MISSING
-from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.capture.values import Observed, is_constant, is_instance_of_python_class, is_tensor
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 
@@ -257,16 +258,31 @@ def refuse_side_effect(name: str) -> Handler:
     return refuse
 
 
-def refuse_identity(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    raise Break(reasons.NATIVE_CALL, "id() or hash() of a value")
+# ------------------------------------------------------------------------------------------ identity
+
+
+def call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> int:
+    """The id of an outside object, whose identity the guards then fix."""
+    (value,) = args
+    if is_tensor(value):
+        graph_input = tracer.input_of(value)
+        if graph_input is not None:
+            tracer.guards.add(GuardKind.IDENTITY, graph_input.source, graph_input.tensor)
+            return id(graph_input.tensor)
+    elif is_instance_of_python_class(value) and tracer.is_outside(value):
+        tracer.pin(value)
+        return id(value)
+    raise Break(reasons.NATIVE_CALL, f"id() of an object of type {tracer.type_of(value).__name__}")
 
 
 def call_hash(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    from tracegraph.capture.values import is_constant
-
-    if is_constant(args[0]):
-        return tracer.native(hash, *args)
-    return refuse_identity(tracer, args, kwargs, frame)
+    (value,) = args
+    if is_constant(value):
+        return tracer.native(hash, value)
+    if is_instance_of_python_class(value) and tracer.is_outside(value):
+        check_default(tracer, value, "__hash__")
+        return tracer.native(hash, value)
+    raise Break(reasons.NATIVE_CALL, f"hash() of an object of type {tracer.type_of(value).__name__}")
 
 
 def _native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -309,7 +325,7 @@ _TABLE: dict[Any, Handler] = {
     ascii: call_ascii,
     format: call_format,
     hash: call_hash,
-    id: refuse_identity,
+    id: call_id,
     **{f: refuse_frame_access for f in (globals, locals, dir, eval, exec, sys._getframe, sys.exc_info)},
     **{f: refuse_side_effect(f.__name__) for f in (print, input, open, builtins.__import__, breakpoint)},
 }

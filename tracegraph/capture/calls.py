@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import attributes, builtin_calls, native_calls
+from tracegraph.capture import attributes, builtin_calls, modules, native_calls
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.functions import inline
@@ -77,11 +77,13 @@ def call_operation(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
 def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Any:
     if getattr(function, "__tracegraph_op__", False):
         return call_operation(tracer, function, args, kwargs)
-    original = getattr(function, "_tracegraph_original", None)
-    if original is not None:
-        return call(tracer, original, args, kwargs)
     if getattr(function, "_tracegraph_disabled", False):
         raise Break(reasons.USER_BREAK, f"{function.__qualname__} is excluded from compilation")
+    shortcut = modules.METHODS.get(function)
+    if shortcut is not None:
+        result = shortcut(tracer, *args, **kwargs)
+        if result is not NotImplemented:
+            return result
     if not native_calls.may_inline(function):
         raise Break(reasons.NATIVE_CALL, f"{function.__module__}.{function.__qualname__}()")
     return inline(tracer, function, args, kwargs)
@@ -105,6 +107,9 @@ def _call_partial(tracer: Tracer, partial: Any, args: Args, kwargs: Kwargs) -> A
 
 
 def _call_instance(tracer: Tracer, instance: Any, args: Args, kwargs: Kwargs) -> Any:
+    if getattr(type(instance), "__tracegraph_compiled__", False):
+        # a compiled callable inside a trace is just its original
+        return call(tracer, attributes.get(tracer, instance, "_tracegraph_original"), args, kwargs)
     method = attributes.get_special(tracer, instance, "__call__")
     if method is MISSING:
         raise Observed(TypeError(f"{type(instance).__name__!r} object is not callable"))

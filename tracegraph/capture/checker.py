@@ -145,6 +145,11 @@ def _global_absent(writer: SourceWriter, guard: Guard) -> Conditions:
     return [f"{guard.expected!r} not in {_value(writer, guard)}"]
 
 
+def _no_hooks(writer: SourceWriter, guard: Guard) -> Conditions:
+    writer.lines.append(f"hooks = {_value(writer, guard)}.__dict__")
+    return ["not (" + " or ".join(f"hooks[{name!r}]" for name in guard.expected) + ")"]
+
+
 def _alias(writer: SourceWriter, guard: Guard) -> Conditions:
     return [f"{_value(writer, guard)} is {writer.name(guard.expected)}"]
 
@@ -198,6 +203,7 @@ CHECKS: dict[GuardKind, Callable[[SourceWriter, Guard], Conditions]] = {
     GuardKind.TENSOR: _tensor,
     GuardKind.ABSENT: _absent,
     GuardKind.GLOBAL_ABSENT: _global_absent,
+    GuardKind.NO_HOOKS: _no_hooks,
     GuardKind.ALIAS: _alias,
     GuardKind.DISTINCT: _distinct,
     GuardKind.SEPARATE_STORAGE: _separate,

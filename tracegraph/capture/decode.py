@@ -136,9 +136,9 @@ _EXPAND: dict[str, Callable[[dis.Instruction], Expansion]] = {
     "RETURN_CONST": _return_const,
 }
 
-_DROPPED = frozenset({"RESUME", "NOP", "CACHE", "EXTENDED_ARG", "ASYNC_GEN_WRAP"})
-#: prefixes of a CALL; a function resumes at the prefix, so the call takes its offset
-_CALL_PREFIXES = frozenset({"KW_NAMES", "PRECALL"})
+_DROPPED = frozenset({"RESUME", "NOP", "CACHE", "ASYNC_GEN_WRAP"})
+#: prefixes of an instruction; a function resumes at the prefix, so the instruction takes its offset
+_PREFIXES = frozenset({"EXTENDED_ARG", "KW_NAMES", "PRECALL"})
 _JUMPS = {f"POP_JUMP_{d}_IF_{c}": f"POP_JUMP_IF_{c}" for d in ("FORWARD", "BACKWARD")
           for c in ("TRUE", "FALSE", "NONE", "NOT_NONE")} | dict.fromkeys(
     ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"), "JUMP"
@@ -170,7 +170,7 @@ def decode(code: types.CodeType) -> Program:
         index_at[raw.offset] = len(out)
         if raw.opname in _DROPPED:
             continue
-        if raw.opname in _CALL_PREFIXES:
+        if raw.opname in _PREFIXES:
             prefix = raw.offset if prefix is None else prefix
             names = code.co_consts[_arg(raw)] if raw.opname == "KW_NAMES" else names
             continue

@@ -14,8 +14,10 @@ from __future__ import annotations
 import types
 from typing import Any
 
+from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import native_ops
 from tracegraph.capture.break_reasons import Break, Extent
+from tracegraph.capture.decode import Program
 from tracegraph.capture.eager import set_grad_enabled
 from tracegraph.capture.effect_replay import write_effects
 from tracegraph.capture.frame import Frame
@@ -28,6 +30,20 @@ from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.units import Unit
 from tracegraph.capture.values import NULL
 from tracegraph.ir import Graph, Node, Rebuilder, rebuild
+
+
+#: globals and attributes that see the variables of their caller
+_FRAME_READERS = frozenset({
+    ("LOAD_GLOBAL", "locals"), ("LOAD_GLOBAL", "eval"), ("LOAD_GLOBAL", "exec"), ("LOAD_GLOBAL", "dir"),
+    ("LOAD_GLOBAL", "vars"), ("LOAD_ATTR", "_getframe"), ("LOAD_METHOD", "_getframe"),
+    ("LOAD_ATTR", "currentframe"), ("LOAD_METHOD", "currentframe"),
+})  # fmt: skip
+
+
+def may_read_frame(program: Program) -> bool:
+    """Whether the function calls something that would see that it has been split."""
+    names = ((i.op, i.arg[0] if i.op == "LOAD_GLOBAL" else i.arg) for i in program.instructions)
+    return any(type(name) is str and (op, name) in _FRAME_READERS for op, name in names)
 
 
 class Tail:
@@ -68,7 +84,13 @@ class DriverWriter:
         self.tail.append(f"return {result}")
 
     def end_with_break(self, stop: Break) -> None:
-        """The trace stops before the current instruction, which the driver runs natively."""
+        """The trace stops before the current instruction, which the driver runs natively.
+
+        Raises:
+            Break: the function may look at its frame, which would show the split.
+        """
+        if may_read_frame(self.frame.program):
+            raise Break(reasons.FRAME_ACCESS, "the function may inspect its own frame", Extent.FRAME)
         self.stop = stop
         index = self.frame.current
         step = self._native_step(index, stop)

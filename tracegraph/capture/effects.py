@@ -69,17 +69,27 @@ class Effects:
     def __init__(self) -> None:
         self.copies: list[TrackedCopy] = []
         self._writes: dict[tuple[int, str], Write] = {}
+        self._changed_modules: dict[int, Any] = {}
 
     @property
     def writes(self) -> list[Write]:
         """Attribute, cell and global writes, each place once with its last value, in order of first write."""
         return list(self._writes.values())
 
+    @property
+    def changed_modules(self) -> list[Any]:
+        """Modules whose counter of changes must be advanced."""
+        return list(self._changed_modules.values())
+
+    def note_change(self, module: Any) -> None:
+        """An attribute of a Module is written."""
+        self._changed_modules[id(module)] = module
+
     def changed_copies(self) -> list[TrackedCopy]:
         return [c for c in self.copies if c.is_changed()]
 
     def is_empty(self) -> bool:
-        return not self._writes and not self.changed_copies()
+        return not self._writes and not self._changed_modules and not self.changed_copies()
 
     def set_attribute(self, target: Any, name: str, value: Any) -> None:
         self._put((id(target), name), AttributeWrite(target, name, value))

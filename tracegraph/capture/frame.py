@@ -75,6 +75,8 @@ class Frame:
         self.exceptions: list[ActiveException] = []
         self.position = 0
         self.current = 0
+        #: the root instruction that raised, when no handler was active
+        self.raised_at = 0
         self._is_user_code = not namespace.get("__name__", "").startswith("tracegraph.")
 
     # ------------------------------------------------------------------------------ execution
@@ -128,6 +130,8 @@ class Frame:
         if region is None:
             raise observed
         exception = observed.exception
+        if not self.exceptions and instruction.op != "RERAISE":
+            self.raised_at = self.tracer.step
         if self.exceptions and exception.__context__ is None and self.exceptions[-1].exception is not exception:
             exception.__context__ = self.exceptions[-1].exception
         del self.stack[region.depth :]

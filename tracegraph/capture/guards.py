@@ -28,6 +28,7 @@ class GuardKind(Enum):
     TENSOR = "tensor"
     ABSENT = "absence of attribute"
     GLOBAL_ABSENT = "absence of name"
+    NO_HOOKS = "hooks"
     ALIAS = "same object as"
     DISTINCT = "distinct objects"
     SEPARATE_STORAGE = "separate storage"

@@ -176,6 +176,11 @@ class Reconstructor:
             self.lines.append(f"list.extend({name}, [{self.expressions(list.__iter__(value))}])")
         elif isinstance(value, set | collections.deque):
             raise NotReconstructible(value)
+        if isinstance(value, BaseException):
+            for attribute in ("__cause__", "__context__", "__suppress_context__"):
+                content = getattr(value, attribute)
+                if content:
+                    self.lines.append(f"{name}.{attribute} = {self.expression(content)}")
         for attribute, content in (instance_dict(value) or {}).items():
             self.lines.append(f"{name}.__dict__[{attribute!r}] = {self.expression(content)}")
         for attribute in _slot_names(type(value)):

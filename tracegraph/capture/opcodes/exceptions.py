@@ -48,7 +48,7 @@ def op_PUSH_EXC_INFO(frame: Frame, arg: object) -> None:
     exception = frame.pop()
     frame.push(frame.exceptions[-1].exception if frame.exceptions else None)
     frame.push(exception)
-    frame.exceptions.append(ActiveException(exception, frame.tracer.step - 1))
+    frame.exceptions.append(ActiveException(exception, frame.raised_at))
 
 
 def op_POP_EXCEPT(frame: Frame, arg: object) -> None:

@@ -1,0 +1,258 @@
+"""The cache behind a compiled function: specialisations of each unit, guarded, made on a miss.
+
+A `Family` holds what belongs to one `compile` call: options, backend, and the cache of every unit reached from it
+(the function, its resumed parts, callees compiled on their own). A `CompiledUnit` is the cache of one unit.
+"""
+
+from __future__ import annotations
+
+import threading
+import types
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracegraph.capture.break_reasons import USER_EXCEPTION, Break
+from tracegraph.capture.checker import Check, Failure, compile_guards, find_failure
+from tracegraph.capture.decode import is_supported
+from tracegraph.capture.driver import Tail
+from tracegraph.capture.dynamism import Dynamism
+from tracegraph.capture.functions import make_binder
+from tracegraph.capture.guards import Guard, GuardKind, TensorFacts
+from tracegraph.capture.native_ops import CALL_COMPILED
+from tracegraph.capture.result import CaptureResult
+from tracegraph.capture.resume import run_resumed
+from tracegraph.capture.session import Call, RunEagerly, capture
+from tracegraph.capture.units import Unit, entry, spread
+from tracegraph.errors import CaptureError
+from tracegraph.ir import Graph
+
+Args = tuple[Any, ...]
+#: the backend: (graph, example inputs) -> callable from a list of tensors to its results
+CompileGraph = Callable[[Graph, list[Any]], Callable[[list[Any]], Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """How functions are captured.
+
+    Attributes:
+        fullgraph: raise CaptureError instead of breaking the graph.
+        dynamic: sizes symbolic from the start (True), never (False), or once they vary (None).
+        recompile_limit: specialisations of one unit before it runs eagerly.
+    """
+
+    fullgraph: bool = False
+    dynamic: bool | None = None
+    recompile_limit: int = 8
+
+
+@dataclass
+class Specialisation:
+    """One captured call, ready to run again while its guards hold."""
+
+    guards: tuple[Guard, ...]
+    check: Check
+    run: Callable[[Args, Args], Any]
+    graph: Graph | None
+    #: source texts, for dumps
+    guard_text: str
+    driver_text: str
+    #: the graph break it ends at
+    stop: Break | None
+
+
+@dataclass
+class Family:
+    """See the module docstring."""
+
+    options: CaptureOptions
+    compile_graph: CompileGraph
+    units: dict[tuple[Unit, bool], CompiledUnit] = field(default_factory=dict)
+    #: graph breaks and failed guards so far, for `explain`
+    breaks: list[tuple[Unit, Break]] = field(default_factory=list)
+    recompiles: list[tuple[Unit, Failure]] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    _entries: dict[int, EntryPoint] = field(default_factory=dict)
+
+    def unit(self, unit: Unit, namespace: dict[str, Any], is_native: bool = False) -> CompiledUnit:
+        """The cache of `unit`, made on first use."""
+        with self.lock:
+            found = self.units.get((unit, is_native))
+            if found is None:
+                found = self.units[unit, is_native] = CompiledUnit(self, unit, namespace, is_native)
+            return found
+
+    def entry_point(self, function: types.FunctionType) -> EntryPoint:
+        """How calls of a Python function enter the cache; functions that share code and globals share it."""
+        found = self._entries.get(id(function.__code__))
+        if found is None or found.namespace is not function.__globals__:
+            unit = self.unit(entry(function), function.__globals__)
+            found = self._entries[id(function.__code__)] = EntryPoint(function, unit)
+        return found
+
+
+class EntryPoint:
+    """Binds the arguments of a call, runs the unit, and follows its continuations."""
+
+    def __init__(self, function: types.FunctionType, unit: CompiledUnit) -> None:
+        self.namespace = function.__globals__
+        self.unit = unit
+        self._code = function.__code__
+        self._defaults = function.__defaults__
+        self._keyword_defaults = function.__kwdefaults__
+        self._binder = make_binder(function, self._defaults, self._keyword_defaults)
+
+    def call(self, function: types.FunctionType, args: Args, kwargs: dict[str, Any]) -> Any:
+        """`function(*args, **kwargs)`, compiled.
+
+        Raises:
+            TypeError: the arguments do not fit, exactly as in a plain call.
+        """
+        binder = self._binder
+        if function.__defaults__ is not self._defaults or function.__kwdefaults__ is not self._keyword_defaults:
+            binder = make_binder(function, function.__defaults__, function.__kwdefaults__)
+        result = self.unit.step(binder(*args, **kwargs), function.__closure__ or ())
+        # a trampoline: breaks in a loop need no recursion
+        while type(result) is Tail:
+            result = result.target.step(result.args, result.cells)
+        return result
+
+
+class CompiledUnit:
+    """The specialisations of one unit, and what to do when none fits."""
+
+    def __init__(self, family: Family, unit: Unit, namespace: dict[str, Any], is_native: bool) -> None:
+        self.family = family
+        self.unit = unit
+        self.namespace = namespace
+        self.is_native = is_native
+        self.specialisations: list[Specialisation] = []
+        self._dynamism = Dynamism(family.options.dynamic)
+        self._attempts = 0
+
+    def step(self, args: Args, cells: Args) -> Any:
+        """Run up to the end or the next continuation; the result or a Tail."""
+        for specialisation in self.specialisations:
+            if specialisation.check(args, cells):
+                return specialisation.run(args, cells)
+        if self.is_native:
+            return self.eager(args, cells)
+        with self.family.lock:
+            found = next((s for s in self.specialisations if s.check(args, cells)), None)
+            if found is None:
+                found = self._specialise(args, cells)
+        return self.eager(args, cells) if found is None else found.run(args, cells)
+
+    def eager(self, args: Args, cells: Args) -> Any:
+        """Run the unit without capturing."""
+        if not self.unit.is_entry:
+            return run_resumed(self.unit, self.namespace, args, cells)
+        code = self.unit.code
+        function = types.FunctionType(code, self.namespace, code.co_name, None, cells)
+        positional, keywords = spread(code, args)
+        return function(*positional, **keywords)
+
+    # ------------------------------------------------------------------------------ misses
+
+    def _specialise(self, args: Args, cells: Args) -> Specialisation | None:
+        """Capture and compile; None if this call is to run eagerly.
+
+        Raises:
+            CaptureError: `fullgraph` is set and the graph breaks.
+        """
+        if not is_supported():
+            return self._give_up("the bytecode of this Python version is not known")
+        failure = self._last_failure(args, cells)
+        if self._attempts >= self.family.options.recompile_limit:
+            why = failure or "the function raised each time"
+            return self._give_up(f"it was captured {self._attempts} times (recompile_limit); last: {why}")
+        self._learn(failure)
+        self._attempts += 1
+        try:
+            result = capture(Call(self.unit, self.namespace, args, cells), self._dynamism)
+            self._note_break(result.stop)
+            specialisation = self._build(result)
+        except RunEagerly as e:
+            self._note_break(e.stop)
+            if e.stop.reason.id != USER_EXCEPTION:
+                self.is_native = True
+            return None
+        except CaptureError:
+            raise
+        except Exception as e:
+            if self.family.options.fullgraph:
+                raise
+            return self._give_up(f"{type(e).__name__}: {e}. Please report this")
+        self.specialisations.append(specialisation)
+        return specialisation
+
+    def _note_break(self, stop: Break | None) -> None:
+        if stop is None:
+            return
+        if self.family.options.fullgraph and stop.reason.id != USER_EXCEPTION:
+            name = self.unit.code.co_qualname
+            raise CaptureError(f"fullgraph=True, but {name} does not make one graph. {stop.describe()}")
+        self.family.breaks.append((self.unit, stop))
+
+    def _build(self, result: CaptureResult) -> Specialisation:
+        names: dict[str, Any] = dict(result.names)
+        if result.graph is not None:
+            names["graph"] = self.family.compile_graph(result.graph, result.example_inputs)
+        for name, value in result.names.items():
+            if value is CALL_COMPILED:
+                names[name] = CalleeCompiler(self.family)
+        for way in result.continuations:
+            names[way.name] = self.family.unit(way.unit, self.namespace, way.is_native)
+        exec(compile(result.driver, f"<driver of {self.unit.label}>", "exec"), names)  # noqa: S102
+        check, text = compile_guards(result.guards)
+        return Specialisation(result.guards, check, names["run"], result.graph, text, result.driver, result.stop)
+
+    def _last_failure(self, args: Args, cells: Args) -> Failure | None:
+        """Why the newest specialisation does not fit."""
+        return find_failure(self.specialisations[-1].guards, args, cells) if self.specialisations else None
+
+    def _learn(self, failure: Failure | None) -> None:
+        """Let what varies become symbolic."""
+        if failure is None:
+            return
+        self.family.recompiles.append((self.unit, failure))
+        source, expected, actual = failure.guard.source, failure.guard.expected, failure.actual
+        if source is None:
+            return
+        if isinstance(expected, TensorFacts) and hasattr(actual, "shape"):
+            self._dynamism.note_sizes(source, expected, actual)
+        elif failure.guard.kind is GuardKind.CONSTANT and type(expected) is type(actual) is int:
+            self._dynamism.note_integer(source)
+
+    def _give_up(self, why: str) -> None:
+        self.is_native = True
+        code = self.unit.code
+        warnings.warn(
+            f"tracegraph: {code.co_qualname} ({code.co_filename}:{code.co_firstlineno}) runs eagerly from now on "
+            f"for new kinds of arguments: {why}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+class CalleeCompiler:
+    """Calls a callee that broke the graph: a Python function is compiled on its own, anything else runs as it is."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    def __call__(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        from tracegraph.capture.native_calls import may_inline
+
+        if isinstance(function, types.MethodType):
+            return self(function.__func__, function.__self__, *args, **kwargs)
+        if isinstance(function, types.FunctionType):
+            if not may_inline(function) or getattr(function, "_tracegraph_disabled", False):
+                return function(*args, **kwargs)
+            return self.family.entry_point(function).call(function, args, kwargs)
+        method = getattr(type(function), "__call__", None)
+        if not isinstance(function, type) and isinstance(method, types.FunctionType):
+            return self(method, function, *args, **kwargs)
+        return function(*args, **kwargs)
