@@ -1,16 +1,21 @@
 """Graph to graph: the optimising passes, fusion and memory planning (installed as `tracegraph.passes`)."""
 
+from tracegraph.passes.fuse import fuse
 from tracegraph.passes.pass_manager import PASSES, Pass, PassRun, find_pass, graph_pass, run_passes, summary
-from tracegraph.passes.pipeline import optimise, optimising_passes
+from tracegraph.passes.pipeline import optimise, optimising_passes, simplify
+from tracegraph.passes.plan_memory import plan_memory
 
 __all__ = [
     "PASSES",
     "Pass",
     "PassRun",
     "find_pass",
+    "fuse",
     "graph_pass",
     "optimise",
     "optimising_passes",
+    "plan_memory",
     "run_passes",
+    "simplify",
     "summary",
 ]

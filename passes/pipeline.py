@@ -50,3 +50,13 @@ def optimise(graph: Graph, settings: Settings | None = None, sink: Callable[[Pas
     """
     chosen = settings or DefaultSettings()
     return run_passes(graph, optimising_passes(chosen), check=chosen.verify, sink=sink)
+
+
+def simplify(graph: Graph, settings: Settings | None = None, sink: Callable[[PassRun], None] | None = None) -> Graph:
+    """Run on a joint graph, before the cut, the passes that make no forward node depend on a cotangent.
+
+    Raises:
+        CompileError: a pass failed.
+    """
+    chosen = settings or DefaultSettings()
+    return run_passes(graph, [decompose, cse, dce], check=chosen.verify, sink=sink)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -84,16 +85,26 @@ def graph_compiler(
             run: Compiled = (
                 backend(module, example_inputs, options=options) if takes_options else backend(module, example_inputs)
             )
-        except TracegraphError:
-            raise
         except Exception as e:
-            raise CompileError(f"backend {_name(backend)} failed on graph {graph.name}: {type(e).__name__}: {e}") from e
+            if options.strict or fullgraph:
+                raise CompileError(f"backend {_name(backend)} failed on graph {graph.name}: {_reason(e)}") from e
+            warnings.warn(
+                f"tracegraph: backend {_name(backend)} failed on graph {graph.name}, which runs eagerly instead: "
+                f"{_reason(e)}. options={{'strict': True}} makes this an error",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            run = module
         stages.report("backend", graph.name, module, time.perf_counter() - start)
         if not callable(run):
             raise CompileError(f"backend {_name(backend)} must return a callable, got {type(run).__name__}")
         return lambda inputs: run(*inputs)
 
     return compile_captured
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, TracegraphError) else f"{type(error).__name__}: {error}"
 
 
 def _name(backend: Backend) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TypeAlias
 
@@ -16,7 +17,7 @@ from tracegraph.compiler.options import Options
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Graph, interpret
 from tracegraph.ops.graph_module import GraphModule
-from tracegraph.passes import fuse, optimise, plan_memory
+from tracegraph.passes import fuse, optimise, plan_memory, simplify
 from tracegraph.runtime.compiled_graph import CompiledGraph, Differentiation, Executable
 from tracegraph.tensor import Tensor
 
@@ -37,9 +38,16 @@ def compile_graph(
     joint = stages.run("joint", pure.name, differentiate, pure, requires_grad)
     if not joint.differentiable:
         return CompiledGraph(types, record, finish(pure, options), None, aliased)
+    # composites become visible to the cut, and forward and backward share what they have in common
+    joint = stages.run("simplify", pure.name, simplified, joint, options)
     parts = stages.run("partition", pure.name, partition, joint, record.written, options)
     forward = finish(parts.forward, options)
     return CompiledGraph(types, record, forward, _differentiation(joint, parts, options, finish), aliased)
+
+
+def simplified(joint: Joint, options: Options) -> Joint:
+    """The joint graph after the passes that tie no forward node to a cotangent."""
+    return replace(joint, graph=simplify(joint.graph, options))
 
 
 def partition(joint: Joint, written: frozenset[int], options: Options) -> Partition:

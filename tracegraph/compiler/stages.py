@@ -24,6 +24,7 @@ STAGES = (
     "capture",
     "functionalise",
     "joint",
+    "simplify",
     "partition",
     "optimise",
     "fuse",
