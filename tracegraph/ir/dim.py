@@ -13,6 +13,7 @@ user code such as `if x.shape[0] > 1` and shape inference alike may compare size
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Final, TypeAlias
 
 from tracegraph.errors import UndecidableError
@@ -390,16 +391,14 @@ def _atom_bounds(atom: Atom, bound: Callable[[str], tuple[int, int | None]]) -> 
 
 
 def _is_dim(x: object) -> bool:
-    return (
-        isinstance(x, SymExpr) or (isinstance(x, int) and not isinstance(x, bool)) or hasattr(x, "__index__")
-    )
+    return isinstance(x, SymExpr | Integral)
 
 
 def _terms_of(x: object) -> dict[Monomial, int] | None:
     if isinstance(x, SymExpr):
         return dict(x.terms)
-    if hasattr(x, "__index__"):
-        value = x.__index__()
+    if isinstance(x, Integral):  # numpy's integers too, but not a tensor, which has operators of its own
+        value = int(x)
         return {(): value} if value else {}
     return None
 

@@ -27,6 +27,7 @@ from tracegraph.ops.layout import Shape, contiguous_strides
 from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import NUMPY, cast_array
+from tracegraph.ops.shapes import equal
 
 _I64 = dtypes.int64
 _KEY = TensorType(_I64, (2,))
@@ -86,7 +87,7 @@ class Random(Element):
         raise NotImplementedError(f"{self.name} has no value rule")
 
     def infer(self, key: TensorType, *, size: Shape, dtype: DType, **attrs: Any) -> tuple[TensorType, ...]:
-        if key != _KEY:
+        if key.dtype is not _I64 or key.ndim != 1 or not equal(key.shape[0], 2):
             raise ShapeError(f"{self.name}: the key is {key}, not the i64[2] that next_key() gives")
         return (TensorType(dtype, size),)
 
