@@ -14,7 +14,7 @@ _TOKEN = re.compile(
   | (?P<comment>//[^\n]*)
   | (?P<value>%[A-Za-z0-9_.]+)
   | (?P<digest>\#[0-9a-f]+)
-  | (?P<number>-?(?:inf|nan)\b|-?\d+\.\d*(?:e[+-]?\d+)?|-?\d+e[+-]?\d+|\d+)
+  | (?P<number>-(?:inf|nan)\b|-?\d+\.\d*(?:e[+-]?\d+)?|-?\d+e[+-]?\d+|\d+)
   | (?P<string>"(?:[^"\\\n]|\\.)*")
   | (?P<name>[A-Za-z_][A-Za-z0-9_.<>]*)
   | (?P<punct>[(){}\[\],:=*+-])

@@ -15,7 +15,7 @@ from tracegraph.errors import ValueRangeError
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.exponential import logistic
-from tracegraph.ops.kinds import Composite, Pointwise
+from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import REAL, A, call, samples, unary
 from tracegraph.ops.scalar import Scalars
 
@@ -28,6 +28,7 @@ GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 class Relu(Pointwise):
     """max(x, 0); nan stays nan."""
 
+    idempotent = True
     accepts = "if"
     inplace = True
     samples = unary(dtypes=REAL)
@@ -46,6 +47,7 @@ class Relu(Pointwise):
 class Hardtanh(Pointwise):
     """Elements limited to [min_val, max_val]."""
 
+    idempotent = True
     signature = "(input: Tensor, min_val: number = -1.0, max_val: number = 1.0)"
     accepts = "if"
     inplace = True
@@ -70,19 +72,19 @@ class Hardtanh(Pointwise):
 
 
 @define_op
-class Relu6(Composite):
+class Relu6(Pointwise):
     """min(max(x, 0), 6)."""
 
+    idempotent = True
     method = False
-    samples = unary(-2, 8)
+    accepts = "if"
+    samples = unary(-2, 8, dtypes=REAL)
 
-    def eager(self, x: np.ndarray) -> Any:
-        return np.clip(x, x.dtype.type(0), x.dtype.type(6))
+    def scalar(self, k: Scalars, x: Scalar) -> Scalar:
+        return relu6_of(k, x)
 
-    def decompose(self, x: Handle) -> Handle:
-        from tracegraph.ops import functional as F
-
-        return F.hardtanh(x, 0.0, 6.0)
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        return g.masked_fill((y <= 0) | (y >= 6), 0)
 
 
 @define_op

@@ -44,6 +44,7 @@ class Scaled(Pointwise):
 class Add(Scaled):
     """Sum of the operands, `other` multiplied by `alpha`; `logical or` of bools."""
 
+    commutative = True
     operators = ("__add__",)
     samples = binary(dtypes=dtypes.ALL)
 
@@ -80,6 +81,7 @@ class Sub(Scaled):
 class Mul(Pointwise):
     """Product of the operands; `logical and` of bools."""
 
+    commutative = True
     aliases = ("multiply",)
     signature = BINARY
     operators = ("__mul__",)
@@ -143,9 +145,9 @@ class IntegerDivision(Pointwise):
     inplace = True
     recompute_cost = 8
     samples = samples(
-        *binary(low2=1, high2=3, dtypes=dtypes.INTEGER_DTYPES, differentiable=False, number=2)(),
-        *binary(low2=0.6, high2=0.9, dtypes=dtypes.FLOATING_DTYPES, differentiable=False)(),
-        call(A((67,), -50, 50), -3, dtypes=REAL[1:], differentiable=False),
+        *binary(low2=1, high2=3, dtypes=dtypes.INTEGER_DTYPES, number=2)(),
+        *binary(low2=0.6, high2=0.9)(),
+        call(A((67,), -50, 50), -3, dtypes=REAL[1:]),
     )
 
     def check_divisor(self, k: Scalars, x: Scalar) -> None:
@@ -237,6 +239,7 @@ def _no_slope(g: Handle) -> Gradient:
 class Neg(Pointwise):
     """Negation; not defined for bools."""
 
+    involution = True
     aliases = ("negative",)
     operators = ("__neg__",)
     accepts = "if"
@@ -257,6 +260,7 @@ class Neg(Pointwise):
 class Abs(Pointwise):
     """Absolute value; the gradient at 0 is 0."""
 
+    idempotent = True
     aliases = ("absolute",)
     operators = ("__abs__",)
     accepts = "if"
@@ -274,6 +278,7 @@ class Abs(Pointwise):
 class Sign(Pointwise):
     """-1, 0 or 1 by the sign; 0 for nan. Bools stay as they are."""
 
+    idempotent = True
     aliases = ("sgn",)
     inplace = True
     samples = unary(dtypes=dtypes.ALL)

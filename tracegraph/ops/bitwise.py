@@ -25,6 +25,7 @@ class Bitwise(Pointwise):
 class BitwiseAnd(Bitwise):
     """Bits set in both operands; logical `and` of bools."""
 
+    commutative = True
     operators = ("__and__",)
 
     def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
@@ -35,6 +36,7 @@ class BitwiseAnd(Bitwise):
 class BitwiseOr(Bitwise):
     """Bits set in either operand; logical `or` of bools."""
 
+    commutative = True
     operators = ("__or__",)
 
     def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
@@ -45,6 +47,7 @@ class BitwiseOr(Bitwise):
 class BitwiseXor(Bitwise):
     """Bits set in exactly one operand; logical `xor` of bools."""
 
+    commutative = True
     operators = ("__xor__",)
 
     def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
@@ -55,6 +58,7 @@ class BitwiseXor(Bitwise):
 class BitwiseNot(Pointwise):
     """Every bit flipped; logical `not` of bools."""
 
+    involution = True
     operators = ("__invert__",)
     accepts = "bi"
     inplace = True

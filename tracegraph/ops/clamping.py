@@ -98,6 +98,7 @@ class Clamp(Pointwise):
     The limits are numbers or tensors, and one may be left out. At a limit the gradient still goes to the input.
     """
 
+    idempotent = True
     aliases = ("clip",)
     signature = "(input: Tensor, min: OptionalNumber = None, max: OptionalNumber = None)"
     accepts = "if"

@@ -164,7 +164,10 @@ class CrossEntropy(Composite):
     method = False
     samples = samples(
         call(A((4, 5)), A((4,), 0, 4, dtype=dtypes.int64)),
-        call(A((4, 5)), A((4,), 0, 4, dtype=dtypes.int64), A((5,), 0.5, 2), label_smoothing=0.1),
+        # smoothing lets a part of the weights' gradient through, as in PyTorch
+        call(
+            A((4, 5)), A((4,), 0, 4, dtype=dtypes.int64), A((5,), 0.5, 2), label_smoothing=0.1, differentiable=False
+        ),
         call(A((2, 5, 3)), A((2, 3), 0, 4, dtype=dtypes.int64), ignore_index=1, reduction="sum", label_smoothing=0.1),
         call(A((4, 5)), A((4, 5), 0, 1), A((5,), 0.5, 2), label_smoothing=0.1),
         call(A((4, 5)), A((4, 5), 0, 1), reduction="none"),

@@ -28,6 +28,7 @@ class Comparison(Pointwise):
 class Eq(Comparison):
     """Whether elements are equal."""
 
+    commutative = True
     operators = ("__eq__",)
 
     def eager(self, x: np.ndarray, y: np.ndarray) -> Any:
@@ -41,6 +42,7 @@ class Eq(Comparison):
 class Ne(Comparison):
     """Whether elements differ; nan differs from everything."""
 
+    commutative = True
     aliases = ("not_equal",)
     operators = ("__ne__",)
 
@@ -197,6 +199,7 @@ class Isclose(Composite):
 class LogicalNot(Test):
     """Whether elements are zero."""
 
+    involution = True
     inplace = True
 
     def scalar(self, k: Scalars, x: Scalar) -> Scalar:
@@ -206,6 +209,7 @@ class LogicalNot(Test):
 class Logic(Pointwise):
     """Base of logic on two truth values; an element is true if it is not zero."""
 
+    commutative = True
     signature = "(input: Number, other: Number)"
     promotion = "bool"
     inplace = True

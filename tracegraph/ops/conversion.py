@@ -27,7 +27,11 @@ class Cast(Pointwise):
     signature = "(input: Tensor, dtype: dtype)"
     method = False
     samples = samples(
-        *(call(A((3, 5), -100, 100), dtype=d, dtypes=dtypes.ALL) for d in dtypes.ALL if d is not dtypes.uint8),
+        *(
+            call(A((3, 5), -100, 100), dtype=d, dtypes=dtypes.ALL, differentiable=d is dtypes.float64)
+            for d in dtypes.ALL
+            if d is not dtypes.uint8
+        ),
         call(A((67,), 0, 100), dtype=dtypes.uint8, dtypes=dtypes.ALL),
         call(A(()), dtype=dtypes.float64),
         call(A((0, 4)), dtype=dtypes.float64),
@@ -61,6 +65,7 @@ class Cast(Pointwise):
 class Clone(Pointwise):
     """A copy of the elements in fresh, row-major memory."""
 
+    idempotent = True
     samples = unary(dtypes=dtypes.ALL)
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:

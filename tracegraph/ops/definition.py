@@ -24,6 +24,7 @@ from tracegraph.ir import Kind, Op, TensorType, register
 from tracegraph.ir.op import REGISTRY
 from tracegraph.ops.binding import Signature
 from tracegraph.ops.dispatch import dispatch
+from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import Sampler
 
 #: a tensor handle of any kind, eager or traced; rules on handles serve both
@@ -49,6 +50,9 @@ class Definition(Op):
         aliases: further names users know the op by (`absolute` for abs); graphs and messages use the one name.
         method: whether tensors get the op as a method of its name (and of its aliases).
         operators: special methods tensors get from this op, for example ("__add__", "__radd__" is derived).
+        commutative: f(x, y) is f(y, x) to the bit; the first two operands may change places.
+        involution: f(f(x)) is x, where the types agree.
+        idempotent: f(f(x)) is f(x), with equal attributes.
         samples: inputs for the generated tests and the documentation.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
         shape_only: parameters of `vjp` of which the formula asks only shape and dtype; a tape keeps none of their
@@ -72,6 +76,9 @@ class Definition(Op):
     takes_scalars: ClassVar[bool] = False
     #: positions of the operands whose elements the op overwrites
     mutates: ClassVar[tuple[int, ...]] = ()
+    commutative: ClassVar[bool] = False
+    involution: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = False
     recompute_cost: ClassVar[float] = 1.0
     shape_only: ClassVar[tuple[str, ...]] = ()
     samples: ClassVar[Sampler | None] = None
@@ -120,7 +127,8 @@ class Definition(Op):
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         assert self.eager is not None
-        result = self.eager(*operands, **attrs)
+        with quiet():
+            result = self.eager(*operands, **attrs)
         return result if isinstance(result, tuple) else (np.asarray(result),)
 
     # ------------------------------------------------------------------------------------ gradients

@@ -30,10 +30,11 @@ class Embedding(Element):
 
     signature = "(input: Tensor, weight: Tensor, padding_idx: OptionalInt = None)"
     method = False
+    # the padding row gets no gradient, so finite differences would not agree
     samples = samples(
         call(A((4,), 0, 5, dtype=dtypes.int64), A((6, 3)), dtypes=dtypes.ALL),
-        call(A((2, 3), 0, 5, dtype=dtypes.int64), A((6, 3)), padding_idx=1),
-        call(A((2, 3), 0, 5, dtype=dtypes.int32), A((6, 3)), padding_idx=-1),
+        call(A((2, 3), 0, 5, dtype=dtypes.int64), A((6, 3)), padding_idx=1, differentiable=False),
+        call(A((2, 3), 0, 5, dtype=dtypes.int32), A((6, 3)), padding_idx=-1, differentiable=False),
         call(A((), 0, 5, dtype=dtypes.int64), A((6, 3))),
         call(A((0,), 0, 5, dtype=dtypes.int64), A((6, 3))),
     )

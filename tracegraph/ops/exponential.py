@@ -9,6 +9,7 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import A, binary, call, samples, unary
@@ -141,7 +142,15 @@ class Xlogy(Pointwise):
         return k.where((x == 0) & (y == y), 0.0, x * k.log(y))
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
-        return lambda: (g * b.log()).masked_fill((a == 0) & (b <= 0), 0), lambda: g * a / b
+        from tracegraph.ops import functional as F
+
+        def to_input() -> Handle:
+            if not is_tensor(b):
+                return g * (math.log(b) if b > 0 else 0.0)
+            slope = F.log(b)
+            return g * (slope.masked_fill((a == 0) & (b <= 0), 0))
+
+        return to_input, lambda: g * a / b
 
 
 @define_op
@@ -228,7 +237,7 @@ class Logit(Pointwise):
     inplace = True
     recompute_cost = 14
     samples = samples(
-        *unary(0.1, 0.9, dtypes=dtypes.ALL)(),
+        *unary(0.1, 0.9, dtypes=(dtypes.bool_, *dtypes.FLOATING_DTYPES))(),
         call(A((3, 5), -0.5, 1.5), eps=0.125),
     )
 

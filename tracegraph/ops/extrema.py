@@ -6,6 +6,7 @@ also gives the position (`max(dim)`) sends all of it to the first, the one it re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite, Reduction
 from tracegraph.ops.kinds.reduction import reduced_axes
 from tracegraph.ops.reductions import spread
-from tracegraph.ops.samples import A, call, samples
+from tracegraph.ops.samples import A, Sampler, call, samples
 from tracegraph.ops.shapes import describe, type_of
 
 VALUES = samples(
@@ -31,13 +32,17 @@ VALUES = samples(
     call(A(())),
     call(A((0, 4)), 1),
 )
-POSITIONS = samples(
-    call(A((3, 5), distinct=True), 1, dtypes=dtypes.ALL),
-    call(A((2, 3, 4), distinct=True), 0, True),
-    call(A((67,), distinct=True), -1),
-    call(A(()), 0),
-    call(A((0, 4)), 1),
-)
+
+
+def position_samples(first: Sequence[DType]) -> Sampler:
+    """One dimension is reduced; the first sample takes these dtypes."""
+    return samples(
+        call(A((3, 5), distinct=True), 1, dtypes=first),
+        call(A((2, 3, 4), distinct=True), 0, True),
+        call(A((67,), distinct=True), -1),
+        call(A(()), 0),
+        call(A((0, 4)), 1),
+    )
 
 
 def check_not_empty(op: str, x: Any, dim: Any) -> None:
@@ -133,8 +138,7 @@ class Position(Reduction):
     """Base of argmax and argmin: positions in row-major order of the reduced elements, int64."""
 
     signature = "(input: Tensor, dim: OptionalDim = None, keepdim: bool = False)"
-    accepts = "if"
-    samples = samples(call(A((3, 5), distinct=True), dtypes=dtypes.ALL[1:]), *POSITIONS())
+    samples = samples(call(A((3, 5), distinct=True), dtypes=dtypes.ALL), *position_samples(dtypes.ALL)())
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         check_not_empty(self.name, operands[0], attrs["dim"])
@@ -172,7 +176,7 @@ class ExtremumDim(Composite):
     result_names = ("values", "indices")
     method = False
     shape_only = ("x",)
-    samples = POSITIONS
+    samples = position_samples(dtypes.ALL)
     extreme: ClassVar[str]
     position: ClassVar[str]
 

@@ -30,6 +30,8 @@ class Rounding(Pointwise):
 class Floor(Rounding):
     """Largest integer not above."""
 
+    idempotent = True
+
     def scalar(self, k: Scalars, x: Scalar) -> Scalar:
         return k.floor(x) if k.dtype(x).is_floating else x
 
@@ -37,6 +39,8 @@ class Floor(Rounding):
 @define_op
 class Ceil(Rounding):
     """Smallest integer not below."""
+
+    idempotent = True
 
     def scalar(self, k: Scalars, x: Scalar) -> Scalar:
         return k.ceil(x) if k.dtype(x).is_floating else x
@@ -46,6 +50,7 @@ class Ceil(Rounding):
 class Trunc(Rounding):
     """Nearest integer towards zero."""
 
+    idempotent = True
     aliases = ("fix",)
 
     def scalar(self, k: Scalars, x: Scalar) -> Scalar:

@@ -1,0 +1,228 @@
+"""What must hold for every op, generated from the samples of its definition: nothing here names an op.
+
+All executions agree with eager, and so does the decomposition; types are as inferred, with symbolic sizes too; the
+text of the graph parses back; gradients are what finite differences give, on the tape and in the joint graph; memory
+layout and extraordinary values make no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from backends import EXECUTIONS
+from golden import constants, same_array
+from op_cases import (
+    Call,
+    Case,
+    all_ops,
+    cases_of,
+    column_major,
+    decomposed,
+    extraordinary,
+    repeated,
+    strided,
+    symbolic_types,
+    type_of,
+)
+
+import tracegraph as tg
+from tracegraph import ir
+from tracegraph.aot import differentiate
+from tracegraph.autograd import grad
+from tracegraph.errors import TracegraphError
+from tracegraph.ir import dim as dims
+from tracegraph.ops.definition import Definition
+
+each_op = pytest.mark.parametrize("op", all_ops(), ids=lambda op: op.name)
+
+
+@contextmanager
+def about(*subject: object) -> Iterator[None]:
+    """Name the case in a failure inside the block."""
+    try:
+        yield
+    except Exception as e:
+        e.add_note(f"case: {' '.join(map(str, subject))}")
+        raise
+
+
+def assert_same(found: Sequence[Any], wanted: Sequence[Any], what: str = "") -> None:
+    assert len(found) == len(wanted), what
+    for position, (a, b) in enumerate(zip(found, wanted, strict=True)):
+        same_array(np.asarray(a), np.asarray(b), f"{what}, result {position}")
+
+
+def check_executions(drawn: Callable[[], Call]) -> None:
+    """Every execution of the recorded call gives the eager results. Each is given arrays of its own."""
+    graph = drawn().record()
+    if graph.calls:  # else the call gave back its operand
+        wanted = drawn().eager()
+        for name, execute in EXECUTIONS.items():
+            assert_same(execute(graph, drawn().arrays), wanted, name)
+
+
+@each_op
+def test_executions_agree(op: Definition) -> None:
+    for case, dtype in cases_of(op):
+        with about(case, dtype):
+            check_executions(lambda: case.drawn(dtype))
+
+
+@each_op
+def test_the_decomposition_agrees(op: Definition) -> None:
+    if op.decompose is None:
+        return
+    for case, dtype in cases_of(op):
+        with about(case, dtype):
+            graph = decomposed(case.drawn(dtype).record())
+            assert_same(ir.interpret(graph, *case.drawn(dtype).arrays), case.drawn(dtype).eager())
+
+
+@each_op
+def test_types_and_text(op: Definition) -> None:
+    """Results have the types inferred, and are contiguous unless they are views; the text parses back."""
+    for case, dtype in cases_of(op):
+        with about(case, dtype):
+            call = case.drawn(dtype)
+            graph = call.record()
+            assert str(ir.parse(str(graph), constants(graph))) == str(graph)
+            actual = call.eager()
+            assert [o.type for o in graph.outputs if isinstance(o, ir.Value)] == [type_of(a) for a in actual]
+            for array in actual:
+                assert array.flags.c_contiguous or any(np.may_share_memory(array, a) for a in call.arrays)
+
+
+@each_op
+def test_symbolic_sizes(op: Definition) -> None:
+    """Inference on symbolic sizes gives the shapes, and the graph computes with the sizes of its inputs."""
+    for case in pure_cases(op):
+        with about(case):
+            call = case.drawn(case.dtype)
+            env = ir.ShapeEnv()
+            with env.active():
+                graph = call.record(symbolic_types(call.arrays, env))
+                assert str(ir.parse(str(graph), constants(graph))) == str(graph)
+            wanted = call.eager()
+            for output, actual in zip(graph.outputs, wanted, strict=True):
+                assert isinstance(output, ir.Value)
+                assert tuple(dims.evaluate(d, env.examples) for d in output.type.shape) == actual.shape
+            assert_same(ir.interpret(graph, *call.arrays), wanted)
+
+
+def pure_cases(op: Definition) -> list[Case]:
+    """The cases of an op without effects, by the graph it records."""
+    cases = list(dict.fromkeys(case for case, _ in cases_of(op)))
+    return [c for c in cases if all(n.call_op.is_pure for n in c.drawn(c.dtype).record().calls)]
+
+
+# --------------------------------------------------------------------------------------------- inputs of all sorts
+
+
+@each_op
+@pytest.mark.parametrize("layout", [strided, column_major, repeated], ids=lambda f: f.__name__)
+def test_layout_makes_no_difference(op: Definition, layout: Any) -> None:
+    """Inputs with gaps, reversed, in column-major order, repeated by strides of 0."""
+    for case in pure_cases(op)[:3]:
+        with about(case):
+            try:
+                found = case.drawn(case.dtype, layout).eager()
+            except TracegraphError:
+                continue  # a view of such memory does not exist
+            dense = case.drawn(case.dtype, lambda a, d: np.ascontiguousarray(layout(a, d)).reshape(a.shape))
+            assert_same(found, dense.eager())
+            check_executions(lambda: case.drawn(case.dtype, layout))
+
+
+@each_op
+def test_extraordinary_values(op: Definition) -> None:
+    """nan, infinities, signed zeros and extreme numbers give in every execution what they give in eager."""
+    pure = set(pure_cases(op)[:2])
+    for case, dtype in cases_of(op):
+        if case not in pure:
+            continue
+        with about(case, dtype):
+            try:
+                case.drawn(dtype, extraordinary).eager()
+            except TracegraphError:
+                continue  # not in the domain: a zero divisor, an index out of range
+            check_executions(lambda: case.drawn(dtype, extraordinary))
+
+
+# --------------------------------------------------------------------------------------------- gradients
+
+
+def differentiable_cases(op: Definition) -> list[Case]:
+    """Pure cases with float64 operands whose results' gradients may be compared with finite differences."""
+    if not op.is_differentiable:
+        return []
+    return [c for c in pure_cases(op) if c.sample.differentiable and tg.float64 in c.sample.dtypes]
+
+
+def leaves(call: Call) -> list[tg.Tensor]:
+    """The arrays as tensors; the floating ones require grad."""
+    return [tg.Tensor(a, requires_grad=type_of(a).dtype.is_floating) for a in call.arrays]
+
+
+def slope(call: Call, cotangents: Sequence[np.ndarray], directions: Sequence[np.ndarray], step: float) -> float:
+    """Derivative of the results, weighted by the cotangents, along directions of the inputs; by central differences."""
+
+    def weighted(t: float) -> float:
+        moved = [np.asarray(a + t * d) if d.size else a for a, d in zip(call.arrays, directions, strict=True)]
+        with tg.no_grad():
+            results = [r for r in call.on_tensors([tg.Tensor(a) for a in moved]) if r.dtype.is_floating]
+        return sum(float((r.numpy() * c).sum()) for r, c in zip(results, cotangents, strict=True))
+
+    return (weighted(step) - weighted(-step)) / (2 * step)
+
+
+@each_op
+def test_gradients(op: Definition) -> None:
+    """The tape's gradients give the slopes of finite differences; the joint graph gives the same gradients."""
+    compared = 0
+    for case in differentiable_cases(op):
+        with about(case):
+            call = case.drawn(tg.float64)
+            inputs = leaves(call)
+            outputs = [o for o in call.on_tensors(inputs) if o.dtype.is_floating]
+            if not outputs or not all(o.requires_grad for o in outputs):
+                continue
+            rng = np.random.default_rng(1)
+            cotangents = [rng.standard_normal(o.shape).astype(o.dtype.np) for o in outputs]
+            wanted = [t for t in inputs if t.requires_grad]
+            gradients = grad(outputs, wanted, list(map(tg.Tensor, cotangents)), allow_unused=True)
+            check_slopes(call, cotangents, inputs, gradients, rng)
+            joint = differentiate(call.record(), [t.requires_grad for t in inputs])
+            found = ir.interpret(ir.verify(joint.graph), *call.arrays, *cotangents)[joint.outputs :]
+            assert [g is None for g in found] == [g is None for g in gradients]
+            assert_same(
+                [g for g in found if g is not None], [g.detach().numpy() for g in gradients if g is not None], "joint"
+            )
+            compared += 1
+    assert compared or op.vjp is None or not op.is_pure, "the op has a gradient rule and no sample that tests it"
+
+
+def check_slopes(
+    call: Call,
+    cotangents: Sequence[np.ndarray],
+    inputs: Sequence[tg.Tensor],
+    gradients: Sequence[tg.Tensor | None],
+    rng: np.random.Generator,
+) -> None:
+    """Along random directions of an input, its gradient says what finite differences measure.
+
+    The gradient None states that there is none (by definition, as for the class weights of a loss).
+    """
+    remaining = iter(gradients)
+    of_input = [next(remaining) if t.requires_grad else None for t in inputs]
+    for position, gradient in enumerate(of_input):
+        if gradient is None or not gradient.numel():
+            continue
+        for _ in range(2):
+            directions = [rng.standard_normal(t.shape) if i == position else np.zeros(0) for i, t in enumerate(inputs)]
+            measured = slope(call, cotangents, directions, step=1e-6)
+            stated = float((gradient.detach().numpy() * directions[position]).sum())
+            assert stated == pytest.approx(measured, rel=1e-4, abs=1e-5), f"gradient of operand {position}"
