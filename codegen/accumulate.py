@@ -93,4 +93,3 @@ def identity(update: str, dtype: DType) -> float | int | bool:
         info = np.iinfo(dtype.np)
         return int(info.min if lowest else info.max)
     return {"add": 0, "mul": 1, "or": False, "and": True}[update]
-

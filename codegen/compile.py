@@ -4,6 +4,8 @@
     schedule   kernels tiled, vectorised, marked parallel
     emit       one LLVM module: all kernels and the driver
     load       machine code in this process
+
+Each stage is a function here or in the module of its name, to be run and tested alone.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ def kernels_of(steps: Sequence[Step]) -> list[Kernel]:
 
 
 def schedule_all(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Every kernel as the default schedule has it."""
     return [schedule(kernel) for kernel in kernels]
 
 

@@ -58,7 +58,7 @@ class Executable:
         self._dtypes = tuple(t.dtype.np for t in self._types)
         self._binding = SizeBinding(graph, program.symbols)
         self._bindings: dict[tuple[tuple[int, ...], ...], Binding] = {}
-        self._constants = tuple(np.ascontiguousarray(v.node.target) for v in graph.constants)  # type: ignore[arg-type]
+        self._constants = tuple(np.ascontiguousarray(v.node.target) for v in graph.constants)
         self._arenas: list[np.ndarray] = []
         self._output_order = [s.number for s in self.plan.outputs if s is not None]
 

@@ -19,7 +19,7 @@ from enum import Enum
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.index_math import flatten, linear, simplify
-from tracegraph.ir.loop_nest import Nest, Survey
+from tracegraph.ir.loop_nest import Nest, Survey, is_zero
 from tracegraph.ir.memory_plan import Placement
 
 #: a window has at most this much unrolled work, this many steps, and this many along its innermost loop
@@ -128,6 +128,8 @@ def _merge(loops: list[Loop], steps: list[dict[str, Dim]]) -> tuple[tuple[Loop, 
 
 
 def _continues(step: dict[str, Dim], outer: Loop, inner: Loop) -> bool:
+    if is_zero(outer.extent) or is_zero(inner.extent):
+        return False
     return dims.same(step.get(outer.name, 0), step.get(inner.name, 0) * inner.extent)
 
 

@@ -18,7 +18,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.builder import Builder
 from tracegraph.ir.fused import free_symbols
 from tracegraph.ir.graph import Graph, Value
-from tracegraph.ir.loop_nest import Nest, elementwise_nest, survey
+from tracegraph.ir.loop_nest import Nest, elementwise_nest, is_zero, survey
 from tracegraph.ir.memory_plan import Placement, Storage, whole
 from tracegraph.ir.rules import Rule, rule_of
 
@@ -35,6 +35,8 @@ def lower_nest(
     Raises:
         IRError: the body does not fit the loops of `nest`.
     """
+    if any(is_zero(nest.loops[n]) for n in nest.outer):
+        return KernelBuilder(name, inputs, outputs, symbols_of(body, [*inputs.values(), *outputs])).lowered()
     found = survey(body, nest)
     used = {a.source: inputs[a.source] for a in found.accesses}
     cost = max(found.costs.values(), default=1.0)
@@ -51,9 +53,10 @@ def lower_body(
     if nest is not None:
         return lower_nest(name, body, nest, inputs, outputs)
     root = next(v.node for v in body.outputs if isinstance(v, Value))
-    lowering = _OWN_LOOPS[rule_of(root.call_op)]
-    symbols = symbols_of(body, [*inputs.values(), *outputs])
-    return lowering(KernelBuilder(name, inputs, outputs, symbols), root)
+    builder = KernelBuilder(name, inputs, outputs, symbols_of(body, [*inputs.values(), *outputs]))
+    if any(map(is_zero, root.value.type.shape)):
+        return builder.lowered()
+    return _OWN_LOOPS[rule_of(root.call_op)](builder, root)
 
 
 def lower_copy(name: str, value: Value, place: Placement, storage: Storage) -> Lowered:
@@ -61,7 +64,8 @@ def lower_copy(name: str, value: Value, place: Placement, storage: Storage) -> L
     builder = Builder(name)
     source = builder.placeholder(value.type)
     body = builder.output(source)
-    return lower_nest(name, body, elementwise_nest(value.type.shape), {source: place}, [whole(storage, value.type.shape)])
+    shape = value.type.shape
+    return lower_nest(name, body, elementwise_nest(shape), {source: place}, [whole(storage, shape)])
 
 
 def symbols_of(body: Graph, places: Sequence[Placement]) -> set[str]:

@@ -7,6 +7,8 @@
         for i0 < n reduce { for j < min(256, 1000 - j0) vector { acc[j] = acc[j] + x[1000*i0 + j0 + j] } }
         for j < min(256, 1000 - j0) vector { store ... acc[j] }
       }
+
+All loops over columns are innermost, so rows are read as memory has them.
 """
 
 from __future__ import annotations
@@ -63,10 +65,13 @@ class ColumnsLowering(NestLowering):
     def _columns(self) -> Iterator[None]:
         """The loop over the columns of the strip."""
         k = self.builder
-        with k.loop("lane", self._count, marks={Mark.VECTOR}) as lane:
-            with k.bound(self.column.name, self.column.extent, self._start + lane), self.evaluator.scope():
-                self._lane = lane
-                yield
+        with (
+            k.loop("lane", self._count, marks={Mark.VECTOR}) as lane,
+            k.bound(self.column.name, self.column.extent, self._start + lane),
+            self.evaluator.scope(),
+        ):
+            self._lane = lane
+            yield
 
     def sweep(self, reductions: Sequence[Reduction], number: int, stored: Sequence[int]) -> None:
         k = self.builder
@@ -75,17 +80,20 @@ class ColumnsLowering(NestLowering):
             with self._columns():
                 for reduction, total in zip(reductions, totals, strict=True):
                     k.store(total, (self._lane,), reduction.passes[number].start)
-        with nested(k, self.plan.inner, {}), self._columns():
-            terms = [self.term(r, number) for r in reductions]
-            elements = self.elements(stored)
-            for reduction, total, term in zip(reductions, totals, terms, strict=True):
-                updated = k.apply(reduction.passes[number].update, k.load(total, (self._lane,)), term)
-                k.store(total, (self._lane,), updated)
-            self.store(elements)
+        if self.has_steps:
+            with nested(k, self.plan.inner, {}), self._columns():
+                terms = [self.term(r, number) for r in reductions]
+                elements = self.elements(stored)
+                for reduction, total, term in zip(reductions, totals, terms, strict=True):
+                    updated = k.apply(reduction.passes[number].update, k.load(total, (self._lane,)), term)
+                    k.store(total, (self._lane,), updated)
+                self.store(elements)
         for reduction, total in zip(reductions, totals, strict=True):
             reduction.totals.append(self._reader(total))
 
     def finish(self, reduction: Reduction) -> Callable[[], Scalar]:
+        if not any(user.is_call for user in reduction.node.value.users):
+            return lambda: reduction.rule.finish(self.builder, reduction.totals[-1]())
         finished = self._local(reduction.node.value.type.dtype)
         with self._columns():
             total = reduction.rule.finish(self.builder, reduction.totals[-1]())

@@ -31,6 +31,7 @@ from tracegraph.ir.loop_nest import (
     Survey,
     inner_position,
     is_reduction,
+    is_zero,
     levels_of,
     reduce_rule,
     reductions_by_level,
@@ -133,6 +134,11 @@ class NestLowering(ABC):
                 kept.filled = kept.filled or self._is_used(kept, level)
         for reduction in reductions:
             self.evaluator.totals[reduction.node.value] = self.finish(reduction)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether the reduced loops run at all, as far as is known."""
+        return not any(is_zero(loop.extent) for loop in self.plan.inner)
 
     def _reduction(self, node: Node) -> Reduction:
         rule = reduce_rule(node)

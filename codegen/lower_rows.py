@@ -8,6 +8,8 @@
         for i1 < 64 reduce vector { ... }             } }
         for i1 < 64 vector { store ... }
       }
+
+In a pointwise kernel there are no reduced loops, and the last loop is the vectorised one.
 """
 
 from __future__ import annotations
@@ -39,12 +41,13 @@ class RowsLowering(NestLowering):
     def sweep(self, reductions: Sequence[Reduction], number: int, stored: Sequence[int]) -> None:
         k = self.builder
         totals = [k.acc(r.passes[number].dtype, r.passes[number].start) for r in reductions]
-        with nested(k, self.plan.inner, self._inner_marks(bool(reductions))), self.evaluator.scope():
-            terms = [self.term(r, number) for r in reductions]
-            elements = self.elements(stored)
-            for reduction, total, term in zip(reductions, totals, terms, strict=True):
-                k.update(total, reduction.passes[number].update, term)
-            self.store(elements)
+        if self.has_steps:
+            with nested(k, self.plan.inner, self._inner_marks(bool(reductions))), self.evaluator.scope():
+                terms = [self.term(r, number) for r in reductions]
+                elements = self.elements(stored)
+                for reduction, total, term in zip(reductions, totals, terms, strict=True):
+                    k.update(total, reduction.passes[number].update, term)
+                self.store(elements)
         for reduction, total in zip(reductions, totals, strict=True):
             reduction.totals.append(lambda total=total: total)  # type: ignore[misc]
 

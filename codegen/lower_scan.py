@@ -1,6 +1,8 @@
 """Scans: a running total along one axis, strictly in order.
 
     for i0 < rows parallel { acc t = 0; for i1 < n { t = t + x[i0, i1]; store out[i0, i1] = t } }
+
+The rows are independent, the steps along the axis are not.
 """
 
 from __future__ import annotations

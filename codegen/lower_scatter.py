@@ -2,6 +2,8 @@
 
     for m1 < 12 vector { store out[m1] = 0 }
     for i0 < n { check 0 <= index[i0] < 4; for i1 < 3 { store out[3*index[i0] + i1] += x[3*i0 + i1] } }
+
+Two updates may meet in one place, so the loops over the source stay serial.
 """
 
 from __future__ import annotations

@@ -124,7 +124,9 @@ class _Driver:
         gemm = step.gemm
         self._batches(gemm, 0, [], lambda positions: self._product(gemm, positions))
 
-    def _batches(self, gemm: Gemm, level: int, positions: list[Register], body: Callable[[list[Register]], None]) -> None:
+    def _batches(
+        self, gemm: Gemm, level: int, positions: list[Register], body: Callable[[list[Register]], None]
+    ) -> None:
         """Loops over the batch dimensions."""
         if level == len(gemm.batch):
             body(positions)

@@ -83,12 +83,7 @@ def substitute(index: Dim, binding: Mapping[str, Dim], ranges: Ranges) -> Dim:
 def is_below(index: Dim, size: Dim, ranges: Ranges) -> bool:
     """Whether 0 <= index < size provably holds within the ranges."""
     lowest, highest = _extreme(index, ranges, -1), _extreme(index, ranges, +1)
-    return (
-        lowest is not None
-        and highest is not None
-        and _provable(0 - lowest)
-        and _provable(highest + 1 - size)
-    )
+    return lowest is not None and highest is not None and _provable(0 - lowest) and _provable(highest + 1 - size)
 
 
 def _provable(difference: Dim) -> bool:
@@ -120,12 +115,10 @@ def _atom_extreme(atom: Atom, ranges: Ranges, upwards: bool) -> Dim | None:
         if name not in ranges:
             return _expr(atom)
         return ranges[name] - 1 if upwards else 0
-    a, b = atom.args
-    if not isinstance(b, int) and not isinstance(b, SymExpr):
-        return None
+    a, b = _pair(atom)
     if dims.symbols(b) & set(ranges):
         return None
-    inner = _extreme(a, ranges, +1 if upwards else -1)  # type: ignore[arg-type]
+    inner = _extreme(a, ranges, +1 if upwards else -1)
     if atom.fn == "mod":
         return b - 1 if upwards else 0
     if atom.fn == "floordiv" and inner is not None:
@@ -136,7 +129,7 @@ def _atom_extreme(atom: Atom, ranges: Ranges, upwards: bool) -> Dim | None:
 def _simplify_atom(atom: Atom, ranges: Ranges) -> Dim:
     if atom.fn == "sym":
         return _expr(atom)
-    a, b = (simplify(x, ranges) for x in atom.args)  # type: ignore[arg-type]
+    a, b = (simplify(x, ranges) for x in _pair(atom))
     if atom.fn == "floordiv":
         return divide(a, b, ranges)[0]
     if atom.fn == "mod":
@@ -202,12 +195,19 @@ def _recombine(index: Dim) -> Dim:
             others = list(monomial)
             others.remove(atom)
             outer = _product(tuple(others), coefficient)
-            x, c = atom.args
+            x, c = _pair(atom)
             for quotient in _quotients(x, c):
                 partner = outer * c * quotient
                 if isinstance(partner, SymExpr) and partner.terms[0] in index.terms and len(partner.terms) == 1:
                     return _recombine(index - partner - outer * _expr(atom) + outer * x)
     return index
+
+
+def _pair(atom: Atom) -> tuple[Dim, Dim]:
+    """The operands of a floordiv, mod, min or max."""
+    a, b = atom.args
+    assert isinstance(a, int | SymExpr) and isinstance(b, int | SymExpr)
+    return a, b
 
 
 def _quotients(x: Dim, c: Dim) -> Iterable[Dim]:

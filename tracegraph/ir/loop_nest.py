@@ -142,6 +142,11 @@ def is_reduction(node: Node) -> bool:
     return node.is_call and rule_of(node.call_op) in (Rule.REDUCE, Rule.CONTRACT)
 
 
+def is_zero(size: Dim) -> bool:
+    """Whether a size is the integer 0, asked without guarding."""
+    return isinstance(size, int) and size == 0
+
+
 def reduce_rule(node: Node) -> Reduce:
     """What the reduce rule of a call says; a contraction is a sum of products."""
     types, attrs = operand_types(node), dict(node.attrs)
@@ -169,7 +174,10 @@ def contraction_as_reduction(rule: Contract, node: Node) -> Reduce:
 
     def term(k: Any, load: Callable[..., Any], index: Position, inner: Position) -> Any:
         at = dict(zip(rule.out, index, strict=True)) | dict(zip(summed, inner, strict=True))
-        factors = [k.cast(load(n, tuple(at[x] for x in labels)), dtype.compute) for n, labels in enumerate((rule.lhs, rule.rhs))]
+        factors = [
+            k.cast(load(n, tuple(at[x] for x in labels)), dtype.compute)
+            for n, labels in enumerate((rule.lhs, rule.rhs))
+        ]
         return factors[0] * factors[1]
 
     return Reduce(
@@ -285,6 +293,8 @@ class _Surveyor(Evaluator):
         if node.value not in self.found.sites:
             return  # nothing asks for it
         rule = reduce_rule(node)
+        if any(map(is_zero, rule.extents)):
+            return  # no term is ever needed
         self.level = level
         with self.scope():
             index = self.found.sites[node.value]

@@ -18,17 +18,17 @@ from tracegraph.ir.rules import Index
 
 #: work of a scalar function in multiplications; whatever is not listed costs TRANSCENDENTAL
 COSTS: dict[str, float] = {
-    **dict.fromkeys("add sub mul neg abs sign minimum maximum where cast fma".split(), 1.0),
-    **dict.fromkeys("lt le gt ge eq ne and or xor not shl shr isnan isinf copysign signbit".split(), 1.0),
-    **dict.fromkeys("logical_and logical_or logical_xor logical_not isfinite".split(), 1.0),
-    **dict.fromkeys("floor ceil trunc round".split(), 1.0),
-    **dict.fromkeys("div sqrt rsqrt recip".split(), 5.0),
+    **dict.fromkeys(("add", "sub", "mul", "neg", "abs", "sign", "minimum", "maximum", "where", "cast", "fma"), 1.0),
+    **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "xor", "not", "shl", "shr", "copysign"), 1.0),
+    **dict.fromkeys(("isnan", "isinf", "isfinite", "signbit", "floor", "ceil", "trunc", "round"), 1.0),
+    **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not"), 1.0),
+    **dict.fromkeys(("div", "sqrt", "rsqrt", "recip"), 5.0),
 }
 TRANSCENDENTAL = 20.0
 #: functions that answer with a bool
-PREDICATES = frozenset(
-    "lt le gt ge eq ne isnan isinf isfinite signbit logical_and logical_or logical_xor logical_not".split()
-)
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+LOGICAL = ("logical_and", "logical_or", "logical_xor", "logical_not")
+PREDICATES = frozenset((*COMPARISONS, *LOGICAL, "isnan", "isinf", "isfinite", "signbit"))
 
 
 class ProbeScalar:
@@ -62,12 +62,15 @@ def _operator(function: str) -> Callable[[ProbeScalar, object], ProbeScalar]:
 
 
 _OPERATORS = {
-    **{name: name for name in "add sub mul floordiv mod pow xor lt le gt ge".split()},
-    **{"truediv": "div", "and": "and", "or": "or", "lshift": "shl", "rshift": "shr"},
+    **{
+        name: name
+        for name in ("add", "sub", "mul", "floordiv", "mod", "pow", "and", "or", "xor", "lt", "le", "gt", "ge")
+    },
+    **{"truediv": "div", "lshift": "shl", "rshift": "shr"},
 }
 for _name, _function in _OPERATORS.items():
     setattr(ProbeScalar, f"__{_name}__", _operator(_function))
-    if _name not in ("lt", "le", "gt", "ge"):
+    if _name not in COMPARISONS:
         setattr(ProbeScalar, f"__r{_name}__", _operator(_function))
 
 

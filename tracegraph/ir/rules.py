@@ -109,6 +109,8 @@ class Scatter:
 
 @runtime_checkable
 class ScatterRule(Protocol):
+    """`scatter(types, attrs)` describes an accumulation."""
+
     def scatter(self, types: OperandTypes, attrs: dict[str, object]) -> Scatter: ...
 
 
@@ -123,6 +125,8 @@ class Scan:
 
 @runtime_checkable
 class ScanRule(Protocol):
+    """`scan(types, attrs)` describes a running combination."""
+
     def scan(self, types: OperandTypes, attrs: dict[str, object]) -> Scan: ...
 
 
