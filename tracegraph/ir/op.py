@@ -58,6 +58,10 @@ class Op(ABC):
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Ops pickle and copy as their name: there is one instance of each."""
+        return lookup, (self.name,)
+
 
 REGISTRY: dict[str, Op] = {}
 

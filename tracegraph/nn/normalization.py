@@ -30,6 +30,8 @@ class _StatisticsNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -39,7 +41,8 @@ class _StatisticsNorm(Module):
         self.track_running_stats = track_running_stats
         shape = (num_features,)
         self.register_parameter("weight", Parameter(ops.empty(shape, dtype=dtype)) if affine else None)
-        self.register_parameter("bias", Parameter(ops.empty(shape, dtype=dtype)) if affine else None)
+        has_bias = affine and bias
+        self.register_parameter("bias", Parameter(ops.empty(shape, dtype=dtype)) if has_bias else None)
         self.register_buffer("running_mean", ops.zeros(shape, dtype=dtype) if track_running_stats else None)
         self.register_buffer("running_var", ops.ones(shape, dtype=dtype) if track_running_stats else None)
         count = ops.zeros((), dtype=dtypes.int64) if track_running_stats else None
@@ -56,8 +59,9 @@ class _StatisticsNorm(Module):
     def reset_parameters(self) -> None:
         """Start anew: no statistics, scale 1, shift 0."""
         self.reset_running_stats()
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def check(self, input: Any) -> None:
@@ -73,7 +77,7 @@ class _StatisticsNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -125,8 +129,10 @@ class _InstanceNorm(_StatisticsNorm):
         affine: bool = False,
         track_running_stats: bool = False,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias=bias)
 
     def forward(self, input: Any) -> Any:
         self.check(input)
@@ -192,7 +198,8 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
 
 class RMSNorm(Module):
@@ -224,7 +231,14 @@ class GroupNorm(Module):
     """Normalises each of `num_groups` groups of channels of [N, C, ...]."""
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: Any = None
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_groups < 1 or num_channels % num_groups:
@@ -234,16 +248,19 @@ class GroupNorm(Module):
         self.eps = eps
         self.affine = affine
         self.register_parameter("weight", Parameter(ops.ones((num_channels,), dtype=dtype)) if affine else None)
-        self.register_parameter("bias", Parameter(ops.zeros((num_channels,), dtype=dtype)) if affine else None)
+        has_bias = affine and bias
+        self.register_parameter("bias", Parameter(ops.zeros((num_channels,), dtype=dtype)) if has_bias else None)
 
     def reset_parameters(self) -> None:
         """Scale 1, shift 0."""
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Any) -> Any:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        affine = f"affine={self.affine}, bias={self.bias is not None}"
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, {affine}"
