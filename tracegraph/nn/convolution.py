@@ -54,7 +54,7 @@ class _Convolution(Module):
         self.out_channels = out_channels
         self.kernel_size = _tuple(kernel_size, self.rank)
         self.stride = _tuple(stride, self.rank)
-        self.padding = padding if isinstance(padding, str) else _tuple(padding, self.rank)
+        self.padding: Any = padding if isinstance(padding, str) else _tuple(padding, self.rank)
         self.dilation = _tuple(dilation, self.rank)
         self.output_padding = (0,) * self.rank
         self.groups = groups
