@@ -150,14 +150,13 @@ def symbolic_types(arrays: Sequence[np.ndarray], env: ShapeEnv) -> list[TensorTy
 
 def decomposed(graph: Graph) -> Graph:
     """The graph with every op that has a decomposition replaced by it, all the way down."""
+
     def expand(rebuilder: Rebuilder, node: ir.Node) -> bool:
         op = node.target if node.op == "call" else None
         if not isinstance(op, Definition) or op.decompose is None:
             return False
         decompose, attrs = op.decompose, node.attrs
-        results = record_into(
-            rebuilder.builder, lambda *xs: decompose(*xs, **attrs), *rebuilder.operands(node)
-        )
+        results = record_into(rebuilder.builder, lambda *xs: decompose(*xs, **attrs), *rebuilder.operands(node))
         assert all(isinstance(r, Value) for r in results)
         rebuilder.replace(node, *results)
         return True
@@ -166,6 +165,11 @@ def decomposed(graph: Graph) -> Graph:
 
 
 # --------------------------------------------------------------------------------------------- changes of inputs
+
+
+def dense(layout: Change) -> Change:
+    """The elements `layout` gives, in row-major order."""
+    return lambda array, description: np.array(layout(array, description), order="C")
 
 
 def strided(array: np.ndarray, _: A) -> np.ndarray:

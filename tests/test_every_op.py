@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from op_cases import (
     cases_of,
     column_major,
     decomposed,
+    dense,
     extraordinary,
     repeated,
     strided,
@@ -69,7 +71,7 @@ def check_executions(drawn: Callable[[], Call]) -> None:
 def test_executions_agree(op: Definition) -> None:
     for case, dtype in cases_of(op):
         with about(case, dtype):
-            check_executions(lambda: case.drawn(dtype))
+            check_executions(partial(case.drawn, dtype))
 
 
 @each_op
@@ -132,9 +134,8 @@ def test_layout_makes_no_difference(op: Definition, layout: Any) -> None:
                 found = case.drawn(case.dtype, layout).eager()
             except TracegraphError:
                 continue  # a view of such memory does not exist
-            dense = case.drawn(case.dtype, lambda a, d: np.ascontiguousarray(layout(a, d)).reshape(a.shape))
-            assert_same(found, dense.eager())
-            check_executions(lambda: case.drawn(case.dtype, layout))
+            assert_same(found, case.drawn(case.dtype, dense(layout)).eager())
+            check_executions(partial(case.drawn, case.dtype, layout))
 
 
 @each_op
@@ -149,7 +150,7 @@ def test_extraordinary_values(op: Definition) -> None:
                 case.drawn(dtype, extraordinary).eager()
             except TracegraphError:
                 continue  # not in the domain: a zero divisor, an index out of range
-            check_executions(lambda: case.drawn(dtype, extraordinary))
+            check_executions(partial(case.drawn, dtype, extraordinary))
 
 
 # --------------------------------------------------------------------------------------------- gradients

@@ -13,8 +13,8 @@ import numpy as np
 
 from tracegraph.errors import ValueRangeError
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.exponential import logistic
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import REAL, A, call, samples, unary
 from tracegraph.ops.scalar import Scalars
@@ -53,9 +53,7 @@ class Hardtanh(Pointwise):
     inplace = True
     samples = samples(*unary()(), call(A((3, 5)), -0.5, 0.75))
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         low, high = attrs["min_val"], attrs["max_val"]
         if low > high:
             raise ValueRangeError(f"hardtanh: min_val={low} is above max_val={high}")
@@ -100,8 +98,6 @@ class LeakyRelu(Pointwise):
         return k.where(x > 0, x, x * negative_slope)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, negative_slope: float) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return F.where(x > 0, g, g * negative_slope)
 
 
@@ -122,8 +118,6 @@ class Prelu(Pointwise):
         return k.where(x > 0, x, x * weight)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, weight: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return lambda: F.where(x > 0, g, g * weight), lambda: F.where(x > 0, 0, g * x)
 
 
@@ -164,8 +158,6 @@ class Tail(Pointwise):
         return k.where(x > 0, x if scale == 1 else x * scale, below)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, **attrs: float) -> Gradient:
-        from tracegraph.ops import functional as F
-
         scale, alpha, width = self.constants(**attrs)
         return g * F.where(x > 0, scale, y * (1 / width) + scale * alpha / width)
 
@@ -213,9 +205,7 @@ class Gelu(Pointwise):
     recompute_cost = 30
     samples = samples(*unary()(), call(A((3, 5)), approximate="tanh"), call(A((67,)), approximate="tanh"))
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if attrs["approximate"] not in ("none", "tanh"):
             raise ValueRangeError(f"gelu: approximate must be 'none' or 'tanh', got {attrs['approximate']!r}")
         return operands, attrs
@@ -267,8 +257,6 @@ class Softplus(Pointwise):
         return k.where(z > threshold, x, softplus(k, z) * (1 / beta))
 
     def vjp(self, g: Handle, y: Handle, x: Handle, beta: float, threshold: float) -> Gradient:
-        from tracegraph.ops import functional as F
-
         z = x * beta
         return g * F.where(z > threshold, 1, z.sigmoid())
 
@@ -291,8 +279,6 @@ class Mish(Pointwise):
         return x * k.tanh(softplus(k, x))
 
     def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         t = F.softplus(x).tanh()
         return g * (t + x * (1 - t * t) * x.sigmoid())
 
@@ -347,8 +333,6 @@ class Hardsigmoid(Pointwise):
         return relu6_of(k, x + 3.0) / 6.0
 
     def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return F.where((x > -3) & (x < 3), g / 6, 0)
 
 
@@ -365,8 +349,6 @@ class Hardswish(Pointwise):
         return x * relu6_of(k, x + 3.0) / 6.0
 
     def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return F.where(x <= -3, 0, F.where(x < 3, g * (x / 3 + 0.5), g))
 
 

@@ -10,6 +10,7 @@ from tracegraph import dtypes
 from tracegraph.errors import DTypeError, ValueRangeError
 from tracegraph.ir import lookup
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples, unary
@@ -25,9 +26,7 @@ class Scaled(Pointwise):
     signature = SCALED
     inplace = True
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Alpha becomes a multiplication of its own."""
         alpha = attrs.pop("alpha")
         if alpha == 1:
@@ -203,8 +202,6 @@ class Remainder(IntegerDivision):
         return k.mod(x, y)
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return g, lambda: -g * F.div(a, b, rounding_mode="floor")
 
 
@@ -220,15 +217,11 @@ class Fmod(IntegerDivision):
         return k.where((remainder != 0) & ((x < 0) != (y < 0)), remainder - y, remainder)
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return g, lambda: -g * F.div(a, b, rounding_mode="trunc")
 
 
 def _no_slope(g: Handle) -> Gradient:
     """The gradient of a step function: 0, whatever comes back."""
-    from tracegraph.ops import functional as F
-
     return lambda: F.zeros_like(g)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.errors import ArgumentError
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples
@@ -19,8 +20,6 @@ PAIR = "(input: Tensor, other: Tensor)"
 
 def _share(g: Handle, a: Handle, b: Handle) -> Gradient:
     """The gradient of an operand that wins where a > b: all of it there, half at a tie, none below, all with nan."""
-    from tracegraph.ops import functional as F
-
     return F.where(a < b, 0, F.where(a == b, g / 2, g))
 
 
@@ -66,7 +65,8 @@ class Fmax(Pointwise):
     samples = binary(dtypes=dtypes.ALL, number=None)
 
     def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
-        return k.where((x >= y) | (y != y), x, y)
+        first = x >= y
+        return k.where(first | k.isnan(y) if k.dtype(y).is_floating else first, x, y)
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
         first = (a >= b) | b.isnan()
@@ -81,7 +81,8 @@ class Fmin(Pointwise):
     samples = binary(dtypes=dtypes.ALL, number=None)
 
     def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
-        return k.where((x <= y) | (y != y), x, y)
+        first = x <= y
+        return k.where(first | k.isnan(y) if k.dtype(y).is_floating else first, x, y)
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
         first = (a <= b) | b.isnan()
@@ -114,9 +115,7 @@ class Clamp(Pointwise):
         call(A((3, 5)), 1, dtypes=REAL),
     )
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if operands[1] is None and operands[2] is None:
             raise ArgumentError("clamp: at least one of min and max must be given")
         return operands, attrs
@@ -127,8 +126,6 @@ class Clamp(Pointwise):
         return x if high is None else k.minimum(x, high)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, low: Handle, high: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         def to_input() -> Handle:
             inside = x <= high if low is None else x >= low if high is None else (x >= low) & (x <= high)
             return F.where(inside, g, 0)
@@ -142,5 +139,3 @@ class Clamp(Pointwise):
             return F.where(above, g, 0)
 
         return to_input, to_low, to_high
-
-

@@ -9,6 +9,7 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
@@ -139,11 +140,9 @@ class Xlogy(Pointwise):
     samples = binary(-2, 2, 0.1, 3, dtypes=dtypes.ALL)
 
     def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
-        return k.where((x == 0) & (y == y), 0.0, x * k.log(y))
+        return k.where((x == 0) & ~k.isnan(y), 0.0, x * k.log(y))
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         def to_input() -> Handle:
             if not is_tensor(b):
                 return g * (math.log(b) if b > 0 else 0.0)
@@ -200,15 +199,11 @@ class Sigmoid(Pointwise):
     samples = unary(dtypes=dtypes.ALL)
 
     def scalar(self, k: Scalars, x: Scalar) -> Scalar:
-        return logistic(k, x)
+        # exp overflows to inf for x far below 0, which gives the 0 it should
+        return k.recip(k.exp(-x) + 1.0)
 
     def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
         return g * (1 - y) * y
-
-
-def logistic(k: Scalars, x: Scalar) -> Scalar:
-    """1 / (1 + exp(-x)); exp overflows to inf for x below the range, which gives the 0 it should."""
-    return k.recip(k.exp(-x) + 1.0)
 
 
 @define_op

@@ -15,6 +15,7 @@ from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import IndexRangeError, ShapeError
 from tracegraph.ir import TensorType, lookup
+from tracegraph.ops import functional as F
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite, Reduction
@@ -99,9 +100,7 @@ class FullExtremum(Extremum):
     """Base of `max` and `min`: of all elements here; called with more arguments, they mean another op."""
 
     signature = "(input: Tensor)"
-    samples = samples(
-        call(A((3, 5), distinct=True), dtypes=dtypes.ALL), call(A((67,), distinct=True)), call(A(()))
-    )
+    samples = samples(call(A((3, 5), distinct=True), dtypes=dtypes.ALL), call(A((67,), distinct=True)), call(A(())))
     #: of two tensors, and along one dimension
     pairwise: ClassVar[str]
     along_dim: ClassVar[str]
@@ -205,8 +204,6 @@ class ExtremumDim(Composite):
 
 def at_positions(g: Handle, indices: Handle, x: Handle, dim: int) -> Handle:
     """`g` at the given positions along `dim` of a tensor shaped like `x`, 0 elsewhere; `g` has size 1 along `dim`."""
-    from tracegraph.ops import functional as F
-
     if not x.ndim:
         return g
     shape = tuple(x.shape[a] if a == dim else 1 for a in range(x.ndim))

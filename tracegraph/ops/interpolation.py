@@ -46,9 +46,7 @@ class Accumulate(Pointwise):
     inplace = True
     recompute_cost = 5
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if isinstance(attrs["value"], float) and not any(o.dtype.is_floating for o in operands):
             raise DTypeError(f"{self.name}: value={attrs['value']} must be an integer for integer operands")
         return operands, attrs

@@ -10,11 +10,12 @@ from tracegraph import dtypes
 from tracegraph.errors import DTypeError
 from tracegraph.ir import lookup
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples, unary
-from tracegraph.ops.scalar import Scalars
+from tracegraph.ops.scalar import NUMPY, Scalars
 
 
 @define_op
@@ -49,16 +50,12 @@ class Pow(Pointwise):
         return super().__call__(*args, **kwargs)
 
     def eager(self, x: np.ndarray, y: np.ndarray) -> Any:
-        from tracegraph.ops.scalar import NUMPY
-
         return x * x * x if np.ndim(y) == 0 and y == 3 else NUMPY.pow(x, y)
 
     def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
         return k.pow(x, y)
 
     def vjp(self, g: Handle, y: Handle, base: Handle, exponent: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         def to_base() -> Handle:
             if not is_tensor(exponent):
                 return g * exponent * base ** (exponent - 1) if exponent else F.zeros_like(g)

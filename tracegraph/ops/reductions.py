@@ -13,10 +13,12 @@ from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite, Reduction
 from tracegraph.ops.kinds.reduction import reduced_axes
 from tracegraph.ops.samples import A, call, samples
+from tracegraph.ops.scalar import cast_array
 
 
 def reduction_samples(**options: Any) -> Any:
@@ -56,10 +58,8 @@ def count_scalar(k: Any, count: Dim, dtype: DType) -> Scalar:
 class Accumulation(Reduction):
     """Base of reductions that take the dtype to accumulate in and return; integers default to int64."""
 
-    signature = (
-        "(input: Tensor, dim: dims = None, keepdim: bool = False, *, dtype: OptionalDtype = None)"
-    )
-    shape_only = ("x",)
+    signature = "(input: Tensor, dim: dims = None, keepdim: bool = False, *, dtype: OptionalDtype = None)"
+    shape_only: ClassVar[tuple[str, ...]] = ("x",)
 
     def result_dtype(self, dtype: DType, attrs: dict[str, Any]) -> DType:
         wanted = attrs.get("dtype")
@@ -75,11 +75,9 @@ class Sum(Accumulation):
     samples = reduction_samples(dtypes=dtypes.ALL)
 
     def eager(self, x: np.ndarray, dim: tuple[int, ...], keepdim: bool, dtype: DType | None = None) -> Any:
-        return np.add.reduce(x, axis=dim, keepdims=keepdim)
+        return np.sum(x, axis=dim, keepdims=keepdim)
 
-    def vjp(
-        self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None
-    ) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None) -> Gradient:
         return spread(g, x, dim, keepdim).expand(tuple(x.shape))
 
 
@@ -104,12 +102,10 @@ class Mean(Accumulation):
         return total / count_scalar(k, count, k.dtype(total))
 
     def eager(self, x: np.ndarray, dim: tuple[int, ...], keepdim: bool, dtype: DType | None = None) -> Any:
-        total = np.add.reduce(x, axis=dim, keepdims=keepdim)
+        total = np.sum(x, axis=dim, keepdims=keepdim)
         return total / total.dtype.type(dims.product(tuple(x.shape[a] for a in dim)))
 
-    def vjp(
-        self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None
-    ) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None) -> Gradient:
         g = g / reduced_count(x, dim)
         return spread(g, x, dim, keepdim).expand(tuple(x.shape))
 
@@ -126,13 +122,9 @@ class Prod(Accumulation):
     )
 
     def eager(self, x: np.ndarray, dim: tuple[int, ...], keepdim: bool, dtype: DType | None = None) -> Any:
-        return np.multiply.reduce(x, axis=dim, keepdims=keepdim)
+        return np.prod(x, axis=dim, keepdims=keepdim)
 
-    def vjp(
-        self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None
-    ) -> Gradient:
-        from tracegraph.ops import functional as F
-
+    def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None) -> Gradient:
         # Without zeros the product of the others is y / x. With one zero only that element has others whose product
         # is not 0, with several none has. `nonzero` leaves the zeros out, so that nothing is divided by one.
         zero = x == 0
@@ -207,9 +199,7 @@ class CountNonzero(Composite):
     """Number of elements that are not zero, int64."""
 
     signature = "(input: Tensor, dim: dims = None)"
-    samples = samples(
-        call(A((3, 5)), dtypes=dtypes.ALL), call(A((2, 3, 4)), (0, 2)), call(A((0, 4)), 1), call(A(()))
-    )
+    samples = samples(call(A((3, 5)), dtypes=dtypes.ALL), call(A((2, 3, 4)), (0, 2)), call(A((0, 4)), 1), call(A(())))
 
     def decompose(self, x: Handle, dim: Any) -> Handle:
         return (x != 0).sum(dim)
@@ -223,6 +213,7 @@ class SumToSize(Composite):
     """Sum over the dimensions along which `size` would be broadcast to the shape of `input`."""
 
     signature = "(input: Tensor, size: size)"
+    shape_only = ("x",)
     samples = samples(
         call(A((2, 3, 5)), (3, 1)),
         call(A((3, 5)), (3, 5)),
@@ -239,11 +230,9 @@ class SumToSize(Composite):
         return (x.with_shape(attrs["size"]),)
 
     def eager(self, x: np.ndarray, size: tuple[int, ...]) -> Any:
-        from tracegraph.ops.scalar import cast_array
-
         dtype = dtypes.from_numpy(x.dtype)
         axes = summed_dims(x, size)
-        total = np.add.reduce(cast_array(x, dtype.compute), axis=axes, keepdims=True)
+        total = np.sum(cast_array(x, dtype.compute), axis=axes, keepdims=True)
         return cast_array(np.asarray(total), dtype).reshape(size)
 
     def decompose(self, x: Handle, size: tuple[Dim, ...]) -> Handle:
@@ -254,8 +243,6 @@ class SumToSize(Composite):
 
     def vjp(self, g: Handle, y: Handle, x: Handle, size: tuple[Dim, ...]) -> Gradient:
         return g.expand(tuple(x.shape))
-
-    shape_only = ("x",)
 
 
 def summed_dims(x: Any, size: tuple[Dim, ...]) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import REAL, A, call, samples, unary
@@ -20,9 +21,7 @@ class Rounding(Pointwise):
     inplace = True
     samples = unary(-3, 3, dtypes=REAL)
 
-    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
+    def vjp(self, g: Handle, y: Handle, x: Handle, **attrs: Any) -> Gradient:
         return F.zeros_like(g)
 
 
@@ -71,11 +70,6 @@ class Round(Rounding):
         if decimals > 0:
             return k.round(x * scale) / scale
         return k.round(x / scale) * scale if decimals < 0 else k.round(x)
-
-    def vjp(self, g: Handle, y: Handle, x: Handle, decimals: int) -> Gradient:
-        from tracegraph.ops import functional as F
-
-        return F.zeros_like(g)
 
 
 @define_op

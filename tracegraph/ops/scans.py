@@ -10,6 +10,7 @@ from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.ir import TensorType
 from tracegraph.ir.rules import OperandTypes, Scan
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite, Library, ScanOp
 from tracegraph.ops.quiet import quiet
@@ -38,9 +39,7 @@ class Running(ScanOp):
     inplace = True
     samples = scan_samples(dtypes=dtypes.ALL)
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if attrs["dtype"] is None:
             del attrs["dtype"]
         return operands, attrs
@@ -89,8 +88,6 @@ class Cumprod(Running):
     ufunc = np.multiply
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: int, dtype: DType | None = None) -> Gradient:
-        from tracegraph.ops import functional as F
-
         if not x.ndim:
             return g
         # d y_j / d x_i is y_j / x_i for j >= i, as long as x_i is not 0. The first zero of a line is the factor of
@@ -116,8 +113,6 @@ class Logcumsumexp(Composite):
     samples = samples(call(A((3, 5)), 1), call(A((67,)), 0), call(A(()), 0))
 
     def decompose(self, x: Handle, dim: int) -> Handle:
-        from tracegraph.ops import functional as F
-
         wide = x.to(x.dtype.compute)
         largest = wide.amax(dim, keepdim=True)
         shift = F.where(largest.isfinite(), largest, 0)
@@ -150,15 +145,13 @@ class RunningExtremum(Library):
         with quiet():
             wide = cast_array(x, dtype.compute)
             values = self.ufunc.accumulate(wide, axis=dim)
-            new = (wide == values) | (wide != wide)
+            new = (wide == values) | np.not_equal(wide, wide)
         shape = [1] * x.ndim
         shape[dim] = -1
         positions = np.where(new, np.arange(x.shape[dim]).reshape(shape), 0)
         return cast_array(values, dtype), np.maximum.accumulate(positions, axis=dim)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: int) -> Gradient:
-        from tracegraph.ops import functional as F
-
         if not x.ndim:
             return g[0]
         return F.zeros_like(g[0]).scatter_add(dim, y[1], g[0])

@@ -13,6 +13,7 @@ from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError
 from tracegraph.ir import TensorType, lookup
 from tracegraph.ir.rules import OperandTypes, Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.promotion import result_type
@@ -24,7 +25,8 @@ from tracegraph.ops.scalar import Scalars
 class Where(Pointwise):
     """Elements of `input` where `condition` holds, of `other` elsewhere.
 
-    The condition is bool; the other two are promoted to a common dtype. Elements that are not chosen get no gradient, also where they are nan.
+    The condition is bool; the other two are promoted to a common dtype. Elements that are not chosen get no gradient,
+    also where they are nan.
     """
 
     signature = "(condition: Tensor, input: Number, other: Number)"
@@ -62,8 +64,6 @@ class Where(Pointwise):
         return k.where(condition, a, b)
 
     def vjp(self, g: Handle, y: Handle, condition: Handle, a: Handle, b: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return None, lambda: F.where(condition, g, 0), lambda: F.where(condition, 0, g)
 
 
@@ -81,9 +81,7 @@ class MaskedFill(Pointwise):
         call(A((0, 4)), A((4,), dtype=dtypes.bool_), 0.0),
     )
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """A number is brought to the input's category: 1.5 fills integers with 1."""
         x, mask, value = operands
         if isinstance(value, float) and not x.dtype.is_floating:
@@ -104,22 +102,18 @@ class MaskedFill(Pointwise):
         return k.where(mask, value, x)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, mask: Handle, value: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return lambda: F.where(mask, 0, g), None, lambda: F.where(mask, g, 0)
 
 
 @define_op
 class NanToNum(Pointwise):
-    """Elements with nan replaced by `nan`, infinities by `posinf` and `neginf` (default: the extreme finite numbers)."""
+    """Elements with nan replaced by `nan`, infinities by `posinf` and `neginf` (default: the largest finite ones)."""
 
     signature = "(input: Tensor, nan: float = 0.0, posinf: OptionalFloat = None, neginf: OptionalFloat = None)"
     inplace = True
     samples = unary(dtypes=dtypes.ALL)
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Replacements spelled out: the scalar rule does not see a 16-bit dtype, only the one it is computed in."""
         dtype = operands[0].dtype
         largest = float(ml_dtypes.finfo(dtype.np).max) if dtype.is_floating else 0.0
@@ -130,10 +124,8 @@ class NanToNum(Pointwise):
     def scalar(self, k: Scalars, x: Scalar, nan: float, posinf: float, neginf: float) -> Scalar:
         if not k.dtype(x).is_floating:
             return x
-        x = k.where(x != x, nan, x)
+        x = k.where(k.isnan(x), nan, x)
         return k.where(x == math.inf, posinf, k.where(x == -math.inf, neginf, x))
 
     def vjp(self, g: Handle, y: Handle, x: Handle, nan: float, posinf: float, neginf: float) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return F.where(x.isfinite(), g, 0)

@@ -10,6 +10,7 @@ from tracegraph import dtypes
 from tracegraph.errors import IndexRangeError, ShapeError
 from tracegraph.ir import TensorType, lookup
 from tracegraph.ir.dim import Dim
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.extrema import at_positions
 from tracegraph.ops.kinds import Composite, Library
@@ -44,9 +45,7 @@ class Sort(Library):
         call(A((0, 4))),
     )
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Every sort is stable."""
         del attrs["stable"]
         return operands, attrs
@@ -68,8 +67,6 @@ class Sort(Library):
 
 def scattered(g: Handle, indices: Handle, x: Handle, dim: int) -> Handle:
     """`g` at the given positions along `dim` of a tensor shaped like `x`, 0 elsewhere."""
-    from tracegraph.ops import functional as F
-
     return F.zeros(tuple(x.shape), dtype=g.dtype).scatter(dim, indices, g) if x.ndim else g
 
 
@@ -123,9 +120,7 @@ class Topk(Library):
         indices = np.ascontiguousarray(np.take(order(x, dim, largest), range(k), axis=dim))
         return np.take_along_axis(x, indices, axis=dim), indices
 
-    def vjp(
-        self, g: Handle, y: Handle, x: Handle, k: int, dim: int, largest: bool, sorted: bool
-    ) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, k: int, dim: int, largest: bool, sorted: bool) -> Gradient:
         return scattered(g[0], y[1], x, dim)
 
 
@@ -190,9 +185,7 @@ class MedianDim(Selected):
 
     signature = "(input: Tensor, dim: dim, keepdim: bool = False)"
     method = False
-    samples = samples(
-        call(A((3, 5), distinct=True), 1, dtypes=dtypes.ALL[1:]), call(A((4, 3), distinct=True), 0, True)
-    )
+    samples = samples(call(A((3, 5), distinct=True), 1, dtypes=dtypes.ALL[1:]), call(A((4, 3), distinct=True), 0, True))
 
     def eager(self, x: np.ndarray, dim: int, keepdim: bool) -> Any:
         self.infer(type_of(x), dim=dim, keepdim=keepdim)
@@ -200,7 +193,7 @@ class MedianDim(Selected):
             return x.copy(), np.zeros((), np.int64)
         ranked = order(x, dim, False)
         middle = np.take(ranked, [(x.shape[dim] - 1) // 2], axis=dim)
-        nan = x != x
+        nan = np.not_equal(x, x)
         first_nan = np.argmax(nan, axis=dim, keepdims=True)
         return self.select(x, np.where(nan.any(axis=dim, keepdims=True), first_nan, middle), dim, keepdim)
 
@@ -217,8 +210,6 @@ class Median(Composite):
         return lookup("median_dim")(*args, **kwargs)  # type: ignore[operator]
 
     def decompose(self, x: Handle) -> Handle:
-        from tracegraph.ops import functional as F
-
         if any(isinstance(d, int) and d == 0 for d in x.shape):
             raise ShapeError(f"median({describe(x)}): no elements to choose from")
         return F.median_dim(x.reshape((-1,)), 0)[0]

@@ -9,6 +9,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ValueRangeError
 from tracegraph.ir import lookup
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import A, call, samples, unary
@@ -118,8 +119,6 @@ class Digamma(SpecialFunction):
         return k.where(negative, k.where(x == k.trunc(x), pole, reflected), total)
 
     def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
-        from tracegraph.ops import functional as F
-
         return g * F.polygamma(1, x)
 
 

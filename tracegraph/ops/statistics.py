@@ -10,6 +10,7 @@ from tracegraph.errors import DTypeError, ValueRangeError
 from tracegraph.ir import TensorType, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
+from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite
 from tracegraph.ops.kinds.reduction import floating_result
@@ -34,9 +35,7 @@ class Spread(Composite):
     )
     samples = VARIANCE
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """`unbiased=False` means `correction=0`; the default correction is 1."""
         unbiased = attrs.pop("unbiased")
         if attrs["correction"] is None:
@@ -130,8 +129,6 @@ class Logsumexp(Composite):
         return lookup("sum").infer(x.with_dtype(floating_result(x.dtype)), **attrs)
 
     def decompose(self, x: Handle, dim: Any, keepdim: bool) -> Handle:
-        from tracegraph.ops import functional as F
-
         x = x.to(floating_result(x.dtype))
         wide = x.to(x.dtype.compute)
         if any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in dim if x.ndim):
@@ -177,9 +174,7 @@ class VectorNorm(Composite):
         call(A((0, 4)), 2.0, 0),
     )
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if not operands[0].dtype.is_floating:
             raise DTypeError(f"{self.name}: expected a floating tensor, got {operands[0].dtype.long_name}")
         if isinstance(attrs["dim"], tuple):
@@ -201,8 +196,6 @@ class VectorNorm(Composite):
         return result.to(x.dtype)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, ord: float, dim: Any, keepdim: bool) -> Gradient:
-        from tracegraph.ops import functional as F
-
         if ord == 0:
             return F.zeros_like(x)
         g, y = spread(g, x, dim, keepdim), spread(y, x, dim, keepdim)
@@ -219,16 +212,12 @@ class VectorNorm(Composite):
 class Norm(Composite):
     """`vector_norm` under its older name: p is a number, or "fro" for 2."""
 
-    signature = (
-        '(input: Tensor, p: any = "fro", dim: dims = None, keepdim: bool = False, dtype: OptionalDtype = None)'
-    )
+    signature = '(input: Tensor, p: any = "fro", dim: dims = None, keepdim: bool = False, dtype: OptionalDtype = None)'
     samples = samples(
         call(A((3, 5))), call(A((3, 5)), 1, 1), call(A((3, 5)), "fro", (0, 1), True), call(A((67,)), p=3.0)
     )
 
     def decompose(self, x: Handle, p: Any, dim: Any, keepdim: bool, dtype: Any) -> Handle:
-        from tracegraph.ops import functional as F
-
         if isinstance(p, str) and p != "fro":
             raise ValueRangeError(f"norm: p must be a number or 'fro', got {p!r}")
         return F.vector_norm(x if dtype is None else x.to(dtype), 2.0 if p == "fro" else float(p), dim, keepdim)
@@ -242,6 +231,4 @@ class Dist(Composite):
     samples = samples(call(A((3, 5)), A((3, 5))), call(A((3, 5)), A((5,)), 1.0))
 
     def decompose(self, x: Handle, y: Handle, p: float) -> Handle:
-        from tracegraph.ops import functional as F
-
         return F.vector_norm(x - y, p)

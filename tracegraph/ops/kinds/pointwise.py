@@ -30,8 +30,8 @@ class Pointwise(Definition):
         accepts: categories of dtypes the op computes in: any of "b", "i", "f".
 
     Rules:
-        scalar(self, k, *scalars, **attrs): the op on scalars of the compute dtype, against a handler; an optional operand
-            left out is None.
+        scalar(self, k, *scalars, **attrs): the op on scalars of the compute dtype, against a handler; an optional
+            operand left out is None.
         eager(self, *arrays, **attrs): optional faster numpy rule, on arrays of the compute dtype.
     """
 

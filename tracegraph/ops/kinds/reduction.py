@@ -53,15 +53,11 @@ class Reduction(Definition):
         (x,) = operands
         assert isinstance(x, TensorType)
         if "bif"[x.dtype.category] not in self.accepts:
-            raise DTypeError(
-                f"{self.name}({x}): not defined for dtype {x.dtype.long_name}; convert the operand"
-            )
+            raise DTypeError(f"{self.name}({x}): not defined for dtype {x.dtype.long_name}; convert the operand")
         return (TensorType(self.result_dtype(x.dtype, attrs), self.result_shape(x, attrs)),)
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Dims ascending, all of them as None (as PyTorch takes an empty list, too); a dtype only if one is asked for."""
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Dims ascending, all of them as None (PyTorch reads [] so, too); a dtype only if asked for."""
         if isinstance(attrs.get("dim"), tuple):
             attrs["dim"] = tuple(sorted(attrs["dim"])) or None
         if attrs.get("dtype", ...) is None:
