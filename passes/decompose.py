@@ -64,4 +64,4 @@ class _Expander(Recorder):
             return super().handle(op, operands, attrs)
         assert op.decompose is not None
         with self.active():
-            return op.decompose(*operands, **attrs)
+            return op.expand(operands, attrs)

@@ -131,7 +131,7 @@ class _ForwardTracer(Recorder):
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         if op.vjp is None and op.decompose is not None and any(_requires_grad(o) for o in operands):
             with self.active():
-                return op.decompose(*operands, **attrs)
+                return op.expand(operands, attrs)
         results = super().handle(op, operands, attrs)
         packed = results if isinstance(results, tuple) else (results,)
         self.tracked.update(r.value for r in packed if _requires_grad(r))

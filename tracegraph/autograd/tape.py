@@ -204,9 +204,7 @@ def handle(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> 
         results = eager.run(op, operands, attrs)
         return results[0] if len(results) == 1 else op.pack(results) if results else None
     if op.vjp is None:
-        assert op.decompose is not None
-        results = op.decompose(*operands, **attrs)
-        return op.pack(results) if isinstance(results, tuple) else results
+        return op.expand(operands, attrs)
     results = eager.run(op, operands, attrs)
     attach(OpNode(op, operands, attrs, results), results)
     return op.pack(results)

@@ -13,7 +13,7 @@ import inspect
 import re
 import types as python_types
 from collections import namedtuple
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
@@ -109,9 +109,7 @@ class Definition(Op):
             operands, attrs = self.canonicalize(operands, attrs)
         return dispatch(self, operands, attrs)
 
-    def canonicalize(
-        self, operands: tuple[Any, ...], attrs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """A last look at a bound call, for what the sorts of the signature cannot say (`reshape(-1)`)."""
         return operands, attrs
 
@@ -124,6 +122,12 @@ class Definition(Op):
         if self.result_type is not None:
             return self.result_type(*results)
         return results[0] if len(results) == 1 else tuple(results)
+
+    def expand(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
+        """Run the decomposition; its results as the caller of the op gets them."""
+        assert self.decompose is not None
+        results = self.decompose(*operands, **attrs)
+        return self.pack(results) if isinstance(results, tuple) else results
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         assert self.eager is not None

@@ -1,0 +1,80 @@
+"""Native code computes what eager execution computes, for every op: generated from the samples of its definition.
+
+All calls of an op go into one graph, which is compiled twice: as it stands, each call a kernel of its own, and
+through the passes, decomposed and fused. Compiling once per op instead of once per call keeps the suite quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from golden import same_array
+from op_cases import Call, all_ops, cases_of, extraordinary
+
+import tracegraph as tg
+from tracegraph import ir
+from tracegraph.codegen.compile import compile_program
+from tracegraph.dtypes import DType
+from tracegraph.ir import Builder, Graph, Rebuilder
+from tracegraph.ops.definition import Definition
+from tracegraph.ops.samples import A
+from tracegraph.passes import fuse, optimise, plan_memory
+
+pure_ops = [op for op in all_ops() if all(n.is_pure for n in cases_of(op)[0][0].drawn(cases_of(op)[0][1]).record().nodes)]
+each_op = pytest.mark.parametrize("op", pure_ops, ids=lambda op: op.name)
+
+
+def extreme(array: np.ndarray, description: A) -> np.ndarray:
+    """As `extraordinary`, without the largest numbers: in sums of those, overflow depends on the order."""
+    found = extraordinary(array, description)
+    if found.dtype.kind not in "fV":
+        return found
+    wide = found.astype(np.float64)
+    return np.where((np.abs(wide) > 1e30) & np.isfinite(wide), array, found).astype(array.dtype)
+
+
+def joined(calls: Sequence[Call]) -> tuple[Graph, list[np.ndarray]]:
+    """One graph with every call, and the arrays for its inputs."""
+    builder = Builder("calls")
+    recorded = [call.record() for call in calls]
+    inputs = [[builder.placeholder(p.type) for p in graph.placeholders] for graph in recorded]
+    outputs = []
+    for graph, values in zip(recorded, inputs, strict=True):
+        rebuilder = Rebuilder(graph)
+        rebuilder.builder = builder
+        rebuilder.mapping.update(zip(graph.placeholders, values, strict=True))
+        for node in graph.nodes:
+            if node.op in ("call", "constant"):
+                rebuilder.copy(node)
+        outputs += [rebuilder.operand(o) for o in graph.outputs]
+    return builder.output(*outputs), [a for call in calls for a in call.arrays]
+
+
+def check(graph: Graph, arrays: Sequence[np.ndarray], through_passes: bool) -> None:
+    """Compare the compiled graph with the interpreter."""
+    with np.errstate(all="ignore"):
+        wanted = ir.interpret(graph, *arrays)
+    ready = fuse(optimise(graph)) if through_passes else graph
+    found = compile_program(plan_memory(ready))(list(arrays))
+    for output, a, b in zip(graph.outputs, found, wanted, strict=True):
+        same_array(np.asarray(a), np.asarray(b), repr(getattr(output, "node", output)))
+
+
+def calls_of(op: Definition, change: Any = None, dtypes: Sequence[DType] | None = None) -> list[Call]:
+    return [case.drawn(dtype, change) for case, dtype in cases_of(op) if dtypes is None or dtype in dtypes]
+
+
+@each_op
+@pytest.mark.parametrize("through_passes", [False, True], ids=["single", "fused"])
+def test_compiled_equals_interpreted(op: Definition, through_passes: bool) -> None:
+    check(*joined(calls_of(op)), through_passes)
+
+
+@each_op
+def test_nan_inf_and_signed_zero(op: Definition) -> None:
+    calls = calls_of(op, extreme, (tg.float32, tg.float64))
+    if calls:
+        check(*joined(calls), through_passes=True)
