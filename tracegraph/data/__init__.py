@@ -1,4 +1,4 @@
-"""Datasets, samplers and the loader that batches them. Names and arguments are those of `torch.utils.data`."""
+"""Datasets, samplers and the loader that batches them, as in `torch.utils.data`."""
 
 from tracegraph.data.collate import default_collate
 from tracegraph.data.dataset import (

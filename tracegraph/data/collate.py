@@ -1,4 +1,4 @@
-"""Making one batch of a list of examples."""
+"""Putting items together into a batch."""
 
 from __future__ import annotations
 
@@ -7,52 +7,38 @@ from typing import Any
 
 import numpy as np
 
-from tracegraph.errors import ArgumentError, ShapeError
+from tracegraph.errors import ArgumentError
+from tracegraph.ops import functional as F
 from tracegraph.tensor import Tensor, from_numpy, tensor
 
 
-def default_collate(batch: Sequence[Any]) -> Any:
-    """Stack tensors, arrays and numbers along a new first dimension; go into tuples, lists and dicts; keep strings.
+def default_collate(items: Sequence[Any]) -> Any:
+    """Stack tensors, arrays and numbers; collate the parts of mappings, tuples and lists; keep strings in a list.
+
+    Python floats become float64 tensors, integers int64, as in PyTorch.
 
     Raises:
-        ShapeError: arrays differ in shape, or sequences in length.
-        ArgumentError: examples of a type that cannot be stacked.
+        ArgumentError: the items are of a type that cannot be batched.
     """
-    first = batch[0]
+    first = items[0]
     if isinstance(first, Tensor):
-        return from_numpy(_stack([t.detach().numpy() for t in batch]))
-    if isinstance(first, np.ndarray | np.generic):
-        return from_numpy(_stack([np.asarray(a) for a in batch]))
-    if isinstance(first, bool | int | float):
-        return tensor(list(batch), dtype="float64" if isinstance(first, float) else None)
+        return F.stack(list(items))
+    if isinstance(first, np.ndarray):
+        return from_numpy(np.stack(list(items)))
+    if isinstance(first, np.generic):
+        return from_numpy(np.asarray(items))
+    if isinstance(first, float):
+        return tensor(np.asarray(items, np.float64))
+    if isinstance(first, bool | int):
+        return tensor(list(items))
     if isinstance(first, str | bytes):
-        return list(batch)
+        return list(items)
     if isinstance(first, Mapping):
-        return {key: default_collate([example[key] for example in batch]) for key in first}
-    if isinstance(first, Sequence):
-        return _collate_sequences(batch)
+        return {key: default_collate([item[key] for item in items]) for key in first}
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*(default_collate(part) for part in zip(*items, strict=True)))
+    if isinstance(first, tuple | list):
+        return [default_collate(part) for part in zip(*items, strict=True)]
     raise ArgumentError(
-        f"default_collate: cannot stack examples of type {type(first).__name__}; they must be tensors, arrays, "
-        "numbers, strings, or tuples, lists and dicts of these. Pass a collate_fn"
+        f"default_collate: cannot batch items of type {type(first).__name__}; give the DataLoader a collate_fn"
     )
-
-
-def _collate_sequences(batch: Sequence[Any]) -> Any:
-    first = batch[0]
-    lengths = {len(example) for example in batch}
-    if len(lengths) > 1:
-        raise ShapeError(f"default_collate: the examples are sequences of different lengths: {sorted(lengths)}")
-    columns = [default_collate(column) for column in zip(*batch, strict=True)]
-    if hasattr(first, "_fields"):
-        return type(first)(*columns)
-    return columns  # a list for tuples too, as in PyTorch
-
-
-def _stack(arrays: list[np.ndarray]) -> np.ndarray:
-    shapes = {a.shape for a in arrays}
-    if len(shapes) > 1:
-        raise ShapeError(
-            f"default_collate: the examples have different shapes: {sorted(map(list, shapes))}; pass a collate_fn that "
-            "pads them"
-        )
-    return np.stack(arrays)

@@ -1,134 +1,112 @@
-"""Datasets: what a loader draws examples from."""
+"""Datasets: items by number, or a stream of them."""
 
 from __future__ import annotations
 
-import bisect
-import itertools
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any
 
-from tracegraph.data.randomness import permutation
-from tracegraph.errors import ArgumentError, IndexRangeError, ShapeError, ValueRangeError
-from tracegraph.ops.generator import Generator
-from tracegraph.tensor import Tensor, from_numpy
-
-T_co = TypeVar("T_co", covariant=True)
+from tracegraph.errors import IndexRangeError, ShapeError, ValueRangeError
+from tracegraph.ops import functional as F
+from tracegraph.tensor import Tensor
 
 
-class Dataset(ABC, Generic[T_co]):
-    """Examples by position: derive, write `__getitem__` and `__len__`."""
+class Dataset:
+    """Items by number: derive and write `__getitem__` and `__len__`."""
 
-    @abstractmethod
-    def __getitem__(self, index: Any) -> T_co:
-        """The example at a position."""
+    def __getitem__(self, index: int) -> Any:
+        raise TypeError(f"{type(self).__name__} must define __getitem__(index)")
 
-    @abstractmethod
-    def __len__(self) -> int:
-        """How many examples there are."""
-
-    def __add__(self, other: Dataset[Any]) -> ConcatDataset:
+    def __add__(self, other: Dataset) -> ConcatDataset:
         return ConcatDataset([self, other])
 
 
-class IterableDataset(ABC, Generic[T_co]):
-    """Examples in a stream: derive, write `__iter__`."""
+class IterableDataset:
+    """A stream of items: derive and write `__iter__`."""
 
-    @abstractmethod
-    def __iter__(self) -> Iterator[T_co]:
-        """The examples, from the beginning."""
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(f"{type(self).__name__} must define __iter__()")
 
 
-class TensorDataset(Dataset[tuple[Any, ...]]):
-    """Tuples of the rows of tensors with one first dimension.
+class TensorDataset(Dataset):
+    """Tuples of the rows of tensors with equal first sizes.
 
     Raises:
-        ShapeError: the first dimensions differ, or a tensor has none.
+        ShapeError: the first sizes differ.
     """
 
     def __init__(self, *tensors: Tensor) -> None:
-        if not tensors or any(not isinstance(t, Tensor) for t in tensors):
-            raise ArgumentError("TensorDataset takes one or more Tensors")
-        if any(t.ndim == 0 or t.shape[0] != tensors[0].shape[0] for t in tensors):
-            shapes = ", ".join(str(list(t.shape)) for t in tensors)
-            raise ShapeError(f"TensorDataset: the tensors, of shapes {shapes}, must have one first dimension")
+        sizes = [t.shape[0] for t in tensors]
+        if len(set(sizes)) > 1:
+            raise ShapeError(f"TensorDataset: the tensors have first sizes {sizes}; they must be equal")
         self.tensors = tensors
 
-    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
         return tuple(t[index] for t in self.tensors)
 
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """The collated batch of these rows, by one gather per tensor instead of one view per row."""
+        return tuple(t[list(indices)] for t in self.tensors)
+
     def __len__(self) -> int:
-        return len(self.tensors[0])
-
-    def batch(self, positions: Sequence[int]) -> list[Tensor]:
-        """What `default_collate` makes of the examples at `positions`, by one gather per tensor."""
-        return [from_numpy(t.detach().numpy()[positions]) for t in self.tensors]
+        return self.tensors[0].shape[0] if self.tensors else 0
 
 
-class Subset(Dataset[T_co]):
-    """The examples of a dataset at given positions."""
+class Subset(Dataset):
+    """The items of `dataset` at `indices`."""
 
-    def __init__(self, dataset: Dataset[T_co], indices: Sequence[int]) -> None:
-        self.dataset = dataset
-        self.indices = indices
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, indices
 
-    def __getitem__(self, index: int) -> T_co:
+    def __getitem__(self, index: int) -> Any:
         return self.dataset[self.indices[index]]
 
     def __len__(self) -> int:
         return len(self.indices)
 
 
-class ConcatDataset(Dataset[Any]):
-    """The examples of several datasets, one after another."""
+class ConcatDataset(Dataset):
+    """The items of several datasets, one after the other."""
 
-    def __init__(self, datasets: Iterable[Dataset[Any]]) -> None:
+    def __init__(self, datasets: Sequence[Any]) -> None:
         self.datasets = list(datasets)
-        if not self.datasets:
-            raise ValueRangeError("ConcatDataset takes one or more datasets")
-        self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
+        self.cumulative_sizes = list(accumulate(len(d) for d in self.datasets))
 
     def __getitem__(self, index: int) -> Any:
-        count = len(self)
-        if not -count <= index < count:
-            raise IndexRangeError(f"index {index} is out of range for {count} examples")
-        position = index % count
-        number = bisect.bisect_right(self.cumulative_sizes, position)
-        return self.datasets[number][position - (self.cumulative_sizes[number - 1] if number else 0)]
+        size = len(self)
+        if not -size <= index < size:
+            raise IndexRangeError(f"index {index} is out of range for a dataset of {size} items")
+        index %= size
+        number = bisect_right(self.cumulative_sizes, index)
+        return self.datasets[number][index - (self.cumulative_sizes[number - 1] if number else 0)]
 
     def __len__(self) -> int:
-        return self.cumulative_sizes[-1]
+        return self.cumulative_sizes[-1] if self.cumulative_sizes else 0
 
 
-def random_split(
-    dataset: Dataset[T_co], lengths: Sequence[int | float], generator: Generator | None = None
-) -> list[Subset[T_co]]:
-    """Split a dataset at random into subsets that share no example.
-
-    Args:
-        dataset: the dataset.
-        lengths: numbers of examples that add up to its length, or fractions that add up to 1.
-        generator: where the random order comes from; default: the global generator.
+def random_split(dataset: Any, lengths: Sequence[int | float], generator: Any = None) -> list[Subset]:
+    """Split at random into subsets of these lengths, or of these fractions of the whole.
 
     Raises:
-        ValueRangeError: the lengths do not add up.
+        ValueRangeError: the lengths do not add up to the size of the dataset, or the fractions not to 1.
     """
-    counts = _counts(len(dataset), lengths)
-    order = permutation(len(dataset), generator)
-    ends = list(itertools.accumulate(counts))
-    return [Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends, strict=True)]
+    sizes = _sizes(len(dataset), lengths)
+    order = F.randperm(len(dataset), generator=generator).tolist()
+    ends = list(accumulate(sizes))
+    return [Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
 
-def _counts(total: int, lengths: Sequence[int | float]) -> list[int]:
-    if any(isinstance(n, float) for n in lengths):
-        if any(not 0 <= n <= 1 for n in lengths) or not math.isclose(sum(lengths), 1):
-            raise ValueRangeError(f"random_split: the fractions {list(lengths)} must be in [0, 1] and add up to 1")
-        counts = [math.floor(total * n) for n in lengths]
-        for i in range(total - sum(counts)):
-            counts[i % len(counts)] += 1
-        return counts
-    counts = [int(n) for n in lengths]
-    if any(n < 0 for n in counts) or sum(counts) != total:
-        raise ValueRangeError(f"random_split: the lengths {counts} must add up to {total}, the number of examples")
-    return counts
+def _sizes(total: int, lengths: Sequence[int | float]) -> list[int]:
+    if all(isinstance(n, float) for n in lengths):
+        if abs(sum(lengths) - 1) > 1e-6:
+            raise ValueRangeError(f"random_split: the fractions {list(lengths)} add up to {sum(lengths)}, not to 1")
+        sizes = [int(total * f) for f in lengths]
+        for i in range(total - sum(sizes)):  # what rounding down left over
+            sizes[i % len(sizes)] += 1
+        return sizes
+    if sum(lengths) != total:
+        raise ValueRangeError(
+            f"random_split: the lengths {list(lengths)} add up to {sum(lengths)}, the dataset has {total} items"
+        )
+    return [int(n) for n in lengths]

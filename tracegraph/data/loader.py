@@ -1,10 +1,9 @@
-"""DataLoader: batches of a dataset, in order or shuffled, prepared ahead by threads if asked."""
+"""The loader: batches of a dataset, in order or shuffled, prepared ahead by threads if asked for."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
@@ -12,27 +11,24 @@ from typing import Any
 from tracegraph.data.collate import default_collate
 from tracegraph.data.dataset import IterableDataset, TensorDataset
 from tracegraph.data.sampler import BatchSampler, RandomSampler, SequentialSampler
-from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.generator import Generator
+from tracegraph.errors import ValueRangeError
 
 
 class DataLoader:
-    """Iterates over a dataset in batches.
+    """Iterates over batches of `dataset`.
 
     Args:
-        dataset: a `Dataset`, anything with `__getitem__` and `__len__`, or an `IterableDataset`.
-        batch_size: examples per batch; None gives the examples one by one, uncollated.
-        shuffle: visit the examples in a new random order in every pass.
-        sampler: the order of positions, instead of `shuffle`.
-        batch_sampler: lists of positions, instead of `batch_size`, `shuffle`, `sampler` and `drop_last`.
-        num_workers: threads that prepare batches ahead of time; 0 prepares each when it is asked for.
-        collate_fn: makes a batch of a list of examples; default: `default_collate`.
+        batch_size: items per batch; None gives single items, uncollated.
+        shuffle: visit the items in a new random order each time, drawn from the global generator or `generator`.
+        sampler: order of the items, in place of `shuffle`.
+        batch_sampler: lists of item numbers, in place of all of batch_size, shuffle, sampler and drop_last.
+        num_workers: threads that prepare batches ahead; 0 prepares each when it is asked for.
+        collate_fn: makes a batch of a list of items.
         drop_last: leave out a last batch that is not full.
-        generator: where the random order comes from; default: the global generator.
-        prefetch_factor: batches prepared ahead per thread; default 2.
+        prefetch_factor: batches prepared ahead per thread.
 
     Raises:
-        ValueRangeError: options that exclude one another, or are out of range.
+        ValueRangeError: options that contradict one another.
     """
 
     def __init__(
@@ -40,157 +36,92 @@ class DataLoader:
         dataset: Any,
         batch_size: int | None = 1,
         shuffle: bool = False,
-        sampler: Iterable[int] | None = None,
-        batch_sampler: Iterable[list[int]] | None = None,
+        sampler: Any = None,
+        batch_sampler: Any = None,
         num_workers: int = 0,
-        collate_fn: Callable[[list[Any]], Any] | None = None,
+        collate_fn: Callable[[Sequence[Any]], Any] | None = None,
         drop_last: bool = False,
-        *,
-        generator: Generator | None = None,
+        generator: Any = None,
         prefetch_factor: int = 2,
     ) -> None:
-        if num_workers < 0 or prefetch_factor < 1:
-            raise ValueRangeError(
-                f"DataLoader: num_workers={num_workers} must not be negative and "
-                f"prefetch_factor={prefetch_factor} must be positive"
-            )
-        self.dataset = dataset
-        self.num_workers = num_workers
-        self.prefetch_factor = prefetch_factor
-        self.generator = generator
-        self.streams = isinstance(dataset, IterableDataset)
-        _check_options(self.streams, batch_size, shuffle, sampler, batch_sampler, drop_last)
-        if not self.streams and sampler is None:
-            sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
-        self.sampler = sampler
-        if batch_sampler is None and batch_size is not None and sampler is not None:
-            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
-        self.batch_sampler = batch_sampler
-        self.batch_size = batch_size
-        self.drop_last = drop_last
-        collates = batch_size is not None or batch_sampler is not None
-        self.collate_fn = collate_fn or (default_collate if collates else _as_it_is)
+        _check_options(dataset, batch_size, shuffle, sampler, batch_sampler, drop_last, num_workers)
+        self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
+        self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
+        self.collate_fn = default_collate if collate_fn is None else collate_fn
+        self.is_stream = isinstance(dataset, IterableDataset)
+        self.sampler, self.batch_sampler = sampler, batch_sampler
+        if not self.is_stream and batch_sampler is None:
+            if sampler is None:
+                self.sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+            if batch_size is not None:
+                self.batch_sampler = BatchSampler(self.sampler, batch_size, drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        if self.num_workers == 0:
-            return self._serial()
-        return self._streamed_ahead() if self.streams else self._prepared_ahead()
+        if self.is_stream:
+            return self._stream()
+        if self.num_workers:
+            return self._prefetched()
+        return map(self._fetch, self._requests())
 
     def __len__(self) -> int:
-        """Batches in a pass.
+        if self.is_stream:
+            raise TypeError("a DataLoader over an IterableDataset has no length")
+        return len(self.batch_sampler if self.batch_sampler is not None else self.sampler)
 
-        Raises:
-            ArgumentError: the dataset is a stream.
-        """
-        if self.streams:
-            raise ArgumentError("an IterableDataset has no length")
-        return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
+    def _requests(self) -> Iterator[Any]:
+        """Numbers of the items of each batch, or of each item."""
+        return iter(self.batch_sampler if self.batch_sampler is not None else self.sampler)
 
-    # ------------------------------------------------------------------------------------ one batch after another
-
-    def _serial(self) -> Iterator[Any]:
-        if self.streams:
-            return self._streamed()
-        return map(self._fetch, self._positions())
-
-    def _positions(self) -> Iterator[Any]:
-        source = self.sampler if self.batch_sampler is None else self.batch_sampler
-        assert source is not None
-        return iter(source)
-
-    def _fetch(self, positions: Any) -> Any:
+    def _fetch(self, request: Any) -> Any:
         if self.batch_sampler is None:
-            return self.collate_fn(self.dataset[positions])
-        if self.collate_fn is default_collate and type(self.dataset) is TensorDataset:
-            return self.dataset.batch(positions)
-        return self.collate_fn([self.dataset[i] for i in positions])
+            return self.dataset[request]
+        if type(self.dataset) is TensorDataset and self.collate_fn is default_collate:
+            return list(self.dataset.batch(request))
+        return self.collate_fn([self.dataset[i] for i in request])
 
-    def _streamed(self) -> Iterator[Any]:
-        stream = iter(self.dataset)
+    def _stream(self) -> Iterator[Any]:
+        items = iter(self.dataset)
         if self.batch_size is None:
-            yield from map(self.collate_fn, stream)
+            yield from items
             return
-        while batch := list(islice(stream, self.batch_size)):
+        while batch := list(islice(items, self.batch_size)):
             if len(batch) < self.batch_size and self.drop_last:
                 return
             yield self.collate_fn(batch)
 
-    # ------------------------------------------------------------------------------------ ahead of time
-
-    def _prepared_ahead(self) -> Iterator[Any]:
-        """Batches made by threads, in order; an error of a thread is raised where its batch is asked for."""
-        ahead = self.num_workers * self.prefetch_factor
-        with ThreadPoolExecutor(self.num_workers, thread_name_prefix="tracegraph-data") as threads:
-            pending: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-            positions = self._positions()
+    def _prefetched(self) -> Iterator[Any]:
+        """Batches in order, up to `num_workers * prefetch_factor` of them prepared ahead."""
+        requests = self._requests()
+        with ThreadPoolExecutor(self.num_workers, thread_name_prefix="tracegraph-loader") as pool:
+            ahead: deque[Future[Any]] = deque(
+                pool.submit(self._fetch, r) for r in islice(requests, self.num_workers * self.prefetch_factor)
+            )
             try:
-                for p in islice(positions, ahead):
-                    pending.put(threads.submit(self._fetch, p))
-                while not pending.empty():
-                    batch = pending.get().result()
-                    for p in islice(positions, 1):
-                        pending.put(threads.submit(self._fetch, p))
+                while ahead:
+                    batch = ahead.popleft().result()
+                    ahead.extend(pool.submit(self._fetch, r) for r in islice(requests, 1))
                     yield batch
             finally:
-                threads.shutdown(wait=False, cancel_futures=True)
-
-    def _streamed_ahead(self) -> Iterator[Any]:
-        """Batches of a stream, read by one thread: a stream cannot be shared without changing its order."""
-        ready: queue.Queue[tuple[bool, Any]] = queue.Queue(self.num_workers * self.prefetch_factor)
-        stopped = threading.Event()
-
-        def offer(item: tuple[bool, Any]) -> None:
-            while not stopped.is_set():
-                try:
-                    ready.put(item, timeout=0.1)
-                except queue.Full:
-                    continue
-                return
-
-        def read() -> None:
-            try:
-                for batch in self._streamed():
-                    offer((True, batch))
-                    if stopped.is_set():
-                        return
-                offer((False, None))
-            except BaseException as e:  # handed over to the reader of the batches
-                offer((False, e))
-
-        threading.Thread(target=read, name="tracegraph-data", daemon=True).start()
-        try:
-            while True:
-                more, item = ready.get()
-                if not more:
-                    if item is not None:
-                        raise item
-                    return
-                yield item
-        finally:
-            stopped.set()
-
-
-def _as_it_is(example: Any) -> Any:
-    return example
+                for future in ahead:
+                    future.cancel()
 
 
 def _check_options(
-    streams: bool,
+    dataset: Any,
     batch_size: int | None,
     shuffle: bool,
-    sampler: Iterable[int] | None,
-    batch_sampler: Iterable[Sequence[int]] | None,
+    sampler: Any,
+    batch_sampler: Any,
     drop_last: bool,
+    num_workers: int,
 ) -> None:
-    if streams and (shuffle or sampler is not None or batch_sampler is not None):
-        raise ValueRangeError(
-            "DataLoader: an IterableDataset sets the order itself; it takes no shuffle and no sampler"
-        )
+    if isinstance(dataset, IterableDataset) and (shuffle or sampler is not None or batch_sampler is not None):
+        raise ValueRangeError("DataLoader: an IterableDataset has its own order; shuffle and samplers do not apply")
     if sampler is not None and shuffle:
-        raise ValueRangeError("DataLoader: sampler and shuffle exclude one another")
+        raise ValueRangeError("DataLoader: sampler and shuffle exclude each other")
     if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
         raise ValueRangeError("DataLoader: batch_sampler excludes batch_size, shuffle, sampler and drop_last")
     if batch_size is None and drop_last:
         raise ValueRangeError("DataLoader: drop_last needs a batch_size")
-    if batch_size is not None and (isinstance(batch_size, bool) or batch_size < 1):
-        raise ValueRangeError(f"DataLoader: batch_size={batch_size!r} must be a positive int or None")
+    if num_workers < 0:
+        raise ValueRangeError(f"DataLoader: num_workers={num_workers} must not be negative")

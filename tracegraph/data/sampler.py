@@ -1,23 +1,23 @@
-"""Samplers: the order in which a loader visits positions of a dataset."""
+"""Samplers: in which order, and in which batches, the items of a dataset are visited."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Protocol
+from collections.abc import Iterator, Sequence, Sized
+from typing import Any
 
-from tracegraph.data.randomness import numpy_generator, permutation
 from tracegraph.errors import ValueRangeError
-from tracegraph.ops.generator import Generator
+from tracegraph.ops import functional as F
+from tracegraph.tensor import Tensor, tensor
 
 
-class Sampler(Protocol):
-    """Positions of a dataset, in some order."""
+class Sampler:
+    """An iterable of item numbers."""
 
-    def __iter__(self) -> Iterator[int]: ...
-    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(f"{type(self).__name__} must define __iter__()")
 
 
-class SequentialSampler:
+class SequentialSampler(Sampler):
     """0, 1, 2, ..."""
 
     def __init__(self, data_source: Sized) -> None:
@@ -30,93 +30,75 @@ class SequentialSampler:
         return len(self.data_source)
 
 
-class RandomSampler:
-    """A new random order in every pass, or with `replacement` independent draws."""
+class RandomSampler(Sampler):
+    """A random order from the global generator (or `generator`); with `replacement`, independent draws."""
 
     def __init__(
         self,
         data_source: Sized,
         replacement: bool = False,
         num_samples: int | None = None,
-        generator: Generator | None = None,
+        generator: Any = None,
     ) -> None:
-        if num_samples is not None and num_samples < 1:
-            raise ValueRangeError(f"RandomSampler: num_samples={num_samples} must be positive")
-        self.data_source = data_source
-        self.replacement = replacement
+        self.data_source, self.replacement, self.generator = data_source, replacement, generator
         self.num_samples = len(data_source) if num_samples is None else num_samples
-        self.generator = generator
+        if not replacement and self.num_samples > len(data_source):
+            raise ValueRangeError(
+                f"RandomSampler: {self.num_samples} samples of {len(data_source)} items need replacement=True"
+            )
 
     def __iter__(self) -> Iterator[int]:
-        count = len(self.data_source)
+        size = len(self.data_source)
         if self.replacement:
-            yield from numpy_generator(self.generator).integers(0, count, self.num_samples).tolist()
-            return
-        left = self.num_samples
-        while left > 0 and count:
-            yield from permutation(count, self.generator)[:left]
-            left -= count
+            return iter(F.randint(0, size, (self.num_samples,), generator=self.generator).tolist())
+        return iter(F.randperm(size, generator=self.generator).tolist()[: self.num_samples])
 
     def __len__(self) -> int:
         return self.num_samples
 
 
-class SubsetRandomSampler:
-    """The given positions in a new random order in every pass."""
+class SubsetRandomSampler(Sampler):
+    """The given numbers in random order."""
 
-    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
-        self.indices = indices
-        self.generator = generator
+    def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
+        self.indices, self.generator = indices, generator
 
     def __iter__(self) -> Iterator[int]:
-        return (self.indices[i] for i in permutation(len(self.indices), self.generator))
+        return (self.indices[i] for i in F.randperm(len(self.indices), generator=self.generator).tolist())
 
     def __len__(self) -> int:
         return len(self.indices)
 
 
-class WeightedRandomSampler:
-    """Positions drawn with probability proportional to their weights."""
+class WeightedRandomSampler(Sampler):
+    """Draws numbers with probabilities proportional to `weights`."""
 
     def __init__(
-        self,
-        weights: Sequence[float],
-        num_samples: int,
-        replacement: bool = True,
-        generator: Generator | None = None,
+        self, weights: Sequence[float] | Tensor, num_samples: int, replacement: bool = True, generator: Any = None
     ) -> None:
-        self.weights = [float(w) for w in weights]
-        if not self.weights or min(self.weights) < 0 or sum(self.weights) == 0:
-            raise ValueRangeError("WeightedRandomSampler: the weights must not be negative, and some must be positive")
-        self.num_samples = num_samples
-        self.replacement = replacement
-        self.generator = generator
+        self.weights = weights if isinstance(weights, Tensor) else tensor(list(weights))
+        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:
-        total = sum(self.weights)
-        drawn = numpy_generator(self.generator).choice(
-            len(self.weights), self.num_samples, self.replacement, [w / total for w in self.weights]
-        )
+        drawn = F.multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
         return iter(drawn.tolist())
 
     def __len__(self) -> int:
         return self.num_samples
 
 
-class BatchSampler:
-    """Lists of `batch_size` positions from another sampler; `drop_last` leaves out a shorter last one."""
+class BatchSampler(Sampler):
+    """Lists of `batch_size` numbers from another sampler; the last may be shorter unless `drop_last`."""
 
-    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool = False) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueRangeError(f"batch_size={batch_size!r} must be a positive int")
-        self.sampler = sampler
-        self.batch_size = batch_size
-        self.drop_last = drop_last
+    def __init__(self, sampler: Any, batch_size: int, drop_last: bool) -> None:
+        if batch_size < 1:
+            raise ValueRangeError(f"batch_size={batch_size} must be at least 1")
+        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
         batch: list[int] = []
-        for position in self.sampler:
-            batch.append(position)
+        for index in self.sampler:
+            batch.append(index)
             if len(batch) == self.batch_size:
                 yield batch
                 batch = []
@@ -124,5 +106,5 @@ class BatchSampler:
             yield batch
 
     def __len__(self) -> int:
-        count = len(self.sampler)  # type: ignore[arg-type]
-        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+        size = len(self.sampler)
+        return size // self.batch_size if self.drop_last else -(-size // self.batch_size)
