@@ -31,6 +31,8 @@ REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "atanh": np.arctanh,
     "erf": special.erf,
     "erfc": special.erfc,
+    "erfinv": special.erfinv,
+    "lgamma": lambda x: np.where(np.isneginf(x), np.inf, special.gammaln(x)),  # scipy has -inf there
 }
 
 
@@ -58,12 +60,15 @@ def patterns(stride: int) -> Iterator[np.ndarray]:
         yield np.arange(start, stop, stride, dtype=np.uint64).astype(np.uint32).view(np.float32)
 
 
-def errors_in_ulp(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """The error of each element in units of the last place of the rounded exact result; inf where nan or inf differ."""
+def errors_in_ulp(got: np.ndarray, exact: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """The error of each element in units of the last place of the rounded exact result, or of `floor` if that is
+    larger; inf where nan or inf differ.
+    """
     want = exact.astype(np.float32)
     finite = np.isfinite(want)
     agree = np.where(np.isnan(want), np.isnan(got), got == want)
-    spacing = np.spacing(np.minimum(np.abs(want), np.nextafter(np.finfo(np.float32).max, np.float32(0))))
+    size = np.maximum(np.abs(want), floor)
+    spacing = np.spacing(np.minimum(size, np.nextafter(np.finfo(np.float32).max, np.float32(0))))
     error = np.abs(got.astype(np.float64) - exact) / spacing
     error = np.where(finite, np.where(np.isfinite(got), error, np.inf), np.where(agree, 0.0, np.inf))
     # a subnormal result may be one more step away
@@ -77,7 +82,8 @@ def sweep(function: MathFunction, stride: int) -> tuple[float, float]:
     worst, place = 0.0, 0.0
     for values in patterns(stride):
         with np.errstate(all="ignore"):
-            error = errors_in_ulp(run(values), reference(values.astype(np.float64)))
+            floor = np.where(values < 0, np.float32(function.magnitude_from), np.float32(0))
+            error = errors_in_ulp(run(values), reference(values.astype(np.float64)), floor)
         at = int(np.argmax(error))
         if error[at] > worst:
             worst, place = float(error[at]), float(values[at])

@@ -102,6 +102,24 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
     return float(exact) if exact else a * b + c
 
 
+def _lgamma(a: Any) -> float:
+    # math raises at the poles
+    is_pole = a <= 0 and a == np.floor(a)
+    return math.inf if is_pole else math.lgamma(a)
+
+
+def _erfinv(a: Any) -> float:
+    """Newton's method on erf, or on erfc in the tails, which halves the digits left to find in every step."""
+    if not abs(a) < 1:
+        return math.copysign(math.inf, a) if abs(a) == 1 else math.nan
+    target = abs(float(a))
+    x = math.sqrt(-math.log1p(-target)) if target > 0.5 else target
+    for _ in range(60):
+        residual = math.erf(x) - target if target < 0.5 else (1 - target) - math.erfc(x)
+        x -= residual * math.sqrt(math.pi) / 2 * math.exp(x * x)
+    return math.copysign(x, a)
+
+
 def _shift_left(a: Any, count: Any) -> Any:
     return np.left_shift(a, count) if 0 <= count < 8 * a.itemsize else 0
 
@@ -176,6 +194,8 @@ _MATH: dict[str, Callable[..., Any]] = {
     "atanh": np.arctanh,
     "erf": math.erf,
     "erfc": math.erfc,
+    "erfinv": _erfinv,
+    "lgamma": _lgamma,
     "hypot": np.hypot,
     "pow": _float_power,
     "fma": _fma,

@@ -79,7 +79,7 @@ def _table() -> dict[str, ScalarOp]:
     add("floor ceil trunc round", 1, Domain.FLOAT, summary="round is half to even")
     add("exp exp2 expm1 log log2 log10 log1p sqrt rsqrt recip", 1, Domain.FLOAT)
     add("sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh", 1, Domain.FLOAT)
-    add("erf erfc", 1, Domain.FLOAT)
+    add("erf erfc erfinv lgamma", 1, Domain.FLOAT)
     add("pow", 2, Domain.NUMBER, summary="integers wrap; a negative exponent gives the truncated quotient")
     add("atan2 copysign hypot nextafter", 2, Domain.FLOAT)
     add("fma", 3, Domain.FLOAT, summary="a * b + c rounded once")

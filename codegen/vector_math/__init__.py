@@ -10,7 +10,9 @@ and the rest refitted) made with 60-digit arithmetic, unless a source is named.
 from tracegraph.codegen.vector_math import (
     error_function,
     exponential,
+    gamma,
     hyperbolic,
+    inverse_error_function,
     inverse_hyperbolic,
     inverse_trigonometric,
     logarithm,
@@ -30,6 +32,8 @@ FAMILIES = (
     trigonometric,
     inverse_trigonometric,
     error_function,
+    inverse_error_function,
+    gamma,
 )
 
 __all__ = ["FAMILIES", "MATH_FUNCTIONS", "MathFunction", "call_math"]

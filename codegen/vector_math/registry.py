@@ -17,13 +17,17 @@ Builder = Callable[..., Register]
 
 @dataclass(frozen=True, slots=True)
 class MathFunction:
-    """One function in one precision: `build(*registers)` emits it; `ulp` bounds its error."""
+    """One function in one precision: `build(*registers)` emits it; `ulp` bounds its error.
+
+    Where a function of a negative argument crosses zero, its error is relative to `magnitude_from` instead.
+    """
 
     name: str
     llvm_type: str
     arity: int
     ulp: float
     build: Builder
+    magnitude_from: float = 0.0
 
     @property
     def symbol(self) -> str:
@@ -34,24 +38,26 @@ class MathFunction:
 MATH_FUNCTIONS: dict[tuple[str, str], MathFunction] = {}
 
 
-def math_function(name: str, llvm_type: str, *, ulp: float, arity: int = 1) -> Callable[[Builder], Builder]:
+def math_function(
+    name: str, llvm_type: str, *, ulp: float, arity: int = 1, magnitude_from: float = 0.0
+) -> Callable[[Builder], Builder]:
     """Register a builder as `name` for `float` or `double`."""
 
     def register(build: Builder) -> Builder:
-        MATH_FUNCTIONS[name, llvm_type] = MathFunction(name, llvm_type, arity, ulp, build)
+        MATH_FUNCTIONS[name, llvm_type] = MathFunction(name, llvm_type, arity, ulp, build, magnitude_from)
         return build
 
     return register
 
 
-def register_through_double(name: str, *, arity: int = 1) -> None:
+def register_through_double(name: str, *, arity: int = 1, magnitude_from: float = 0.0) -> None:
     """Register the f32 function as the f64 one, rounded: at most 0.51 ulp."""
 
     def build(*operands: Register) -> Register:
         wide = [ops.convert("fpext", x, "double") for x in operands]
         return ops.convert("fptrunc", call_math(name, *wide), "float")
 
-    MATH_FUNCTIONS[name, "float"] = MathFunction(name, "float", arity, 0.51, build)
+    MATH_FUNCTIONS[name, "float"] = MathFunction(name, "float", arity, 0.51, build, magnitude_from)
 
 
 def call_math(name: str, *operands: Register) -> Register:

@@ -70,10 +70,11 @@ def assert_matches(op: str, dtype: dtypes.DType, got: np.ndarray, want: np.ndarr
         bad = ~(same | (np.isnan(wide_got) & np.isnan(wide_want)))
         llvm_type = {"f64": "double"}.get(dtype.name, "float")
         if (op, llvm_type) in MATH_FUNCTIONS or op == "fma":
-            bound = MATH_FUNCTIONS[op, llvm_type].ulp + 0.5 if op != "fma" else 0.51
+            function = MATH_FUNCTIONS.get((op, llvm_type))
+            bound, floor = (0.51, 0.0) if function is None else (function.ulp + 0.5, function.magnitude_from)
             bound = 1.0 if dtype.itemsize == 2 else bound
             with np.errstate(invalid="ignore"):
-                spacing = np.spacing(np.abs(want)).astype(np.float64)
+                spacing = np.spacing(np.maximum(np.abs(want), want.dtype.type(floor))).astype(np.float64)
                 bad &= ~(np.abs(wide_got - wide_want) <= bound * spacing)
     first = np.flatnonzero(bad)[:3]
     assert not bad.any(), [(*(x[i] for x in inputs), "got", got[i], "want", want[i]) for i in first]
