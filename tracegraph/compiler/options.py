@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from tracegraph.errors import OptionError
+from tracegraph.ir import Graph
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Options:
         fold_size_limit: largest constant, in elements, that constant folding may create.
         recompile_limit: specialisations of one function before further calls run eagerly.
         strict: a failure inside the compiler raises instead of falling back to eager with a warning.
+        custom_passes: functions `Graph -> Graph` that run after the optimising passes and before fusion, in order.
     """
 
     fastmath: bool = False
@@ -31,6 +33,7 @@ class Options:
     fold_size_limit: int = 4096
     recompile_limit: int = 8
     strict: bool = False
+    custom_passes: tuple[Callable[[Graph], Graph], ...] = ()
 
     def updated(self, changes: Mapping[str, Any] | None) -> Options:
         """These options with `changes` applied.

@@ -17,7 +17,7 @@ from tracegraph.compiler.options import Options
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Graph, interpret
 from tracegraph.ops.graph_module import GraphModule
-from tracegraph.passes import fuse, optimise, plan_memory, simplify
+from tracegraph.passes import fuse, optimise, plan_memory, run_passes, simplify
 from tracegraph.runtime.compiled_graph import CompiledGraph, Differentiation, Executable
 from tracegraph.tensor import Tensor
 
@@ -56,9 +56,14 @@ def partition(joint: Joint, written: frozenset[int], options: Options) -> Partit
     return cut(joint, written)
 
 
+def optimised_by(graph: Graph, options: Options) -> Graph:
+    """The graph after the optimising passes and the user's own."""
+    return run_passes(optimise(graph, options), options.custom_passes, check=True)
+
+
 def native(graph: Graph, options: Options) -> Executable:
     """Optimise, fuse, plan and compile to native code; interpreted with a warning if a stage fails."""
-    optimised = stages.run("optimise", graph.name, optimise, graph, options)
+    optimised = stages.run("optimise", graph.name, optimised_by, graph, options)
     try:
         fused = stages.run("fuse", graph.name, fuse, optimised) if options.fuse else optimised
         plan = stages.run("plan", graph.name, plan_memory, fused)
@@ -77,7 +82,7 @@ def native(graph: Graph, options: Options) -> Executable:
 
 def interpreted(graph: Graph, options: Options) -> Executable:
     """Optimise, then run with the eager rules."""
-    return _Interpreted(stages.run("optimise", graph.name, optimise, graph, options))
+    return _Interpreted(stages.run("optimise", graph.name, optimised_by, graph, options))
 
 
 class _Interpreted:
