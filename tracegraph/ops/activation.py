@@ -66,7 +66,7 @@ class Hardtanh(Pointwise):
         return k.minimum(k.maximum(x, k.const(min_val, dtype)), k.const(max_val, dtype))
 
     def vjp(self, g: Handle, y: Handle, x: Handle, min_val: float, max_val: float) -> Gradient:
-        return g.masked_fill((x <= min_val) | (x >= max_val), 0)
+        return F.where((x > min_val) & (x < max_val), g, 0)
 
 
 @define_op
@@ -82,7 +82,7 @@ class Relu6(Pointwise):
         return relu6_of(k, x)
 
     def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
-        return g.masked_fill((y <= 0) | (y >= 6), 0)
+        return F.where((y > 0) & (y < 6), g, 0)
 
 
 @define_op
@@ -349,7 +349,7 @@ class Hardswish(Pointwise):
         return x * relu6_of(k, x + 3.0) / 6.0
 
     def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
-        return F.where(x <= -3, 0, F.where(x < 3, g * (x / 3 + 0.5), g))
+        return F.where(x <= -3, 0, F.where(x >= 3, g, g * (x / 3 + 0.5)))
 
 
 def relu6_of(k: Scalars, x: Scalar) -> Scalar:
@@ -370,7 +370,7 @@ class Hardshrink(Pointwise):
         return k.where(k.abs(x) <= lambd, k.const(0, k.dtype(x)), x)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, lambd: float) -> Gradient:
-        return g.masked_fill(x.abs() <= lambd, 0)
+        return F.where(x.abs() > lambd, g, 0)
 
 
 @define_op
@@ -387,4 +387,4 @@ class Softshrink(Pointwise):
         return k.where(x > lambd, x - lambd, k.where(x < -lambd, x + lambd, zero))
 
     def vjp(self, g: Handle, y: Handle, x: Handle, lambd: float) -> Gradient:
-        return g.masked_fill(x.abs() <= lambd, 0)
+        return F.where(x.abs() > lambd, g, 0)

@@ -167,7 +167,7 @@ class Logaddexp(Pointwise):
         return k.where((x == y) & (k.abs(x) == math.inf), x, larger + k.log1p(k.exp(-k.abs(x - y))))
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
-        return lambda: g * (a - y).exp(), lambda: g * (b - y).exp()
+        return lambda: g * (a - b).sigmoid(), lambda: g * (b - a).sigmoid()
 
 
 @define_op
@@ -185,7 +185,7 @@ class Logaddexp2(Pointwise):
         return k.where((x == y) & (k.abs(x) == math.inf), x, larger + tail)
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
-        return lambda: g * (a - y).exp2(), lambda: g * (b - y).exp2()
+        return lambda: g / ((b - a).exp2() + 1), lambda: g / ((a - b).exp2() + 1)
 
 
 @define_op
@@ -243,4 +243,5 @@ class Logit(Pointwise):
 
     def vjp(self, g: Handle, y: Handle, x: Handle, eps: float | None) -> Gradient:
         slope = g / (x * (1 - x))
-        return slope if eps is None else slope.masked_fill((x < eps) | (x > 1 - eps), 0)
+        low, high, beyond = (0.0, 1.0, math.nan) if eps is None else (eps, 1 - eps, 0.0)
+        return slope.masked_fill((x < low) | (x > high), beyond)

@@ -101,7 +101,7 @@ class FullExtremum(Extremum):
 
     signature = "(input: Tensor)"
     samples = samples(call(A((3, 5), distinct=True), dtypes=dtypes.ALL), call(A((67,), distinct=True)), call(A(())))
-    #: of two tensors, and along one dimension
+    #: the op of two tensors, and the op along one dimension
     pairwise: ClassVar[str]
     along_dim: ClassVar[str]
 
@@ -110,6 +110,15 @@ class FullExtremum(Extremum):
             return super().__call__(*args, **kwargs)
         other = args[1] if len(args) > 1 else kwargs.get("other")
         return lookup(self.pairwise if is_tensor(other) else self.along_dim)(*args, **kwargs)  # type: ignore[operator]
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, **attrs: Any) -> Gradient:
+        return divided(g, y, x)
+
+
+def divided(g: Handle, y: Handle, x: Handle) -> Handle:
+    """The gradient of one element chosen among all of `x` by its value `y`, divided among those equal to it."""
+    chosen = ((x == y) | x.isnan()).to(g.dtype)  # a nan anywhere is what was chosen
+    return chosen * (g / chosen.sum())
 
 
 @define_op

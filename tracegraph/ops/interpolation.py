@@ -64,7 +64,7 @@ class Addcmul(Accumulate):
     )
 
     def scalar(self, k: Scalars, x: Scalar, a: Scalar, b: Scalar, value: float) -> Scalar:
-        return x + a * b * value
+        return x + a * value * b
 
     def vjp(self, g: Handle, y: Handle, x: Handle, a: Handle, b: Handle, value: float) -> Gradient:
         return g, lambda: g * (b * value), lambda: g * (a * value)
@@ -83,7 +83,7 @@ class Addcdiv(Accumulate):
     )
 
     def scalar(self, k: Scalars, x: Scalar, a: Scalar, b: Scalar, value: float) -> Scalar:
-        return x + a / b * value
+        return x + a * value / b
 
     def vjp(self, g: Handle, y: Handle, x: Handle, a: Handle, b: Handle, value: float) -> Gradient:
         return g, lambda: g * (value / b), lambda: -g * (a / (b * b) * value)

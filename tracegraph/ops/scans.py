@@ -8,14 +8,16 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
+from tracegraph.errors import DTypeError
 from tracegraph.ir import TensorType
 from tracegraph.ir.rules import OperandTypes, Scan
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.kinds import Composite, Library, ScanOp
+from tracegraph.ops.kinds import Library, ScanOp
 from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import A, Sampler, call, samples
 from tracegraph.ops.scalar import cast_array
+from tracegraph.ops.shapes import type_of
 
 
 def scan_samples(**options: Any) -> Sampler:
@@ -100,23 +102,42 @@ class Cumprod(Running):
         return F.where(zeros == 0, before, F.where(first, at_first, 0))
 
 
+def reverse(x: Handle, dim: int) -> Handle:
+    """The elements in reverse order along `dim`."""
+    return x.flip(dim) if x.ndim else x
+
+
 def reverse_cumsum(x: Handle, dim: int) -> Handle:
     """Running sum from the end."""
-    return x.flip(dim).cumsum(dim).flip(dim) if x.ndim else x
+    return reverse(reverse(x, dim).cumsum(dim), dim)
 
 
 @define_op
-class Logcumsumexp(Composite):
-    """Running log-sum-exp along `dim`, relative to the largest element of each line."""
+class Logcumsumexp(Library):
+    """Running log-sum-exp along `dim`: each element from the one before, so that nothing over- or underflows."""
 
     signature = "(input: Tensor, dim: dim)"
-    samples = samples(call(A((3, 5)), 1), call(A((67,)), 0), call(A(()), 0))
+    samples = samples(call(A((3, 5)), 1), call(A((2, 3, 4)), 0), call(A((67,), -90, 90), 0), call(A(()), 0))
 
-    def decompose(self, x: Handle, dim: int) -> Handle:
-        wide = x.to(x.dtype.compute)
-        largest = wide.amax(dim, keepdim=True)
-        shift = F.where(largest.isfinite(), largest, 0)
-        return ((wide - shift).exp().cumsum(dim).log() + shift).to(x.dtype)
+    def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
+        (x,) = operands
+        assert isinstance(x, TensorType)
+        if not x.dtype.is_floating:
+            raise DTypeError(f"logcumsumexp({x}): not defined for dtype {x.dtype.long_name}; convert the operand")
+        return (x,)
+
+    def eager(self, x: np.ndarray, dim: int) -> Any:
+        self.infer(type_of(x), dim=dim)
+        wide = cast_array(x, dtypes.from_numpy(x.dtype).compute)
+        running = np.logaddexp.accumulate(wide, axis=dim) if x.ndim else wide.copy()
+        return cast_array(running, dtypes.from_numpy(x.dtype))
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, dim: int) -> Gradient:
+        # sum over j >= i of g_j exp(x_i - y_j), of the positive and the negative g in logarithms
+        def part(weights: Handle) -> Handle:
+            return (reverse(reverse(weights.log() - y, dim).logcumsumexp(dim), dim) + x).exp()
+
+        return part(g.clamp(min=0)) - part((-g).clamp(min=0))
 
 
 class RunningExtremum(Library):

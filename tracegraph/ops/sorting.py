@@ -12,7 +12,7 @@ from tracegraph.ir import TensorType, lookup
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.extrema import at_positions
+from tracegraph.ops.extrema import at_positions, divided
 from tracegraph.ops.kinds import Composite, Library
 from tracegraph.ops.reductions import spread
 from tracegraph.ops.samples import A, call, samples
@@ -213,3 +213,6 @@ class Median(Composite):
         if any(isinstance(d, int) and d == 0 for d in x.shape):
             raise ShapeError(f"median({describe(x)}): no elements to choose from")
         return F.median_dim(x.reshape((-1,)), 0)[0]
+
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        return divided(g, y, x)

@@ -105,7 +105,7 @@ class Digamma(SpecialFunction):
     def scalar(self, k: Scalars, x: Scalar) -> Scalar:
         negative = x <= 0
         z = k.where(negative, 1.0 - x, x)
-        total = z * 0.0
+        total = k.const(0, k.dtype(x))
         for _ in range(_LARGE):
             small = z < _LARGE
             total = k.where(small, total - k.recip(z), total)
@@ -145,7 +145,7 @@ class Polygamma(Pointwise):
     def scalar(self, k: Scalars, x: Scalar, n: int) -> Scalar:
         negative = x <= 0
         z = k.where(negative, 1.0 - x, x)
-        total = z * 0.0
+        total = k.const(0, k.dtype(x))
         for _ in range(_LARGE):
             small = z < _LARGE
             total = k.where(small, total + k.recip(z * z), total)

@@ -202,7 +202,7 @@ class VectorNorm(Composite):
         if ord == 1:
             return g * x.sign()
         if math.isinf(ord):
-            extreme = (x.abs() == y).to(x.dtype)
+            extreme = ((x.abs() == y) | x.isnan()).to(x.dtype)
             return g / extreme.sum(dim, keepdim=True) * extreme * x.sign()
         slope = x / y if ord == 2 else x.sign() * (x.abs() / y) ** (ord - 1)
         return g * slope.masked_fill((y == 0) | (x == 0), 0)
