@@ -2,7 +2,7 @@
 
 from tracegraph.passes.fuse import fuse
 from tracegraph.passes.pass_manager import PASSES, Pass, PassRun, find_pass, graph_pass, run_passes, summary
-from tracegraph.passes.pipeline import optimise, optimising_passes, simplify
+from tracegraph.passes.pipeline import optimise, optimise_joint, optimising_passes
 from tracegraph.passes.plan_memory import plan_memory
 
 __all__ = [
@@ -13,9 +13,9 @@ __all__ = [
     "fuse",
     "graph_pass",
     "optimise",
+    "optimise_joint",
     "optimising_passes",
     "plan_memory",
     "run_passes",
-    "simplify",
     "summary",
 ]

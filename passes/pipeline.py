@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from tracegraph.ir import Graph
+from tracegraph.passes.canonicalise import canonicalise
+from tracegraph.passes.constant_fold import constant_fold
 from tracegraph.passes.cse import cse
 from tracegraph.passes.dce import dce
 from tracegraph.passes.decompose import decompose
+from tracegraph.passes.fold_views import fold_views
 from tracegraph.passes.pass_manager import Pass, PassRun, run_passes
+from tracegraph.passes.simplify import simplify
 
 
 class Settings(Protocol):
@@ -37,7 +42,11 @@ def optimising_passes(settings: Settings) -> list[Pass]:
     """The passes of the optimise stage, in order."""
     return [
         decompose,  # first: the other passes see through simple ops only
-        cse,
+        partial(constant_fold, size_limit=settings.fold_size_limit),  # makes the numbers that rules look for
+        canonicalise,  # before what compares calls
+        fold_views,  # lets rules and cse see the same operand behind different chains of views
+        partial(simplify, fastmath=settings.fastmath),
+        cse,  # after the passes that make calls alike
         dce,  # last: what the others left without use
     ]
 
@@ -52,11 +61,15 @@ def optimise(graph: Graph, settings: Settings | None = None, sink: Callable[[Pas
     return run_passes(graph, optimising_passes(chosen), check=chosen.verify, sink=sink)
 
 
-def simplify(graph: Graph, settings: Settings | None = None, sink: Callable[[PassRun], None] | None = None) -> Graph:
+def optimise_joint(
+    graph: Graph, settings: Settings | None = None, sink: Callable[[PassRun], None] | None = None
+) -> Graph:
     """Run on a joint graph, before the cut, the passes that make no forward node depend on a cotangent.
+
+    Composites become visible to the cut, and forward and backward share what they have in common.
 
     Raises:
         CompileError: a pass failed.
     """
     chosen = settings or DefaultSettings()
-    return run_passes(graph, [decompose, cse, dce], check=chosen.verify, sink=sink)
+    return run_passes(graph, [decompose, canonicalise, cse, dce], check=chosen.verify, sink=sink)

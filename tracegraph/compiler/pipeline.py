@@ -17,7 +17,7 @@ from tracegraph.compiler.options import Options
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Graph, interpret
 from tracegraph.ops.graph_module import GraphModule
-from tracegraph.passes import fuse, optimise, plan_memory, run_passes, simplify
+from tracegraph.passes import fuse, optimise, optimise_joint, plan_memory, run_passes
 from tracegraph.runtime.compiled_graph import CompiledGraph, Differentiation, Executable
 from tracegraph.tensor import Tensor
 
@@ -47,7 +47,7 @@ def compile_graph(
 
 def simplified(joint: Joint, options: Options) -> Joint:
     """The joint graph after the passes that tie no forward node to a cotangent."""
-    return replace(joint, graph=simplify(joint.graph, options))
+    return replace(joint, graph=optimise_joint(joint.graph, options))
 
 
 def partition(joint: Joint, written: frozenset[int], options: Options) -> Partition:
