@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
@@ -117,19 +118,19 @@ class Scalar:
 ScalarLike = Scalar | bool | int | float
 
 
-class ScalarHandler:
+class ScalarHandler(ABC):
     """Base of the handlers. Every operation of SCALAR_OPS is also a method: `k.exp(x)`, `k.fma(a, b, c)`."""
 
+    @abstractmethod
     def emit(self, op: str, operands: tuple[Scalar, ...], dtype: DType) -> Scalar:
         """Make the result of one operation; operands and dtype are already checked.
 
         For `const` there are no operands but one Python scalar, see `literal`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def literal(self, value: PythonScalar, dtype: DType) -> Scalar:
         """A constant as an operand."""
-        raise NotImplementedError
 
     def apply(self, op: str, *operands: ScalarLike) -> Scalar:
         """`op(operands)`; Python scalars take the dtype of the other operands.
