@@ -19,6 +19,7 @@ from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
+from tracegraph.ops.index_algebra import compose_entries
 from tracegraph.ops.kinds import Element, View
 from tracegraph.ops.layout import Shape, Strides
 from tracegraph.ops.samples import A, call, samples
@@ -177,6 +178,10 @@ class BasicIndex(View):
                 position.append(entry)
         return (*position, *rest)
 
+    def compose(self, shape: Shape, first: Any, second: Any) -> dict[str, Any] | None:
+        index = compose_entries(shape, first["index"], second["index"])
+        return None if index is None else {"index": index}
+
     def scatter(self, base: Handle, source: Handle, *, index: Entries) -> Handle:
         return F.basic_index_scatter(base, source, index)
 
@@ -204,14 +209,20 @@ class BasicIndexScatter(Element):
     shape_only = ("x", "source")
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return operands, {"index": canonical_entries(attrs["index"], tuple(operands[0].shape), self.name)}
+        x, source = operands
+        index = canonical_entries(attrs["index"], tuple(x.shape), self.name)
+        self._check_source(x, source, index)
+        return operands, {"index": index}
+
+    def _check_source(self, x: Any, source: Any, index: Entries) -> None:
+        expected, found = indexed_shape(tuple(x.shape), index), tuple(source.shape)
+        if not dims.same_shape(expected, found) and expected != found:
+            raise ShapeError(
+                f"{self.name}: the source has shape {list(found)}, the region written to has {list(expected)}"
+            )
 
     def infer(self, x: TensorType, source: TensorType, *, index: Entries) -> tuple[TensorType, ...]:
-        expected = indexed_shape(x.shape, index)
-        if not dims.same_shape(expected, source.shape) and expected != source.shape:
-            raise ShapeError(
-                f"{self.name}: the source has shape {list(source.shape)}, the region written to has {list(expected)}"
-            )
+        self._check_source(x, source, index)
         return (x,)
 
     def eager(self, x: np.ndarray, source: np.ndarray, *, index: Entries) -> np.ndarray:

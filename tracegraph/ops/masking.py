@@ -14,6 +14,7 @@ from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, DerivedCreation, Element, Library
+from tracegraph.ops.promotion import broadcast_shapes
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.shapes import describe
 
@@ -74,8 +75,8 @@ class MaskedSelect(Library):
     def eager(self, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
         if mask.dtype != np.bool_:
             raise DTypeError(f"masked_select: mask must be bool, got {mask.dtype}")
-        values, chosen = np.broadcast_arrays(x, mask)
-        return values[chosen]
+        size = broadcast_shapes(x.shape, mask.shape, op=self.name)
+        return np.broadcast_to(x, size)[np.broadcast_to(mask, size)]
 
     def vjp(self, g: Handle, y: Handle, x: Handle, mask: Handle) -> Gradient:
         zeros = (g.new_zeros(tuple(x.shape)) + mask.to(g.dtype)) * 0  # of the shape the two broadcast to
