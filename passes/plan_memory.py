@@ -51,11 +51,8 @@ class _Planner:
         self.counts = dict.fromkeys(Space, 0)
         self.storages: list[Storage] = []
         self.views: set[Value] = set()
-        #: the number of the output that a value is returned as; the first one only
-        self.returned: dict[Value, int] = {}
-        for position, value in enumerate(graph.outputs):
-            if isinstance(value, Value):
-                self.returned.setdefault(value, position)
+        #: values computed straight into the memory of an output
+        self.returned = {_computed_as(value) for value in graph.outputs if isinstance(value, Value)}
         #: last step that reads a storage, through whatever view
         self.last: dict[Storage, int] = {}
 
@@ -131,15 +128,16 @@ class _Planner:
     # ------------------------------------------------------------------------------------ outputs
 
     def _outputs(self) -> tuple[list[Storage | None], list[tuple[Value, Storage]]]:
+        """A storage for each output, none used twice; and what remains to be copied there."""
         outputs: list[Storage | None] = []
         copies: list[tuple[Value, Storage]] = []
-        for position, value in enumerate(self.graph.outputs):
+        for value in self.graph.outputs:
             if not isinstance(value, Value):
                 outputs.append(None)
                 continue
             placement = self.placements[value]
-            own = placement.storage.space is Space.OUTPUT and placement.is_whole(value.type.shape)
-            if own and self.returned[value] == position:
+            is_whole = placement.storage.space is Space.OUTPUT and placement.is_whole(value.type.shape)
+            if is_whole and placement.storage not in outputs:
                 outputs.append(placement.storage)
                 continue
             storage = Storage(
@@ -157,6 +155,21 @@ def _fits(operand: Value, result: Value) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------- views
+
+
+def _computed_as(value: Value) -> Value:
+    """The value whose elements, all of them in order, `value` shows through views; itself if it is no such view."""
+    views: list[Node] = []
+    root = value
+    while root.node.is_call and root.node.call_op.kind is Kind.VIEW:
+        views.append(root.node)
+        (root,) = root.node.operands
+    storage = Storage(Space.OUTPUT, 0, root.type.dtype, root.type.numel)
+    placement: Placement | None = whole(storage, root.type.shape)
+    for node in reversed(views):
+        placement = placement and view_placement(node, {node.operands[0]: placement})
+    is_shown = placement is not None and placement.is_whole(value.type.shape)
+    return root if is_shown and root.node.is_call else value
 
 
 def view_placement(node: Node, placements: dict[Value, Placement]) -> Placement | None:
