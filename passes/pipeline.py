@@ -38,8 +38,8 @@ class DefaultSettings:
     fold_size_limit: int = 4096
 
 
-def optimising_passes(settings: Settings) -> list[Pass]:
-    """The passes of the optimise stage, in order."""
+def simplifying_passes(settings: Settings) -> list[Pass]:
+    """The passes that replace a call by a simpler one that depends on nothing else, in order."""
     return [
         decompose,  # first: the other passes see through simple ops only
         partial(constant_fold, size_limit=settings.fold_size_limit),  # makes the numbers that rules look for
@@ -49,6 +49,11 @@ def optimising_passes(settings: Settings) -> list[Pass]:
         cse,  # after the passes that make calls alike
         dce,  # last: what the others left without use
     ]
+
+
+def optimising_passes(settings: Settings) -> list[Pass]:
+    """The passes of the optimise stage, in order."""
+    return simplifying_passes(settings)
 
 
 def optimise(graph: Graph, settings: Settings | None = None, sink: Callable[[PassRun], None] | None = None) -> Graph:
@@ -72,4 +77,4 @@ def optimise_joint(
         CompileError: a pass failed.
     """
     chosen = settings or DefaultSettings()
-    return run_passes(graph, [decompose, canonicalise, cse, dce], check=chosen.verify, sink=sink)
+    return run_passes(graph, simplifying_passes(chosen), check=chosen.verify, sink=sink)

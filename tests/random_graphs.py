@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tracegraph import dtypes, ir
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Builder, Graph, TensorType, Value
-from tracegraph.ops import REGISTRY
+from tracegraph.ir.op import REGISTRY
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Recorder, Traced
 from tracegraph.ops.samples import A, Sample

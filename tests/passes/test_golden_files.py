@@ -12,11 +12,11 @@ from tracegraph.passes import PASSES, find_pass
 FOLDER = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize("case", collect(FOLDER), ids=str)
+@pytest.mark.parametrize("case", list(collect(FOLDER)), ids=str)
 def test_golden(case: Case, bless: bool) -> None:
     check(case, find_pass, bless)
 
 
-@pytest.mark.parametrize("name", PASSES)
+@pytest.mark.parametrize("name", list(PASSES))
 def test_every_pass_has_golden_files(name: str) -> None:
     assert list((FOLDER / name).glob("*.tg"))

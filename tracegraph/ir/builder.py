@@ -72,13 +72,15 @@ class Builder:
         Types follow from the operands' types and the attributes, so where those types are the old ones nothing is
         inferred again.
         """
-        if not all(map(_same_type, operands, node.args)):
+        same_types = True
+        for new, old in zip(operands, node.args, strict=True):
+            self._check_operand(node.call_op, new)
+            same_types = same_types and _same_type(new, old)
+        if not same_types:
             return self.call_all(node.call_op, *operands, **node.attrs)
-        for operand in operands:
-            self._check_operand(node.call_op, operand)
-        types = tuple(v.type for v in node.values)
-        new = Node(self.graph, "call", node.target, operands, node.attrs, types, location=self.location)
-        return self._append(new).values
+        types = tuple([v.type for v in node.values])
+        again = Node(self.graph, "call", node.target, operands, node.attrs, types, location=self.location)
+        return self._append(again).values
 
     def output(self, *values: Operand) -> Graph:
         """Close the graph with its results; the builder takes no more nodes."""
@@ -100,6 +102,8 @@ class Builder:
             raise IRError(f"graph {self.graph.name} is finished: its output has been set")
 
     def _check_operand(self, op: Op | None, operand: object) -> None:
+        if isinstance(operand, Value) and operand.node.graph is self.graph:
+            return
         where = f"operand of {op.name}" if op else "output"
         if isinstance(operand, Value):
             if operand.node.graph is not self.graph:
@@ -114,6 +118,7 @@ def _same_type(new: Operand, old: Operand) -> bool:
     """Whether inference sees the same in both operands."""
     if isinstance(new, Value) and isinstance(old, Value):
         return new.type is old.type or new.type == old.type
+    # another object may be an equal number of another type
     return new is old
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -126,8 +126,8 @@ class Node:
     @property
     def call_op(self) -> Op:
         """The operation of a call node."""
-        assert isinstance(self.target, Op), f"node {self.op} has no operation"
-        return self.target
+        assert self.op == "call", f"node {self.op} has no operation"
+        return cast(Op, self.target)
 
     @property
     def is_call(self) -> bool:

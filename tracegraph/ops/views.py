@@ -93,6 +93,9 @@ class ViewOp(View):
     def scatter(self, base: Handle, source: Handle, *, size: Shape) -> Handle:
         return F.reshape(source, tuple(base.shape))
 
+    def compose(self, shape: Shape, first: Any, second: Any) -> dict[str, Any] | None:
+        return dict(second)
+
     def vjp(self, g: Handle, y: Handle, x: Handle, *, size: Shape) -> Gradient:
         return F.reshape(g, tuple(x.shape))
 
@@ -136,6 +139,9 @@ class Permute(View):
     def scatter(self, base: Handle, source: Handle, *, dims: tuple[int, ...]) -> Handle:
         return F.permute(source, _inverse(dims))
 
+    def compose(self, shape: Shape, first: Any, second: Any) -> dict[str, Any] | None:
+        return {"dims": tuple(first["dims"][d] for d in second["dims"])}
+
     def vjp(self, g: Handle, y: Handle, x: Handle, *, dims: tuple[int, ...]) -> Gradient:
         return F.permute(g, _inverse(dims))
 
@@ -152,6 +158,7 @@ class Expand(View):
         ShapeError: a size other than 1 would have to change.
     """
 
+    broadcasts = True
     aliases = ("broadcast_to",)
     signature = "(input: Tensor, size: size)"
     samples = samples(
@@ -193,6 +200,9 @@ class Expand(View):
                 "share one place in memory; clone() it first"
             )
         return F.reshape(source, tuple(base.shape))
+
+    def compose(self, shape: Shape, first: Any, second: Any) -> dict[str, Any] | None:
+        return dict(second)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, *, size: Shape) -> Gradient:
         return g.sum_to_size(tuple(x.shape))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tracegraph.ir import Kind
+from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops.definition import Definition, Reads
 
@@ -19,6 +20,9 @@ class View(Definition):
         scatter(self, base, source, **attrs): `base` with the viewed region replaced by `source`, in tensor
             arithmetic; how a write through the view reaches the base once mutation is gone from the graph.
 
+    Class attributes:
+        broadcasts: the result is the operand as broadcasting repeats it, so pointwise ops need not be told.
+
     The gradient of a view never depends on elements, so a tape keeps nothing of the operand and of the result.
     """
 
@@ -26,6 +30,13 @@ class View(Definition):
     index_map: ClassVar[Any] = None
     strides: ClassVar[Any] = None
     scatter: ClassVar[Any] = None
+    broadcasts: ClassVar[bool] = False
+
+    def compose(self, shape: tuple[Dim, ...], first: Any, second: Any) -> dict[str, Any] | None:
+        """Attributes of the one call that does `first` and then `second`, on an operand of `shape`; None if there is
+        none.
+        """
+        return None
 
     def incomplete(self) -> list[str]:
         rules = ("eager", "strides", "index_map", "scatter")
