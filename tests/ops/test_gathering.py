@@ -91,7 +91,7 @@ def test_scatter_by_keyword_value_and_reduce() -> None:
     assert x.scatter(0, tg.tensor([1, 1]), 5.0, reduce="multiply").tolist() == [1, 25, 1]
 
 
-I = tg.tensor([[0, 1, 2]])
+ROW = tg.tensor([[0, 1, 2]])
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ I = tg.tensor([[0, 1, 2]])
         (lambda x: x.gather(0, tg.tensor([0])), RuntimeError, "as many dimensions"),
         (lambda x: x.gather(0, tg.zeros(1, 4)), RuntimeError, "must hold integers, got float32"),
         (lambda x: x.gather(0, tg.zeros(1, 5, dtype=tg.int64)), RuntimeError, "larger than input .* at dimension 1"),
-        (lambda x: x.scatter_add(0, I, tg.ones(1, 2)), RuntimeError, r"larger than src of shape \[1, 2\]"),
-        (lambda x: x.scatter_add(0, I, tg.ones(1, 3, dtype=tg.float64)), RuntimeError, "src has dtype"),
-        (lambda x: x.scatter(0, I + 1, 1.0), IndexRangeError, "scatter: index 3 is out of bounds"),
-        (lambda x: x.scatter(0, I, 1.0, reduce="max"), TypeError, "reduce must be 'add', 'multiply' or None"),
-        (lambda x: x.scatter_reduce(0, I, x, "max"), TypeError, "reduce must be one of sum, mean"),
-        (lambda x: x.index_select(0, I), RuntimeError, "index must have one dimension"),
+        (lambda x: x.scatter_add(0, ROW, tg.ones(1, 2)), RuntimeError, r"larger than src of shape \[1, 2\]"),
+        (lambda x: x.scatter_add(0, ROW, tg.ones(1, 3, dtype=tg.float64)), RuntimeError, "src has dtype"),
+        (lambda x: x.scatter(0, ROW + 1, 1.0), IndexRangeError, "scatter: index 3 is out of bounds"),
+        (lambda x: x.scatter(0, ROW, 1.0, reduce="max"), TypeError, "reduce must be 'add', 'multiply' or None"),
+        (lambda x: x.scatter_reduce(0, ROW, x, "max"), TypeError, "reduce must be one of sum, mean"),
+        (lambda x: x.index_select(0, ROW), RuntimeError, "index must have one dimension"),
         (lambda x: x.index_select(1, tg.tensor([4])), IndexRangeError, "index 4 is out of bounds for dimension 1"),
         (lambda x: x.take(tg.tensor([12])), IndexRangeError, "out of bounds for dimension 0 with size 12"),
         (lambda x: x.index_add(0, tg.tensor([0]), tg.ones(1, 4, dtype=tg.int64)), RuntimeError, "cannot be written"),

@@ -18,7 +18,7 @@ CUBE = np.random.default_rng(0).standard_normal((3, 4, 5)).astype(np.float32)
 ROWS = np.array([True, False, True])
 PLANE = np.random.default_rng(1).random((3, 4)) > 0.5
 ALL = np.random.default_rng(2).random((3, 4, 5)) > 0.5
-I, J = np.array([0, 2]), np.array([1, -1])
+P, Q = np.array([0, 2]), np.array([1, -1])
 WHOLE = slice(None)
 
 # keys on which numpy and PyTorch agree; arrays stand for tensors too
@@ -37,18 +37,18 @@ KEYS: list[Any] = [
     (0, ...),
     (None, ..., None, 1),
     (slice(1, None), -1, None),
-    I,
-    I.astype(np.int32),
+    P,
+    P.astype(np.int32),
     np.array([[0, 1], [2, -1]]),
     np.array([], np.int64),
-    (I, J),
-    (WHOLE, I),
-    (WHOLE, I, J),
-    (I, WHOLE, J),
-    (I, None, J),
-    (..., I),
-    (I, 0),
-    (np.array([[0], [2]]), J),
+    (P, Q),
+    (WHOLE, P),
+    (WHOLE, P, Q),
+    (P, WHOLE, Q),
+    (P, None, Q),
+    (..., P),
+    (P, 0),
+    (np.array([[0], [2]]), Q),
     [0, 2],
     ([0, 1], [1, 2]),
     (WHOLE, [0, 1]),
@@ -59,7 +59,7 @@ KEYS: list[Any] = [
     (ROWS, 0),
     (ROWS, slice(1, 3)),
     (WHOLE, np.array([True, False, True, True])),
-    (ROWS, I),
+    (ROWS, P),
     True,
     False,
     (None, True),
@@ -125,13 +125,13 @@ def test_mixed_keys_agree_with_numpy(data: st.DataObject) -> None:
 def test_integers_select_before_index_tensors_are_placed() -> None:
     """Unlike in numpy, where the integer counts as an index array and moves the result's dimension to the front."""
     x = tg.tensor(CUBE)
-    assert x[0, :, tg.tensor(I)].shape == (4, 2)
-    assert x[tg.tensor(0), :, tg.tensor(I)].shape == (4, 2)
-    np.testing.assert_array_equal(x[0, :, tg.tensor(I)].numpy(), CUBE[0][:, I])
+    assert x[0, :, tg.tensor(P)].shape == (4, 2)
+    assert x[tg.tensor(0), :, tg.tensor(P)].shape == (4, 2)
+    np.testing.assert_array_equal(x[0, :, tg.tensor(P)].numpy(), CUBE[0][:, P])
     np.testing.assert_array_equal(x[tg.tensor(0), tg.tensor(1)].numpy(), CUBE[0, 1])
     y = tg.tensor(CUBE)
-    y[tg.tensor(0), :, tg.tensor(I)] = 0.0
-    assert (y[0][:, I] == 0).all().item()
+    y[tg.tensor(0), :, tg.tensor(P)] = 0.0
+    assert (y[0][:, P] == 0).all().item()
 
 
 def test_basic_keys_alias_and_others_copy() -> None:

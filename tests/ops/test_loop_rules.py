@@ -111,7 +111,10 @@ class RuleInterpreter(Interpreter):
         assert found.dtype == wanted[0].dtype
         exact = found.dtype.kind in "biu"
         np.testing.assert_allclose(
-            found.astype(np.float64), wanted[0].astype(np.float64), rtol=0 if exact else tolerance(found.dtype), atol=1e-6
+            found.astype(np.float64),
+            wanted[0].astype(np.float64),
+            rtol=0 if exact else tolerance(found.dtype),
+            atol=1e-6,
         )
         self.ruled += 1
         return wanted

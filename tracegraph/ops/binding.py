@@ -173,7 +173,7 @@ def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
         names[f"d{i}"], names[f"canon{i}"] = p.default, CANONICAL.get(p.sort)
         header.append(p.name if p.default is ... else f"{p.name}=d{i}")
         if p.sort == "Tensors":
-            operands.append(f"*[v if type(v) in T else tensor(v) for v in {p.name}]")
+            operands.append(f"*([v if type(v) in T else tensor(v) for v in {p.name}] or tensor(None))")
             rank = "getattr({0}[0], 'ndim', 0)" if i == 0 else rank
         elif p.is_operand:
             allowed = f"type({p.name}) in T" + (f" or type({p.name}) in N" if p.sort.endswith("Number") else "")

@@ -32,7 +32,7 @@ class Cat(Element):
     """
 
     aliases = ("concat", "concatenate")
-    signature = "(tensors: Tensors, dim: dim = 0)"
+    signature = "(tensors: Tensors, dim: int = 0)"
     method = False
     shape_only = ("tensors",)
     samples = samples(
@@ -47,9 +47,7 @@ class Cat(Element):
         kept = tuple(t for t in operands if not _is_skipped(t.shape)) or operands[:1]
         if not kept[0].ndim:
             raise ShapeError("cat: a 0-d tensor cannot be concatenated; use stack")
-        if kept[0].ndim != operands[0].ndim:  # dim was counted for the rank of a tensor that is left out
-            attrs = {"dim": normalize_dim("cat", "dim", attrs["dim"], kept[0].ndim)}
-        return kept, attrs
+        return kept, {"dim": normalize_dim("cat", "dim", attrs["dim"], kept[0].ndim)}
 
     def infer(self, *tensors: TensorType, dim: int) -> tuple[TensorType, ...]:
         first = tensors[0]
