@@ -16,6 +16,7 @@ from tracegraph.compiler import stages
 from tracegraph.compiler.options import Options
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Graph, interpret
+from tracegraph.ir.fused import free_symbols
 from tracegraph.ops.graph_module import GraphModule
 from tracegraph.passes import fuse, optimise, optimise_joint, plan_memory, run_passes
 from tracegraph.runtime.compiled_graph import CompiledGraph, Differentiation, Executable
@@ -99,6 +100,9 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
     @cache
     def backward() -> Executable:
         return finish(parts.backward, options)
+
+    if free_symbols(joint.graph):
+        backward()  # now: what is decided about symbolic sizes must be guarded
 
     return Differentiation(
         outputs=parts.outputs,
