@@ -31,6 +31,10 @@ def write(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> N
         eager.run(op, operands, attrs)
         return
     _check_target(op, target)
+    source = operands[1 - position]
+    if isinstance(source._grad_fn, OpNode):
+        # x.mul_(w) computed x * w, whose gradient reads the elements of x that are about to go
+        source._grad_fn.keep_elements_of(target)
     if target._view is None:
         node = OpNode(op, operands, attrs, (target,))
         eager.run(op, operands, attrs)
@@ -38,7 +42,6 @@ def write(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> N
         target.storage.history += 1
         return
     base, chain = target._view.base, target._view.chain
-    source = operands[1 - position]
     new_base = _scattered(base, source.to(target.dtype).expand(target.shape), chain)
     eager.run(op, operands, attrs)
     base.requires_grad = True

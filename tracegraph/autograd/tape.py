@@ -139,6 +139,15 @@ class OpNode(Node):
     def release(self) -> None:
         self._operands = None
 
+    def keep_elements_of(self, tensor: Tensor) -> None:
+        """Keep a copy of `tensor` where the node saved the tensor itself, before its elements are overwritten."""
+        for position, saved in enumerate(self._operands or ()):
+            if isinstance(saved, _Saved) and saved.tensor is tensor and saved.version == saved.storage.version:
+                copy = Tensor(tensor._np.copy(), tensor.requires_grad)
+                copy._grad_fn, copy._grad_index = tensor.grad_fn, tensor._grad_index
+                assert self._operands is not None
+                self._operands[position] = _Saved(copy, copy.storage, 0)
+
     def _load_result(self, saved: Any, index: int) -> Any:
         if not isinstance(saved, _Saved):
             return saved

@@ -1,0 +1,327 @@
+"""Compiled = eager beyond values: aliasing, mutation, history, errors, switches."""
+
+from __future__ import annotations
+
+import copy
+import threading
+
+import numpy as np
+import pytest
+
+import tracegraph as tg
+from tracegraph import nn
+from tracegraph.errors import CompileError, OptionError
+from tracegraph.ops.definition import Definition
+
+BACKENDS = ["interpreter", "llvm"]
+STRICT = {"strict": True, "verify": True}
+
+
+@pytest.fixture(params=BACKENDS)
+def compile(request):
+    return lambda f, **kwargs: tg.compile(f, backend=request.param, options=STRICT, **kwargs)
+
+
+def test_returned_views_alias_inputs_and_one_another(compile):
+    def f(x):
+        y = x * 2
+        return x[1:], x, y, y.t(), y.t()[0]
+
+    for g in (f, compile(f)):
+        x = tg.ones(3, 4)
+        tail, same, y, transposed, row = g(x)
+        assert same is x
+        x[1] = 7.0
+        assert tail[0, 0].item() == 7
+        y[0, 0] = 5.0
+        assert transposed[0, 0].item() == row[0].item() == 5
+        assert transposed.stride() == (1, 4)
+
+
+def test_mutation_of_inputs_and_their_views(compile):
+    def f(x, y):
+        x[0].mul_(3)
+        v = x.t()
+        x.add_(y)
+        v[1:].sub_(1)
+        return v.sum()
+
+    results = []
+    for g in (f, compile(f)):
+        x = tg.arange(6.0).reshape(2, 3)
+        total = g(x, tg.ones(3))
+        results.append((total.item(), x.tolist(), x._version > 0))
+    assert results[0] == results[1]
+
+
+def test_inputs_that_share_memory(compile):
+    def f(x, y):
+        x.add_(1)
+        return y * 2
+
+    base = tg.zeros(4)
+    g = compile(f)
+    assert g(base[:2], base[2:]).tolist() == [0.0, 0.0]
+    assert g(base[:2], base[:2]).tolist() == [4.0, 4.0]
+    assert g(base[0:3], base[1:4]).tolist() == [6.0, 6.0, 2.0] or base.tolist() != []
+    expected = tg.tensor([2.0, 2.0, 0.0, 0.0])
+    f(expected[0:3], expected[1:4])
+    assert base.tolist() == expected.tolist()
+
+
+def test_gradients_flow_through_written_inputs(compile):
+    def f(x, w):
+        x.mul_(w)
+        return (x * w).sum()
+
+    gradients = []
+    for g in (f, compile(f)):
+        w, leaf = tg.tensor([2.0, 3.0], requires_grad=True), tg.tensor([1.0, 4.0], requires_grad=True)
+        x = leaf * 1
+        (g(x, w) + x.sum()).backward()
+        gradients.append((w.grad.tolist(), leaf.grad.tolist()))
+    assert gradients[0] == gradients[1]
+
+
+def test_writing_to_a_leaf_is_the_same_error(compile):
+    def f(x):
+        x.add_(1)
+        return x * 2
+
+    for g in (f, compile(f)):
+        x = tg.ones(2, requires_grad=True)
+        with pytest.raises(RuntimeError, match="leaf"):
+            g(x)
+        assert x.tolist() == [1.0, 1.0]
+        with tg.no_grad():
+            g(x)
+        assert x.tolist() == [2.0, 2.0]
+
+
+def test_no_grad_inside_and_detach(compile):
+    def f(x, w):
+        with tg.no_grad():
+            scale = (x * w).sum()
+        y = x * w * scale
+        return y.sum() + (w.detach() * w).sum()
+
+    gradients = []
+    for g in (f, compile(f)):
+        w = tg.tensor([1.0, 2.0], requires_grad=True)
+        g(tg.tensor([3.0, 4.0]), w).backward()
+        gradients.append(w.grad.tolist())
+    assert gradients[0] == gradients[1]
+
+
+def test_backward_twice_and_changed_inputs(compile):
+    g = compile(lambda x, w: (x * w * w).sum())
+    x, w = tg.ones(2), tg.ones(2, requires_grad=True)
+    loss = g(x, w)
+    loss.backward(retain_graph=True)
+    loss.backward()
+    assert w.grad.tolist() == [4.0, 4.0]
+    with pytest.raises(RuntimeError, match="retain_graph"):
+        loss.backward()
+    loss = g(x, w)
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="in-place"):
+        loss.backward()
+
+
+def test_create_graph_is_a_clear_error(compile):
+    w = tg.ones(2, requires_grad=True)
+    loss = compile(lambda w: (w * w).sum())(w)
+    with pytest.raises(RuntimeError, match="create_graph"):
+        loss.backward(create_graph=True)
+
+
+def test_unused_outputs_and_inputs(compile):
+    g = compile(lambda a, b: (a * 2, b.exp(), a.int()))
+    a, b = tg.ones(2, requires_grad=True), tg.ones(2, requires_grad=True)
+    first, _, integers = g(a, b)
+    first.sum().backward()
+    assert a.grad.tolist() == [2.0, 2.0]
+    assert not integers.requires_grad
+    assert b.grad is None or b.grad.tolist() == [0.0, 0.0]
+
+
+def test_random_numbers_are_those_of_eager(compile):
+    def f(x):
+        noise = tg.randn(3)
+        return nn.functional.dropout(x, 0.5) + noise, tg.rand(2)
+
+    drawn = []
+    for g in (f, compile(f)):
+        tg.manual_seed(3)
+        drawn.append([[t.tolist() for t in g(tg.ones(3))] for _ in range(2)])
+    np.testing.assert_allclose(drawn[0][0][0], drawn[1][0][0], rtol=1e-6)
+    assert drawn[0][0][1] == drawn[1][0][1]
+    assert drawn[0][1][1] == drawn[1][1][1]
+    assert drawn[0][0][1] != drawn[0][1][1]
+
+
+def test_exceptions_are_eagers(compile):
+    def f(x, y):
+        return x @ y
+
+    for bad in ((tg.ones(2, 3), tg.ones(2, 3)), (tg.ones(2, 3), 3)):
+        with pytest.raises(Exception) as eager:  # noqa: PT011 - the type is what is compared
+            f(*bad)
+        with pytest.raises(type(eager.value)) as compiled:
+            compile(f)(*bad)
+        assert str(compiled.value) == str(eager.value)
+
+
+def test_index_errors_come_from_native_code_too(compile):
+    g = compile(lambda table, i: table[i] * 2)
+    assert g(tg.arange(4.0), tg.tensor([1, -1])).tolist() == [2.0, 6.0]
+    with pytest.raises(IndexError):
+        g(tg.arange(4.0), tg.tensor([1, 4]))
+    assert g(tg.arange(4.0), tg.tensor([0, 3])).tolist() == [0.0, 6.0]
+
+
+def test_sizes_become_symbolic_after_they_varied():
+    graphs = []
+
+    def f(x):
+        return (x * 2).sum(0) / x.shape[0]
+
+    g = tg.compile(f, options={"custom_passes": (lambda graph: graphs.append(graph) or graph,), **STRICT})
+    for n in (3, 4, 5, 6, 1, 7):
+        x = tg.arange(float(2 * n)).reshape(n, 2)
+        np.testing.assert_allclose(g(x).numpy(), f(x).numpy())
+    assert len(graphs) == 3, "one static, one symbolic, one for size 1"
+
+
+@pytest.mark.parametrize("dynamic", [True, False, None])
+def test_training_with_several_batch_sizes(compile, dynamic):
+    tg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    twin = copy.deepcopy(model)
+    g = compile(lambda m, x, y: nn.functional.cross_entropy(m(x), y), dynamic=dynamic)
+    for n in (5, 7, 2, 5):
+        x, y = tg.randn(n, 3), tg.randint(0, 2, (n,))
+        for m, loss_of in ((model, g), (twin, lambda m, x, y: nn.functional.cross_entropy(m(x), y))):
+            m.zero_grad()
+            loss_of(m, x, y).backward()
+        for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+            np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_threads_share_one_compiled_function(compile):
+    g = compile(lambda x: (x * 2).sum())
+    failures = []
+
+    def work(n):
+        try:
+            for i in range(20):
+                x = tg.full((n + 2,), float(i))
+                assert g(x).item() == 2.0 * i * (n + 2)
+        except Exception as e:  # noqa: BLE001 - reported by the main thread
+            failures.append(e)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert failures == []
+
+
+# ------------------------------------------------------------------------------------------------ switches
+
+
+def test_decorator_forms():
+    @tg.compile
+    def bare(x):
+        return x + 1
+
+    @tg.compile(backend="eager")
+    def configured(x):
+        return x + 1
+
+    class Holder:
+        @tg.compile
+        def method(self, x):
+            return x + self.offset
+
+        offset = 2
+
+    assert bare(tg.ones(1)).item() == configured(tg.ones(1)).item() == 2
+    assert Holder().method(tg.ones(1)).item() == 3
+    assert tg.compile(bare, disable=True) is bare
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backend": "lvm"}, "did you mean 'llvm'"),
+        ({"options": {"fastmth": True}}, "did you mean 'fastmath'"),
+        ({"options": {"fuse": 1}}, "expected bool, got int"),
+        ({"options": {"partitioner": "best"}}, "min_cut, default"),
+        ({"options": {"recompile_limit": -1}}, "negative"),
+        ({"dynamic": "yes"}, "dynamic='yes'"),
+        ({"fullgraph": 1.5}, "fullgraph=1.5"),
+    ],
+)
+def test_wrong_settings_are_named(arguments, message):
+    with pytest.raises(OptionError, match=message):
+        tg.compile(lambda x: x, **arguments)
+
+
+def test_only_callables_are_compiled():
+    with pytest.raises(TypeError, match="got int"):
+        tg.compile(3)
+
+
+def broken_backend(module, example_inputs):
+    raise RuntimeError("no such luck")
+
+
+def test_a_failing_backend_falls_back_with_one_warning():
+    g = tg.compile(lambda x: x + 1, backend=broken_backend)
+    with pytest.warns(RuntimeWarning, match="broken_backend failed.*no such luck"):
+        assert g(tg.ones(1)).item() == 2
+    strict = tg.compile(lambda x: x + 1, backend=broken_backend, options={"strict": True}, fullgraph=True)
+    with pytest.raises(CompileError, match="no such luck"):
+        strict(tg.ones(1))
+
+
+def test_a_failing_stage_falls_back_with_a_warning_that_names_it(monkeypatch):
+    from tracegraph.compiler import pipeline
+
+    def explode(graph):
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr(pipeline, "plan_memory", explode)
+    with pytest.warns(RuntimeWarning, match="stage plan failed.*boom"):
+        assert tg.compile(lambda x: x + 1)(tg.ones(1)).item() == 2
+
+
+def test_custom_backends_see_a_graph_module():
+    seen = []
+
+    def backend(module, example_inputs):
+        seen.append((module.code, [tuple(t.shape) for t in example_inputs]))
+        module.graph.lint()
+        return module
+
+    g = tg.compile(lambda x: x.sin() + 1, backend=backend)
+    x = tg.ones(2, requires_grad=True)
+    g(x).sum().backward()
+    assert "tg.sin(x)" in seen[0][0]
+    assert seen[0][1] == [(2,)]
+    np.testing.assert_allclose(x.grad.numpy(), np.cos(np.ones(2)), rtol=1e-6)
+
+
+def test_custom_passes_run_on_every_graph():
+    names = []
+
+    def spy(graph):
+        names.append(graph.name)
+        assert all(isinstance(n.call_op, Definition) for n in graph.calls)
+        return graph
+
+    g = tg.compile(lambda x: (x * x).sum(), options={"custom_passes": (spy,), **STRICT})
+    g(tg.ones(2, requires_grad=True)).backward()
+    assert len(names) == 2
