@@ -13,6 +13,7 @@ import threading
 import numpy as np
 
 from tracegraph.errors import ArgumentError, ValueRangeError
+from tracegraph.ops.kinds.creation import check_device
 
 _SIGN, _ALL = 1 << 63, (1 << 64) - 1
 
@@ -28,8 +29,7 @@ class Generator:
     """
 
     def __init__(self, device: str = "cpu") -> None:
-        if str(device).split(":")[0] != "cpu":
-            raise ArgumentError(f"device {device!r} does not exist; tracegraph runs on 'cpu'")
+        check_device(device)
         self._lock = threading.Lock()
         self._seed = 0
         self._draws = 0

@@ -75,8 +75,9 @@ class MaskedSelect(Library):
     def eager(self, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
         if mask.dtype != np.bool_:
             raise DTypeError(f"masked_select: mask must be bool, got {mask.dtype}")
-        size = broadcast_shapes(x.shape, mask.shape, op=self.name)
-        return np.broadcast_to(x, size)[np.broadcast_to(mask, size)]
+        broadcast_shapes(x.shape, mask.shape, op=self.name)  # names the op where the shapes do not fit
+        values, chosen = np.broadcast_arrays(x, mask)
+        return values[chosen]
 
     def vjp(self, g: Handle, y: Handle, x: Handle, mask: Handle) -> Gradient:
         zeros = (g.new_zeros(tuple(x.shape)) + mask.to(g.dtype)) * 0  # of the shape the two broadcast to

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -82,9 +82,10 @@ class Random(Element):
 
     kind = Kind.RANDOM
     method = False
+    value: ClassVar[Any] = None
 
-    def value(self, k: Any, word: Words, attrs: dict[str, Any]) -> Scalar:
-        raise NotImplementedError(f"{self.name} has no value rule")
+    def incomplete(self) -> list[str]:
+        return super().incomplete() + ([] if self.value is not None else ["it needs a value rule"])
 
     def infer(self, key: TensorType, *, size: Shape, dtype: DType, **attrs: Any) -> tuple[TensorType, ...]:
         if key.dtype is not _I64 or key.ndim != 1 or not equal(key.shape[0], 2):
