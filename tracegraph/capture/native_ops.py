@@ -86,6 +86,11 @@ class NativeStep:
         self.exits = [Exit(condition, target, taken), Exit(None, self.index + 1, fallen)]
 
 
+def is_written(op: str) -> bool:
+    """Whether an instruction has an entry."""
+    return op in _WRITERS
+
+
 def write(step: NativeStep) -> bool:
     """Write the instruction, and the rest of the superinstruction it begins; False if it has no entry."""
     while True:

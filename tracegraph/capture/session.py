@@ -13,13 +13,14 @@ from typing import Any
 
 import tracegraph.capture.opcodes  # noqa: F401 - fills the table of handlers
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture import eager
+from tracegraph.capture import eager, native_ops
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.driver import DriverWriter
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.frame import Frame, Returned, Unread
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.reconstruct import NotReconstructible
+from tracegraph.capture.recorder import root_of
 from tracegraph.capture.result import CaptureResult
 from tracegraph.capture.sources import FrameCell, Local
 from tracegraph.capture.tracer import Stop, Tracer
@@ -139,7 +140,10 @@ class _Attempt:
             # inside a handler nothing is split: leave the graph where the exception was raised
             stop.extent = Extent.REST
             step = self.frame.exceptions[0].step
-        if not self.frame.program.instructions[self.frame.current].is_entry and stop.extent is Extent.REST:
+        instruction = self.frame.program.instructions[self.frame.current]
+        if not instruction.is_entry and (stop.extent is Extent.REST or not native_ops.is_written(instruction.op)):
+            # the second half of a superinstruction cannot be entered
+            stop.extent = Extent.REST
             step -= 1
         return stop, step
 
@@ -164,7 +168,7 @@ def _root_frame(tracer: Tracer, call: Call) -> Frame:
 
 def _check_aliasing(tracer: Tracer) -> None:
     """A graph that writes to its inputs must know that they do not overlap, now and in later calls."""
-    if not any(not n.is_pure and _writes(n) for n in tracer.builder.graph.calls):
+    if not any(_writes_input(node) for node in tracer.builder.graph.calls):
         return
     tensors = [i.tensor for i in tracer.inputs]
     overlap = any(eager.share_storage(a, b) for i, a in enumerate(tensors) for b in tensors[:i])
@@ -174,8 +178,9 @@ def _check_aliasing(tracer: Tracer) -> None:
         tracer.guards.add(GuardKind.SEPARATE_STORAGE, None, tuple(i.source for i in tracer.inputs))
 
 
-def _writes(node: Node) -> bool:
-    return bool(node.operands)
+def _writes_input(node: Node) -> bool:
+    mutated = getattr(node.call_op, "mutates", ())
+    return any(root_of(node.operands[i]).node.op == "placeholder" for i in mutated)
 
 
 def _guard_mutation(tracer: Tracer) -> None:

@@ -17,6 +17,7 @@ from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.effects import Effects
 from tracegraph.capture.guards import GuardKind, GuardSet
+from tracegraph.capture.recorder import CaptureRecorder
 from tracegraph.capture.sizes import Sizes
 from tracegraph.capture.sources import MISSING, ClassEntry, Constant, Reference, Source, class_lookup, constant_source
 from tracegraph.capture.values import (
@@ -27,26 +28,10 @@ from tracegraph.capture.values import (
     is_python_class,
 )
 from tracegraph.errors import DataDependentError
-from tracegraph.ir import Builder, Location, TensorType
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.recording import Recorder, Traced
+from tracegraph.ir import Builder, Location, TensorType, Value
+from tracegraph.ops.recording import Traced
 
 MAX_STEPS = 1_000_000
-
-
-class _Recorder(Recorder):
-    """Records user code: no tensor but those the trace has read, and no symbol but those of tensor sizes."""
-
-    def __init__(self, builder: Builder, sizes: Sizes) -> None:
-        super().__init__(builder, lift=self._refuse)
-        self._sizes = sizes
-
-    def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        attrs = {k: self._sizes.known_to_graph(v) for k, v in attrs.items()}
-        return super().handle(op, tuple(map(self._sizes.known_to_graph, operands)), attrs)
-
-    def _refuse(self, tensor: Any) -> Any:
-        raise Break(reasons.UNSUPPORTED_VALUE, "a tensor reached an operation without being read by the trace")
 
 
 class Stop(BaseException):
@@ -85,7 +70,7 @@ class Tracer:
 
     def __post_init__(self) -> None:
         self.builder = Builder(self.name)
-        self.recorder = _Recorder(self.builder, self.sizes)
+        self.recorder = CaptureRecorder(self.builder, self.sizes, self._is_leaf)
         self.initial_grad_mode = self.recorder.grad_enabled = eager.is_grad_enabled()
         self.guards.add(GuardKind.GRAD_MODE, None, self.initial_grad_mode)
         self._proxies: dict[int, Any] = {}
@@ -195,6 +180,8 @@ class Tracer:
         self.guards.add(GuardKind.TENSOR, source, facts)
         type = TensorType(tensor.dtype, shape)
         value = self.builder.placeholder(type, eager.input_name(source), eager.role_of(tensor, source))
+        if facts.layout != "contiguous":
+            self.recorder.strides[value] = facts.layout
         handle = self.recorder.traced(value, bool(tensor.requires_grad))
         self.inputs.append(Input(source, tensor, handle))
         return handle
@@ -202,6 +189,9 @@ class Tracer:
     def input_of(self, handle: Traced) -> Input | None:
         """The graph input whose handle this is."""
         return next((i for i in self.inputs if i.handle is handle), None)
+
+    def _is_leaf(self, value: Value) -> bool:
+        return any(i.handle.value is value and i.tensor.requires_grad and i.tensor.is_leaf for i in self.inputs)
 
     # ------------------------------------------------------------------------------ classes
 
