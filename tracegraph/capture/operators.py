@@ -108,6 +108,8 @@ def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
 
 
 def _is_symbolic(symbol: str, a: Any, b: Any) -> bool:
+    if Traced in (type(a), type(b)):
+        return True  # tensor ops take sizes as operands
     return symbol in _SYMBOLIC and all(type(v) in (int, SymExpr, Traced) for v in (a, b))
 
 
