@@ -1,6 +1,6 @@
 """A character-level Transformer trained on the Python standard library's own sources, with sampling at the end.
 
-    python examples/char_transformer.py [--steps 150] [--eager]
+python examples/char_transformer.py [--steps 150] [--eager]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An LSTM that forecasts a noisy sum of sines: trained on windows, then rolled out on its own predictions.
 
-    python examples/lstm_sine.py [--steps 120] [--eager]
+python examples/lstm_sine.py [--steps 120] [--eager]
 """
 
 from __future__ import annotations

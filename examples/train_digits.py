@@ -154,7 +154,9 @@ def report(console: Console, results: dict[str, tuple[Run, Run]]) -> bool:
         for column in ("epoch", "eager", "compiled", "eager ms", "compiled ms"):
             table.add_column(column, justify="right")
         for epoch, row in enumerate(zip(eager.losses, compiled.losses, eager.seconds, compiled.seconds, strict=True)):
-            table.add_row(str(epoch + 1), f"{row[0]:.5f}", f"{row[1]:.5f}", f"{1e3 * row[2]:.0f}", f"{1e3 * row[3]:.0f}")
+            table.add_row(
+                str(epoch + 1), f"{row[0]:.5f}", f"{row[1]:.5f}", f"{1e3 * row[2]:.0f}", f"{1e3 * row[3]:.0f}"
+            )
         console.print(table)
         difference = compare(eager, compiled)
         console.print(
@@ -175,7 +177,12 @@ def main() -> int:
     arguments = parser.parse_args()
     makers = {"mlp": [MLP], "cnn": [CNN], "both": [MLP, CNN]}[arguments.model]
     console = Console()
-    columns = (TextColumn("{task.description:13}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
+    columns = (
+        TextColumn("{task.description:13}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
     results = {}
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         for make in makers:

@@ -1,6 +1,6 @@
 """A variational autoencoder on handwritten digits: reparameterised sampling, reconstruction + KL loss, new digits.
 
-    python examples/vae_digits.py [--epochs 15] [--eager]
+python examples/vae_digits.py [--epochs 15] [--eager]
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ from tracegraph.ops.definition import Definition
 from tracegraph.ops.samples import A
 from tracegraph.passes import fuse, optimise, plan_memory
 
-pure_ops = [op for op in all_ops() if all(n.is_pure for n in cases_of(op)[0][0].drawn(cases_of(op)[0][1]).record().nodes)]
+pure_ops = [
+    op for op in all_ops() if all(n.is_pure for n in cases_of(op)[0][0].drawn(cases_of(op)[0][1]).record().nodes)
+]
 each_op = pytest.mark.parametrize("op", pure_ops, ids=lambda op: op.name)
 
 

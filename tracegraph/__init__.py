@@ -1,7 +1,7 @@
 """A graph-capture compiler for eager tensor programs.
 
-`import tracegraph as tg` gives a torch-shaped library: tensors, autograd, `nn`, `optim`, `data`; `tg.compile` captures a
-function or module as graphs and compiles them with LLVM. Every op is a function here (`tg.exp`, `tg.matmul`). The
+`import tracegraph as tg` gives a torch-shaped library: tensors, autograd, `nn`, `optim`, `data`; `tg.compile` captures
+a function or module as graphs and compiles them with LLVM. Every op is a function here (`tg.exp`, `tg.matmul`). The
 compiler and what it depends on are imported when first used.
 """
 

@@ -165,7 +165,7 @@ def test_exceptions_are_eagers(compile):
         return x @ y
 
     for bad in ((tg.ones(2, 3), tg.ones(2, 3)), (tg.ones(2, 3), 3)):
-        with pytest.raises(Exception) as eager:  # noqa: PT011 - the type is what is compared
+        with pytest.raises(Exception) as eager:
             f(*bad)
         with pytest.raises(type(eager.value)) as compiled:
             compile(f)(*bad)
@@ -217,7 +217,7 @@ def test_threads_share_one_compiled_function(compile):
             for i in range(20):
                 x = tg.full((n + 2,), float(i))
                 assert g(x).item() == 2.0 * i * (n + 2)
-        except Exception as e:  # noqa: BLE001 - reported by the main thread
+        except Exception as e:
             failures.append(e)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]

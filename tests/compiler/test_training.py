@@ -139,9 +139,9 @@ def test_training_agrees_with_eager(name, backend):
 @pytest.mark.parametrize("partitioner", ["min_cut", "default"])
 @pytest.mark.parametrize("fuse", [True, False])
 def test_options_do_not_change_results(partitioner, fuse):
-    losses, _ = train("cnn", classify, lambda p: optim.Adam(p))
+    losses, _ = train("cnn", classify, optim.Adam)
     options = {"partitioner": partitioner, "fuse": fuse, "strict": True}
-    compiled, _ = train("cnn", tg.compile(classify, options=options), lambda p: optim.Adam(p))
+    compiled, _ = train("cnn", tg.compile(classify, options=options), optim.Adam)
     np.testing.assert_allclose(compiled, losses, rtol=2e-5)
 
 

@@ -96,8 +96,7 @@ class _Collect:
 
     def results(self) -> tuple[Tensor | None, ...]:
         return tuple(
-            self.leaves.get(id(t)) if t.grad_fn is None else self.inner[t.grad_fn, t._grad_index]
-            for t in self.inputs
+            self.leaves.get(id(t)) if t.grad_fn is None else self.inner[t.grad_fn, t._grad_index] for t in self.inputs
         )
 
 
@@ -199,9 +198,7 @@ def _root_gradient(root: Tensor, gradient: Tensor | None) -> Tensor:
 class _TapeEngine:
     """What tensors call; see `tensor.Engine`."""
 
-    def backward(
-        self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool
-    ) -> None:
+    def backward(self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool) -> None:
         backward(tensor, gradient, retain_graph, create_graph)
 
     def refresh_history(self, view: Tensor) -> None:

@@ -50,9 +50,7 @@ class FunctionNode(Node):
 
     def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
         if self.context is None:
-            raise AutogradError(
-                f"backward through {self.function.__name__} a second time; pass retain_graph=True"
-            )
+            raise AutogradError(f"backward through {self.function.__name__} a second time; pass retain_graph=True")
         gradients = self.function.backward(self.context, *cotangents)
         listed = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(listed) != len(self.edges):

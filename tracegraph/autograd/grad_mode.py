@@ -23,7 +23,7 @@ def is_grad_enabled() -> bool:
     return STATE.enabled
 
 
-class set_grad_enabled:  # noqa: N801 - PyTorch's name
+class set_grad_enabled:
     """Set grad mode; takes effect at once, and as a context manager restores the former mode on exit."""
 
     def __init__(self, mode: bool) -> None:
@@ -34,9 +34,7 @@ class set_grad_enabled:  # noqa: N801 - PyTorch's name
     def __enter__(self) -> None:
         STATE.enabled = self.mode
 
-    def __exit__(
-        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
         STATE.enabled = self._previous[-1]
 
     def __call__(self, function: F) -> F:
@@ -59,28 +57,26 @@ class _FixedMode:
         self._previous.append(STATE.enabled)
         STATE.enabled = self.mode
 
-    def __exit__(
-        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
         STATE.enabled = self._previous.pop()
 
     def __call__(self, function: F) -> F:
         return _wrap(function, self.mode)
 
 
-class no_grad(_FixedMode):  # noqa: N801 - PyTorch's name
+class no_grad(_FixedMode):
     """Do not record operations inside the block or the decorated function."""
 
     mode = False
 
 
-class enable_grad(_FixedMode):  # noqa: N801 - PyTorch's name
+class enable_grad(_FixedMode):
     """Record operations inside the block or the decorated function."""
 
     mode = True
 
 
-class inference_mode(_FixedMode):  # noqa: N801 - PyTorch's name
+class inference_mode(_FixedMode):
     """As `no_grad`."""
 
     mode = False

@@ -18,7 +18,7 @@ from tracegraph.ops.graph_module import GraphModule
 from tracegraph.tensor import Tensor
 
 
-def compile(  # noqa: A001 - PyTorch's name
+def compile(
     target: Any = None,
     *,
     fullgraph: bool = False,

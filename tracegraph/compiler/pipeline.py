@@ -26,9 +26,7 @@ from tracegraph.tensor import Tensor
 Finish: TypeAlias = Callable[[Graph, Options], Executable]
 
 
-def compile_graph(
-    graph: Graph, example_inputs: Sequence[Tensor], options: Options, finish: Finish
-) -> CompiledGraph:
+def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Options, finish: Finish) -> CompiledGraph:
     """Compile a captured graph for inputs that require gradients where the examples do."""
     pure, record = stages.run("functionalise", graph.name, functionalise, graph)
     types = [p.type for p in graph.placeholders]
@@ -101,6 +99,9 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
     def backward() -> Executable:
         return finish(parts.backward, options)
 
+    def run_backward(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        return backward()(arrays)
+
     if free_symbols(joint.graph):
         backward()  # now: what is decided about symbolic sizes must be guarded
 
@@ -110,5 +111,5 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
         wanted=joint.requiring,
         saved_inputs=parts.saved_inputs,
         # compiled at the first backward pass: evaluation in grad mode never needs it
-        backward=lambda arrays: backward()(arrays),
+        backward=run_backward,
     )

@@ -1,9 +1,9 @@
 """Watching the compiler at work: every stage reports its product and its time; whoever listens gets them.
 
-    with stages.recorded() as log:
-        compiled(x)
-    for product in log:
-        print(product.stage, product.title, product.seconds, product.text())
+with stages.recorded() as log:
+    compiled(x)
+for product in log:
+    print(product.stage, product.title, product.seconds, product.text())
 """
 
 from __future__ import annotations

@@ -31,12 +31,8 @@ class Builder:
 
     def placeholder(self, type: TensorType, name: str = "", role: Role | None = None) -> Value:
         """A new input, after the inputs made so far (placeholders stay first in the node list)."""
-        node = Node(
-            self.graph, "placeholder", name, (), {}, (type,), name=name, role=role, location=self.location
-        )
-        position = next(
-            (i for i, n in enumerate(self.graph.nodes) if n.op != "placeholder"), len(self.graph.nodes)
-        )
+        node = Node(self.graph, "placeholder", name, (), {}, (type,), name=name, role=role, location=self.location)
+        position = next((i for i, n in enumerate(self.graph.nodes) if n.op != "placeholder"), len(self.graph.nodes))
         self._check_open()
         self.graph.nodes.insert(position, node)
         return node.value
@@ -107,9 +103,7 @@ class Builder:
         where = f"operand of {op.name}" if op else "output"
         if isinstance(operand, Value):
             if operand.node.graph is not self.graph:
-                raise IRError(
-                    f"{where}: {operand!r} belongs to graph {operand.node.graph.name}, not {self.graph.name}"
-                )
+                raise IRError(f"{where}: {operand!r} belongs to graph {operand.node.graph.name}, not {self.graph.name}")
         elif operand is not None and not isinstance(operand, int | float | bool | SymExpr):
             raise IRError(f"{where}: {operand!r} is neither a Value nor a number")
 

@@ -53,9 +53,7 @@ class SymExpr:
     __slots__ = ("_hash", "_terms")
 
     def __init__(self, terms: dict[Monomial, int]) -> None:
-        self._terms = tuple(
-            sorted(terms.items(), key=lambda t: (-len(t[0]), [(len(a.key), a.key) for a in t[0]]))
-        )
+        self._terms = tuple(sorted(terms.items(), key=lambda t: (-len(t[0]), [(len(a.key), a.key) for a in t[0]])))
         self._hash = hash(self._terms)
 
     @property
@@ -168,6 +166,7 @@ def sym(name: str) -> SymExpr:
 
 
 def is_static(dim: object) -> bool:
+    """Whether `dim` is a plain number."""
     return not isinstance(dim, SymExpr)
 
 
@@ -179,6 +178,7 @@ def same(a: object, b: object) -> bool:
 
 
 def same_shape(a: tuple, b: tuple) -> bool:
+    """Structural identity of two shapes; never guards."""
     return len(a) == len(b) and all(map(same, a, b))
 
 
@@ -273,10 +273,12 @@ def mod(a: object, b: object) -> int | SymExpr:
 
 
 def minimum(a: object, b: object) -> int | SymExpr:
+    """min(a, b); an atom of its own unless both are numbers or the same."""
     return _extremum("min", a, b, min)
 
 
 def maximum(a: object, b: object) -> int | SymExpr:
+    """max(a, b); an atom of its own unless both are numbers or the same."""
     return _extremum("max", a, b, max)
 
 
@@ -334,9 +336,7 @@ def specialise(dim: SymExpr) -> int:
     raise UndecidableError(f"{_text(dim)} has no single value here; give the dimension a static size")
 
 
-def bounds_decide(
-    relation: str, difference: SymExpr, bound: Callable[[str], tuple[int, int | None]]
-) -> bool | None:
+def bounds_decide(relation: str, difference: SymExpr, bound: Callable[[str], tuple[int, int | None]]) -> bool | None:
     """Decide `difference relation 0` from bounds of the symbols alone, or None."""
     low, high = _bounds(difference, bound)
     if relation == "==":

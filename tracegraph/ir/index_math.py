@@ -12,6 +12,7 @@ An index is an int or a `SymExpr` whose symbols are sizes and loop variables. A 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import gcd
 from typing import TypeAlias
 
 from tracegraph.ir import dim as dims
@@ -146,7 +147,7 @@ def divide(a: Dim, b: Dim, ranges: Ranges) -> tuple[Dim, Dim]:
     if is_below(rest, b, ranges):
         return whole, rest
     if isinstance(b, int):
-        for factor in sorted({abs(c) for _, c in _terms(rest) if c and b % c == 0 and 1 < abs(c) < b}, reverse=True):
+        for factor in sorted({gcd(c, b) for _, c in _terms(rest)} - {1, b}, reverse=True):
             coarse, fine = _split(rest, factor)
             if is_below(fine, factor, ranges):
                 quotient, remainder = divide(coarse, b // factor, ranges)

@@ -25,6 +25,8 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Token:
+    """One token: `kind` is the name of its pattern; line and column count from 1."""
+
     kind: str
     text: str
     line: int

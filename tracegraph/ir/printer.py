@@ -88,6 +88,7 @@ def _with_location(line: str, node: Node) -> str:
 
 
 def operand_text(operand: Operand, names: dict[Value, str]) -> str:
+    """The name of a value, or the text of a number."""
     return names[operand] if isinstance(operand, Value) else attr_text(operand)
 
 
@@ -125,9 +126,7 @@ def constant_text(array: np.ndarray) -> str:
     """`[1.0, 2.0]` for a small array, `#digest` for a large one."""
     if array.size > INLINE_ELEMENTS:
         return f"#{constant_digest(array)}"
-    return attr_text(
-        array.astype(np.float64).ravel().tolist() if array.dtype.kind in "fV" else array.ravel().tolist()
-    )
+    return attr_text(array.astype(np.float64).ravel().tolist() if array.dtype.kind in "fV" else array.ravel().tolist())
 
 
 def constant_digest(array: np.ndarray) -> str:

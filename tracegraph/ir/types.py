@@ -47,11 +47,7 @@ class TensorType:
 
     def __eq__(self, other: object) -> bool:
         """Structural: same dtype, and every dim the same expression."""
-        return (
-            isinstance(other, TensorType)
-            and self.dtype is other.dtype
-            and dims.same_shape(self.shape, other.shape)
-        )
+        return isinstance(other, TensorType) and self.dtype is other.dtype and dims.same_shape(self.shape, other.shape)
 
     def __hash__(self) -> int:
         return hash((self.dtype.name, self.shape))

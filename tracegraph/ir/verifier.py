@@ -59,9 +59,7 @@ def _fail(graph: Graph, position: int, problem: str) -> None:
     what = node.call_op.name if node.is_call else node.op
     operands = ", ".join(str(a.type) if isinstance(a, Value) else str(a) for a in node.args)
     where = f" at {node.location}" if node.location else ""
-    raise VerifyError(
-        f"graph {graph.name}: {what}({operands}){where}: {problem}\n{_excerpt(graph, position)}"
-    )
+    raise VerifyError(f"graph {graph.name}: {what}({operands}){where}: {problem}\n{_excerpt(graph, position)}")
 
 
 def _excerpt(graph: Graph, position: int) -> str:

@@ -118,9 +118,7 @@ class Signature:
             return value
         if p.sort.endswith("Number") and hasattr(value, "item") and getattr(value, "shape", None) == ():
             return value.item()
-        expected = {"Tensor": "a Tensor", "Number": "a Tensor or a number"}.get(
-            p.sort.replace("Optional", "")
-        )
+        expected = {"Tensor": "a Tensor", "Number": "a Tensor or a number"}.get(p.sort.replace("Optional", ""))
         raise ArgumentError(
             f"{self.op}: argument {p.name!r} must be {expected}, got {type(value).__name__}"
             f"{'; wrap it with tracegraph.tensor(...)' if not isinstance(value, str) else ''}"
@@ -128,9 +126,7 @@ class Signature:
 
     def _tensor_list(self, p: Parameter, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not value:
-            raise ArgumentError(
-                f"{self.op}: argument {p.name!r} must be a non-empty list or tuple of Tensors"
-            )
+            raise ArgumentError(f"{self.op}: argument {p.name!r} must be a non-empty list or tuple of Tensors")
         for i, t in enumerate(value):
             if not is_tensor(t):
                 raise ArgumentError(f"{self.op}: {p.name}[{i}] must be a Tensor, got {type(t).__name__}")
@@ -199,9 +195,7 @@ def normalize_dim(op: str, name: str, dim: Any, rank: int) -> int:
     index = _integer(op, name, dim)
     limit = max(rank, 1)
     if not -limit <= index < limit:
-        raise IndexRangeError(
-            f"{op}: {name}={index} is out of range for {rank} dimensions [{-limit}, {limit - 1}]"
-        )
+        raise IndexRangeError(f"{op}: {name}={index} is out of range for {rank} dimensions [{-limit}, {limit - 1}]")
     return index + limit if index < 0 else index
 
 
@@ -223,9 +217,7 @@ def _optional_int(op: str, name: str, value: Any, rank: int) -> Any:
 
 def _float(op: str, name: str, value: Any, rank: int) -> float:
     if isinstance(value, bool) or not (isinstance(value, int | float) or hasattr(value, "__float__")):
-        raise ArgumentError(
-            f"{op}: argument {name!r} must be a number, got {value!r} ({type(value).__name__})"
-        )
+        raise ArgumentError(f"{op}: argument {name!r} must be a number, got {value!r} ({type(value).__name__})")
     return float(value)
 
 
@@ -253,9 +245,7 @@ def _bool(op: str, name: str, value: Any, rank: int) -> bool:
 
 def _str(op: str, name: str, value: Any, rank: int) -> str:
     if not isinstance(value, str):
-        raise ArgumentError(
-            f"{op}: argument {name!r} must be a string, got {value!r} ({type(value).__name__})"
-        )
+        raise ArgumentError(f"{op}: argument {name!r} must be a string, got {value!r} ({type(value).__name__})")
     return value
 
 
@@ -354,9 +344,7 @@ def _parse(op: str, text: str) -> list[Parameter]:
     a = tree.args
     defaults: list[ast.expr | None] = [None] * (len(a.args) - len(a.defaults)) + list(a.defaults)
     found = [_parameter(op, arg, default, False) for arg, default in zip(a.args, defaults, strict=True)]
-    found += [
-        _parameter(op, arg, default, True) for arg, default in zip(a.kwonlyargs, a.kw_defaults, strict=True)
-    ]
+    found += [_parameter(op, arg, default, True) for arg, default in zip(a.kwonlyargs, a.kw_defaults, strict=True)]
     return found
 
 

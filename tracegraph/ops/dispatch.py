@@ -80,10 +80,7 @@ def dispatch(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -
         if candidate[0] > rank:
             rank, handler = candidate  # type: ignore[assignment]
     if handler is None:
-        if (
-            any(o is not None and not isinstance(o, bool | int | float) for o in operands)
-            and not op.takes_scalars
-        ):
+        if any(o is not None and not isinstance(o, bool | int | float) for o in operands) and not op.takes_scalars:
             types = ", ".join(type(o).__name__ for o in operands)
             raise ArgumentError(f"{op.name}: expected tensors, got ({types})")
         stack = _CREATION.stack or _default_creation

@@ -45,7 +45,7 @@ class A:
         return rng.uniform(self.low, self.high, self.shape).astype(wanted.np)
 
 
-Arg: TypeAlias = "A | int | float | bool | None | list[A] | tuple[int, ...] | DType | str"
+Arg: TypeAlias = "A | int | float | bool | list[A] | tuple[int, ...] | DType | str | None"
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,7 @@ def binary(
         ((), (3,)),
         ((0, 4), (4,)),
     )
-    listed = [
-        call(A(a, low, high), A(b, lo2, hi2), dtypes=dtypes, differentiable=differentiable) for a, b in shapes
-    ]
+    listed = [call(A(a, low, high), A(b, lo2, hi2), dtypes=dtypes, differentiable=differentiable) for a, b in shapes]
     if number is not None:
         listed.append(call(A((3, 5), low, high), number, dtypes=dtypes, differentiable=differentiable))
     return samples(*listed)

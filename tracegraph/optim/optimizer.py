@@ -32,7 +32,9 @@ class Optimizer(ABC):
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[ParamGroup] = []
         if isinstance(params, Tensor):
-            raise ArgumentError("params must be an iterable of tensors or groups, got a single Tensor; wrap it in a list")
+            raise ArgumentError(
+                "params must be an iterable of tensors or groups, got a single Tensor; wrap it in a list"
+            )
         listed = list(params)
         if not listed:
             raise ValueRangeError("the optimizer got an empty parameter list")

@@ -122,7 +122,9 @@ class CompiledGraph:
                 node.adopt(target, node.plan.differentiable.index(write.output))
                 target.storage.history += 1
 
-    def _result(self, result: Result, inputs: Sequence[Tensor], tensors: dict[int, Tensor], made: dict[int, Any]) -> Any:
+    def _result(
+        self, result: Result, inputs: Sequence[Tensor], tensors: dict[int, Tensor], made: dict[int, Any]
+    ) -> Any:
         if isinstance(result, Static):
             return dims.evaluate(result.value, self._sizes(inputs))  # type: ignore[arg-type]
         if id(result) not in made:

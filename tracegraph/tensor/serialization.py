@@ -31,7 +31,7 @@ _NUMPY_NAMES = {"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"}
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        numpy_internal = module.split(".")[0] == "numpy" and name in _NUMPY_NAMES
+        numpy_internal = module.split(".", maxsplit=1)[0] == "numpy" and name in _NUMPY_NAMES
         if (module, name) not in _ALLOWED and not numpy_internal:
             raise ValueRangeError(
                 f"load(): the file refers to {module}.{name}; only tensors, numbers, strings and containers are "

@@ -32,9 +32,7 @@ class ViewOf:
 
     __slots__ = ("base", "chain", "history")
 
-    def __init__(
-        self, base: Tensor, chain: tuple[tuple[Definition, dict[str, Any]], ...], history: int
-    ) -> None:
+    def __init__(self, base: Tensor, chain: tuple[tuple[Definition, dict[str, Any]], ...], history: int) -> None:
         self.base = base
         self.chain = chain
         self.history = history

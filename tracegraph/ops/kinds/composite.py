@@ -20,9 +20,7 @@ class Composite(Definition):
     kind = Kind.COMPOSITE
 
     def incomplete(self) -> list[str]:
-        return super().incomplete() + (
-            [] if self.decompose is not None else ["a composite needs a decomposition"]
-        )
+        return super().incomplete() + ([] if self.decompose is not None else ["a composite needs a decomposition"])
 
     def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
         from tracegraph.ops.recording import record_into

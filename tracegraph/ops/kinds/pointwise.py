@@ -58,9 +58,7 @@ class Pointwise(Definition):
             common = like.dtype if isinstance(like, TensorType) else dtypes.of_scalar(like)
         if "bif"[common.category] not in self.accepts:
             listed = ", ".join(str(t) for t in types)
-            raise DTypeError(
-                f"{self.name}({listed}): not defined for dtype {common.long_name}; convert the operand"
-            )
+            raise DTypeError(f"{self.name}({listed}): not defined for dtype {common.long_name}; convert the operand")
         return common, (dtypes.bool_ if self.promotion == "bool" else common)
 
     def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
