@@ -1,0 +1,133 @@
+"""Programs run eagerly and captured, side by side: results, side effects, printed text and exceptions must agree.
+
+`check(program, make_args, ...)` is the comparison; `capture_of(program)` gives the compiled function for a closer look.
+The backend replays graphs op by op on eager tensors, so nothing but capture is under test.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracegraph.capture.compiled_function import CaptureOptions, CompiledFunction, compiled
+from tracegraph.ir import Graph
+from tracegraph.ops.graph_module import GraphModule
+from tracegraph.tensor import Tensor, tensor
+
+MakeArgs = Callable[[], tuple[Any, ...]]
+
+
+def replay(graph: Graph, example_inputs: list[Any]) -> Callable[[list[Any]], Sequence[Any]]:
+    """A backend that runs the graph op by op."""
+    graph.lint()
+    module = GraphModule(graph, Tensor)
+    return lambda inputs: module(*inputs)
+
+
+def capture_of(program: Any, **options: Any) -> Any:
+    """`program`, captured and replayed."""
+    return compiled(program, replay, CaptureOptions(**options))
+
+
+def ramp(*shape: int, requires_grad: bool = False) -> Tensor:
+    """A float tensor of small distinct numbers."""
+    shape = shape or (2, 3)
+    values = np.arange(1, int(np.prod(shape)) + 1, dtype=np.float32).reshape(shape)
+    return tensor(values, requires_grad=requires_grad)
+
+
+@dataclass
+class Outcome:
+    """What a call did: result, arguments afterwards, printed text, exception."""
+
+    result: Any
+    args: tuple[Any, ...]
+    printed: str
+    error: tuple[type, str] | None
+
+
+def observe(function: Callable[..., Any], args: tuple[Any, ...]) -> Outcome:
+    """Call, and take down everything that can be seen of it."""
+    printed = io.StringIO()
+    result, error = None, None
+    with contextlib.redirect_stdout(printed):
+        try:
+            result = function(*args)
+        except Exception as e:
+            error = (type(e), str(e))
+    return Outcome(result, args, printed.getvalue(), error)
+
+
+def check(
+    program: Callable[..., Any],
+    *make_args: MakeArgs,
+    graphs: int | None = None,
+    breaks: tuple[str, ...] | None = (),
+    **options: Any,
+) -> CompiledFunction:
+    """Compare eager and captured calls for each set of arguments, twice.
+
+    Args:
+        graphs: number of graphs the first set of arguments must make; None: any.
+        breaks: ids of the break reasons to expect, in order of first occurrence; None: any.
+    """
+    function = capture_of(program, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for turn, make in enumerate(make_args * 2 or (lambda: (ramp(),),) * 2):
+            expected, actual = observe(program, make()), observe(function, make())
+            assert actual.error == expected.error, f"{actual.error} instead of {expected.error}"
+            assert actual.printed == expected.printed
+            assert_same(actual.result, expected.result)
+            assert_same(actual.args, expected.args)
+            if turn == 0 and graphs is not None:
+                assert len(graphs_of(function)) == graphs
+    if breaks is not None:
+        assert tuple(dict.fromkeys(stop.reason.id for _, stop in function.family.breaks)) == breaks, [
+            stop.describe() for _, stop in function.family.breaks
+        ]
+    return function
+
+
+def graphs_of(function: CompiledFunction) -> list[Graph]:
+    """All graphs captured so far."""
+    units = function.family.units.values()
+    return [s.graph for u in units for s in u.specialisations if s.graph is not None]
+
+
+def specialisation_count(function: CompiledFunction) -> int:
+    """How often the function itself has been captured."""
+    return sum(len(u.specialisations) for u in function.family.units.values() if u.unit.is_entry)
+
+
+def assert_same(actual: Any, expected: Any) -> None:
+    """Equality of values, types and structure; tensors by dtype, shape, elements and requires_grad."""
+    assert type(actual) is type(expected), f"{actual!r} instead of {expected!r}"
+    if isinstance(expected, Tensor):
+        assert actual.dtype is expected.dtype
+        assert actual.shape == expected.shape
+        assert actual.requires_grad == expected.requires_grad
+        np.testing.assert_array_equal(actual._np, expected._np)
+    elif isinstance(expected, list | tuple | collections.deque):
+        assert len(actual) == len(expected), f"{actual!r} instead of {expected!r}"
+        for a, e in zip(actual, expected, strict=True):
+            assert_same(a, e)
+    elif isinstance(expected, dict):
+        assert list(actual) == list(expected)
+        for key, value in expected.items():
+            assert_same(actual[key], value)
+    elif hasattr(expected, "__dict__") and not callable(expected) and not hasattr(expected, "__next__"):
+        assert_same(_public_state(actual), _public_state(expected))
+    elif isinstance(expected, int | float | str | bytes | bool | set | frozenset | range | type(None)):
+        assert actual == expected or actual != actual
+
+
+def _public_state(instance: Any) -> dict[str, Any]:
+    return {k: v for k, v in vars(instance).items() if k != "_changes" and not k.endswith("_hooks")}
