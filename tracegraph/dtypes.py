@@ -159,7 +159,7 @@ def as_dtype(value: object) -> DType:
     if isinstance(value, str):
         return from_name(value)
     if value in _PYTHON_TYPES:
-        return _PYTHON_TYPES[value]  # type: ignore[index]
+        return _PYTHON_TYPES[value]
     try:
         return from_numpy(np.dtype(value))  # type: ignore[call-overload]
     except TypeError:

@@ -137,8 +137,8 @@ def _traverse(
         known = pending[node][index]
         pending[node][index] = gradient if known is None else known + gradient
 
-    for root, gradient in zip(roots, gradients, strict=True):
-        send(root.grad_fn, root._grad_index, root, gradient)
+    for root, seed in zip(roots, gradients, strict=True):
+        send(root.grad_fn, root._grad_index, root, seed)
     while queue:
         _, node = heapq.heappop(queue)
         cotangents = pending.pop(node)

@@ -38,12 +38,15 @@ class OperandInfo:
         return len(self.shape)
 
 
-class Edge(NamedTuple):
+class Edge:
     """Where an operand's cotangent goes: result `index` of `node`, or `leaf.grad`."""
 
-    node: Node | None
-    index: int
-    leaf: Tensor | None
+    __slots__ = ("index", "leaf", "node")
+
+    def __init__(self, node: Node | None, index: int, leaf: Tensor | None) -> None:
+        self.node = node
+        self.index = index
+        self.leaf = leaf
 
 
 def edge_to(operand: Any) -> Edge | None:

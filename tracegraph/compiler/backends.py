@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, overload
 
 from tracegraph.compiler.options import Options
 from tracegraph.errors import OptionError
@@ -18,11 +18,16 @@ from tracegraph.tensor import Tensor
 
 Compiled: TypeAlias = Callable[..., Sequence[Any]]
 Backend: TypeAlias = Callable[..., Compiled]
+B = TypeVar("B", bound=Callable[..., Any])
 
 _BACKENDS: dict[str, Backend] = {}
 
 
-def register_backend(name: str, backend: Backend | None = None) -> Any:
+@overload
+def register_backend(name: str) -> Callable[[B], B]: ...
+@overload
+def register_backend(name: str, backend: B) -> B: ...
+def register_backend(name: str, backend: Any = None) -> Any:
     """Register a backend under `name`; usable as a decorator.
 
     A backend that takes a keyword argument `options` is given the `Options` of the compile call.

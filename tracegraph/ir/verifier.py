@@ -46,7 +46,7 @@ def _check_call(graph: Graph, position: int, node: Node) -> None:
     try:
         types = node.call_op.infer(*(a.type if isinstance(a, Value) else a for a in node.args), **node.attrs)
     except TracegraphError as e:
-        _fail(graph, position, f"inference fails: {e}")
+        raise _failure(graph, position, f"inference fails: {e}") from e
     if types != tuple(v.type for v in node.values):
         _fail(graph, position, f"inference gives {', '.join(map(str, types))}")
     for attr in node.attrs.values():
@@ -55,11 +55,15 @@ def _check_call(graph: Graph, position: int, node: Node) -> None:
 
 
 def _fail(graph: Graph, position: int, problem: str) -> None:
+    raise _failure(graph, position, problem)
+
+
+def _failure(graph: Graph, position: int, problem: str) -> VerifyError:
     node = graph.nodes[position]
     what = node.call_op.name if node.is_call else node.op
     operands = ", ".join(str(a.type) if isinstance(a, Value) else str(a) for a in node.args)
     where = f" at {node.location}" if node.location else ""
-    raise VerifyError(f"graph {graph.name}: {what}({operands}){where}: {problem}\n{_excerpt(graph, position)}")
+    return VerifyError(f"graph {graph.name}: {what}({operands}){where}: {problem}\n{_excerpt(graph, position)}")
 
 
 def _excerpt(graph: Graph, position: int) -> str:

@@ -289,7 +289,7 @@ def _pair(op: str, name: str, value: Any, rank: int) -> tuple[int, int]:
         return items[0], items[0]
     if len(items) != 2:
         raise ArgumentError(f"{op}: argument {name!r} must be an int or two ints, got {value!r}")
-    return items  # type: ignore[return-value]
+    return items
 
 
 def _optional_pair(op: str, name: str, value: Any, rank: int) -> tuple[int, int] | None:

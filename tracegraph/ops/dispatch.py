@@ -78,7 +78,7 @@ def dispatch(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -
     for operand in operands:
         candidate = _lookup(type(operand))
         if candidate[0] > rank:
-            rank, handler = candidate  # type: ignore[assignment]
+            rank, handler = candidate
     if handler is None:
         if any(o is not None and not isinstance(o, bool | int | float) for o in operands) and not op.takes_scalars:
             types = ", ".join(type(o).__name__ for o in operands)

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
+_state: Any = None
+_IGNORE: Any = None
 try:
-    from numpy._core.umath import _extobj_contextvar as _state
-    from numpy._core.umath import _make_extobj
+    from numpy._core import umath
 
-    _IGNORE = _make_extobj(all="ignore")
-except (ImportError, TypeError):
+    _state, _IGNORE = umath._extobj_contextvar, umath._make_extobj(all="ignore")
+except (ImportError, AttributeError, TypeError):
     _state = None
-    _IGNORE = None
 
 
 class _Quiet:

@@ -7,7 +7,7 @@ dtype, memory layout and values beyond what the sample says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -62,7 +62,15 @@ class Sample:
     differentiable: bool = True
 
 
-Sampler: TypeAlias = Callable[[], Iterator[Sample]]
+class Sampler:
+    """Calling it yields the samples of one op."""
+
+    def __init__(self, listed: Sequence[Sample]) -> None:
+        self._listed = tuple(listed)
+
+    def __call__(self) -> Iterator[Sample]:
+        return iter(self._listed)
+
 
 REAL = tuple(d for d in dtypes.ALL if not d.is_bool)
 
@@ -76,7 +84,7 @@ def call(
 
 def samples(*listed: Sample) -> Sampler:
     """The sampler that yields exactly these."""
-    return staticmethod(lambda: iter(listed))  # type: ignore[return-value]
+    return Sampler(listed)
 
 
 def unary(

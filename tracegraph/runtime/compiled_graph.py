@@ -95,9 +95,9 @@ class CompiledGraph:
     def _node(self, inputs: Sequence[Tensor]) -> GraphNode | None:
         if self.differentiation is None or not is_grad_enabled():
             return None
-        for position in self.record.written:
-            target = inputs[position]
-            if target.requires_grad and target.is_leaf:
+        for write in self.record.write_backs:
+            target = inputs[write.input]
+            if target.requires_grad and target.is_leaf and not write.keeps_history:
                 raise AutogradError(
                     f"an in-place operation on a leaf tensor that requires grad (shape {list(target.shape)}) cannot be "
                     "recorded; do it under tracegraph.no_grad(), or out of place"

@@ -45,7 +45,7 @@ def format_tensor(tensor: Tensor) -> str:
 def _body(array: np.ndarray, indent: int) -> str:
     if array.dtype == dtypes.bfloat16.np:
         array = array.astype(np.float32)
-    formatter: dict[str, Any] = {"bool_kind": lambda b: "True" if b else "False"}
+    formatter: Any = {"bool_kind": lambda b: "True" if b else "False"}
     return np.array2string(
         array,
         separator=", ",

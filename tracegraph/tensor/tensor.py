@@ -53,7 +53,7 @@ class Tensor(TensorMethods):
     engine: ClassVar[Engine]
 
     _np: np.ndarray
-    dtype: DType  # type: ignore[assignment]
+    dtype: DType
     grad: Tensor | None
     requires_grad: bool
 
