@@ -11,6 +11,8 @@ GEOMETRIES = [
     {"kernel_size": (3, 2), "stride": (2, 1), "padding": 1},
     {"kernel_size": (2, 3), "dilation": (2, 1), "padding": (0, 1, 2, 0)},
     {"kernel_size": (1, 1), "stride": (2, 3)},
+    {"kernel_size": (2, 7), "stride": (2, 7)},
+    {"kernel_size": (4, 3), "stride": (4, 3)},
 ]
 
 

@@ -158,7 +158,7 @@ class MaxPool2dOffsets(WindowedPool):
             # `not <=` is true of nan too; the first nan stays
             better = ~(candidate <= best) & ~np.isnan(best)
             np.copyto(best, candidate, where=better)
-            offsets[better] = i * windows.kernel_size[1] + j
+            np.putmask(offsets, better, i * windows.kernel_size[1] + j)
         return offsets.reshape(*x.shape[:-2], *size)
 
     def decompose(self, x: Handle, **attrs: Any) -> Handle:

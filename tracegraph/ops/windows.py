@@ -81,6 +81,11 @@ class Windows:
         """Whether each window is one element, the windows in place."""
         return self.kernel_size == (1, 1) and self.stride == (1, 1) and self.padding == (0, 0, 0, 0)
 
+    @property
+    def tiles(self) -> bool:
+        """Whether the windows lie side by side, without overlap, gap or padding."""
+        return self.kernel_size == self.stride and self.padding == (0, 0, 0, 0) and self.dilation == (1, 1)
+
     def attrs(self) -> dict[str, Any]:
         """As attributes of `unfold2d` and `fold2d`."""
         return {
@@ -240,8 +245,10 @@ class Fold2d(WindowOp):
     def eager(self, cols: np.ndarray, **attrs: Any) -> np.ndarray:
         (type,) = self.infer(type_of(cols), **attrs)
         windows = self.windows(cols, attrs)
-        top, bottom, left, right = windows.padding
         height, width = attrs["output_size"]
+        if windows.tiles and type.numel == cols.size:
+            return np.ascontiguousarray(cols.transpose(0, 1, 4, 2, 5, 3)).reshape(type.shape)
+        top, bottom, left, right = windows.padding
         padded = (*cols.shape[:2], height + top + bottom, width + left + right)
         total = np.zeros(padded, type.dtype.compute.np)
         (dh, dw), (th, tw) = windows.dilation, windows.stride
