@@ -14,6 +14,7 @@ from tracegraph.passes.cse import cse
 from tracegraph.passes.dce import dce
 from tracegraph.passes.decompose import decompose
 from tracegraph.passes.fold_views import fold_views
+from tracegraph.passes.matmul_fusion import matmul_fusion
 from tracegraph.passes.pass_manager import Pass, PassRun, run_passes
 from tracegraph.passes.simplify import simplify
 
@@ -53,7 +54,12 @@ def simplifying_passes(settings: Settings) -> list[Pass]:
 
 def optimising_passes(settings: Settings) -> list[Pass]:
     """The passes of the optimise stage, in order."""
-    return simplifying_passes(settings)
+    return [
+        *simplifying_passes(settings),
+        matmul_fusion,  # after cse, which shows common factors; not on joint graphs: it ties products together
+        fold_views,  # slices of slices
+        dce,
+    ]
 
 
 def optimise(graph: Graph, settings: Settings | None = None, sink: Callable[[PassRun], None] | None = None) -> Graph:

@@ -8,7 +8,8 @@ A rule is one line of text, `"mul(x, 1) -> x"`: calls of ops by name, numbers, a
 
 A variable that occurs twice must be the same value twice. The operands of commutative ops match in either order. A
 number matches an equal number of any type, but 0 and 0.0 are not -0.0. Attributes must all be given.
-`splat(0)` on the right is a tensor full of zeros, of the type replaced.
+Two calls on the right are no ops: `splat(0)` is a tensor full of zeros, `reshaped(x)` a view of x, both of the shape
+replaced.
 
 A rule applies only where the replacement has the type of what it replaces; this covers what broadcasting and type
 promotion would get wrong (`mul(x, 1.0)` of an integer x is no x). For the same reason the calls inside the left side
@@ -30,6 +31,7 @@ from typing import Any, TypeAlias
 from tracegraph.dtypes import DType
 from tracegraph.errors import IRError
 from tracegraph.ir import Operand, TensorType, Value, lookup
+from tracegraph.ir import dim as dims
 from tracegraph.ir.op import Op
 from tracegraph.ops.creation import canonical_value
 from tracegraph.passes.cse import value_key
@@ -297,8 +299,9 @@ def _type_of(term: Term, bindings: Bindings, replaced: TensorType) -> object:
     if not isinstance(term, Call):
         leaf = value_of(term, bindings)
         return leaf.type if isinstance(leaf, Value) else leaf
-    if term.op == "splat":
-        return replaced
+    if term.op in _SHAPED_LIKE_REPLACED:
+        like = next((_type_of(t, bindings, replaced) for t in term.operands if isinstance(t, Variable)), replaced)
+        return replaced.with_dtype(like.dtype) if isinstance(like, TensorType) else replaced
     operands = [_type_of(t, bindings, replaced) for t in term.operands]
     attrs = {k: value_of(t, bindings) for k, t in term.attrs if not isinstance(t, Call)}
     return lookup(term.op).infer(*operands, **attrs)[0]
@@ -308,10 +311,26 @@ def build(term: Term, bindings: Bindings, replaced: TensorType, call: Callable[.
     """The replacement; `call(op, operands, attrs)` makes its nodes."""
     if not isinstance(term, Call):
         return value_of(term, bindings)
-    if term.op == "splat":
-        (number,) = term.operands
-        assert isinstance(number, Number), "splat takes a number"
-        value = canonical_value(number.value, replaced.dtype)
-        return call(lookup("full"), (), {"size": replaced.shape, "fill_value": value, "dtype": replaced.dtype})
+    if term.op in _SHAPED_LIKE_REPLACED:
+        (operand,) = term.operands
+        return _SHAPED_LIKE_REPLACED[term.op](build(operand, bindings, replaced, call), replaced, call)
     operands = tuple(build(t, bindings, replaced, call) for t in term.operands)
     return call(lookup(term.op), operands, {k: value_of(t, bindings) for k, t in term.attrs if not isinstance(t, Call)})
+
+
+def _splat(number: Any, replaced: TensorType, call: Callable[..., Operand]) -> Operand:
+    value = canonical_value(number, replaced.dtype)
+    return call(lookup("full"), (), {"size": replaced.shape, "fill_value": value, "dtype": replaced.dtype})
+
+
+def _reshaped(tensor: Any, replaced: TensorType, call: Callable[..., Operand]) -> Operand:
+    if dims.same_shape(tensor.type.shape, replaced.shape):
+        found: Operand = tensor
+        return found
+    return call(lookup("view"), (tensor,), {"size": replaced.shape})
+
+
+_SHAPED_LIKE_REPLACED: dict[str, Callable[[Any, TensorType, Callable[..., Operand]], Operand]] = {
+    "splat": _splat,
+    "reshaped": _reshaped,
+}

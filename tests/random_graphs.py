@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from tracegraph import dtypes, ir
@@ -80,10 +81,11 @@ class Grower:
                 self.values.setdefault((result.dtype.name, tuple(result.shape)), []).append(result.value)
 
     def finish(self) -> Graph:
-        calls = [v for node in self.recorder.builder.graph.calls for v in node.values]
-        unused = [v for v in calls if not v.users]
+        graph = self.recorder.builder.graph
+        values = [v for node in graph.calls for v in node.values] or list(graph.placeholders)
+        unused = [v for v in values if not v.users]
         outputs = (unused if self.rng.random() < 0.7 else self.rng.sample(unused, max(1, len(unused) // 2)))[:6]
-        outputs += self.rng.sample(calls, min(len(calls), self.rng.randrange(2)))
+        outputs += self.rng.sample(values, self.rng.randrange(2))
         return self.recorder.builder.output(*outputs)
 
 
@@ -107,8 +109,13 @@ def grow(
 def random_graphs(
     draw: st.DrawFn, calls: int = 12, wanted: Wanted = lambda op: True, dtype: dtypes.DType = dtypes.float32
 ) -> Graph:
-    """Hypothesis strategy of `grow`."""
-    return grow(random.Random(draw(st.integers(0, 2**32))), draw(st.integers(1, calls)), wanted, dtype)
+    """Hypothesis strategy of `grow`; only graphs that run on `inputs_for` them."""
+    graph = grow(random.Random(draw(st.integers(0, 2**32))), draw(st.integers(1, calls)), wanted, dtype)
+    try:
+        run(graph, inputs_for(graph))
+    except TracegraphError:  # an index drawn at random that its op does not take
+        reject()
+    return graph
 
 
 def inputs_for(graph: Graph, seed: int = 0, sizes: dict[str, int] | None = None) -> list[np.ndarray]:

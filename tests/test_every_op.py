@@ -203,7 +203,9 @@ def test_gradients(op: Definition) -> None:
                 [g for g in found if g is not None], [g.detach().numpy() for g in gradients if g is not None], "joint"
             )
             compared += 1
-    assert compared or op.vjp is None or not op.is_pure, "the op has a gradient rule and no sample that tests it"
+    # an op may say that its gradient is not its slope
+    none_claimed = all(not s.differentiable for s in op.samples())
+    assert compared or op.vjp is None or none_claimed, "the op has a gradient rule and no sample that tests it"
 
 
 def check_slopes(

@@ -4,8 +4,19 @@ from tracegraph.passes.rewrite import Rule
 from tracegraph.passes.rules.arithmetic import RULES as ARITHMETIC
 from tracegraph.passes.rules.casts import RULES as CASTS
 from tracegraph.passes.rules.identities import RULES as IDENTITIES
+from tracegraph.passes.rules.indexing import RULES as INDEXING
 from tracegraph.passes.rules.powers import RULES as POWERS
 from tracegraph.passes.rules.properties import property_rules
+from tracegraph.passes.rules.reductions import RULES as REDUCTIONS
 from tracegraph.passes.rules.selection import RULES as SELECTION
 
-ALL_RULES: tuple[Rule, ...] = (*IDENTITIES, *property_rules(), *ARITHMETIC, *POWERS, *CASTS, *SELECTION)
+ALL_RULES: tuple[Rule, ...] = (
+    *IDENTITIES,
+    *property_rules(),
+    *ARITHMETIC,
+    *POWERS,
+    *CASTS,
+    *SELECTION,
+    *INDEXING,
+    *REDUCTIONS,
+)

@@ -22,8 +22,9 @@ RULES = (
     Rule("sub(x, x) -> splat(0)", Exactness.FASTMATH, on="f"),
     # x / x == 1
     Rule("div(x, x) -> splat(1)", Exactness.FASTMATH, on="f"),
-    # gradients are made and memory is not shared: both are what they copy
+    # gradients are made and memory is not shared: these are what they copy
     Rule("detach(x) -> x"),
+    Rule("replace_elements(x, y) -> y"),
     Rule("clone(x) -> x"),
     # x & x == x, x | x == x, x ^ x == 0
     Rule("bitwise_and(x, x) -> x"),

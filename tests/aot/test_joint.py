@@ -8,7 +8,7 @@ from random_graphs import assert_same, inputs_for, random_graphs
 
 import tracegraph as tg
 from tracegraph import ir
-from tracegraph.aot import differentiate
+from tracegraph.aot import WriteBack, differentiate, functionalise
 from tracegraph.autograd import grad
 from tracegraph.ir import Graph, Role
 from tracegraph.ops.graph_module import GraphModule
@@ -63,6 +63,26 @@ def test_detach_stops_gradients() -> None:
     assert joint.differentiable == (1,)
     assert joint.gradients[0] is None
     check(graph, inputs_for(graph), [True, True])
+
+
+def test_a_write_outside_grad_mode_leaves_the_history_as_it_is() -> None:
+    """Clamping a weight under no_grad before it is used: the weight still gets its gradient."""
+    captured = parse("""graph f(%w: f32[3] parameter) {
+  %0: f32[3] = detach(%w)
+  %1: f32[3] = clamp(%0, -0.5, 0.5)
+  copy_(%0, %1)
+  %2: f32[3] = mul(%w, %w)
+  return %2
+}""")
+    pure, record = functionalise(captured)
+    assert record.written == {0}
+    assert record.write_backs == (WriteBack(0, 0, keeps_history=True),)
+    joint = differentiate(pure, [True], record.takes_cotangent(len(pure.outputs)))
+    assert joint.differentiable == (1,)
+    w, cotangent = np.float32([-2, 0.25, 3]), np.float32([1, 1, 1])
+    written, _, gradient = ir.interpret(joint.graph, w, cotangent)
+    np.testing.assert_array_equal(written, np.float32([-0.5, 0.25, 0.5]))
+    np.testing.assert_array_equal(gradient, 2 * np.float32([-0.5, 0.25, 0.5]))
 
 
 def test_outputs_without_cotangent() -> None:

@@ -41,6 +41,12 @@ def variables(term: Term) -> set[str]:
 def choices(rule: Rule, name: str, dtype: DType) -> tuple[Any, ...]:
     """What a variable may stand for: TensorTypes for tensors, numbers, attributes."""
     shape = SPECIAL.shape
+    if "index=" in rule.text and name in TENSORS:
+        return (TensorType(dtype, shape), TensorType(dtype, (3,)), TensorType(dtype, ()))
+    if "index=" in rule.text:
+        return (((1, 4, 1),), ((6, 12, 2),), (5,), ())
+    if "keepdim=" in rule.text:
+        return {"x": (TensorType(dtype, (*shape, 1)),), "p": ((1,),), "q": (True, False), "r": (dtype,)}[name]
     if name == "w":
         return (TensorType(dtypes.bool_, shape),)
     if name in TENSORS:
@@ -89,6 +95,7 @@ def inputs(graph: Graph, exactness: Exactness) -> list[np.ndarray]:
         if not dtype.is_floating:
             low = 1 if exactness is Exactness.FASTMATH else -2 * dtype.is_signed
             values = np.roll(np.arange(len(values)) % 5, 3 * i) + low
+        values = values[: int(np.prod(p.type.shape))].reshape(p.type.shape)
         with np.errstate(all="ignore"):
             arrays.append(values.astype(dtype.np))
     return arrays
@@ -99,13 +106,17 @@ def test_rule(rule: Rule) -> None:
     applied = 0
     for dtype in reduce(operator.add, (DTYPES[c] for c in rule.on)):
         for graph in itertools.islice(graphs(rule, dtype), 40):
+            arrays = inputs(graph, rule.exactness)
+            try:
+                (wanted,) = run(graph, arrays)
+            except (ValueError, IndexError):  # regions that do not fit
+                continue
             after = rewritten(rule, graph)
             if after is None:
                 continue
             applied += 1
             ir.verify(after)
-            arrays = inputs(graph, rule.exactness)
-            (wanted,), (found,) = run(graph, arrays), run(after, arrays)
+            (found,) = run(after, arrays)
             if rule.exactness is Exactness.EXACT:
                 assert_same(found, wanted)
             else:

@@ -57,7 +57,7 @@ class _Alias:
     `value` holds its elements as of `version` of the memory.
     """
 
-    __slots__ = ("attrs", "input", "op", "origin", "value", "version")
+    __slots__ = ("attrs", "input", "op", "origin", "tracked_write", "value", "version")
 
     def __init__(
         self,
@@ -73,6 +73,8 @@ class _Alias:
         self.attrs = attrs or {}
         #: position among the inputs of the graph
         self.input: int | None = None
+        #: of a root: whether a write took part in its history, that is, did not go through a detached view
+        self.tracked_write = False
 
     @property
     def root(self) -> _Alias:
@@ -183,7 +185,9 @@ class _Functionaliser:
     def copy_into(self, node: Node) -> None:
         """A write is a new version of what is written to."""
         target, source = node.operands
-        self.write(self.aliases[target], self.converted(self.current(self.aliases[source]), target))
+        alias = self.aliases[target]
+        alias.root.tracked_write |= all(op.is_differentiable for op, _ in alias.chain_from(alias.root))
+        self.write(alias, self.converted(self.current(self.aliases[source]), target))
 
     def next_key(self, node: Node) -> None:
         """A random key that the graph drew is an input, to be drawn by the caller."""
@@ -208,7 +212,7 @@ class _Functionaliser:
         for position, old in enumerate(self.graph.placeholders):
             alias = self.aliases[old]
             if alias.origin is None and alias.version:
-                write_backs.append(WriteBack(position, len(outputs)))
+                write_backs.append(WriteBack(position, len(outputs), not alias.tracked_write))
                 outputs.append(self.current(alias))
         results = self.results(outputs)
         record = MutationRecord(len(self.graph.placeholders), self.keys, tuple(write_backs), results)

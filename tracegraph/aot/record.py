@@ -18,10 +18,14 @@ ViewChain: TypeAlias = tuple[tuple[View, Mapping[str, object]], ...]
 
 @dataclass(frozen=True)
 class WriteBack:
-    """After the call, input number `input` holds the elements of output number `output` of the pure graph."""
+    """After the call, input number `input` holds the elements of output number `output` of the pure graph.
+
+    `keeps_history`: it was written to outside grad mode, so gradients flow as if it had not been.
+    """
 
     input: int
     output: int
+    keeps_history: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class MutationRecord:
     keys: int
     write_backs: tuple[WriteBack, ...]
     results: tuple[Result, ...]
+
+    def takes_cotangent(self, outputs: int) -> list[bool]:
+        """Which of the outputs of the pure graph get a cotangent if they are differentiable."""
+        without = {w.output for w in self.write_backs if w.keeps_history}
+        return [i not in without for i in range(outputs)]
 
     @property
     def written(self) -> frozenset[int]:

@@ -34,7 +34,8 @@ def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Optio
     aliased = GraphModule(graph, Tensor)
     if not any(requires_grad):
         return CompiledGraph(types, record, finish(pure, options), None, aliased)
-    joint = stages.run("joint", pure.name, differentiate, pure, requires_grad)
+    cotangents = record.takes_cotangent(len(pure.outputs))
+    joint = stages.run("joint", pure.name, differentiate, pure, requires_grad, cotangents)
     if not joint.differentiable:
         return CompiledGraph(types, record, finish(pure, options), None, aliased)
     # composites become visible to the cut, and forward and backward share what they have in common

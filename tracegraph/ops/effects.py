@@ -11,12 +11,13 @@ from tracegraph.errors import ShapeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
+from tracegraph.ir.rules import Scalar
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.kinds import Derived, Effect
+from tracegraph.ops.kinds import Derived, Effect, Pointwise
 from tracegraph.ops.promotion import broadcast_shapes
 from tracegraph.ops.samples import A, call, samples
-from tracegraph.ops.scalar import cast_array
+from tracegraph.ops.scalar import Scalars, cast_array
 from tracegraph.ops.shapes import equal
 
 
@@ -62,6 +63,31 @@ class CopyInto(Effect):
 
     def vjp(self, g: Handle, y: Handle, target: Handle, src: Handle) -> Gradient:
         return None, lambda: g.sum_to_size(tuple(src.shape))
+
+
+@define_op
+class ReplaceElements(Pointwise):
+    """The elements of `source` with the history of `input`: what a write outside grad mode makes of a tensor.
+
+    Both have one shape and dtype. The gradient goes to `input` as if nothing had been written.
+    """
+
+    method = False
+    signature = "(input: Tensor, source: Tensor)"
+    shape_only = ("x", "source")
+    samples = samples(
+        call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL, differentiable=False),
+        call(A(()), A(()), differentiable=False),
+    )
+
+    def scalar(self, k: Scalars, x: Scalar, source: Scalar) -> Scalar:
+        return source
+
+    def eager(self, x: np.ndarray, source: np.ndarray) -> Any:
+        return source.copy()
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, source: Handle) -> Gradient:
+        return g, None
 
 
 def check_broadcasts(op: str, source: tuple[Dim, ...], target: tuple[Dim, ...]) -> None:

@@ -382,4 +382,4 @@ class Detach(View):
         return index
 
     def scatter(self, base: Handle, source: Handle) -> Handle:
-        return source
+        return F.replace_elements(base, source)

@@ -1,0 +1,27 @@
+"""Reductions of one element each."""
+
+from __future__ import annotations
+
+from tracegraph.ir import dim as dims
+from tracegraph.passes.rewrite import Bindings, Exactness, Rule
+
+
+def of_single_elements(bindings: Bindings) -> bool:
+    """Whether every dimension reduced, `p`, has size 1."""
+    shape, reduced = bindings["x"].type.shape, bindings["p"]
+    return all(dims.same(shape[d], 1) for d in (range(len(shape)) if reduced is None else reduced))
+
+
+RULES = (
+    # the product and the extremes of one element are the element
+    Rule("prod(x, dim=p, keepdim=q) -> reshaped(x)", when=of_single_elements),
+    Rule("prod(x, dim=p, keepdim=q, dtype=r) -> reshaped(x)", when=of_single_elements),
+    Rule("amax(x, dim=p, keepdim=q) -> reshaped(x)", when=of_single_elements),
+    Rule("amin(x, dim=p, keepdim=q) -> reshaped(x)", when=of_single_elements),
+    # so is the sum, but the sum of -0.0 alone is 0.0
+    Rule("sum(x, dim=p, keepdim=q) -> reshaped(x)", on="i", when=of_single_elements),
+    Rule("sum(x, dim=p, keepdim=q) -> reshaped(x)", Exactness.FASTMATH, on="f", when=of_single_elements),
+    Rule("sum(x, dim=p, keepdim=q, dtype=r) -> reshaped(x)", on="i", when=of_single_elements),
+    Rule("sum(x, dim=p, keepdim=q, dtype=r) -> reshaped(x)", Exactness.FASTMATH, on="f", when=of_single_elements),
+    Rule("mean(x, dim=p, keepdim=q) -> reshaped(x)", Exactness.FASTMATH, on="f", when=of_single_elements),
+)
