@@ -9,7 +9,8 @@ from tracegraph.passes.rewrite import Bindings, Exactness, Rule
 def of_single_elements(bindings: Bindings) -> bool:
     """Whether every dimension reduced, `p`, has size 1."""
     shape, reduced = bindings["x"].type.shape, bindings["p"]
-    return all(dims.same(shape[d], 1) for d in (range(len(shape)) if reduced is None else reduced))
+    # a 0-d tensor reduces over "dimension 0", as in PyTorch
+    return all(dims.same(d, 1) for i, d in enumerate(shape) if reduced is None or i in reduced)
 
 
 RULES = (
