@@ -191,6 +191,7 @@ class DriverWriter:
             continuations=tuple(self.continuations),
             stop=self.stop,
             example_inputs=[i.tensor for i in inputs],
+            sizes=self.tracer.sizes,
         )
 
     def _graph(self) -> Graph | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.guards import Guard
+from tracegraph.capture.sizes import Sizes
 from tracegraph.capture.sources import Source
 from tracegraph.capture.units import Unit
 from tracegraph.ir import Graph
@@ -29,13 +30,14 @@ class CaptureResult:
     Attributes:
         graph: the tensor computation, with mutation and aliasing as recorded; None if there is none.
         input_sources: one Source per graph placeholder.
-        guards: conditions for reuse.
+        guards: conditions for reuse, but for those on sizes.
         driver: Python source of `run(args, cells)`: inputs, graph, values, side effects, broken operation,
             continuation.
         names: the objects the driver refers to, apart from `graph` and the continuations.
         continuations: the units the driver ends in.
         stop: the graph break this capture ends at; None if it reaches the function's end.
         example_inputs: the tensors of the capturing call, for the compiler; dropped afterwards.
+        sizes: the symbolic sizes; the compiler may ask more of them, so their guards are complete when it is done.
     """
 
     unit: Unit
@@ -47,3 +49,4 @@ class CaptureResult:
     continuations: tuple[Continuation, ...] = ()
     stop: Break | None = None
     example_inputs: list[Any] = field(default_factory=list)
+    sizes: Sizes = field(default_factory=Sizes)

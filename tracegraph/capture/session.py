@@ -118,7 +118,6 @@ class _Attempt:
             return Break(reasons.NOT_RECONSTRUCTIBLE, str(e)), step
         _check_aliasing(self.tracer)
         _guard_mutation(self.tracer)
-        _guard_sizes(self.tracer)
         return writer.result()
 
     def _write_end(self, writer: DriverWriter) -> None:
@@ -192,8 +191,3 @@ def _guard_mutation(tracer: Tracer) -> None:
     for group in by_type.values():
         if len(group) > 1 and any(i in mutated for i, _ in group):
             tracer.guards.add(GuardKind.DISTINCT, None, tuple(source for _, source in group))
-
-
-def _guard_sizes(tracer: Tracer) -> None:
-    for condition in tracer.sizes.conditions():
-        tracer.guards.add(GuardKind.SIZES, None, condition)

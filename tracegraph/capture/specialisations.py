@@ -199,15 +199,18 @@ class CompiledUnit:
     def _build(self, result: CaptureResult) -> Specialisation:
         names: dict[str, Any] = dict(result.names)
         if result.graph is not None:
-            names["graph"] = self.family.compile_graph(result.graph, result.example_inputs)
+            with result.sizes.env.active():
+                names["graph"] = self.family.compile_graph(result.graph, result.example_inputs)
         for name, value in result.names.items():
             if value is CALL_COMPILED:
                 names[name] = CalleeCompiler(self.family)
         for way in result.continuations:
             names[way.name] = self.family.unit(way.unit, self.namespace, way.is_native)
         exec(compile(result.driver, f"<driver of {self.unit.label}>", "exec"), names)  # noqa: S102
-        check, text = compile_guards(result.guards)
-        return Specialisation(result.guards, check, names["run"], result.graph, text, result.driver, result.stop)
+        sizes = [Guard(GuardKind.SIZES, None, condition) for condition in result.sizes.conditions()]
+        guards = (*result.guards, *sizes)
+        check, text = compile_guards(guards)
+        return Specialisation(guards, check, names["run"], result.graph, text, result.driver, result.stop)
 
     def _last_failure(self, args: Args, cells: Args) -> Failure | None:
         """Why the newest specialisation does not fit."""
