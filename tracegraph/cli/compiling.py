@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from tracegraph.autograd import no_grad
-from tracegraph.capture.compiled_function import Family
+from tracegraph.capture.specialisations import Family
 from tracegraph.cli.failure import Failure
 from tracegraph.cli.inputs import Inputs, parse_inputs
 from tracegraph.cli.targets import Target, find_target, user_code
@@ -46,7 +47,7 @@ def compile_arguments(command: Callable[..., None]) -> Callable[..., None]:
 
     for decorate in (
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random inputs."),
-        click.option("--inference", is_flag=True, help="Compile under no_grad: no joint graph, no backward."),
+        click.option("--inference", is_flag=True, help="Compile under no_grad, without a backward graph."),
         click.option("--dynamic", is_flag=True, help="Make the sizes of the inputs symbolic."),
         click.option("-O", "--option", multiple=True, metavar="NAME=VALUE", help="An option of tracegraph.compile."),
         click.argument("inputs", nargs=-1, metavar="[INPUT]..."),
@@ -118,12 +119,19 @@ def family_of(compiled: Any) -> Family:
 
 @contextmanager
 def compiler_failures() -> Iterator[None]:
-    """A failing stage of the compiler becomes a Failure that says how to report it."""
-    try:
-        yield
-    except CompileError as error:
-        remedy = "dump an earlier stage with --stage, and report this together with its text"
-        raise Failure(str(error), remedy) from error
+    """A failing stage of the compiler, for which `compile` only warns and runs eagerly, becomes a Failure."""
+    remedy = "dump an earlier stage with --stage, and report this together with its text"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        try:
+            yield
+        except CompileError as error:
+            raise Failure(str(error), remedy) from error
+    for warning in caught:
+        text = str(warning.message)
+        if text.startswith("tracegraph"):
+            raise Failure(text, remedy)
+        click.echo(f"{warning.category.__name__}: {text}", err=True)
 
 
 def run_backward(result: object) -> None:

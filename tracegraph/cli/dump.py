@@ -26,16 +26,6 @@ class StageName(click.ParamType):
         return value
 
 
-#: the simplest backend that runs a stage, so that early stages can be seen even if a later one fails
-_SIMPLEST = {
-    "capture": "eager",
-    "functionalise": "interpreter",
-    "joint": "interpreter",
-    "partition": "interpreter",
-    "optimise": "interpreter",
-}
-
-
 @click.command()
 @click.option("--stage", type=StageName(), default="all", show_default=True, metavar="NAME|all", help="Stage to print.")
 @click.option("--times", is_flag=True, help="Say how long each stage took.")
@@ -48,7 +38,7 @@ def dump(request: Request, stage: str, times: bool) -> None:
     graphs can be piped into `tracegraph opt`.
 
     \b
-    Stages: capture functionalise joint partition optimise fuse plan lower schedule emit load
+    Stages: capture functionalise joint simplify partition optimise fuse plan lower schedule emit load
 
     \b
     Examples:
@@ -58,12 +48,19 @@ def dump(request: Request, stage: str, times: bool) -> None:
       tracegraph dump --stage emit -O fuse=False model.py:f "f32[8]:grad"
     """
     wanted = STAGES if stage == "all" else (stage,)
-    products = [p for p in record(request, _SIMPLEST.get(stage, "llvm")).products if p.stage in wanted]
+    products = [p for p in record(request, _backend(wanted[-1])).products if p.stage in wanted]
     if not products:
         raise Failure(f"stage {stage} did not run for {request.target.text}", _reason(stage))
     texts = [(_title(product, times), product.text()) for product in products]
     for title, text in texts:
         show(text, title)
+
+
+def _backend(stage: str) -> str:
+    """The simplest backend that runs `stage`: an early stage can be seen even if a later one fails."""
+    if stage == "capture":
+        return "eager"
+    return "interpreter" if STAGES.index(stage) <= STAGES.index("optimise") else "llvm"
 
 
 def _title(product: Product, times: bool) -> str:
@@ -72,6 +69,6 @@ def _title(product: Product, times: bool) -> str:
 
 
 def _reason(stage: str) -> str:
-    if stage in ("joint", "partition"):
+    if stage in ("joint", "simplify", "partition"):
         return "nothing requires grad: mark an input as in f32[8]:grad, and leave out --inference"
     return "`--stage all` shows those that did"

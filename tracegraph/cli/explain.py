@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from tracegraph.capture.compiled_function import Family, Specialisation
+from tracegraph.capture.specialisations import Family, Specialisation
 from tracegraph.cli.compiling import Request, compile_arguments, record
 from tracegraph.cli.render import show_plain, show_title
+from tracegraph.compiler.stages import STAGES
 from tracegraph.ir import Graph
 
 
@@ -32,7 +33,8 @@ def explain(request: Request, guards: bool) -> None:
     parts = list(_parts(run.family))
     graphs = sum(part.graph is not None for _, part in parts)
     summary = f"{request.target.text}: {_count(graphs, 'graph')}, {_count(len(run.family.breaks), 'break')}"
-    show_title(f"{summary}, {sum(product.seconds for product in run.products):.2f} s in the compiler")
+    seconds = sum(product.seconds for product in run.products if product.stage in STAGES)
+    show_title(f"{summary}, {seconds:.2f} s in the compiler")
     for label, part in parts:
         show_title(f"\n{label}")
         show_plain("\n".join(_part_lines(part, guards)))

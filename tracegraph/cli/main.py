@@ -18,13 +18,14 @@ def cli() -> None:
 
     A TARGET is a function or Module, named as package.module:function or path/file.py:function.
     INPUTS are its arguments: f32[64,784] is a random tensor, i64[64]:10 holds integers below 10,
-    f32[8]:grad requires grad, and Python literals stand for themselves.
+    f32[8]:grad requires grad, Python literals stand for themselves, and @name stands for the
+    arguments that the function `name` beside the target returns.
 
     \b
     Start here:
-      tracegraph explain examples/inspect_stages.py:f "f32[4,8]"
-      tracegraph dump --stage all examples/inspect_stages.py:f "f32[4,8]"
-      tracegraph dump --stage capture examples/inspect_stages.py:f "f32[4,8]" | tracegraph opt - --diff
+      tracegraph explain examples/inspect_stages.py:f "f32[4,8]" "f32[8,3]"
+      tracegraph dump --stage all examples/inspect_stages.py:f "f32[4,8]" "f32[8,3]:grad"
+      tracegraph dump --stage capture examples/inspect_stages.py:f "f32[4,8]" "f32[8,3]" | tracegraph opt - --diff
     """
 
 
