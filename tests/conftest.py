@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+
+# Workers share the cores; a BLAS that starts threads of its own in each of them makes them wait for one another.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
 import numpy as np
