@@ -213,13 +213,25 @@ def handle(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> 
             tracked = STATE.enabled and op.is_differentiable
             break
     if not tracked:
+        if op.is_expanded:
+            return op.expand(operands, attrs)
         results = eager.run(op, operands, attrs)
         return results[0] if len(results) == 1 else op.pack(results) if results else None
     if op.vjp is None:
         return op.expand(operands, attrs)
-    results = eager.run(op, operands, attrs)
+    results = _unrecorded(op, operands, attrs) if op.is_expanded else eager.run(op, operands, attrs)
     attach(OpNode(op, operands, attrs, results), results)
     return op.pack(results)
+
+
+def _unrecorded(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[Tensor, ...]:
+    """The results of a decomposition without its history, which the op's own gradient formula replaces."""
+    STATE.enabled = False
+    try:
+        results = op.expand(operands, attrs)
+    finally:
+        STATE.enabled = True
+    return results if isinstance(results, tuple) else (results,)
 
 
 dispatch.register_handler(Tensor, handle, rank=1)

@@ -123,6 +123,11 @@ class Definition(Op):
             return self.result_type(*results)
         return results[0] if len(results) == 1 else tuple(results)
 
+    @cached_property
+    def is_expanded(self) -> bool:
+        """Whether the op has no eager rule of its own: eager tensors run its decomposition."""
+        return False
+
     def expand(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
         """Run the decomposition; its results as the caller of the op gets them."""
         assert self.decompose is not None

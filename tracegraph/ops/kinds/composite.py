@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ class Composite(Definition):
 
     def incomplete(self) -> list[str]:
         return super().incomplete() + ([] if self.decompose is not None else ["a composite needs a decomposition"])
+
+    @cached_property
+    def is_expanded(self) -> bool:
+        return self.eager is None and type(self).run is Composite.run
 
     def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
         from tracegraph.ops.recording import record_into
