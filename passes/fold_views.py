@@ -85,18 +85,30 @@ def _unexpanded(operand: Operand) -> Operand:
 
 def _shown_whole(view: Value) -> Value | None:
     """The value below a chain of views that the chain shows element by element as it is; None if there is none."""
+    chain = _chain(view)
+    candidates = [n for n, below in enumerate(chain) if below.type == view.type]
+    if not candidates:
+        return None
     index: tuple[dims.Dim, ...] = tuple(dims.sym(f"i{n}") for n in range(view.type.ndim))
     ranges = {f"i{n}": size for n, size in enumerate(view.type.shape)}
-    position, below, found = index, view, None
-    while isinstance(op := below.node.target, View):
-        (operand,) = below.node.operands
-        mapped = op.index_map(position, (operand.type,), dict(below.node.attrs))
-        position, below = tuple(simplify(i, ranges) for i in mapped), operand
-        if below.type == view.type and all(
-            _same(i, j, n) for i, j, n in zip(position, index, view.type.shape, strict=True)
-        ):
+    position, above, found = index, view, None
+    for n, below in enumerate(chain[: candidates[-1] + 1]):
+        op = above.node.target
+        assert isinstance(op, View)
+        mapped = op.index_map(position, (below.type,), dict(above.node.attrs))
+        position, above = tuple(simplify(i, ranges) for i in mapped), below
+        if n in candidates and all(map(_same, position, index, view.type.shape)):
             found = below
     return found
+
+
+def _chain(view: Value) -> list[Value]:
+    """What a view is a view of, what that is a view of, and so on."""
+    chain = []
+    while isinstance(view.node.target, View):
+        (view,) = view.node.operands
+        chain.append(view)
+    return chain
 
 
 def _same(position: dims.Dim, index: dims.Dim, size: dims.Dim) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from tracegraph.ir import Graph, Node, Rebuilder, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
-from tracegraph.ir.rules import Contract, ContractRule
+from tracegraph.ir.rules import Contract, Rule, rule_of
 from tracegraph.passes.operand_types import types_of
 from tracegraph.passes.pass_manager import graph_pass
 
@@ -117,9 +117,9 @@ def _key(node: Node, shared: int) -> object | None:
 
 def _free_axes(node: Node, shared: int) -> tuple[int, int] | None:
     """The one axis that only the other factor has: where it is in that factor, and in the result."""
-    if not node.is_call or not isinstance(node.target, ContractRule) or len(node.operands) != 2 or node.attrs:
+    if not node.is_call or rule_of(node.target) is not Rule.CONTRACT or len(node.operands) != 2 or node.attrs:
         return None
-    rule: Contract = node.target.contract(types_of(node.args), dict(node.attrs))
+    rule: Contract = node.call_op.contract(types_of(node.args), dict(node.attrs))  # type: ignore[attr-defined]
     labels = (rule.lhs, rule.rhs)
     free = [label for label in labels[1 - shared] if label not in labels[shared] and label in rule.out]
     if len(free) != 1 or len(labels[1 - shared]) != 2:
