@@ -136,7 +136,8 @@ class Frame:
             exception.__context__ = self.exceptions[-1].exception
         del self.stack[region.depth :]
         if region.push_offset:
-            self.push(instruction.offset)
+            # the interpreter's own note of where it was: an object that cannot be carried over a break
+            self.push(self.tracer.fresh(object()))
         self.push(exception)
         self.position = region.target
 

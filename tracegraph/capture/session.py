@@ -126,6 +126,8 @@ class _Attempt:
         except Stop:
             assert self.stop is not None
             self.frame.current = self.frame.position
+            if self.frame.exceptions:
+                raise self.stop from None
             writer.end_with_break(self.stop)
         else:
             assert isinstance(outcome, Returned)

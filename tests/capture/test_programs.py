@@ -1,0 +1,22 @@
+"""Every program of `tests/programs`, eager against captured: results, side effects, text, exceptions, breaks."""
+
+from __future__ import annotations
+
+import pytest
+from captured import check
+from programs import PROGRAMS, breaks, language, modules, tensors
+
+assert {breaks, language, modules, tensors}, "importing a module registers its programs"
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_agrees_with_eager(name: str) -> None:
+    program = PROGRAMS[name]
+    check(program.function, *program.make_args, breaks=program.breaks)
+
+
+@pytest.mark.parametrize("name", sorted(n for n, p in PROGRAMS.items() if p.breaks == () and "tensors" not in n))
+def test_is_one_graph(name: str) -> None:
+    """What does not break is captured once per kind of arguments, and again only for another kind."""
+    program = PROGRAMS[name]
+    check(program.function, program.make_args[0], graphs=None, fullgraph=True)

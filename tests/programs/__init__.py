@@ -1,0 +1,40 @@
+"""Small programs in plain Python that capture is tried on, by subject; see `tests/capture`.
+
+A program is a function with one or more sets of arguments and the ids of the graph breaks it is known to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from captured import MakeArgs, ramp
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program; `breaks` None means that its breaks are not looked at."""
+
+    function: Callable[..., Any]
+    make_args: tuple[MakeArgs, ...]
+    breaks: tuple[str, ...] | None
+
+
+PROGRAMS: dict[str, Program] = {}
+
+
+def program(*make_args: MakeArgs, breaks: tuple[str, ...] | None = ()) -> Callable[[Any], Any]:
+    """Register a function; without arguments of its own it is given a 2x3 tensor, and its negative."""
+
+    def register(function: Any) -> Any:
+        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        PROGRAMS[name] = Program(function, make_args or (lambda: (ramp(),), lambda: (-ramp(),)), breaks)
+        return function
+
+    return register
+
+
+def programs_of(group: str) -> dict[str, Program]:
+    """The programs of one module of this package, by name."""
+    return {n: p for n, p in PROGRAMS.items() if n.startswith(f"{group}.")}
