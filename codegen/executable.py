@@ -10,10 +10,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from tracegraph.codegen.array_address import address_of
 from tracegraph.codegen.eager_call import Frame, entered, take_error
 from tracegraph.codegen.jit import Library
 from tracegraph.codegen.program import ENTRY, Program
@@ -21,7 +22,8 @@ from tracegraph.codegen.size_binding import SizeBinding
 from tracegraph.codegen.steps import KernelStep
 from tracegraph.errors import DTypeError, IndexRangeError, ShapeError
 from tracegraph.ir import dim as dims
-from tracegraph.ir.memory_plan import ALIGNMENT, Layout, Space
+from tracegraph.ir.graph import Operand, Value
+from tracegraph.ir.memory_plan import ALIGNMENT, Space
 from tracegraph.ir.types import TensorType
 
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p)
@@ -33,12 +35,22 @@ REMEMBERED_BINDINGS = 256
 
 @dataclass(frozen=True)
 class Binding:
-    """What a call needs to know of its sizes."""
+    """What a call needs to know of its sizes.
+
+    Attributes:
+        array: the values of the size symbols, as the program takes them.
+        total: bytes of the arena.
+        arena: the place in the table of addresses, and the offset, of every storage of the arena.
+        outputs: shapes and dtypes of the outputs that are tensors.
+        plain: the outputs, with those that are no tensors filled in.
+    """
 
     sizes: dict[str, int]
     array: Any
-    layout: Layout
-    outputs: tuple[tuple[np.dtype, tuple[int, ...]] | None, ...]
+    total: int
+    arena: tuple[tuple[int, int], ...]
+    outputs: tuple[tuple[tuple[int, ...], np.dtype], ...]
+    plain: tuple[object, ...]
 
 
 class Executable:
@@ -60,7 +72,20 @@ class Executable:
         self._bindings: dict[tuple[tuple[int, ...], ...], Binding] = {}
         self._constants = tuple(np.ascontiguousarray(v.node.target) for v in graph.constants)
         self._arenas: list[np.ndarray] = []
-        self._output_order = [s.number for s in self.plan.outputs if s is not None]
+        #: where in the table of addresses each storage stands, by space and number
+        self._slots = {space: self._slots_of(space) for space in Space}
+        self._input_slots = self._slots[Space.INPUT]
+        self._table_type = ctypes.c_uint64 * max(len(self.plan.storages), 1)
+        self._addresses = [0] * len(self.plan.storages)
+        for slot, array in zip(self._slots[Space.CONSTANT], self._constants, strict=True):
+            self._addresses[slot] = address_of(array)
+        #: outputs that are tensors: position among the outputs, and place in the table
+        self._returned = [(n, s) for n, s in enumerate(self.plan.outputs) if s is not None]
+        self._output_slots = [self._slots[Space.OUTPUT][s.number] for _, s in self._returned]
+
+    def _slots_of(self, space: Space) -> list[int]:
+        slots = {s.number: slot for slot, s in enumerate(self.plan.storages) if s.space is space}
+        return [slots[number] for number in range(len(slots))]
 
     def __repr__(self) -> str:
         return f"<native {self.plan.graph.name}: {len(self.program.steps)} steps>"
@@ -75,43 +100,43 @@ class Executable:
         """
         arrays = self._checked(inputs)
         binding = self._bound(tuple([a.shape for a in arrays]))
-        outputs = [None if made is None else np.empty(made[1], made[0]) for made in binding.outputs]
-        held: list[Any] = [None] * len(self._output_order)
-        for storage, array in zip(self.plan.outputs, outputs, strict=True):
-            if storage is not None:
-                held[storage.number] = array
-        arena = self._borrow(binding.layout.total)
-        try:
-            self._run(binding, arrays, held, arena)
-        finally:
-            self._give_back(arena)
-        return [
-            array if storage is not None else self._plain(value, binding)
-            for array, storage, value in zip(outputs, self.plan.outputs, self.plan.graph.outputs, strict=True)
-        ]
-
-    def _run(self, binding: Binding, arrays: list[np.ndarray], outputs: list[np.ndarray], arena: np.ndarray) -> None:
-        spaces = {
-            Space.INPUT: [_address(a) for a in arrays],
-            Space.CONSTANT: [_address(a) for a in self._constants],
-            Space.OUTPUT: [_address(a) for a in outputs],
-            Space.ARENA: [_address(arena) + offset for offset in binding.layout.offsets],
-        }
-        addresses = [spaces[s.space][s.number] for s in self.plan.storages]
-        table = (ctypes.c_uint64 * max(len(addresses), 1))(*addresses)
-        if not self.program.eager_nodes:
-            status = self._entry(table, binding.array)
+        outputs = [np.empty(shape, dtype) for shape, dtype in binding.outputs]
+        addresses = self._addresses[:]
+        for slot, array in zip(self._input_slots, arrays, strict=True):
+            addresses[slot] = address_of(array)
+        for slot, array in zip(self._output_slots, outputs, strict=True):
+            addresses[slot] = address_of(array)
+        arena = self._borrow(binding.total) if binding.total else _NO_ARENA
+        start = address_of(arena)
+        for slot, offset in binding.arena:
+            addresses[slot] = start + offset
+        table = self._table_type(*addresses)
+        if self.program.eager_nodes:
+            status = self._run_with_eager_calls(binding, arrays, outputs, arena, table)
         else:
-            held = {
-                Space.INPUT: arrays,
-                Space.CONSTANT: list(self._constants),
-                Space.OUTPUT: outputs,
-                Space.ARENA: [arena[offset:] for offset in binding.layout.offsets],
-            }
-            with entered(Frame(self.program.eager_nodes, self.plan.placements, binding.sizes, held)):
-                status = self._entry(table, binding.array)
+            status = self._entry(table, binding.array)
+        if binding.total:
+            self._give_back(arena)
         if status:
             self._fail(status)
+        results = list(binding.plain)
+        for (position, _), array in zip(self._returned, outputs, strict=True):
+            results[position] = array
+        return results
+
+    def _run_with_eager_calls(
+        self, binding: Binding, arrays: list[np.ndarray], outputs: list[np.ndarray], arena: np.ndarray, table: Any
+    ) -> int:
+        """Enter the program with its memory at hand for the eager rules that it calls."""
+        by_number = {s.number: array for (_, s), array in zip(self._returned, outputs, strict=True)}
+        memory = {
+            Space.INPUT: arrays,
+            Space.CONSTANT: self._constants,
+            Space.OUTPUT: [by_number[n] for n in range(len(by_number))],
+            Space.ARENA: [arena[offset:] for _, offset in binding.arena],
+        }
+        with entered(Frame(self.program.eager_nodes, self.plan.placements, binding.sizes, memory)):
+            return self._entry(table, binding.array)
 
     # ------------------------------------------------------------------------------------ inputs
 
@@ -119,9 +144,10 @@ class Executable:
         """The inputs, contiguous."""
         if len(inputs) != len(self._types):
             raise ShapeError(f"{self.plan.graph.name} takes {len(self._types)} inputs, got {len(inputs)}")
-        arrays = []
-        for position, (array, wanted) in enumerate(zip(inputs, self._dtypes, strict=True)):
-            if array.dtype != wanted:
+        arrays: list[np.ndarray] = []
+        for array, wanted in zip(inputs, self._dtypes, strict=True):
+            if array.dtype is not wanted and array.dtype != wanted:
+                position = len(arrays)
                 raise DTypeError(
                     f"input {self._binding.names[position]} has dtype {array.dtype}, the graph was compiled for "
                     f"{self._types[position]}"
@@ -140,17 +166,16 @@ class Executable:
     def _bind(self, shapes: tuple[tuple[int, ...], ...]) -> Binding:
         sizes = self._binding.solve(shapes)
         values = [sizes[s] for s in self.program.symbols]
-        outputs = tuple(
-            _made(value.type, sizes) if storage is not None else None  # type: ignore[union-attr]
-            for value, storage in zip(self.plan.graph.outputs, self.plan.outputs, strict=True)
+        layout = self.plan.layout(sizes)
+        graph_outputs = self.plan.graph.outputs
+        return Binding(
+            sizes,
+            (ctypes.c_int64 * max(len(values), 1))(*values),
+            layout.total,
+            tuple(zip(self._slots[Space.ARENA], layout.offsets, strict=True)),
+            tuple(_made(graph_outputs[position].type, sizes) for position, _ in self._returned),  # type: ignore[union-attr]
+            tuple(_plain(value, sizes) for value in graph_outputs),
         )
-        array = (ctypes.c_int64 * max(len(values), 1))(*values)
-        return Binding(sizes, array, self.plan.layout(sizes), outputs)
-
-    @staticmethod
-    def _plain(value: object, binding: Binding) -> object:
-        """An output that is no tensor."""
-        return dims.evaluate(value, binding.sizes) if isinstance(value, dims.SymExpr) else value
 
     # ------------------------------------------------------------------------------------ arenas
 
@@ -159,7 +184,7 @@ class Executable:
         try:
             arena = self._arenas.pop()
         except IndexError:
-            arena = _aligned(total)
+            return _aligned(total)
         return arena if arena.nbytes >= total else _aligned(total)
 
     def _give_back(self, arena: np.ndarray) -> None:
@@ -168,7 +193,7 @@ class Executable:
 
     # ------------------------------------------------------------------------------------ failures
 
-    def _fail(self, status: int) -> None:
+    def _fail(self, status: int) -> NoReturn:
         """Raise what the failed step means."""
         step = self.program.steps[(status >> 32) - 1]
         if isinstance(step, KernelStep):
@@ -176,16 +201,23 @@ class Executable:
         raise take_error()
 
 
-def _made(type: TensorType, sizes: dict[str, int]) -> tuple[np.dtype, tuple[int, ...]]:
-    return type.dtype.np, tuple(int(dims.evaluate(d, sizes)) for d in type.shape)
+def _made(type: TensorType, sizes: dict[str, int]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an output."""
+    return tuple(int(dims.evaluate(d, sizes)) for d in type.shape), type.dtype.np
 
 
-def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
+def _plain(value: Operand, sizes: dict[str, int]) -> object:
+    """An output that is no tensor; None in place of one that is."""
+    if isinstance(value, Value):
+        return None
+    return dims.evaluate(value, sizes) if isinstance(value, dims.SymExpr) else value
 
 
 def _aligned(nbytes: int) -> np.ndarray:
     """Uninitialised bytes that start at a multiple of ALIGNMENT."""
     raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -_address(raw) % ALIGNMENT
+    start = -address_of(raw) % ALIGNMENT
     return raw[start : start + nbytes]
+
+
+_NO_ARENA = _aligned(0)

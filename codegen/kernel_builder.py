@@ -23,7 +23,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.evaluator import Position
 from tracegraph.ir.graph import Value
-from tracegraph.ir.index_math import flatten, simplify
+from tracegraph.ir.index_math import Simplifier, flatten
 from tracegraph.ir.memory_plan import Placement, Storage
 
 #: arithmetic of bools, as numpy has it
@@ -61,6 +61,7 @@ class KernelBuilder(LoopRecorder):
         self._variables: dict[str, Index] = {name: self.size(name) for name in self.sizes}
         #: extents of loop variables and data-dependent indices
         self.ranges: dict[str, Dim] = {}
+        self.simplify = Simplifier(self.ranges)
         self.buffers = self._declare_buffers()
 
     def _declare_buffers(self) -> dict[Storage, Buffer]:
@@ -102,7 +103,7 @@ class KernelBuilder(LoopRecorder):
 
     def index_of(self, dim: Dim) -> Index:
         """A position as an index expression of the loop IR."""
-        return loop_index(simplify(dim, self.ranges), self._variables)
+        return loop_index(self.simplify(dim), self._variables)
 
     def index_scalar(self, position: Dim) -> Scalar:
         """A position as an i64 scalar."""

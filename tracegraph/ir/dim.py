@@ -50,11 +50,10 @@ class Atom:
 class SymExpr:
     """A canonical non-constant integer expression; build it from `sym(name)` by arithmetic."""
 
-    __slots__ = ("_hash", "_terms")
+    __slots__ = ("_terms",)
 
     def __init__(self, terms: dict[Monomial, int]) -> None:
-        self._terms = tuple(sorted(terms.items(), key=lambda t: (-len(t[0]), [(len(a.key), a.key) for a in t[0]])))
-        self._hash = hash(self._terms)
+        self._terms = tuple(terms.items()) if len(terms) == 1 else tuple(sorted(terms.items(), key=_order))
 
     @property
     def terms(self) -> tuple[tuple[Monomial, int], ...]:
@@ -62,7 +61,7 @@ class SymExpr:
         return self._terms
 
     def __hash__(self) -> int:
-        return self._hash
+        return hash(self._terms)
 
     def __repr__(self) -> str:
         return _text(self)
@@ -397,6 +396,8 @@ def _is_dim(x: object) -> bool:
 def _terms_of(x: object) -> dict[Monomial, int] | None:
     if isinstance(x, SymExpr):
         return dict(x.terms)
+    if type(x) is int:
+        return {(): x} if x else {}
     if isinstance(x, Integral):  # numpy's integers too, but not a tensor, which has operators of its own
         value = int(x)
         return {(): value} if value else {}
@@ -410,6 +411,12 @@ def _combine(a: object, b: object, sign: int) -> int | SymExpr:
     for m, c in right.items():
         left[m] = left.get(m, 0) + sign * c
     return _from_terms(left)
+
+
+def _order(term: tuple[Monomial, int]) -> tuple[int, list[tuple[int, str]]]:
+    """Where a term stands: highest degree first, then by the names of its factors."""
+    monomial = term[0]
+    return -len(monomial), [(len(a.key), a.key) for a in monomial]
 
 
 def _from_terms(terms: dict[Monomial, int]) -> int | SymExpr:

@@ -18,7 +18,7 @@ import numpy as np
 from tracegraph.errors import IRError
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.graph import Node, Value
-from tracegraph.ir.index_math import simplify
+from tracegraph.ir.index_math import Simplifier
 from tracegraph.ir.rules import Rule, Scalar, rule_of
 
 Position: TypeAlias = tuple[Dim, ...]
@@ -38,7 +38,7 @@ class Evaluator:
     def __init__(self, handler: Any, read: Read, ranges: Mapping[str, Dim]) -> None:
         self.handler = handler
         self.read = read
-        self.ranges = ranges
+        self.simplify = Simplifier(ranges)
         self._scopes: list[dict[tuple[object, ...], Scalar]] = [{}]
 
     @contextmanager
@@ -57,7 +57,7 @@ class Evaluator:
     def position(self, value: Value, index: Position) -> Position:
         """`index` simplified; an axis of size 1 has only the position 0."""
         return tuple(
-            0 if isinstance(d, int) and d == 1 else simplify(i, self.ranges)
+            0 if isinstance(d, int) and d == 1 else self.simplify(i)
             for i, d in zip(index, value.type.shape, strict=True)
         )
 

@@ -76,9 +76,20 @@ def simplify(index: Dim, ranges: Ranges) -> Dim:
     return _recombine(total)
 
 
-def substitute(index: Dim, binding: Mapping[str, Dim], ranges: Ranges) -> Dim:
-    """`index` with variables replaced, simplified."""
-    return simplify(dims.evaluate(index, binding), ranges)
+class Simplifier:
+    """`simplify` with its answers remembered; `ranges` may gain variables, but none changes."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        self.ranges = ranges
+        self._known: dict[object, Dim] = {}
+
+    def __call__(self, index: Dim) -> Dim:
+        if not isinstance(index, SymExpr):
+            return index
+        found = self._known.get(index.terms)
+        if found is None:
+            found = self._known[index.terms] = simplify(index, self.ranges)
+        return found
 
 
 def is_below(index: Dim, size: Dim, ranges: Ranges) -> bool:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from tracegraph.dtypes import DType
@@ -161,6 +162,7 @@ class Rule(Enum):
     NONE = "none"
 
 
+@cache
 def rule_of(op: object) -> Rule:
     """The rule `op` supplies. (A view has an element rule, and a `scatter` that means something else.)"""
     return next((rule for rule in Rule if getattr(op, rule.value, None) is not None), Rule.NONE)
