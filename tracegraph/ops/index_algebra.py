@@ -46,7 +46,7 @@ def _compose_entry(outer: Entry, inner: Entry) -> Entry:
     if outer is None:
         if not isinstance(inner, tuple):
             return inner
-        return None if all(map(dims.same, inner, (0, 1, 1))) else _UNKNOWN
+        return None if all(map(dims.same, inner[:2], (0, 1))) else _UNKNOWN
     start, _, step = outer
     if not isinstance(inner, tuple):
         return start + inner * step
