@@ -15,7 +15,6 @@ from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite
 from tracegraph.ops.losses import reduced
-from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
 from tracegraph.ops.shapes import describe, equal, type_of
@@ -89,13 +88,12 @@ class NllLoss(Composite):
             raise IndexRangeError(_out_of_range(self.name, x.shape[axis]))
         picked = np.take_along_axis(x, np.expand_dims(classes, axis), axis).squeeze(axis)
         weights = valid.astype(compute.np) if weight is None else cast_array(weight, compute)[classes] * valid
-        with quiet():
-            # an ignored score may be infinite; it must not make 0 * inf
-            loss = np.where(valid, -cast_array(picked, compute) * weights, 0).astype(compute.np, copy=False)
-            if reduction != "none":
-                loss = loss.sum(dtype=compute.np)
-            if reduction == "mean":
-                loss = loss / weights.sum(dtype=compute.np)
+        # an ignored score may be infinite; it must not make 0 * inf
+        loss = np.where(valid, -cast_array(picked, compute) * weights, 0).astype(compute.np, copy=False)
+        if reduction != "none":
+            loss = loss.sum(dtype=compute.np)
+        if reduction == "mean":
+            loss = loss / weights.sum(dtype=compute.np)
         return cast_array(np.asarray(loss), type.dtype)
 
     def decompose(
@@ -165,9 +163,7 @@ class CrossEntropy(Composite):
     samples = samples(
         call(A((4, 5)), A((4,), 0, 4, dtype=dtypes.int64)),
         # smoothing lets a part of the weights' gradient through, as in PyTorch
-        call(
-            A((4, 5)), A((4,), 0, 4, dtype=dtypes.int64), A((5,), 0.5, 2), label_smoothing=0.1, differentiable=False
-        ),
+        call(A((4, 5)), A((4,), 0, 4, dtype=dtypes.int64), A((5,), 0.5, 2), label_smoothing=0.1, differentiable=False),
         call(A((2, 5, 3)), A((2, 3), 0, 4, dtype=dtypes.int64), ignore_index=1, reduction="sum", label_smoothing=0.1),
         call(A((4, 5)), A((4, 5), 0, 1), A((5,), 0.5, 2), label_smoothing=0.1),
         call(A((4, 5)), A((4, 5), 0, 1), reduction="none"),

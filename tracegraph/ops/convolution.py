@@ -14,7 +14,6 @@ from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite, Derived
-from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
 from tracegraph.ops.shapes import describe, equal, type_of
@@ -62,10 +61,9 @@ class Conv2d(Composite):
         images = x if x.ndim == 4 else x[None]
         groups, windows = attrs["groups"], windows_of(weight, attrs)
         columns = _columns_array(images, windows, groups, type.shape[-2:])  # type: ignore[arg-type]
-        with quiet():
-            result = np.matmul(weight.reshape(*_split(weight.shape[0], groups), -1), columns).reshape(type.shape)
-            if bias is not None:
-                result += cast_array(bias, type.dtype.compute)[:, None, None]
+        result = np.matmul(weight.reshape(*_split(weight.shape[0], groups), -1), columns).reshape(type.shape)
+        if bias is not None:
+            result += cast_array(bias, type.dtype.compute)[:, None, None]
         return cast_array(result, type.dtype)
 
     def decompose(self, x: Handle, weight: Handle, bias: Handle | None, **attrs: Any) -> Handle:

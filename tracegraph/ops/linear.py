@@ -13,7 +13,6 @@ from tracegraph.ir import dim as dims
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite
 from tracegraph.ops.matmul import multiply
-from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
 from tracegraph.ops.shapes import describe, equal, type_of
@@ -44,10 +43,9 @@ class Linear(Composite):
     def eager(self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
         check_linear(type_of(x), type_of(weight), None if bias is None else type_of(bias))
         dtype = dtypes.from_numpy(x.dtype)
-        with quiet():
-            result = np.asarray(multiply(cast_array(x, dtype.compute), cast_array(weight, dtype.compute).T))
-            if bias is not None:
-                np.add(result, cast_array(bias, dtype.compute), out=result)
+        result = np.asarray(multiply(cast_array(x, dtype.compute), cast_array(weight, dtype.compute).T))
+        if bias is not None:
+            np.add(result, cast_array(bias, dtype.compute), out=result)
         return cast_array(result, dtype)
 
     def decompose(self, x: Handle, weight: Handle, bias: Handle | None) -> Handle:

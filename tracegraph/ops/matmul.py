@@ -14,7 +14,6 @@ from tracegraph.ir.rules import Contract, OperandTypes, operand_shape
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Contraction
 from tracegraph.ops.promotion import broadcast_shapes
-from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
 from tracegraph.ops.shapes import equal, type_of
@@ -116,12 +115,19 @@ def product(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         _check_product(op, type_of(a), type_of(b))
     dtype = dtypes.from_numpy(a.dtype)
     try:
-        with quiet():
-            result = multiply(cast_array(a, dtype.compute), cast_array(b, dtype.compute))
-    except ValueError:
-        product_type(op, type_of(a), type_of(b))  # says what does not fit
-        raise
+        result = multiply(cast_array(a, dtype.compute), cast_array(b, dtype.compute))
+    except ValueError as error:
+        raise _explained(op, error, a, b) from None
     return cast_array(np.asarray(result), dtype)
+
+
+def _explained(op: str, error: ValueError, a: np.ndarray, b: np.ndarray) -> Exception:
+    """What inference says of operands that numpy refused."""
+    try:
+        product_type(op, type_of(a), type_of(b))
+    except ShapeError as explained:
+        return explained
+    return error
 
 
 def multiply(a: np.ndarray, b: np.ndarray) -> Any:

@@ -12,7 +12,6 @@ from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite
-from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
 from tracegraph.ops.shapes import describe, equal, type_of
@@ -58,12 +57,11 @@ class Standardize(Composite):
         type = type_of(x)
         check_floating(self.name, type)
         values = cast_array(x, type.dtype.compute)
-        with quiet():
-            count = np.asarray(dims.product(tuple(x.shape[d] for d in dim)), values.dtype)
-            mean = values.sum(axis=dim, keepdims=True) / count
-            centred = values - mean
-            variance = np.square(centred).sum(axis=dim, keepdims=True) / count
-            centred *= 1 / np.sqrt(variance + np.asarray(eps, values.dtype))
+        count = np.asarray(dims.product(tuple(x.shape[d] for d in dim)), values.dtype)
+        mean = values.sum(axis=dim, keepdims=True) / count
+        centred = values - mean
+        variance = np.square(centred).sum(axis=dim, keepdims=True) / count
+        centred *= 1 / np.sqrt(variance + np.asarray(eps, values.dtype))
         return cast_array(centred, type.dtype), mean, variance
 
     def decompose(self, x: Handle, *, dim: tuple[int, ...], eps: float) -> tuple[Handle, Handle, Handle]:

@@ -12,7 +12,6 @@ from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite
-from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
 from tracegraph.ops.shapes import describe, type_of
@@ -52,8 +51,7 @@ class SoftmaxLike(Composite):
         if not values.size:
             return np.empty(x.shape, wanted.np)
         axis = dim if x.ndim else None
-        with quiet():
-            return cast_array(np.asarray(self.normalise(values, axis)), wanted)
+        return cast_array(np.asarray(self.normalise(values, axis)), wanted)
 
     def normalise(self, x: np.ndarray, axis: int | None) -> np.ndarray:
         """The eager rule on a non-empty array of the compute dtype."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
-from tracegraph.errors import DTypeError
+from tracegraph.errors import DTypeError, TracegraphError
 from tracegraph.ir import Kind, TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import SymExpr
@@ -80,12 +80,23 @@ class Pointwise(Definition):
             o if o is None or (type(o) is np.ndarray and o.dtype is d.np) else _convert(o, d)
             for o, d in zip(operands, wanted, strict=True)
         ]
-        with quiet():
-            rule = self.eager
-            result = rule(*arrays, **attrs) if rule is not None else self.scalar(NUMPY, *arrays, **attrs)
+        try:
+            with quiet():
+                rule = self.eager
+                result = rule(*arrays, **attrs) if rule is not None else self.scalar(NUMPY, *arrays, **attrs)
+        except ValueError as error:
+            raise self._explained(error, operands, attrs) from None
         if type(result) is np.ndarray and result.dtype is result_dtype.np:
             return (result,)
         return (cast_array(np.asarray(result), result_dtype),)
+
+    def _explained(self, error: ValueError, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Exception:
+        """What inference says of operands that numpy refused, with op and shapes; numpy's own error if nothing."""
+        try:
+            self.infer(*map(_type_of, operands), **attrs)
+        except TracegraphError as explained:
+            return explained
+        return error
 
     @cached_property
     def _plans(self) -> dict[Any, tuple[tuple[DType, ...], DType]]:
