@@ -165,24 +165,6 @@ def test_a_lone_strided_view_keeps_its_strides() -> None:
     assert isinstance(result, FromOutput) and [op.name for op, _ in result.chain] == ["permute"]
 
 
-def test_inputs_that_are_views_of_inputs() -> None:
-    graph = parse("""graph f(%x: f32[4, 2], %row: f32[2], %y: f32[2]) {
-  copy_(%row, %y)
-  %0: f32[4, 2] = neg(%x)
-  %1: f32[2] = neg(%row)
-  return %0, %1, %row
-}""")
-    chain = ((lookup("basic_index"), {"index": (2,)}),)
-    pure, record = functionalise(graph, {1: (0, chain)})
-    x = X.copy()
-    wanted = ir.interpret(graph, x, x[2], Y)
-    other = X.copy()
-    found = replay(pure, record, [other, other[2], Y])
-    assert record.written == {0} and record.results[2] == FromInput(1)
-    for a, b in zip((*found, other), (*wanted, x), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def test_symbolic_sizes() -> None:
     sizes = ir.ShapeEnv()
     sizes.fresh(5)

@@ -28,24 +28,20 @@ from tracegraph.ops.layout import Shape, Strides, contiguous_strides
 from tracegraph.ops.recording import Recorder, Traced
 
 
-def functionalise(
-    graph: Graph, input_views: Mapping[int, tuple[int, ViewChain]] | None = None
-) -> tuple[Graph, MutationRecord]:
+def functionalise(graph: Graph) -> tuple[Graph, MutationRecord]:
     """The pure graph of `graph`, and the record of what it leaves to its caller.
 
     The pure graph takes the inputs of `graph` and then a placeholder of role `rng_key` for every random key drawn. It
     returns the new elements of inputs written to, then the tensors that the results are made of.
 
-    Args:
-        input_views: inputs known to be views of other inputs: position -> (position of the base, chain). All other
-            inputs must not share memory with an input that is written to; guard on it.
+    Inputs that are written to must share no memory with other inputs; whoever calls the pure graph checks.
 
     Raises:
         IRError: an op with an effect other than writing to an operand or drawing a key.
         ShapeError: a write to a view several elements of which share one place in memory.
     """
     rewriter = _Functionaliser(graph)
-    rewriter.inputs(input_views or {})
+    rewriter.inputs()
     for node in graph.nodes:
         rewriter.visit(node)
     return rewriter.finish()
@@ -61,17 +57,17 @@ class _Alias:
 
     def __init__(
         self,
-        value: Value | None,
+        value: Value,
         origin: _Alias | None = None,
         op: View | None = None,
         attrs: Mapping[str, object] | None = None,
     ) -> None:
         self.value = value
-        self.version = 0 if value is not None else -1
         self.origin = origin
         self.op = op
         self.attrs = attrs or {}
-        #: position among the inputs of the graph
+        self.version: int = origin.root.version if origin is not None else 0
+        #: of a root: its position among the inputs of the graph
         self.input: int | None = None
         #: of a root: whether a write took part in its history, that is, did not go through a detached view
         self.tracked_write = False
@@ -87,12 +83,6 @@ class _Alias:
             return ()
         assert self.origin is not None and self.op is not None
         return (*self.origin.chain_from(ancestor), (self.op, self.attrs))
-
-    def nearest_input(self) -> _Alias | None:
-        """This alias or the first one it is a view of that is an input."""
-        if self.input is not None or self.origin is None:
-            return self if self.input is not None else None
-        return self.origin.nearest_input()
 
 
 class _Functionaliser:
@@ -110,7 +100,7 @@ class _Functionaliser:
     def current(self, alias: _Alias) -> Value:
         """The elements of `alias` now."""
         version = alias.root.version
-        if alias.value is None or alias.version != version:
+        if alias.version != version:
             assert alias.origin is not None and alias.op is not None, "the root of a memory is always current"
             alias.value = self.builder.call(alias.op, self.current(alias.origin), **alias.attrs)
             alias.version = version
@@ -134,22 +124,13 @@ class _Functionaliser:
 
     # ------------------------------------------------------------------------------------ nodes
 
-    def inputs(self, views: Mapping[int, tuple[int, ViewChain]]) -> None:
-        """Placeholders, as memories of their own or as views of one another."""
-        aliases = []
+    def inputs(self) -> None:
+        """Placeholders, each a memory of its own."""
         for position, old in enumerate(self.graph.placeholders):
             self.builder.location = old.node.location
             alias = _Alias(self.builder.placeholder(old.type, old.node.name, old.role))
             alias.input = position
             self.aliases[old] = alias
-            aliases.append(alias)
-        for position, (base, chain) in views.items():
-            origin = aliases[base]
-            for op, attrs in chain[:-1]:
-                origin = _Alias(None, origin, op, attrs)
-            alias = aliases[position]
-            alias.origin = origin
-            alias.op, alias.attrs = chain[-1]
 
     def visit(self, node: Node) -> None:
         self.builder.location = node.location
@@ -163,9 +144,9 @@ class _Functionaliser:
         op = node.call_op
         if isinstance(op, View):
             (operand,) = node.operands
-            alias = _Alias(None, self.aliases[operand], op, node.attrs)
-            self.aliases[node.value] = alias
-            self.current(alias)
+            origin = self.aliases[operand]
+            view = self.builder.call(op, self.current(origin), **node.attrs)
+            self.aliases[node.value] = _Alias(view, origin, op, node.attrs)
             return
         results = self.builder.call_all(op, *map(self.operand, node.args), **node.attrs)
         self.aliases.update((old, _Alias(new)) for old, new in zip(node.values, results, strict=True))
@@ -230,12 +211,11 @@ class _Functionaliser:
             return positions[alias]
 
         def result(alias: _Alias) -> Result:
-            source = alias.nearest_input()
-            if source is not None:
-                assert source.input is not None
-                return FromInput(source.input, alias.chain_from(source))
-            sharing = sum(other.root is alias.root for other in returned.values())
-            base = alias if sharing == 1 and _is_dense(alias) else alias.root
+            root = alias.root
+            if root.input is not None:
+                return FromInput(root.input, alias.chain_from(root))
+            sharing = sum(other.root is root for other in returned.values())
+            base = alias if sharing == 1 and _is_dense(alias) else root
             return FromOutput(output(base), alias.chain_from(base))
 
         found = {value: result(alias) for value, alias in returned.items()}
@@ -257,11 +237,9 @@ def _is_dense(alias: _Alias) -> bool:
 def _strides(alias: _Alias) -> Strides:
     if alias.origin is None or alias.op is None:
         return contiguous_strides(_shape(alias))
-    assert alias.origin.value is not None
     strides: Strides = alias.op.strides(_strides(alias.origin), (alias.origin.value.type,), alias.attrs)
     return strides
 
 
 def _shape(alias: _Alias) -> Shape:
-    assert alias.value is not None
     return alias.value.type.shape
