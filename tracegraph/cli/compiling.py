@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from tracegraph.autograd import no_grad
+from tracegraph.capture.compiled_function import family_of
 from tracegraph.capture.specialisations import Family
 from tracegraph.cli.failure import Failure
 from tracegraph.cli.inputs import Inputs, parse_inputs
@@ -110,11 +111,6 @@ def record(request: Request, backend: str = "llvm") -> Run:
         else:
             run_backward(function(*args, **kwargs))
     return Run(log, family_of(function))
-
-
-def family_of(compiled: Any) -> Family:
-    """The caches behind a compiled function or method."""
-    return compiled.family if hasattr(compiled, "family") else compiled.__func__.family
 
 
 @contextmanager
