@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tracegraph.capture.compiled_function import CaptureOptions, CompiledFunction, compiled
+from tracegraph.capture.compiled_function import CaptureOptions, CompiledFunction, compiled, family_of
 from tracegraph.ir import Graph
 from tracegraph.ops.graph_module import GraphModule
 from tracegraph.tensor import Tensor, tensor
@@ -90,21 +90,21 @@ def check(
             if turn == 0 and graphs is not None:
                 assert len(graphs_of(function)) == graphs
     if breaks is not None:
-        assert tuple(dict.fromkeys(stop.reason.id for _, stop in function.family.breaks)) == breaks, [
-            stop.describe() for _, stop in function.family.breaks
+        assert tuple(dict.fromkeys(stop.reason.id for _, stop in family_of(function).breaks)) == breaks, [
+            stop.describe() for _, stop in family_of(function).breaks
         ]
     return function
 
 
 def graphs_of(function: CompiledFunction) -> list[Graph]:
     """All graphs captured so far."""
-    units = function.family.units.values()
+    units = family_of(function).units.values()
     return [s.graph for u in units for s in u.specialisations if s.graph is not None]
 
 
 def specialisation_count(function: CompiledFunction) -> int:
     """How often the function itself has been captured."""
-    return sum(len(u.specialisations) for u in function.family.units.values() if u.unit.is_entry)
+    return sum(len(u.specialisations) for u in family_of(function).units.values() if u.unit.is_entry)
 
 
 def assert_same(actual: Any, expected: Any) -> None:

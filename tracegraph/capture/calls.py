@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import attributes, builtin_calls, modules, native_calls
+from tracegraph.capture import attributes, builtin_calls, library_calls, modules, native_calls
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.functions import inline
@@ -79,6 +79,9 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
         return call_operation(tracer, function, args, kwargs)
     if getattr(function, "_tracegraph_disabled", False):
         raise Break(reasons.USER_BREAK, f"{function.__qualname__} is excluded from compilation")
+    library = library_calls.HANDLERS.get(function)
+    if library is not None:
+        return library(tracer, *args, **kwargs)
     shortcut = modules.METHODS.get(function)
     if shortcut is not None:
         result = shortcut(tracer, *args, **kwargs)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracegraph.capture import eager
-from tracegraph.capture.guards import Guard, GuardKind, TensorFacts, describe
+from tracegraph.capture.guards import FunctionFacts, Guard, GuardKind, TensorFacts, describe
 from tracegraph.capture.sources import MISSING, Pool, Source, SourceWriter
 from tracegraph.ir import dim as dims
 
@@ -78,21 +78,19 @@ def same_constant(a: Any, b: Any) -> bool:
 
 
 def _identity(writer: SourceWriter, guard: Guard) -> Conditions:
-    value = _value(writer, guard)
-    try:
-        reference = weakref.ref(guard.expected)
-    except TypeError:
-        return [f"{value} is {writer.pool.name(guard.expected)}"]
+    value, reference = _value(writer, guard), guard.expected.reference
+    if not isinstance(reference, weakref.ref) or isinstance(reference(), type | types.ModuleType):
+        # classes, modules and what cannot die: no need to go through the reference
+        return [f"{value} is {writer.pool.name(reference())}"]
     return [f"{writer.pool.name(reference, 'ref')}() is {value}"]
 
 
 def _function(writer: SourceWriter, guard: Guard) -> Conditions:
-    """Functions made anew by every call (closures, lambdas) are alike if they run the same code."""
-    value, function = _value(writer, guard), guard.expected
+    value, facts = _value(writer, guard), guard.expected
     return [
         f"type({value}) is {writer.pool.name(types.FunctionType)}",
-        f"{value}.__code__ is {writer.pool.name(function.__code__)}",
-        f"{value}.__globals__ is {writer.pool.name(function.__globals__)}",
+        f"{value}.__code__ is {writer.pool.name(facts.code)}",
+        f"{value}.__globals__ is {writer.pool.name(facts.namespace)}",
     ]
 
 
@@ -224,6 +222,8 @@ class Failure:
 
     def __str__(self) -> str:
         expected = describe(self.guard.expected)
+        if self.guard.source is None and self.guard.kind is not GuardKind.GRAD_MODE:
+            return f"{self.guard.kind.value}: {expected} no longer holds"
         subject = f" of {self.guard.source}" if self.guard.source is not None else ""
         return f"{self.guard.kind.value}{subject} was {expected}, now {describe_actual(self.guard, self.actual)}"
 
@@ -234,7 +234,8 @@ def find_failure(guards: Iterable[Guard], args: tuple[Any, ...], cells: tuple[An
         check, _ = compile_guards([guard])
         if not check(args, cells):
             source = guard.source
-            return Failure(guard, evaluate(source, args, cells) if source is not None else MISSING)
+            actual = evaluate(source, args, cells) if source is not None else eager.is_grad_enabled()
+            return Failure(guard, actual)
     return None
 
 
@@ -261,6 +262,8 @@ def describe_actual(guard: Guard, actual: Any) -> str:
         return str(facts)
     if guard.kind is GuardKind.TYPE:
         return type(actual).__name__
+    if guard.kind is GuardKind.FUNCTION and isinstance(actual, types.FunctionType):
+        return str(FunctionFacts(actual.__code__, actual.__globals__))
     if guard.kind is GuardKind.LENGTH:
         return str(len(actual))
     if guard.kind is GuardKind.KEYS:

@@ -7,9 +7,10 @@ import types
 from typing import Any, ClassVar
 
 from tracegraph.capture.specialisations import CalleeCompiler, CaptureOptions, CompileGraph, Family
+from tracegraph.errors import ArgumentError
 from tracegraph.nn.module import Module
 
-__all__ = ["CaptureOptions", "CompiledFunction", "CompiledModule", "compiled"]
+__all__ = ["CaptureOptions", "CompiledFunction", "CompiledModule", "compiled", "family_of"]
 
 
 class CompiledFunction:
@@ -49,11 +50,11 @@ class CompiledModule(Module):
 
     __tracegraph_compiled__ = True
     _tracegraph_original: ClassVar[Module]
-    family: ClassVar[Family]
+    _tracegraph_family: ClassVar[Family]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         cls = type(self)
-        return CalleeCompiler(cls.family)(cls._tracegraph_original, *args, **kwargs)
+        return CalleeCompiler(cls._tracegraph_family)(cls._tracegraph_original, *args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _same, (type(self)._tracegraph_original,)
@@ -67,7 +68,7 @@ def _compile_module(module: Module, family: Family) -> CompiledModule:
     original = type(module)
     body = {
         "_tracegraph_original": module,
-        "family": family,
+        "_tracegraph_family": family,
         "__module__": original.__module__,
         "__qualname__": original.__qualname__,
         "__doc__": original.__doc__,
@@ -76,6 +77,21 @@ def _compile_module(module: Module, family: Family) -> CompiledModule:
     wrapper: CompiledModule = cls.__new__(cls)
     object.__setattr__(wrapper, "__dict__", module.__dict__)
     return wrapper
+
+
+def family_of(target: Any) -> Family:
+    """The cache behind anything that `compiled` returned.
+
+    Raises:
+        ArgumentError: `target` is not compiled.
+    """
+    if isinstance(target, types.MethodType):
+        return family_of(target.__func__)
+    if isinstance(target, CompiledModule):
+        return type(target)._tracegraph_family
+    if isinstance(target, CompiledFunction):
+        return target.family
+    raise ArgumentError(f"expected something that tracegraph.compile returned, got {type(target).__name__}")
 
 
 def compiled(target: Any, compile_graph: CompileGraph, options: CaptureOptions) -> Any:

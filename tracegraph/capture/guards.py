@@ -6,7 +6,9 @@ A kind is a name in `GuardKind`; its meaning as Python is the entry of that name
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import types
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -55,6 +57,34 @@ class TensorFacts:
         return f"{self.type.__name__} {self.dtype.name}[{shape}], layout {self.layout}{grad}"
 
 
+class Identity:
+    """An object a guard compares with, held weakly where possible, so that no cache keeps it alive."""
+
+    __slots__ = ("reference", "text")
+
+    def __init__(self, value: Any) -> None:
+        self.text = getattr(value, "__qualname__", None) or repr(value)
+        self.reference: Callable[[], Any]
+        try:
+            self.reference = weakref.ref(value)
+        except TypeError:
+            self.reference = lambda: value
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class FunctionFacts:
+    """What a trace assumes of a function: functions made anew by every call are alike if they run the same code."""
+
+    code: types.CodeType
+    namespace: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.code.co_qualname} ({self.code.co_filename}:{self.code.co_firstlineno})"
+
+
 @dataclass(frozen=True)
 class Guard:
     """One condition for reusing a trace. `source` is None for state of the interpreter or library."""
@@ -72,7 +102,7 @@ def describe(expected: Any) -> str:
     """`expected` as users read it."""
     if isinstance(expected, tuple) and expected and all(isinstance(e, Source | Reference) for e in expected):
         return ", ".join(map(str, expected))
-    text = str(expected) if isinstance(expected, Source | Reference | TensorFacts) else repr(expected)
+    text = str(expected) if type(expected).__module__.startswith("tracegraph.") else repr(expected)
     return text if len(text) <= 200 else text[:197] + "..."
 
 
@@ -87,10 +117,18 @@ class GuardSet:
         several = kind in (GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT, GuardKind.ALIAS, GuardKind.DISTINCT,
                            GuardKind.SIZES)  # fmt: skip
         key = (kind, source, str(expected)) if several else (kind, source)
-        self._guards.setdefault(key, Guard(kind, source, expected))
+        record = _RECORDS.get(kind)
+        self._guards.setdefault(key, Guard(kind, source, record(expected) if record is not None else expected))
 
     def __iter__(self) -> Iterator[Guard]:
         return iter(self._guards.values())
 
     def __len__(self) -> int:
         return len(self._guards)
+
+
+#: kinds whose expectation is an object that the cache must not keep alive
+_RECORDS: dict[GuardKind, Callable[[Any], Any]] = {
+    GuardKind.IDENTITY: Identity,
+    GuardKind.FUNCTION: lambda function: FunctionFacts(function.__code__, function.__globals__),
+}

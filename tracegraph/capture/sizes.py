@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +22,8 @@ class SizeCondition:
     symbols: tuple[tuple[str, Source], ...]
 
     def __str__(self) -> str:
-        text = self.text
-        for name, source in self.symbols:
-            text = text.replace(name, str(source))
-        return text
+        sources = dict(self.symbols)
+        return re.sub(r"\b[a-z]+\d+\b", lambda m: str(sources.get(m[0], m[0])), self.text)
 
 
 class Sizes:

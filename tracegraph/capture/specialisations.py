@@ -72,7 +72,7 @@ class Family:
     units: dict[tuple[Unit, bool], CompiledUnit] = field(default_factory=dict)
     #: graph breaks and failed guards so far, for `explain`
     breaks: list[tuple[Unit, Break]] = field(default_factory=list)
-    recompiles: list[tuple[Unit, Failure]] = field(default_factory=list)
+    recompiles: list[tuple[Unit, str]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _entries: dict[int, EntryPoint] = field(default_factory=dict)
 
@@ -194,6 +194,8 @@ class CompiledUnit:
         if self.family.options.fullgraph and stop.reason.id != USER_EXCEPTION:
             name = self.unit.code.co_qualname
             raise CaptureError(f"fullgraph=True, but {name} does not make one graph. {stop.describe()}")
+        # the frames of the trace hold the call's arguments
+        stop.__traceback__ = stop.__context__ = stop.__cause__ = None
         self.family.breaks.append((self.unit, stop))
 
     def _build(self, result: CaptureResult) -> Specialisation:
@@ -220,7 +222,7 @@ class CompiledUnit:
         """Let what varies become symbolic."""
         if failure is None:
             return
-        self.family.recompiles.append((self.unit, failure))
+        self.family.recompiles.append((self.unit, str(failure)))
         source, expected, actual = failure.guard.source, failure.guard.expected, failure.actual
         if source is None:
             return

@@ -1,0 +1,95 @@
+"""Symbolic sizes and ints: static first, symbolic once they vary, right for every size."""
+
+from __future__ import annotations
+
+import pytest
+from captured import assert_same, capture_of, graphs_of, ramp, specialisation_count
+
+from tracegraph.tensor import Tensor
+
+
+def size_dependent(x: Tensor) -> Tensor:
+    if x.shape[0] > 4:
+        return x * 2
+    return x * x.shape[0] + len(x)
+
+
+@pytest.mark.parametrize("dynamic", [None, True, False])
+def test_right_for_every_size(dynamic: bool | None) -> None:
+    function = capture_of(size_dependent, dynamic=dynamic, recompile_limit=20)
+    for n in (3, 5, 1, 2, 7, 4, 0, 6, 3, 1):
+        assert_same(function(ramp(n, 2)), size_dependent(ramp(n, 2)))
+
+
+def test_automatic_dynamic_recompiles_once() -> None:
+    function = capture_of(lambda x: (x * 2).sum(dim=0))
+    for n in (3, 4, 5, 6, 7):
+        assert_same(function(ramp(n, 2)), (ramp(n, 2) * 2).sum(dim=0))
+    static, dynamic = graphs_of(function)
+    assert str(static.placeholders[0].type) == "f32[3, 2]"
+    assert str(dynamic.placeholders[0].type) == "f32[s0, 2]"
+
+
+def test_dynamic_from_the_start() -> None:
+    function = capture_of(lambda x: x * 2, dynamic=True)
+    for n in (3, 4, 5):
+        function(ramp(n, n + 1))
+    assert [str(g.placeholders[0].type) for g in graphs_of(function)] == ["f32[s0, s1]"]
+
+
+def test_static_recompiles_each_time() -> None:
+    function = capture_of(lambda x: x * 2, dynamic=False)
+    for n in (3, 4, 5):
+        function(ramp(n))
+    assert specialisation_count(function) == 3
+
+
+def test_equal_sizes_share_a_symbol_and_a_guard() -> None:
+    def both(x, y):
+        return x.sum() + y.sum()
+
+    function = capture_of(both, dynamic=True)
+    assert_same(function(ramp(3), ramp(3)), both(ramp(3), ramp(3)))
+    assert_same(function(ramp(4), ramp(5)), both(ramp(4), ramp(5)))
+    types = [[str(p.type) for p in g.placeholders] for g in graphs_of(function)]
+    assert types == [["f32[s0]", "f32[s0]"], ["f32[s0]", "f32[s1]"]]
+
+
+def test_sizes_as_values() -> None:
+    def sizes(x):
+        n, m = x.shape
+        return n * m, n // 2 + 1, [i for i in range(m)], f"{n}x{m}", n / 2, x.reshape(m, n).shape, isinstance(n, int)
+
+    function = capture_of(sizes, dynamic=True)
+    for shape in ((2, 3), (4, 3), (4, 5), (2, 3)):
+        assert_same(function(ramp(*shape)), sizes(ramp(*shape)))
+
+
+def test_sizes_as_keys_and_types() -> None:
+    def keyed(x):
+        return {x.shape[0]: 1}[int(x.shape[0])], type(x.shape[0]) is int, x * (x.shape[0] ** 0.5), -x.shape[0] & 3
+
+    function = capture_of(keyed, dynamic=True)
+    for n in (2, 3, 9):
+        assert_same(function(ramp(n)), keyed(ramp(n)))
+
+
+def test_varying_int_argument_across_a_break() -> None:
+    def loop(x, n):
+        for i in range(n):
+            print("step", i)
+            x = x + 1
+        return x, n
+
+    function = capture_of(loop)
+    for n in (2, 12):
+        assert_same(function(ramp(2), n), loop(ramp(2), n))
+    assert all(len(u.specialisations) <= 3 for u in function.family.units.values())
+
+
+def test_size_guard_reads_in_the_users_terms() -> None:
+    function = capture_of(size_dependent, dynamic=True)
+    function(ramp(6, 2))
+    function(ramp(3, 2))
+    ((_, failure),) = function.family.recompiles
+    assert "L['x'].shape[0]" in failure

@@ -1,0 +1,191 @@
+"""The cache of specialisations: recompiles, limits, failures, threads, leaks."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+from captured import assert_same, capture_of, check, graphs_of, ramp, replay, specialisation_count
+
+from tracegraph import nn
+from tracegraph.capture.compiled_function import CaptureOptions, compiled
+from tracegraph.errors import CaptureError
+
+
+def test_recompile_names_the_guard_and_both_values() -> None:
+    function = capture_of(lambda x, scale: x * scale, dynamic=False)
+    function(ramp(2), 2)
+    function(ramp(2), 3)
+    ((_, failure),) = function.family.recompiles
+    assert failure == "value of L['scale'] was 2, now 3"
+
+
+def test_tensor_guard_is_explained() -> None:
+    function = capture_of(lambda x: x * 2, dynamic=False)
+    function(ramp(2))
+    function(ramp(3))
+    ((_, failure),) = function.family.recompiles
+    expected = "tensor of L['x'] was Tensor f32[2], layout contiguous, now Tensor f32[3], layout contiguous"
+    assert failure == expected
+
+
+def test_recompile_limit_then_eager_with_one_warning() -> None:
+    def scaled(x, name):
+        return x * len(name)
+
+    function = capture_of(scaled, recompile_limit=3)
+    for n in range(3):
+        function(ramp(2), "a" * n)
+    with pytest.warns(RuntimeWarning, match=r"scaled \(.*test_specialisations.py:\d+\).*recompile_limit.*L\['name'\]"):
+        assert_same(function(ramp(2), "four"), scaled(ramp(2), "four"))
+    assert_same(function(ramp(2), "again"), scaled(ramp(2), "again"))
+    assert specialisation_count(function) == 3
+    assert_same(function(ramp(2), "a"), scaled(ramp(2), "a"))
+
+
+def test_closures_of_one_code_share_their_specialisations() -> None:
+    def outer(x, k):
+        def inner(y):
+            print("inner")
+            return y * k
+
+        return inner(x) + 1
+
+    function = check(outer, lambda: (ramp(2), 2), breaks=("side-effect",))
+    inner = [u for (u, _) in function.family.units if u.code.co_name == "inner" and u.is_entry]
+    assert len(inner) == 1
+    assert len(graphs_of(function)) == 2
+
+
+def test_fullgraph_names_reason_line_and_hint() -> None:
+    def talks(x):
+        y = x * 2
+        print(y.shape)
+        return y
+
+    function = capture_of(talks, fullgraph=True)
+    line = talks.__code__.co_firstlineno + 2
+    with pytest.raises(CaptureError, match=rf"talks does not make one graph.*side-effect at .*:{line}: print\(\).*Hint"):
+        function(ramp())
+
+
+def test_fullgraph_lets_user_exceptions_through() -> None:
+    def fails(x):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        capture_of(fails, fullgraph=True)(ramp())
+
+
+def test_a_failing_backend_leaves_the_function_eager() -> None:
+    def backend(graph, example_inputs):
+        raise ZeroDivisionError("in the backend")
+
+    function = compiled(lambda x: x * 2, backend, CaptureOptions())
+    with pytest.warns(RuntimeWarning, match="ZeroDivisionError: in the backend"):
+        assert_same(function(ramp(2)), ramp(2) * 2)
+    assert_same(function(ramp(2)), ramp(2) * 2)
+    with pytest.raises(ZeroDivisionError):
+        compiled(lambda x: x * 2, backend, CaptureOptions(fullgraph=True))(ramp(2))
+
+
+def test_inputs_and_results_are_not_kept_alive() -> None:
+    def step(x, model, items):
+        items.append(x * 2)
+        print("break")
+        return model(items[-1])
+
+    function = capture_of(step)
+    x, model, items = ramp(2, 3), nn.Linear(3, 3), [1]
+    result = function(x, model, items)
+    watched = [weakref.ref(v) for v in (x, model, result, items[-1])]
+    del x, model, items, result
+    gc.collect()
+    assert [w() for w in watched] == [None] * 4
+
+
+def test_a_pinned_object_is_not_kept_alive() -> None:
+    class Key:
+        pass
+
+    function = capture_of(lambda x, key: x * {key: 2}[key])
+    key = Key()
+    function(ramp(2), key)
+    watched = weakref.ref(key)
+    del key
+    gc.collect()
+    assert watched() is None
+    assert_same(function(ramp(2), Key()), ramp(2) * 2)
+
+
+def test_threads_share_one_cache() -> None:
+    def work(x, n):
+        for i in range(n):
+            x = x * 2 + i
+        return x
+
+    function = capture_of(work)
+    results: dict[int, object] = {}
+    start = threading.Barrier(4)
+
+    def run(index: int) -> None:
+        start.wait()
+        for _ in range(5):
+            results[index] = function(ramp(4), index % 2 + 1)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for i in range(4):
+        assert_same(results[i], work(ramp(4), i % 2 + 1))
+    assert specialisation_count(function) == 2
+
+
+def test_reentrant_compilation() -> None:
+    inner = capture_of(lambda x: x * 2)
+
+    def backend(graph, example_inputs):
+        inner(ramp(2))
+        return replay(graph, example_inputs)
+
+    outer = compiled(lambda x: x + 1, backend, CaptureOptions())
+    assert_same(outer(ramp(2)), ramp(2) + 1)
+
+
+def test_keyboard_interrupt_while_capturing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tracegraph.autograd import is_grad_enabled, no_grad
+    from tracegraph.capture import tracer
+
+    class State:
+        value = 1
+
+    def change(x, state, items, table):
+        with no_grad():
+            state.value = 5
+            state.new = x * 2
+            items.append(x)
+            table["k"] = 1
+            return x + 1
+
+    state, items, table = State(), [1], {"a": 1}
+    original = tracer.Tracer.tick
+
+    def tick(self, is_root):
+        original(self, is_root)
+        if len(items) and self.step > 25:
+            raise KeyboardInterrupt
+
+    function = capture_of(change)
+    with monkeypatch.context() as patch:
+        patch.setattr(tracer.Tracer, "tick", tick)
+        with pytest.raises(KeyboardInterrupt):
+            function(ramp(2), state, items, table)
+    assert (vars(state), items, table, is_grad_enabled()) == ({}, [1], {"a": 1}, True)
+    assert_same(function(ramp(2), state, items, table), ramp(2) + 1)
+    assert state.value == 5
+    assert len(items) == 2
+    assert table == {"a": 1, "k": 1}

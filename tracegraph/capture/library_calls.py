@@ -1,0 +1,33 @@
+"""Functions of this library that are no operations and yet belong into a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.safety import flatten
+from tracegraph.capture.values import is_constant, is_tensor
+from tracegraph.tensor import as_tensor, tensor
+
+if TYPE_CHECKING:
+    from tracegraph.capture.tracer import Tracer
+
+
+def _call_tensor(tracer: Tracer, data: Any, dtype: Any = None, **options: Any) -> Any:
+    """`tensor(numbers)`: a constant of the graph, copied so that every call has a tensor of its own."""
+    if any(v not in (None, False) for v in options.values()) or not all(map(is_constant, flatten(data))):
+        raise Break(reasons.NATIVE_CALL, "tensor() of something other than numbers")
+    array = tracer.native(tensor, data, dtype).numpy()
+    return tracer.native(tracer.recorder.constant(array).clone)
+
+
+def _call_as_tensor(tracer: Tracer, data: Any, dtype: Any = None) -> Any:
+    if not is_tensor(data):
+        raise Break(reasons.NATIVE_CALL, "as_tensor() of something that is no tensor")
+    return data if dtype is None else tracer.native(data.to, dtype)
+
+
+#: handlers by function
+HANDLERS: dict[Any, Callable[..., Any]] = {tensor: _call_tensor, as_tensor: _call_as_tensor}
