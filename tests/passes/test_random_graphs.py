@@ -10,6 +10,7 @@ from random_graphs import assert_same_results, random_graphs
 from tracegraph import dtypes, ir
 from tracegraph.ir import Graph
 from tracegraph.passes import PASSES, Pass, optimise
+from tracegraph.passes.pipeline import DefaultSettings
 
 #: passes that compute in another order or with other ops, so that results agree up to rounding only
 ROUNDING = {"decompose", "simplify", "fuse", "matmul_fusion"}
@@ -43,6 +44,14 @@ def test_the_whole_stage(graph: Graph) -> None:
 @given(data=st.data())
 def test_other_dtypes(dtype: dtypes.DType, data: st.DataObject) -> None:
     check(optimise, data.draw(random_graphs(dtype=dtype)), exact=False)
+
+
+@settings(max_examples=30)
+@given(graph=random_graphs())
+def test_fastmath_ends_in_a_valid_graph(graph: Graph) -> None:
+    """Results may differ where there are nan, infinities and zeros, so they are compared rule by rule only."""
+    once = ir.verify(optimise(graph, DefaultSettings(fastmath=True)))
+    assert [str(p) for p in once.placeholders] == [str(p) for p in graph.placeholders]
 
 
 def check(function: Pass, graph: Graph, exact: bool) -> None:
