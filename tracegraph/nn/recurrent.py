@@ -178,9 +178,9 @@ class _Recurrent(Module):
             features = input_size if layer == 0 else hidden_size * directions
             for direction in range(directions):
                 suffix = _suffix(layer, direction)
-                shapes = {"weight_ih": (rows, features), "weight_hh": (rows, hidden_size)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, hidden_size)}
                 if bias:
-                    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}  # type: ignore[dict-item]
+                    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 for name, shape in shapes.items():
                     self.register_parameter(name + suffix, Parameter(ops.empty(shape, dtype=dtype)))
         self.reset_parameters()

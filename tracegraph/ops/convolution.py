@@ -60,7 +60,7 @@ class Conv2d(Composite):
         x, weight = cast_array(x, type.dtype.compute), cast_array(weight, type.dtype.compute)
         images = x if x.ndim == 4 else x[None]
         groups, windows = attrs["groups"], windows_of(weight, attrs)
-        columns = _columns_array(images, windows, groups, type.shape[-2:])  # type: ignore[arg-type]
+        columns = _columns_array(images, windows, groups, type.shape[-2:])
         result = np.matmul(weight.reshape(*_split(weight.shape[0], groups), -1), columns).reshape(type.shape)
         if bias is not None:
             result += cast_array(bias, type.dtype.compute)[:, None, None]
@@ -189,11 +189,11 @@ def columns(images: Handle, windows: Windows, groups: int) -> Handle:
     return images.reshape((n, *_split(rows, groups), dims.product(tuple(size))))
 
 
-def _columns_array(images: np.ndarray, windows: Windows, groups: int, size: tuple[int, int]) -> np.ndarray:
+def _columns_array(images: np.ndarray, windows: Windows, groups: int, size: tuple[Any, ...]) -> np.ndarray:
     n, c, *_ = images.shape
     rows = c * windows.kernel_size[0] * windows.kernel_size[1]
     if not windows.is_trivial:
-        images = strided_windows(images, windows, (n, c, *windows.kernel_size, *size), 0)  # type: ignore[arg-type]
+        images = strided_windows(images, windows, (n, c, *windows.kernel_size, *size), 0)
     return images.reshape(n, *_split(rows, groups), size[0] * size[1])
 
 

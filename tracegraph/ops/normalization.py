@@ -56,13 +56,8 @@ class Standardize(Composite):
     def eager(self, x: np.ndarray, *, dim: tuple[int, ...], eps: float) -> tuple[np.ndarray, ...]:
         type = type_of(x)
         check_floating(self.name, type)
-        values = cast_array(x, type.dtype.compute)
-        count = np.asarray(dims.product(tuple(x.shape[d] for d in dim)), values.dtype)
-        mean = values.sum(axis=dim, keepdims=True) / count
-        centred = values - mean
-        variance = np.square(centred).sum(axis=dim, keepdims=True) / count
-        centred *= 1 / np.sqrt(variance + np.asarray(eps, values.dtype))
-        return cast_array(centred, type.dtype), mean, variance
+        output, mean, variance = standardized(cast_array(x, type.dtype.compute), dim, eps)
+        return cast_array(output, type.dtype), mean, variance
 
     def decompose(self, x: Handle, *, dim: tuple[int, ...], eps: float) -> tuple[Handle, Handle, Handle]:
         check_floating(self.name, x)
@@ -94,6 +89,16 @@ class Standardize(Composite):
         return total
 
 
+def standardized(x: np.ndarray, axes: tuple[int, ...], eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Output, mean and variance of an array of float32 or float64."""
+    count = np.asarray(dims.product(tuple(x.shape[d] for d in axes)), x.dtype)
+    mean = x.sum(axis=axes, keepdims=True) / count
+    centred = x - mean
+    variance = np.square(centred).sum(axis=axes, keepdims=True) / count
+    centred *= 1 / np.sqrt(variance + np.asarray(eps, x.dtype))
+    return centred, mean, variance
+
+
 def _plus(total: Handle | None, term: Handle) -> Handle:
     return term if total is None else total + term
 
@@ -118,7 +123,7 @@ class LayerNorm(Composite):
         _check_normalized(self.name, type, normalized_shape, weight, bias)
         compute = type.dtype.compute
         axes = tuple(range(x.ndim - len(normalized_shape), x.ndim))
-        result, _, _ = F.standardize.eager(cast_array(x, compute), dim=axes, eps=eps)  # type: ignore[attr-defined]
+        result, _, _ = standardized(cast_array(x, compute), axes, eps)
         if weight is not None:
             result *= cast_array(weight, compute)
         if bias is not None:

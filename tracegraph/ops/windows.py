@@ -166,7 +166,7 @@ class Unfold2d(WindowOp, Element):
     def eager(self, x: np.ndarray, **attrs: Any) -> np.ndarray:
         fill = attrs["fill"]
         (type,) = self.infer(type_of(x), **attrs)
-        return np.ascontiguousarray(strided_windows(x, windows_of(attrs), type.shape, fill))  # type: ignore[arg-type]
+        return np.ascontiguousarray(strided_windows(x, windows_of(attrs), type.shape, fill))
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]
@@ -188,7 +188,7 @@ class Unfold2d(WindowOp, Element):
         return F.fold2d(g, tuple(x.shape[2:]), stride=stride, padding=padding, dilation=dilation)
 
 
-def strided_windows(x: np.ndarray, windows: Windows, shape: tuple[int, ...], fill: float) -> np.ndarray:
+def strided_windows(x: np.ndarray, windows: Windows, shape: tuple[Any, ...], fill: float) -> np.ndarray:
     """The windows of `x` as a read-only strided view (of a padded copy, if there is padding)."""
     top, bottom, left, right = windows.padding
     if any(windows.padding):
