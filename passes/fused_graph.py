@@ -23,7 +23,11 @@ def fused_graph(graph: Graph, group_of: Mapping[Node, Group], free: FreeNodes) -
 
 class _Rebuild:
     def __init__(self, graph: Graph, group_of: Mapping[Node, Group], free: FreeNodes) -> None:
-        self.graph, self.group_of, self.free = graph, group_of, free
+        self.graph, self.free = graph, free
+        live = _live(graph)
+        self.group_of = {node: group for node, group in group_of.items() if node in live}
+        for group in set(group_of.values()):
+            group.nodes = [node for node in group.nodes if node in live]
         self.position = {node: n for n, node in enumerate(graph.nodes)}
         self.rebuilder = Rebuilder(graph)
         #: what each item, a group or a free node on its own, reads from outside
@@ -130,6 +134,15 @@ class _Rebuild:
         operands = [self.rebuilder.operand(v) for v in inputs]
         values = builder.call_all(FUSED, *operands, **fused_attributes(body, nest))
         self.rebuilder.mapping.update(zip(results, values, strict=True))
+
+
+def _live(graph: Graph) -> set[Node]:
+    """The nodes that the output needs."""
+    live = {graph.output_node}
+    for node in reversed(graph.nodes):
+        if node in live:
+            live.update(operand.node for operand in node.operands)
+    return live
 
 
 def _is_single(group: Group) -> bool:
