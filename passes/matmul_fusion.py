@@ -11,7 +11,7 @@ import numpy as np
 from tracegraph.ir import Graph, Node, Rebuilder, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
-from tracegraph.ir.rules import Contract, Rule, rule_of
+from tracegraph.ir.rules import ContractRule, Rule, rule_of
 from tracegraph.passes.operand_types import types_of
 from tracegraph.passes.pass_manager import graph_pass
 
@@ -117,9 +117,10 @@ def _key(node: Node, shared: int) -> object | None:
 
 def _free_axes(node: Node, shared: int) -> tuple[int, int] | None:
     """The one axis that only the other factor has: where it is in that factor, and in the result."""
-    if not node.is_call or rule_of(node.target) is not Rule.CONTRACT or len(node.operands) != 2 or node.attrs:
+    if not node.is_call or rule_of(node.call_op) is not Rule.CONTRACT or len(node.operands) != 2 or node.attrs:
         return None
-    rule: Contract = node.call_op.contract(types_of(node.args), dict(node.attrs))  # type: ignore[attr-defined]
+    assert isinstance(node.target, ContractRule)
+    rule = node.target.contract(types_of(node.args), dict(node.attrs))
     labels = (rule.lhs, rule.rhs)
     free = [label for label in labels[1 - shared] if label not in labels[shared] and label in rule.out]
     if len(free) != 1 or len(labels[1 - shared]) != 2:
@@ -179,9 +180,9 @@ def _multiply(rebuilder: Rebuilder, group: Group) -> None:
     builder = rebuilder.builder
     builder.location = group.nodes[0].location
     axis, result_axis = group.axes
-    arrays = [v.node.target for v in group.others]
-    if all(isinstance(a, np.ndarray) for a in arrays):
-        joined = builder.constant(np.concatenate(arrays, axis))  # type: ignore[arg-type]
+    arrays = [v.node.target for v in group.others if isinstance(v.node.target, np.ndarray)]
+    if len(arrays) == len(group.others):
+        joined = builder.constant(np.concatenate(arrays, axis))
     else:
         joined = builder.call(lookup("cat"), *map(rebuilder.operand, group.others), dim=axis)
     factors = [rebuilder.operand(group.common), joined]
