@@ -58,7 +58,15 @@ def test_equal_sizes_share_a_symbol_and_a_guard() -> None:
 def test_sizes_as_values() -> None:
     def sizes(x):
         n, m = x.shape
-        return n * m, n // 2 + 1, [i for i in range(m)], f"{n}x{m}", n / 2, x.reshape(m, n).shape, isinstance(n, int)
+        return (
+            n * m,
+            n // 2 + 1,
+            [i * 2 for i in range(m)],
+            f"{n}x{m}",
+            n / 2,
+            x.reshape(m, n).shape,
+            isinstance(n, int),
+        )
 
     function = capture_of(sizes, dynamic=True)
     for shape in ((2, 3), (4, 3), (4, 5), (2, 3)):

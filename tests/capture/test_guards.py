@@ -95,6 +95,11 @@ def mlp() -> nn.Module:
     return module
 
 
+def hooked() -> tuple[nn.Module, Any]:
+    module = mlp()
+    return module, module.register_forward_hook(lambda m, args, output: output * 2)
+
+
 CASES = {
     "global": Case(lambda x, s: x * FACTOR, lambda: None, set_global("FACTOR", 5), set_global("FACTOR", 2)),
     "global dict value": Case(
@@ -164,7 +169,7 @@ CASES = {
     "list length": Case(lambda x, s: [x * i for i in s], lambda: [1, 2], lambda s: s.append(3)),
     "list item": Case(lambda x, s: x * s[1], lambda: [1, 2], lambda s: s.__setitem__(1, 7)),
     "list of an attribute": Case(lambda x, s: x * sum(s.items), Settings, lambda s: s.items.append(4)),
-    "dict keys": Case(lambda x, s: [k for k in s], lambda: {"a": 1, "b": 2}, lambda s: s.update(c=3)),
+    "dict keys": Case(lambda x, s: list(s), lambda: {"a": 1, "b": 2}, lambda s: s.update(c=3)),
     "dict key order": Case(
         lambda x, s: [(k, x) for k in s], lambda: {"a": 1, "b": 2}, lambda s: s.__setitem__("a", s.pop("a"))
     ),
@@ -176,7 +181,9 @@ CASES = {
     "nan": Case(lambda x, s: x * s[0], lambda: [1.0], lambda s: s.__setitem__(0, float("nan"))),
     "string": Case(lambda x, s: x * len(s[0]), lambda: ["ab"], lambda s: s.__setitem__(0, "abc")),
     "none": Case(lambda x, s: x if s[0] is None else x * 2, lambda: [None], lambda s: s.__setitem__(0, 1)),
-    "identity": Case(lambda x, s: x * (s[0] is s[1]), lambda: [Settings(), Settings()], lambda s: s.__setitem__(1, s[0])),
+    "identity": Case(
+        lambda x, s: x * (s[0] is s[1]), lambda: [Settings(), Settings()], lambda s: s.__setitem__(1, s[0])
+    ),
     "aliased objects": Case(
         lambda x, s: (setattr(s[0], "value", 10), x * s[1].value)[1], lambda: [Settings(), Settings()],
         lambda s: s.__setitem__(1, s[0]),
@@ -212,8 +219,7 @@ CASES = {
     "forward hook": Case(lambda x, s: s(x), mlp, lambda s: s[0].register_forward_hook(lambda m, a, y: y * 2)),
     "forward pre-hook": Case(lambda x, s: s(x), mlp, lambda s: s.register_forward_pre_hook(lambda m, a: (a[0] + 1,))),
     "hook removed": Case(
-        lambda x, s: s[0](x), lambda: (lambda m: (m, m.register_forward_hook(lambda *_: _[2] * 2)))(mlp()),
-        lambda s: s[1].remove(),
+        lambda x, s: s[0](x), hooked, lambda s: s[1].remove(),
     ),
     "forward replaced": Case(lambda x, s: s(x), mlp, lambda s: setattr(s[0], "forward", lambda x: x)),
     "shared submodule": Case(lambda x, s: s(x), mlp, lambda s: setattr(s, "2", s[0])),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import CellType
 
 import pytest
 from captured import assert_same, capture_of, observe, ramp
@@ -81,13 +82,7 @@ def test_prologue_keeps_lines_and_slots() -> None:
     program = decode(code)
     index = next(i for i, ins in enumerate(program.instructions) if ins.op == "RETURN_VALUE")
     unit = Unit(code, 0, index, (), (True,), code.co_cellvars + code.co_freevars, is_entry=False)
-    assert run_resumed(unit, globals(), ("value",), tuple(map(lambda _: _cell(), unit.cells))) == "value"
-
-
-def _cell() -> object:
-    from types import CellType
-
-    return CellType()
+    assert run_resumed(unit, globals(), ("value",), tuple(CellType() for _ in unit.cells)) == "value"
 
 
 def test_raising_resume_reaches_the_handler() -> None:

@@ -67,7 +67,9 @@ def test_fullgraph_names_reason_line_and_hint() -> None:
 
     function = capture_of(talks, fullgraph=True)
     line = talks.__code__.co_firstlineno + 2
-    with pytest.raises(CaptureError, match=rf"talks does not make one graph.*side-effect at .*:{line}: print\(\).*Hint"):
+    with pytest.raises(
+        CaptureError, match=rf"talks does not make one graph.*side-effect at .*:{line}: print\(\).*Hint"
+    ):
         function(ramp())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 
 from captured import ramp
@@ -11,148 +10,171 @@ from programs import program
 from programs.language import CM, Vec, helper, scaled
 from tracegraph.autograd.grad_mode import enable_grad, is_grad_enabled, no_grad
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def print_(x):
     y = x * 2
-    print('hi', y.shape)
+    print("hi", y.shape)
     return y + 1
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def item(x):
     return x * x.sum().item() + 1
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def if_(x):
     y = x * 2
     if y.sum() > 0:
         return y + 1
     return y - 1
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def if_expr_(x):
     return x * 2 if x.sum() > 0 and x.mean() < 100 else x - 1
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def while_dd(x):
     while x.sum() < 200:
         x = x + 10
     return x
 
-@program(breaks=('side-effect', 'opaque-iterator'))
+
+@program(breaks=("side-effect", "opaque-iterator"))
 def loop_print(x):
     acc = []
     for i in range(4):
         x = x + i
-        print('it', i)
+        print("it", i)
         acc.append(x)
     return (acc, i)
 
+
 def noisy(x):
-    print('in helper')
+    print("in helper")
     return x * 3
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def nested(x):
     return (noisy(x + 1) + noisy(x)) * 2
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def nested2(x):
 
     def g(y):
         a = y + 1
         b = noisy(a)
         return b * 2
+
     return g(x) + g(x * 2)
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def in_nograd(x):
     with no_grad():
         y = x * 2
-        print('z', is_grad_enabled())
+        print("z", is_grad_enabled())
         w = y + 1
     return (y + w, is_grad_enabled())
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def in_cm(x):
     c = CM()
     with c as v:
         y = x * v
-        print('mid')
+        print("mid")
         y = y + 1
     return (y, c.log)
 
-@program(breaks=('not-reconstructible', 'opaque-iterator', 'side-effect'))
+
+@program(breaks=("not-reconstructible", "opaque-iterator", "side-effect"))
 def in_cm2(x):
     with scaled(3) as k:
-        print('k', k)
+        print("k", k)
         y = x * k
     return y
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def try_body(x):
     try:
         y = x * 2
-        print('a')
+        print("a")
         z = y + 1
         return z
     except ValueError:
         return x
 
-@program(breaks=('side-effect', 'exception'))
+
+@program(breaks=("side-effect", "exception"))
 def try_raises(x):
 
     def bad():
-        print('bad')
-        raise ValueError('boom')
+        print("bad")
+        raise ValueError("boom")
+
     try:
         y = x * 2
         bad()
         z = y + 1
     except ValueError as e:
-        print('caught', e)
+        print("caught", e)
         return x * 5
     finally:
-        print('fin')
+        print("fin")
     return z
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def in_handler(x):
     y = x * 2
     try:
-        raise ValueError('q')
+        raise ValueError("q")
     except ValueError as e:
-        print('handling', e)
+        print("handling", e)
         y = y * 3
     return y + 1
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def finally_(x):
     try:
         y = x * 2
     finally:
-        print('finally')
+        print("finally")
     return y
 
-@program(breaks=('side-effect', 'opaque-iterator'))
+
+@program(breaks=("side-effect", "opaque-iterator"))
 def listcomp(x):
     return [x * i for i in range(3) if print(i) is None]
 
-@program(breaks=('not-reconstructible', 'opaque-iterator'))
-def genexp(x):
-    return list(((print(i), x * i)[1] for i in range(3)))
 
-@program(breaks=('not-reconstructible', 'opaque-iterator', 'side-effect'))
+@program(breaks=("not-reconstructible", "opaque-iterator"))
+def genexp(x):
+    return list((print(i), x * i)[1] for i in range(3))
+
+
+@program(breaks=("not-reconstructible", "opaque-iterator", "side-effect"))
 def gen_live(x):
 
     def g():
         for i in range(3):
             yield (x * i)
+
     it = g()
     a = next(it)
-    print('pause')
+    print("pause")
     return a + next(it)
 
-@program(breaks=('side-effect', 'opaque-iterator'))
+
+@program(breaks=("side-effect", "opaque-iterator"))
 def zip_live(x):
     out = []
     for i, (a, b) in enumerate(zip([x, x + 1], [3, 4])):
@@ -160,16 +182,18 @@ def zip_live(x):
         out.append(a * b)
     return out
 
-@program(breaks=('side-effect', 'opaque-iterator'))
+
+@program(breaks=("side-effect", "opaque-iterator"))
 def dict_live(x):
-    d = {'a': x, 'b': x * 2}
+    d = {"a": x, "b": x * 2}
     out = []
     for k, v in d.items():
         print(k)
         out.append(v + 1)
     return out
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def closure_cell(x):
     n = 0
 
@@ -177,21 +201,24 @@ def closure_cell(x):
         nonlocal n
         n += 1
         return y + n
+
     a = inc(x)
-    print('n', n)
+    print("n", n)
     b = inc(a)
-    print('n', n)
+    print("n", n)
     return (b, n)
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def obj_live(x):
     v = Vec(x)
-    print('q')
+    print("q")
     v.v = v.v + 1
-    print('r')
+    print("r")
     return v.v
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def mut_break(x):
     l = [x]
     print(len(l))
@@ -200,38 +227,46 @@ def mut_break(x):
     l.append(l)
     return (l[0], l[1], l[2] is l)
 
-@program(lambda: (ramp(), [1]), breaks=('side-effect',))
+
+@program(lambda: (ramp(), [1]), breaks=("side-effect",))
 def arglist(x, l):
     l.append(2)
     print(l)
     l.append(3)
     return x * len(l)
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def item_chain(x):
     a = x.sum().item()
     b = (x * 2).sum().item()
     return x * (a + b)
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def float_(x):
     return (float(x.sum()) + 1, int(x[0, 0]), bool(x[0, 0] > 0))
 
-@program(breaks=('data-dependent',))
-def str_tensor(x):
-    return (str(x * 2), f'{x + 1}')
 
-@program(breaks=('data-dependent', 'untracked-attribute', 'native-call'))
+@program(breaks=("data-dependent",))
+def str_tensor(x):
+    return (str(x * 2), f"{x + 1}")
+
+
+@program(breaks=("data-dependent", "untracked-attribute", "native-call"))
 def numpy(x):
     return (x * 2).numpy().sum()
 
-@program(breaks=('native-call',))
+
+@program(breaks=("native-call",))
 def unsupported_fn(x):
     import time
+
     t = time.time() > 0
     return (x * 2, t)
 
-@program(breaks=('data-dependent', 'side-effect', 'opaque-iterator'))
+
+@program(breaks=("data-dependent", "side-effect", "opaque-iterator"))
 def many(x):
     for i in range(3):
         for j in range(2):
@@ -241,7 +276,8 @@ def many(x):
             print(i, j)
     return x
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def while_print(x):
     i = 0
     while i < 5:
@@ -250,14 +286,16 @@ def while_print(x):
         i += 1
     return x
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def kwcall(x):
-    print('a', 'b', sep='-', end='!\n')
+    print("a", "b", sep="-", end="!\n")
     l = [1, 2]
-    print(*l, **{'sep': ','})
+    print(*l, **{"sep": ","})
     return x + 1
 
-@program(breaks=('unsupported-opcode',))
+
+@program(breaks=("unsupported-opcode",))
 def class_(x):
 
     class A:
@@ -265,57 +303,69 @@ def class_(x):
 
         def f(self, y):
             return y * self.k
+
     return A().f(x)
 
-@program(breaks=('frame-access',))
+
+@program(breaks=("frame-access",))
 def locals_(x):
     y = x * 2
     return (sorted(locals()), y)
 
-@program(breaks=('frame-access',))
+
+@program(breaks=("frame-access",))
 def exec_(x):
-    n = eval('1 + 2')
+    n = eval("1 + 2")
     return x * n
 
-@program(breaks=('tensor-attribute',))
+
+@program(breaks=("tensor-attribute",))
 def setattr_tensor(x):
     x.grad = None
     return x * 2
 
-@program(breaks=('tensor-attribute', 'exception'))
+
+@program(breaks=("tensor-attribute", "exception"))
 def backward(x):
     w = (x * 1).detach().requires_grad_()
     (w * w).sum().backward()
     return w.grad
 
-@program(breaks=('side-effect', 'exception'))
+
+@program(breaks=("side-effect", "exception"))
 def raise_after(x):
     y = x * 2
-    print('before')
-    raise RuntimeError('after')
+    print("before")
+    raise RuntimeError("after")
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def retval_expr(x):
-    return (x + 1) * (print('mid') or 2) + x
+    return (x + 1) * (print("mid") or 2) + x
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def callargs(x):
-    return helper(x, print('k') or 3, b=print('b') or 4)
+    return helper(x, print("k") or 3, b=print("b") or 4)
 
-@program(breaks=('data-dependent', 'side-effect'))
+
+@program(breaks=("data-dependent", "side-effect"))
 def method_chain(x):
-    return (x.exp().sum().item().__class__.__name__, [x, print('z')][0].exp())
+    return (x.exp().sum().item().__class__.__name__, [x, print("z")][0].exp())
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def assert_dd(x):
-    assert (x * x).sum() > 0, 'neg'
+    assert (x * x).sum() > 0, "neg"
     return x
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def not_(x):
     return (not x.sum() > 0, x * 2)
 
-@program(breaks=('side-effect', 'opaque-iterator'))
+
+@program(breaks=("side-effect", "opaque-iterator"))
 def break_continue(x):
     out = []
     for i in range(6):
@@ -326,10 +376,11 @@ def break_continue(x):
             break
         out.append(x + i)
     else:
-        out.append('no')
+        out.append("no")
     return out
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def nested_with(x):
     with no_grad():
         with enable_grad():
@@ -338,7 +389,8 @@ def nested_with(x):
         print(is_grad_enabled())
     return y
 
-@program(breaks=('side-effect', 'exception'))
+
+@program(breaks=("side-effect", "exception"))
 def with_raise(x):
     c = CM()
     with c:
@@ -346,11 +398,13 @@ def with_raise(x):
         noisy_raise()
     return (y, c.log)
 
-def noisy_raise():
-    print('R')
-    raise KeyError('z')
 
-@program(breaks=('side-effect', 'opaque-iterator', 'exception'))
+def noisy_raise():
+    print("R")
+    raise KeyError("z")
+
+
+@program(breaks=("side-effect", "opaque-iterator", "exception"))
 def try_nested(x):
     out = []
     for i in range(3):
@@ -360,52 +414,59 @@ def try_nested(x):
                 noisy_raise()
             out.append(x * i)
         except KeyError:
-            out.append('err')
+            out.append("err")
         finally:
-            out.append('f')
+            out.append("f")
     return out
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def super_break(x):
     return C2().f(x)
 
-class C1:
 
+class C1:
     def f(self, x):
-        print('base')
+        print("base")
         return x + 1
 
-class C2(C1):
 
+class C2(C1):
     def f(self, x):
         y = x * 2
-        print('child')
+        print("child")
         return super().f(y)
+
 
 C2.ff = C2.f
 
 p_method = C2.f
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def recursive(x, n=3):
     if n == 0:
         return x
     print(n)
     return recursive(x * 2, n - 1)
 
-@program(breaks=('side-effect',))
-def lambda_break(x):
-    return (lambda y: (print('l'), y * 2)[1])(x)
 
-@program(breaks=('side-effect',))
+@program(breaks=("side-effect",))
+def lambda_break(x):
+    return (lambda y: (print("l"), y * 2)[1])(x)
+
+
+@program(breaks=("side-effect",))
 def default_tensor(x):
 
     def g(a, b=x * 2):
-        print('g')
+        print("g")
         return a + b
+
     return g(x) + g(x, x)
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def global_(x):
     global G0
     G0 = 5
@@ -414,12 +475,15 @@ def global_(x):
     print(show())
     return x * G0
 
+
 G0 = 1
+
 
 def show():
     return G0
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def match_dd(x):
     match x.sum().item() > 0:
         case True:
@@ -427,7 +491,8 @@ def match_dd(x):
         case _:
             return x - 2
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def ifelse_chain(x):
     if x.sum() > 100:
         r = 1
@@ -437,44 +502,53 @@ def ifelse_chain(x):
         r = 3
     return x * r
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def or_(x):
     return x.sum() > 0 or x * 2
 
-@program(breaks=('data-dependent',))
+
+@program(breaks=("data-dependent",))
 def compare_chain(x):
     return 0 < x.sum() < 100
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def starred(x):
     a, *b = [print(1), x, x + 1]
     return b
 
-@program(breaks=('side-effect', 'opaque-iterator'))
+
+@program(breaks=("side-effect", "opaque-iterator"))
 def for_tensor(x):
     out = []
     for row in x:
-        print('row')
+        print("row")
         out.append(row * 2)
     return out
 
-@program(breaks=('not-reconstructible', 'opaque-iterator', 'side-effect'))
+
+@program(breaks=("not-reconstructible", "opaque-iterator", "side-effect"))
 def itertools_live(x):
     out = []
     for a in itertools.chain([x], [x + 1]):
-        print('c')
+        print("c")
         out.append(a)
     return out
 
-@program(breaks=('not-reconstructible',))
+
+@program(breaks=("not-reconstructible",))
 def return_gen(x):
     return (x * i for i in range(2))
+
 
 @program()
 def return_map(x):
     return map(lambda t: t * 2, [x, x])
 
-@program(breaks=('side-effect',))
+
+@program(breaks=("side-effect",))
 def import_new(x):
-    import this_module_does_not_exist_xyz
-    return x
+    import this_module_does_not_exist as missing
+
+    return x, missing

@@ -16,7 +16,6 @@ def pair():
     return ramp(), ramp(requires_grad=True)
 
 
-
 @program(pair)
 def inplace_grad(x, w):
     y = x * 1

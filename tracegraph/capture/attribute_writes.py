@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import eager
-from tracegraph.capture.attributes import instance_dict, instance_entry, missing
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.descriptors import part
+from tracegraph.capture.instance_dicts import instance_dict, instance_entry, missing
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import Observed, is_instance_of_python_class
 
@@ -67,10 +68,9 @@ def generic_set(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     cls = type(target)
     raw = tracer.class_entry(cls, name)
     if isinstance(raw, property):
-        from tracegraph.capture.attributes import _part
         from tracegraph.capture.calls import call
 
-        setter = _part(tracer, raw, "fset")
+        setter = part(tracer, raw, "fset")
         if setter is None:
             raise Observed(AttributeError(f"property {name!r} of {cls.__name__!r} object has no setter"))
         call(tracer, setter, (target, value), {})

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import functools
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import eager
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.descriptors import bind, is_data_descriptor
 from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.instance_dicts import instance_entry, missing, pending_value
 from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
@@ -60,13 +61,6 @@ def has(tracer: Tracer, value: Any, name: str) -> bool:
     return True
 
 
-def missing(tracer: Tracer, value: Any, name: str) -> Observed:
-    """The AttributeError eager would raise."""
-    kind = tracer.type_of(value)
-    text = f"type object {value.__name__!r}" if isinstance(value, type) else f"{kind.__name__!r} object"
-    return Observed(AttributeError(f"{text} has no attribute {name!r}", name=name, obj=value))
-
-
 # ------------------------------------------------------------------------------------------ by kind of object
 
 
@@ -99,7 +93,7 @@ def _get_of_module(tracer: Tracer, module: types.ModuleType, name: str) -> Any:
     source = tracer.source_of(module) or Constant(Reference(module), module.__name__)
     pending = tracer.effects.pending(module, name)
     if pending is not None:
-        return _pending(tracer, module, name, pending.value)
+        return pending_value(tracer, module, name, pending.value)
     if name in module.__dict__:
         return tracer.read(module.__dict__[name], Entry(source, name))
     if "__getattr__" not in module.__dict__:
@@ -141,9 +135,7 @@ def method_parts(tracer: Tracer, method: types.MethodType) -> tuple[Any, Any]:
 
 
 def _get_of_super(tracer: Tracer, proxy: Any, name: str) -> Any:
-    start, instance, cls = (
-        object.__getattribute__(proxy, n) for n in ("__thisclass__", "__self__", "__self_class__")
-    )
+    start, instance, cls = (object.__getattribute__(proxy, n) for n in ("__thisclass__", "__self__", "__self_class__"))
     raw = tracer.class_entry(cls, name, after=start)
     if raw is MISSING:
         raise Observed(AttributeError(f"'super' object has no attribute {name!r}", name=name, obj=proxy))
@@ -152,9 +144,7 @@ def _get_of_super(tracer: Tracer, proxy: Any, name: str) -> Any:
 
 
 def _get_of_builtin(tracer: Tracer, value: Any, name: str) -> Any:
-    is_followed = (
-        is_constant(value) or type(value) in CONTAINER_TYPES or isinstance(value, IDENTITY_TYPES)
-    )
+    is_followed = is_constant(value) or type(value) in CONTAINER_TYPES or isinstance(value, IDENTITY_TYPES)
     if tracer.is_outside(value) and not is_followed and name != "__class__":
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{type(value).__name__}.{name}")
     return tracer.native(getattr, value, name)
@@ -169,7 +159,7 @@ def _get_of_class(tracer: Tracer, cls: type, name: str) -> Any:
     meta = type(cls)
     pending = tracer.effects.pending(cls, name)
     if pending is not None:
-        return _pending(tracer, cls, name, pending.value)
+        return pending_value(tracer, cls, name, pending.value)
     meta_raw = tracer.class_entry(meta, name)
     if meta_raw is not MISSING and is_data_descriptor(meta_raw):
         return _class_data(tracer, cls, name)
@@ -227,148 +217,6 @@ def generic_get(tracer: Tracer, instance: Any, name: str) -> Any:
         return bind(tracer, raw, instance, cls, name)
     raise missing(tracer, instance, name)
 
-
-def instance_entry(tracer: Tracer, instance: Any, name: str) -> Any:
-    """`instance.__dict__[name]` or MISSING, seeing pending writes and guarding what is read or absent."""
-    storage = instance_dict(instance)
-    source = tracer.source_of(instance)
-    pending = tracer.effects.pending(instance, name)
-    if pending is not None:
-        return pending.value
-    if storage is None:
-        return MISSING
-    if source is None:
-        return storage.get(name, MISSING)
-    if name in storage:
-        return tracer.read(storage[name], Entry(source, name))
-    tracer.guards.add(GuardKind.ABSENT, source, name)
-    return MISSING
-
-
-def instance_dict(instance: Any) -> dict[str, Any] | None:
-    """The real instance dictionary, or None."""
-    try:
-        found = object.__getattribute__(instance, "__dict__")
-    except AttributeError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _pending(tracer: Tracer, owner: Any, name: str, value: Any) -> Any:
-    if value is MISSING:
-        raise missing(tracer, owner, name)
-    return value
-
-
-# ------------------------------------------------------------------------------------------ descriptors
-
-
-def is_data_descriptor(raw: Any) -> bool:
-    return hasattr(type(raw), "__set__") or hasattr(type(raw), "__delete__")
-
-
-def bind(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
-    """What a class attribute becomes when read through an instance (or, with None, through the class)."""
-    binder = _BINDERS.get(type(raw))
-    if binder is not None:
-        return binder(tracer, raw, instance, cls, name)
-    getter = getattr(type(raw), "__get__", None)
-    if getter is None:
-        return raw
-    if isinstance(getter, types.FunctionType) and not getattr(raw, "__tracegraph_op__", False):
-        from tracegraph.capture.calls import call
-
-        return call(tracer, getter, (raw, instance, cls), {})
-    return tracer.native(raw.__get__, instance, cls)
-
-
-def _bind_function(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
-    return raw if instance is None else types.MethodType(raw, instance)
-
-
-def _part(tracer: Tracer, descriptor: Any, name: str) -> Any:
-    """A function held by a descriptor, with its Source."""
-    source = tracer.source_of(descriptor)
-    value = getattr(descriptor, name)
-    return tracer.read(value, Slot(source, name)) if source is not None and value is not None else value
-
-
-def _bind_static(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
-    return _part(tracer, raw, "__func__")
-
-
-def _bind_class_method(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
-    return types.MethodType(_part(tracer, raw, "__func__"), cls)
-
-
-def _bind_property(tracer: Tracer, raw: property, instance: Any, cls: type, name: str) -> Any:
-    if instance is None:
-        return raw
-    getter = _part(tracer, raw, "fget")
-    if getter is None:
-        raise Observed(AttributeError(f"property {name!r} of {cls.__name__!r} object has no getter"))
-    from tracegraph.capture.calls import call
-
-    return call(tracer, getter, (instance,), {})
-
-
-def _bind_cached_property(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
-    """The first read computes and stores; later reads find the instance attribute before coming here."""
-    if instance is None:
-        return raw
-    from tracegraph.capture.attribute_writes import store
-    from tracegraph.capture.calls import call
-
-    value = call(tracer, _part(tracer, raw, "func"), (instance,), {})
-    store(tracer, instance, raw.attrname, value)
-    return value
-
-
-def _bind_slot(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
-    """A `__slots__` member."""
-    if instance is None:
-        return raw
-    pending = tracer.effects.pending(instance, name)
-    if pending is not None:
-        return _pending(tracer, instance, name, pending.value)
-    source = tracer.source_of(instance)
-    if source is None:
-        return tracer.native(raw.__get__, instance, cls)
-    try:
-        value = raw.__get__(instance, cls)
-    except AttributeError:
-        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__}.{name} is not set") from None
-    return tracer.read(value, Slot(source, name))
-
-
-def _bind_getset(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
-    if name == "__dict__" and instance is not None:
-        from tracegraph.capture.instance_dicts import InstanceDict
-
-        return InstanceDict(tracer, instance) if tracer.is_outside(instance) else instance_dict(instance)
-    if instance is not None and not tracer.is_outside(instance):
-        return tracer.native(raw.__get__, instance, cls)
-    raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__}.{name}")
-
-
-def _bind_native(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
-    return tracer.native(raw.__get__, instance, cls)
-
-
-Binder = Callable[[Any, Any, Any, type, str], Any]
-
-_BINDERS: dict[type, Binder] = {
-    types.FunctionType: _bind_function,
-    staticmethod: _bind_static,
-    classmethod: _bind_class_method,
-    property: _bind_property,
-    functools.cached_property: _bind_cached_property,
-    types.MemberDescriptorType: _bind_slot,
-    types.GetSetDescriptorType: _bind_getset,
-    types.WrapperDescriptorType: _bind_native,
-    types.MethodDescriptorType: _bind_native,
-    types.ClassMethodDescriptorType: _bind_native,
-}
 
 _GETTERS: dict[type, Callable[[Any, Any, str], Any]] = {
     Traced: _get_of_tensor,

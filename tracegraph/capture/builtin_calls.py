@@ -38,12 +38,12 @@ def lookup(function: Any) -> Handler | None:
 # ------------------------------------------------------------------------------------------ types
 
 
-def call_isinstance(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+def _call_isinstance(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
     value, classes = args
     return _is_subclass(tracer, tracer.type_of(value), classes)
 
 
-def call_issubclass(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+def _call_issubclass(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
     return _is_subclass(tracer, *args)
 
 
@@ -56,13 +56,13 @@ def _is_subclass(tracer: Tracer, cls: Any, classes: Any) -> bool:
     return bool(tracer.native(issubclass, cls, classes))
 
 
-def call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if len(args) != 1:
         raise Break(reasons.NATIVE_CALL, "a class made by type()")
     return tracer.type_of(args[0])
 
 
-def call_super(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_super(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if args or frame is None:
         return tracer.native(super, *args)
     from tracegraph.capture.opcodes.names import cell_value
@@ -73,7 +73,7 @@ def call_super(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) 
     return tracer.native(super, cls, instance)
 
 
-def call_callable(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+def _call_callable(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
     (value,) = args
     if is_instance_of_python_class(value):
         return tracer.class_entry(type(value), "__call__") is not MISSING
@@ -83,7 +83,7 @@ def call_callable(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | Non
 # ------------------------------------------------------------------------------------------ attributes
 
 
-def call_getattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_getattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     try:
         return attributes.get(tracer, args[0], args[1])
     except Observed as observed:
@@ -92,51 +92,51 @@ def call_getattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None
         raise
 
 
-def call_hasattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+def _call_hasattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
     return attributes.has(tracer, *args)
 
 
-def call_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+def _call_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
     attribute_writes.set_attribute(tracer, *args)
 
 
-def call_delattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+def _call_delattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
     attribute_writes.delete_attribute(tracer, *args)
 
 
-def call_vars(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_vars(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if not args:
-        return refuse_frame_access(tracer, args, kwargs, frame)
+        return _refuse_frame_access(tracer, args, kwargs, frame)
     return attributes.get(tracer, args[0], "__dict__")
 
 
-def call_object_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+def _call_object_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
     attribute_writes.generic_set(tracer, *args)
 
 
-def call_object_getattribute(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_object_getattribute(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     return attributes.generic_get(tracer, *args)
 
 
-def call_object_new(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_object_new(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     return tracer.fresh(tracer.native(object.__new__, args[0]))
 
 
 # ------------------------------------------------------------------------------------------ sequences
 
 
-def call_len(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_len(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     (value,) = args
     return operators.length(tracer, value)
 
 
-def call_iter(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_iter(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if len(args) != 1:
         raise Break(reasons.NATIVE_CALL, "iter() with a sentinel")
     return operators.iterate(tracer, args[0])
 
 
-def call_next(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_next(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     try:
         return operators.advance(tracer, args[0])
     except Observed as observed:
@@ -145,11 +145,11 @@ def call_next(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -
         raise
 
 
-def call_bool(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+def _call_bool(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
     return operators.truth(tracer, args[0]) if args else False
 
 
-def call_int(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_int(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if len(args) == 1 and type(args[0]) is SymExpr:
         return args[0]
     return _native(tracer, int, args, kwargs)
@@ -172,13 +172,13 @@ def _is_simple(tracer: Tracer, value: Any) -> bool:
     return not any(is_instance_of_python_class(p) or is_opaque(tracer, p) for p in flatten(value))
 
 
-def call_sorted(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[Any]:
+def _call_sorted(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[Any]:
     items = list(operators.walk(tracer, args[0]))
-    sort_items(tracer, items, kwargs)
+    _sort_items(tracer, items, kwargs)
     return items
 
 
-def sort_items(tracer: Tracer, items: list[Any], kwargs: Kwargs) -> None:
+def _sort_items(tracer: Tracer, items: list[Any], kwargs: Kwargs) -> None:
     """Sort in place by keys computed in the trace."""
     from tracegraph.capture.calls import call
 
@@ -196,37 +196,37 @@ def _sorted_positions(keys: list[Any], reverse: bool) -> list[int]:
     return sorted(range(len(keys)), key=keys.__getitem__, reverse=reverse)
 
 
-def call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     return operators.subscript(tracer, *args)
 
 
 # ------------------------------------------------------------------------------------------ text
 
 
-def call_str(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_str(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if len(args) == 1 and is_instance_of_python_class(args[0]):
         return _text(tracer, args[0], ("__str__", "__repr__"), str)
     return tracer.native(str, *stringable(tracer, args), **kwargs)
 
 
-def call_repr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_repr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if is_instance_of_python_class(args[0]):
         return _text(tracer, args[0], ("__repr__",), repr)
     return tracer.native(repr, *stringable(tracer, args))
 
 
-def call_ascii(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_ascii(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     return tracer.native(ascii, *stringable(tracer, args))
 
 
-def call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     value, spec = args if len(args) == 2 else (args[0], "")
     if is_instance_of_python_class(value):
         raw = tracer.class_entry(type(value), "__format__")
         if isinstance(raw, types.FunctionType):
             return operators.special(tracer, value, "__format__", spec)
         if spec == "":
-            return call_str(tracer, (value,), {}, frame)
+            return _call_str(tracer, (value,), {}, frame)
     return tracer.native(format, stringable(tracer, value), spec)
 
 
@@ -247,11 +247,11 @@ def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> A
 # ------------------------------------------------------------------------------------------ refusals
 
 
-def refuse_frame_access(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _refuse_frame_access(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     raise Break(reasons.FRAME_ACCESS, "the function inspects its own frame", Extent.FRAME)
 
 
-def refuse_side_effect(name: str) -> Handler:
+def _refuse_side_effect(name: str) -> Handler:
     def refuse(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
         raise Break(reasons.SIDE_EFFECT_CALL, f"{name}()")
 
@@ -261,7 +261,7 @@ def refuse_side_effect(name: str) -> Handler:
 # ------------------------------------------------------------------------------------------ identity
 
 
-def call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> int:
+def _call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> int:
     """The id of an outside object, whose identity the guards then fix."""
     (value,) = args
     if is_tensor(value):
@@ -275,7 +275,7 @@ def call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> 
     raise Break(reasons.NATIVE_CALL, f"id() of an object of type {tracer.type_of(value).__name__}")
 
 
-def call_hash(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+def _call_hash(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     (value,) = args
     if is_constant(value):
         return tracer.native(hash, value)
@@ -294,39 +294,39 @@ def _native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
 
 
 _TABLE: dict[Any, Handler] = {
-    isinstance: call_isinstance,
-    issubclass: call_issubclass,
-    type: call_type,
-    super: call_super,
-    callable: call_callable,
-    getattr: call_getattr,
-    hasattr: call_hasattr,
-    setattr: call_setattr,
-    delattr: call_delattr,
-    vars: call_vars,
-    object.__setattr__: call_object_setattr,
-    object.__getattribute__: call_object_getattribute,
-    object.__new__: call_object_new,
-    len: call_len,
-    iter: call_iter,
-    next: call_next,
-    bool: call_bool,
-    int: call_int,
+    isinstance: _call_isinstance,
+    issubclass: _call_issubclass,
+    type: _call_type,
+    super: _call_super,
+    callable: _call_callable,
+    getattr: _call_getattr,
+    hasattr: _call_hasattr,
+    setattr: _call_setattr,
+    delattr: _call_delattr,
+    vars: _call_vars,
+    object.__setattr__: _call_object_setattr,
+    object.__getattribute__: _call_object_getattribute,
+    object.__new__: _call_object_new,
+    len: _call_len,
+    iter: _call_iter,
+    next: _call_next,
+    bool: _call_bool,
+    int: _call_int,
     sum: _with_polyfill(sum, polyfills.sum_),
     min: _with_polyfill(min, polyfills.min_),
     max: _with_polyfill(max, polyfills.max_),
     any: _with_polyfill(any, polyfills.any_),
     all: _with_polyfill(all, polyfills.all_),
     functools.reduce: _with_polyfill(functools.reduce, polyfills.reduce_),
-    sorted: call_sorted,
-    operator.getitem: call_getitem,
-    str: call_str,
-    repr: call_repr,
-    ascii: call_ascii,
-    format: call_format,
-    hash: call_hash,
-    id: call_id,
-    **{f: refuse_frame_access for f in (globals, locals, dir, eval, exec, sys._getframe, sys.exc_info)},
-    **{f: refuse_side_effect(f.__name__) for f in (print, input, open, builtins.__import__, breakpoint)},
+    sorted: _call_sorted,
+    operator.getitem: _call_getitem,
+    str: _call_str,
+    repr: _call_repr,
+    ascii: _call_ascii,
+    format: _call_format,
+    hash: _call_hash,
+    id: _call_id,
+    **dict.fromkeys((globals, locals, dir, eval, exec, sys._getframe, sys.exc_info), _refuse_frame_access),
+    **{f: _refuse_side_effect(f.__name__) for f in (print, input, open, builtins.__import__, breakpoint)},
 }
 _HANDLERS: dict[int, Handler] = {id(function): handler for function, handler in _TABLE.items()}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import attributes, builtin_calls, library_calls, modules, native_calls
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.descriptors import bind
 from tracegraph.capture.functions import inline
 from tracegraph.capture.safety import flatten, is_opaque
 from tracegraph.capture.sources import MISSING, Slot, constant_source
@@ -158,7 +159,7 @@ def _call_metaclass(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> An
 def _allocate(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     raw = tracer.class_entry(cls, "__new__")
     if isinstance(raw, staticmethod):
-        return call(tracer, attributes.bind(tracer, raw, None, cls, "__new__"), (cls, *args), kwargs)
+        return call(tracer, bind(tracer, raw, None, cls, "__new__"), (cls, *args), kwargs)
     if isinstance(raw, types.FunctionType):
         return call(tracer, raw, (cls, *args), kwargs)
     if cls.__new__ is not object.__new__:
@@ -175,5 +176,5 @@ def _initialize(tracer: Tracer, cls: type, instance: Any, args: Args, kwargs: Kw
         return
     if isinstance(raw, types.WrapperDescriptorType):
         native_calls.call_native(tracer, raw.__get__(instance, cls), args, kwargs)
-    elif call(tracer, attributes.bind(tracer, raw, instance, cls, "__init__"), args, kwargs) is not None:
+    elif call(tracer, bind(tracer, raw, instance, cls, "__init__"), args, kwargs) is not None:
         raise Observed(TypeError("__init__() should return None"))

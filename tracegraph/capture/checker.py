@@ -36,7 +36,7 @@ def compile_guards(guards: Iterable[Guard]) -> tuple[Check, str]:
         "    except Exception:\n        return False\n"
     )
     namespace = pool.names
-    exec(compile(text, "<guards>", "exec"), namespace)  # noqa: S102
+    exec(compile(text, "<guards>", "exec"), namespace)
     check: Check = namespace["check"]
     return check, text
 
@@ -53,7 +53,7 @@ def _constant(writer: SourceWriter, guard: Guard) -> Conditions:
     if expected is None or expected is True or expected is False or expected is ...:
         return [f"{value} is {expected!r}"]
     kind = writer.pool.name(type(expected))
-    if isinstance(expected, float | complex) or isinstance(expected, tuple | frozenset | slice):
+    if isinstance(expected, float | complex | tuple | frozenset | slice):
         return [f"type({value}) is {kind}", f"{writer.pool.name(same_constant)}({value}, {_literal(writer, expected)})"]
     return [f"type({value}) is {kind}", f"{value} == {_literal(writer, expected)}"]
 
@@ -67,7 +67,7 @@ def same_constant(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, float):
-        return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)
+        return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (math.isnan(a) and math.isnan(b))
     if isinstance(a, complex):
         return same_constant(a.real, b.real) and same_constant(a.imag, b.imag)
     if isinstance(a, tuple):
@@ -245,7 +245,7 @@ def evaluate(source: Source, args: tuple[Any, ...], cells: tuple[Any, ...]) -> A
     name = writer.name(source)
     body = "".join(f"    {line}\n" for line in writer.lines)
     namespace = writer.pool.names
-    exec(f"def get(args, cells):\n{body}    return {name}\n", namespace)  # noqa: S102
+    exec(f"def get(args, cells):\n{body}    return {name}\n", namespace)
     try:
         return namespace["get"](args, cells)
     except Exception:  # whatever a broken path raises, there is no value

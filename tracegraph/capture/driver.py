@@ -1,12 +1,12 @@
 """The driver: a Python function, written once as source, that runs a captured call.
 
-    def run(args, cells):
-        v0 = args[0]                               # inputs, read before anything changes
-        (t0, t1,) = graph([v0])                    # the compiled graph
-        c0 = [t0, v0]                              # values rebuilt
-        v1.extend([t1])                            # side effects replayed
-        r0 = print(c0)                             # the operation that broke the graph
-        return Tail(resume0, (r0, t1,), ())        # continuation, for the trampoline
+def run(args, cells):
+    v0 = args[0]                               # inputs, read before anything changes
+    (t0, t1,) = graph([v0])                    # the compiled graph
+    c0 = [t0, v0]                              # values rebuilt
+    v1.extend([t1])                            # side effects replayed
+    r0 = print(c0)                             # the operation that broke the graph
+    return Tail(resume0, (r0, t1,), ())        # continuation, for the trampoline
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.units import Unit
 from tracegraph.capture.values import NULL
 from tracegraph.ir import Graph, Node, Rebuilder, rebuild
-
 
 #: globals and attributes that see the variables of their caller
 _FRAME_READERS = frozenset({
@@ -115,9 +114,7 @@ class DriverWriter:
         if stop.extent is Extent.REST:
             return None
         stack = list(self.frame.stack)
-        step = NativeStep(
-            self.values, self.frame.program, index, stack, self.frame.namespace, stop.is_inside_callee
-        )
+        step = NativeStep(self.values, self.frame.program, index, stack, self.frame.namespace, stop.is_inside_callee)
         return step if native_ops.write(step) else None
 
     def _finish_state(self) -> None:
@@ -152,7 +149,9 @@ class DriverWriter:
         live = live_names(self.frame.program, index)
         cell_names = code.co_cellvars + code.co_freevars
         names = tuple(
-            n for n in dict.fromkeys(code.co_varnames) if n in live and n not in cell_names and slots.get(n, NULL) is not NULL
+            n
+            for n in dict.fromkeys(code.co_varnames)
+            if n in live and n not in cell_names and slots.get(n, NULL) is not NULL
         )
         empty = f"{self.sources.pool.name(types.CellType)}()"
         cells = [self.values.expression(slots[n]) if n in live and n in slots else empty for n in cell_names]

@@ -21,15 +21,17 @@ def is_tensor(value: Any) -> bool:
 
 
 def is_grad_enabled() -> bool:
+    """Grad mode of this thread."""
     return STATE.enabled
 
 
 def set_grad_enabled(mode: bool) -> None:
+    """Set grad mode of this thread."""
     STATE.enabled = mode
 
 
 def layout_of(tensor: Any) -> Any:
-    """ "contiguous", or the strides of any other layout."""
+    """The word "contiguous", or the strides of any other layout."""
     return "contiguous" if tensor.is_contiguous() else tensor.stride()
 
 

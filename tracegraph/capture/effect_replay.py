@@ -6,8 +6,8 @@ import collections
 import types
 from typing import Any
 
-from tracegraph.capture.attributes import instance_dict
 from tracegraph.capture.effects import AttributeWrite, CellWrite, TrackedCopy, Write
+from tracegraph.capture.instance_dicts import instance_dict
 from tracegraph.capture.reconstruct import Reconstructor
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.tracer import Tracer
@@ -63,7 +63,9 @@ def _write_place(values: Reconstructor, write: Write) -> str:
         if write.value is MISSING:
             return f"object.__delattr__({target}, {write.name!r})"
         return f"object.__setattr__({target}, {write.name!r}, {values.expression(write.value)})"
-    place = f"{values.expression(write.cell)}.cell_contents" if isinstance(write, CellWrite) else (
-        f"{values.pool.name(write.namespace)}[{write.name!r}]"
+    place = (
+        f"{values.expression(write.cell)}.cell_contents"
+        if isinstance(write, CellWrite)
+        else (f"{values.pool.name(write.namespace)}[{write.name!r}]")
     )
     return f"del {place}" if write.value is MISSING else f"{place} = {values.expression(write.value)}"

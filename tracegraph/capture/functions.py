@@ -46,7 +46,7 @@ def _binder_code(code: types.CodeType) -> types.CodeType:
     double = [f"**{rest.pop(0)}"] if code.co_flags & inspect.CO_VARKEYWORDS else []
     signature = ", ".join([*positional, *stars, *keyword_only, *double])
     space: dict[str, Any] = {}
-    exec(f"def bind({signature}): return ({''.join(n + ', ' for n in names)})", space)  # noqa: S102
+    exec(f"def bind({signature}): return ({''.join(n + ', ' for n in names)})", space)
     compiled: types.CodeType = space["bind"].__code__
     return compiled.replace(co_name=code.co_name, co_qualname=code.co_qualname, co_filename=code.co_filename)
 

@@ -1,21 +1,60 @@
-"""`object.__dict__` of an outside object, as a mapping whose accesses are guarded and whose writes are logged."""
+"""Attributes as they are stored: instance dictionaries of outside objects, seen through pending writes and guarded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.attributes import instance_dict, instance_entry
 from tracegraph.capture.guards import GuardKind
-from tracegraph.capture.sources import MISSING, Slot
-from tracegraph.capture.values import STAND_INS
+from tracegraph.capture.sources import MISSING, Entry, Slot
+from tracegraph.capture.values import STAND_INS, Observed
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
 
 
+def missing(tracer: Tracer, value: Any, name: str) -> Observed:
+    """The AttributeError eager would raise."""
+    kind = tracer.type_of(value)
+    text = f"type object {value.__name__!r}" if isinstance(value, type) else f"{kind.__name__!r} object"
+    return Observed(AttributeError(f"{text} has no attribute {name!r}", name=name, obj=value))
+
+
+def instance_entry(tracer: Tracer, instance: Any, name: str) -> Any:
+    """`instance.__dict__[name]` or MISSING, seeing pending writes and guarding what is read or absent."""
+    storage = instance_dict(instance)
+    source = tracer.source_of(instance)
+    pending = tracer.effects.pending(instance, name)
+    if pending is not None:
+        return pending.value
+    if storage is None:
+        return MISSING
+    if source is None:
+        return storage.get(name, MISSING)
+    if name in storage:
+        return tracer.read(storage[name], Entry(source, name))
+    tracer.guards.add(GuardKind.ABSENT, source, name)
+    return MISSING
+
+
+def instance_dict(instance: Any) -> dict[str, Any] | None:
+    """The real instance dictionary, or None."""
+    try:
+        found = object.__getattribute__(instance, "__dict__")
+    except AttributeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def pending_value(tracer: Tracer, owner: Any, name: str, value: Any) -> Any:
+    """What a pending write left; deleted attributes are missing."""
+    if value is MISSING:
+        raise missing(tracer, owner, name)
+    return value
+
+
 class InstanceDict(MutableMapping[str, Any]):
-    """Passes for the real dictionary in traced code."""
+    """`object.__dict__` of an outside object: passes for the real dictionary in traced code."""
 
     def __init__(self, tracer: Tracer, owner: Any) -> None:
         self._tracer = tracer

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.attributes import instance_dict
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.instance_dicts import instance_dict
 from tracegraph.capture.sources import MISSING, Entry, Item
 from tracegraph.capture.values import is_tensor
 from tracegraph.nn.hooks import HookRegistry

@@ -16,7 +16,6 @@ import operator
 import types
 from typing import TYPE_CHECKING, Any
 
-
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.break_reasons import Break
@@ -68,7 +67,8 @@ _ITERATING_CLASSES: frozenset[Any] = frozenset({
 })  # fmt: skip
 #: classes of immutable data, made from immutable data
 _VALUE_CLASSES: frozenset[Any] = frozenset({
-    int, float, bool, complex, bytes, range, slice, object, bytearray, operator.itemgetter, operator.attrgetter, operator.methodcaller,
+    int, float, bool, complex, bytes, range, slice, object, bytearray,
+    operator.itemgetter, operator.attrgetter, operator.methodcaller,
 }) | CONSTANT_TYPES  # fmt: skip
 #: classes whose instances only hold what they are given
 _HOLDING_CLASSES: frozenset[Any] = frozenset({
@@ -206,7 +206,7 @@ def _call_container(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
         args = (check_hashable(tracer, args[0]), *args[1:])
     elif not is_keyed:
         args = _known(tracer, args) if name in ("pop", "insert", "rotate") else args
-    if name in _ITERATING or is_keyed and name == "update":
+    if name in _ITERATING or (is_keyed and name == "update"):
         args = _hashable_items(tracer, args) if is_keyed else args
         return tracer.native(method, *_for_c(tracer, args), **kwargs)
     if name in _COMPARING:
@@ -279,7 +279,7 @@ def _adapted(tracer: Tracer, value: Any) -> Any:
         return iterate(tracer, value)
     if isinstance(value, InstanceDict):
         return dict(value)
-    if isinstance(value, tuple) or isinstance(value, type):
+    if isinstance(value, tuple | type):
         return value
     if is_opaque(tracer, value):
         raise Break(reasons.OPAQUE_ITERATOR, f"an object of type {type(value).__name__} given to a builtin")
@@ -307,5 +307,3 @@ def _refuse_objects(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -
             raise Break(reasons.NATIVE_CALL, f"{name}() of an object of type {type(part).__name__}")
         if is_instance_of_python_class(part) and not isinstance(part, str | int | float):
             raise Break(reasons.NATIVE_CALL, f"{name}() of an object of type {type(part).__name__}")
-
-

@@ -49,7 +49,7 @@ _COMPARE: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
     ">=": ("__ge__", "__le__", operator.ge),
 }
 #: operators a SymExpr understands; under any other it becomes its value
-_SYMBOLIC = frozenset("+ - * // % += -= *= //= %=".split())
+_SYMBOLIC = frozenset(["+", "-", "*", "//", "%", "+=", "-=", "*=", "//=", "%="])
 #: concatenation and repetition are no number slots: the other operand's reflected method is asked first
 _SEQUENCES = (list, tuple, str, bytes, bytearray)
 
@@ -64,8 +64,8 @@ def special(tracer: Tracer, value: Any, name: str, *args: Any) -> Any:
         return NotImplemented
     if isinstance(raw, types.WrapperDescriptorType | types.MethodDescriptorType):
         return _native_slot(tracer, raw, value, *args)
-    from tracegraph.capture.attributes import bind
     from tracegraph.capture.calls import call
+    from tracegraph.capture.descriptors import bind
 
     return call(tracer, bind(tracer, raw, value, type(value), name), args, {})
 
@@ -77,7 +77,9 @@ def _native_slot(tracer: Tracer, slot: Any, value: Any, *args: Any) -> Any:
         for arg in args:
             tracer.pin(arg)
     elif not is_followed(tracer, value):
-        raise Break(reasons.UNSUPPORTED_VALUE, f"{slot.__objclass__.__name__}.{slot.__name__} of {type(value).__name__}")
+        raise Break(
+            reasons.UNSUPPORTED_VALUE, f"{slot.__objclass__.__name__}.{slot.__name__} of {type(value).__name__}"
+        )
     return tracer.native(slot, value, *args)
 
 

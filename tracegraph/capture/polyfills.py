@@ -9,12 +9,14 @@ _NOTHING = object()
 
 
 def sum_(iterable: Iterable[Any], /, start: Any = 0) -> Any:
+    """The sum by `+`, special methods included."""
     for item in iterable:
         start = start + item
     return start
 
 
 def any_(iterable: Iterable[Any], /) -> bool:
+    """Whether some item is true."""
     for item in iterable:  # noqa: SIM110 - this is what any() means
         if item:
             return True
@@ -22,6 +24,7 @@ def any_(iterable: Iterable[Any], /) -> bool:
 
 
 def all_(iterable: Iterable[Any], /) -> bool:
+    """Whether every item is true."""
     for item in iterable:  # noqa: SIM110 - this is what all() means
         if not item:
             return False
@@ -29,6 +32,7 @@ def all_(iterable: Iterable[Any], /) -> bool:
 
 
 def min_(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = _NOTHING) -> Any:
+    """The least item by `<`."""
     best = best_key = _NOTHING
     for item in items[0] if len(items) == 1 else items:
         item_key = item if key is None else key(item)
@@ -42,6 +46,7 @@ def min_(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = _N
 
 
 def max_(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = _NOTHING) -> Any:
+    """The greatest item by `>`."""
     best = best_key = _NOTHING
     for item in items[0] if len(items) == 1 else items:
         item_key = item if key is None else key(item)
@@ -55,6 +60,7 @@ def max_(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = _N
 
 
 def reduce_(function: Callable[[Any, Any], Any], iterable: Iterable[Any], initial: Any = _NOTHING, /) -> Any:
+    """`functools.reduce`."""
     iterator = iter(iterable)
     if initial is _NOTHING:
         try:

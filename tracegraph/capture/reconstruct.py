@@ -14,12 +14,18 @@ from collections.abc import Callable
 from typing import Any
 
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
-from tracegraph.capture.attributes import instance_dict
 from tracegraph.capture.frame import Unread
-from tracegraph.capture.instance_dicts import InstanceDict
+from tracegraph.capture.instance_dicts import InstanceDict, instance_dict
 from tracegraph.capture.sources import Pool, SourceWriter
 from tracegraph.capture.tracer import Tracer
-from tracegraph.capture.values import IDENTITY_TYPES, STAND_INS, is_constant, is_instance_of_python_class, is_namedtuple, is_python_class
+from tracegraph.capture.values import (
+    IDENTITY_TYPES,
+    STAND_INS,
+    is_constant,
+    is_instance_of_python_class,
+    is_namedtuple,
+    is_python_class,
+)
 from tracegraph.ir import Op, SymExpr, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops.recording import Traced
@@ -112,11 +118,8 @@ class Reconstructor:
         """The graph output that holds a computed tensor."""
         if handle.recorder is not self.tracer.recorder:
             raise NotReconstructible(handle)
-        for position, value in enumerate(self.outputs):
-            if value is handle.value:
-                break
-        else:
-            position = len(self.outputs)
+        position = next((i for i, v in enumerate(self.outputs) if v is handle.value), len(self.outputs))
+        if position == len(self.outputs):
             self.outputs.append(handle.value)
         name = f"t{position}"
         self._names[id(handle)] = name

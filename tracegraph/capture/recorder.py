@@ -8,7 +8,7 @@ from typing import Any
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.sizes import Sizes
-from tracegraph.ir import Builder, Kind, Value, lookup
+from tracegraph.ir import Builder, Kind, Value
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Recorder, Traced
 

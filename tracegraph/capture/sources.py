@@ -7,6 +7,7 @@ dictionaries, slots, items, cells), never properties, so that evaluating one run
 from __future__ import annotations
 
 import types
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,16 +50,16 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(ABC):
     """A path to a value; subclasses are its steps. `base` is the path to the value the step starts from."""
 
     @property
     def base(self) -> Source | None:
         return None
 
+    @abstractmethod
     def code(self, base: str, pool: Pool) -> str:
         """A Python expression for this step, given the expression of the base."""
-        raise NotImplementedError(type(self).__name__)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from tracegraph.capture.native_ops import CALL_COMPILED
 from tracegraph.capture.result import CaptureResult
 from tracegraph.capture.resume import run_resumed
 from tracegraph.capture.session import Call, RunEagerly, capture
+from tracegraph.capture.sources import class_lookup
 from tracegraph.capture.units import Unit, entry, spread
 from tracegraph.errors import CaptureError
 from tracegraph.ir import Graph
@@ -208,7 +209,7 @@ class CompiledUnit:
                 names[name] = CalleeCompiler(self.family)
         for way in result.continuations:
             names[way.name] = self.family.unit(way.unit, self.namespace, way.is_native)
-        exec(compile(result.driver, f"<driver of {self.unit.label}>", "exec"), names)  # noqa: S102
+        exec(compile(result.driver, f"<driver of {self.unit.label}>", "exec"), names)
         sizes = [Guard(GuardKind.SIZES, None, condition) for condition in result.sizes.conditions()]
         guards = (*result.guards, *sizes)
         check, text = compile_guards(guards)
@@ -257,7 +258,7 @@ class CalleeCompiler:
             if not may_inline(function) or getattr(function, "_tracegraph_disabled", False):
                 return function(*args, **kwargs)
             return self.family.entry_point(function).call(function, args, kwargs)
-        method = getattr(type(function), "__call__", None)
+        method = class_lookup(type(function), "__call__")
         if not isinstance(function, type) and isinstance(method, types.FunctionType):
             return self(method, function, *args, **kwargs)
         return function(*args, **kwargs)

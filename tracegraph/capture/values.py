@@ -21,7 +21,6 @@ from tracegraph.ir import Op, SymExpr
 from tracegraph.ops.recording import Traced
 from tracegraph.tensor import Tensor
 
-
 _NAMEDTUPLE: Any = collections.namedtuple("_NAMEDTUPLE", ["field"])
 
 
@@ -51,11 +50,16 @@ CONSTANT_TYPES: frozenset[type] = frozenset({
 }) | frozenset(np.sctypeDict.values())  # fmt: skip
 
 #: objects guarded by identity
-IDENTITY_TYPES = (type, types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType,
-                  types.WrapperDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType,
-                  types.MemberDescriptorType, types.GetSetDescriptorType, property, staticmethod, classmethod,
-                  functools.cached_property, type(_NAMEDTUPLE.field), np.ufunc, np.dtype, enum.Enum, Op, operator.itemgetter, operator.attrgetter,
-                  operator.methodcaller)  # fmt: skip
+IDENTITY_TYPES = (
+    # classes, modules, C functions
+    type, types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType, types.MethodWrapperType, np.ufunc, np.dtype, Op,
+    # descriptors
+    types.MemberDescriptorType, types.GetSetDescriptorType, property, staticmethod, classmethod,
+    functools.cached_property, type(_NAMEDTUPLE.field),
+    # immutable instances
+    enum.Enum, operator.itemgetter, operator.attrgetter, operator.methodcaller,
+)  # fmt: skip
 
 CONTAINER_TYPES: frozenset[type] = frozenset({
     list, dict, set, tuple, frozenset, slice, bytearray,
@@ -103,6 +107,7 @@ def is_instance_of_python_class(value: Any) -> bool:
 
 
 def is_namedtuple(value: Any) -> bool:
+    """Whether `value` is a tuple of a derived class."""
     return isinstance(value, tuple) and type(value) is not tuple
 
 

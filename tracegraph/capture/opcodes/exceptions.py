@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
 from tracegraph.capture import attributes
@@ -95,6 +94,3 @@ def op_STOPITERATION_ERROR(frame: Frame, arg: object) -> None:
 
 def op_LOAD_BUILD_CLASS(frame: Frame, arg: object) -> None:
     raise Break(reasons.UNSUPPORTED_OPCODE, "a class statement")
-
-
-

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tracegraph.capture import operators
+from tracegraph.capture import attributes, operators
 from tracegraph.capture.calls import call
 from tracegraph.capture.decode import SEND_KEEPS_RECEIVER
 from tracegraph.capture.frame import Frame, Yielded
-from tracegraph.capture import attributes
 from tracegraph.capture.values import Observed
 
 
