@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from tracegraph import __version__
 from tracegraph.cli.dump import dump
 from tracegraph.cli.explain import explain
 from tracegraph.cli.listing import ops, passes
@@ -12,7 +11,7 @@ from tracegraph.cli.opt import opt
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="tracegraph")
+@click.version_option(package_name="tracegraph", prog_name="tracegraph")
 def cli() -> None:
     """Look inside the tracegraph compiler.
 
