@@ -14,9 +14,7 @@ from tracegraph.ops.samples import samples
 class Allclose(Derived):
     """Whether |input - other| <= atol + rtol * |other| holds for all elements."""
 
-    signature = (
-        "(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False)"
-    )
+    signature = "(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False)"
     samples = samples()  # the generated tests record calls, and these have no graph; see tests/ops/test_predicates.py
 
     def decompose(self, input: Handle, other: Handle, **attrs: Any) -> bool:
