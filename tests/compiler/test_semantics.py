@@ -298,6 +298,16 @@ def test_a_failing_stage_falls_back_with_a_warning_that_names_it(monkeypatch):
         assert tg.compile(lambda x: x + 1)(tg.ones(1)).item() == 2
 
 
+def test_native_code_can_be_switched_off(monkeypatch):
+    from tracegraph.compiler import stages
+
+    monkeypatch.setenv("TRACEGRAPH_NATIVE", "0")
+    with stages.recorded() as log:
+        assert tg.compile(lambda x: x + 1)(tg.ones(1)).item() == 2
+    assert "optimise" in [p.stage for p in log]
+    assert not {"emit", "load"} & {p.stage for p in log}
+
+
 def test_custom_backends_see_a_graph_module():
     seen = []
 

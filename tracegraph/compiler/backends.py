@@ -8,6 +8,7 @@ A backend is a callable `(graph_module, example_inputs) -> callable(*tensors) ->
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
@@ -65,10 +66,15 @@ def resolve(backend: str | Backend) -> Backend:
 
 @register_backend("llvm")
 def llvm(module: GraphModule, example_inputs: Sequence[Tensor], *, options: Options) -> Compiled:
-    """Differentiate, optimise and compile to native code."""
+    """Differentiate, optimise and compile to native code.
+
+    With TRACEGRAPH_NATIVE=0 in the environment the graphs are interpreted instead: no machine code is made.
+    """
     from tracegraph.compiler import pipeline
 
-    return pipeline.compile_graph(module.graph, example_inputs, options, pipeline.native)
+    is_native = os.environ.get("TRACEGRAPH_NATIVE", "1") != "0"
+    finish = pipeline.native if is_native else pipeline.interpreted
+    return pipeline.compile_graph(module.graph, example_inputs, options, finish)
 
 
 @register_backend("interpreter")
