@@ -18,6 +18,11 @@ def no_bools(bindings: Bindings) -> bool:
     return not any(isinstance(bindings.get(name), bool) for name in "cd")
 
 
+def can_be_negated(bindings: Bindings) -> bool:
+    """Whether -c is a number of the dtype of x, too."""
+    return no_bools(bindings) and bindings["x"].type.dtype.is_signed
+
+
 RULES = (
     # x * -1 == -x
     Rule("mul(x, -1) -> neg(x)", on="if"),
@@ -27,6 +32,8 @@ RULES = (
     # -(x - y) == y - x, but for the sign of zero
     Rule("neg(sub(a, b)) -> sub(b, a)", on="i"),
     Rule("neg(sub(a, b)) -> sub(b, a)", Exactness.FASTMATH, on="f"),
+    # x - c == x + -c: rules on sums hold for differences, too
+    Rule("sub(x, c) -> add(x, -c)", on="if", when=can_be_negated),
     # 0 - x == -x, but for the sign of zero
     Rule("sub(0, x) -> neg(x)", on="i"),
     Rule("sub(-0.0, x) -> neg(x)", on="f"),
