@@ -155,7 +155,7 @@ def _call_int(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -
     return _native(tracer, int, args, kwargs)
 
 
-def _with_polyfill(builtin: Any, polyfill: types.FunctionType) -> Handler:
+def _with_polyfill(builtin: Any, polyfill: Any) -> Handler:
     """Run `builtin` natively on simple items, else inline a Python version that honours special methods."""
 
     def handle(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:

@@ -17,7 +17,7 @@ from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind
 from tracegraph.capture.functions import inline
 from tracegraph.capture.safety import flatten, is_opaque
-from tracegraph.capture.sources import MISSING, Slot, constant_source
+from tracegraph.capture.sources import MISSING, Slot, class_lookup, constant_source
 from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_python_class
 from tracegraph.ir import Op
 
@@ -162,7 +162,7 @@ def _allocate(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
         return call(tracer, bind(tracer, raw, None, cls, "__new__"), (cls, *args), kwargs)
     if isinstance(raw, types.FunctionType):
         return call(tracer, raw, (cls, *args), kwargs)
-    if cls.__new__ is not object.__new__:
+    if class_lookup(cls, "__new__") is not object.__dict__["__new__"]:
         return native_calls.construct(tracer, cls, args, kwargs)
     takes_arguments = tracer.class_entry(cls, "__init__") is not object.__init__
     if (args or kwargs) and not takes_arguments:

@@ -74,7 +74,7 @@ def _compile_module(module: Module, family: Family) -> CompiledModule:
         "__doc__": original.__doc__,
     }
     cls = type(original.__name__, (CompiledModule, original), body)
-    wrapper: CompiledModule = cls.__new__(cls)
+    wrapper: CompiledModule = object.__new__(cls)
     object.__setattr__(wrapper, "__dict__", module.__dict__)
     return wrapper
 

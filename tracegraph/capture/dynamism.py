@@ -42,12 +42,12 @@ class Dynamism:
 
     def tensor(self, tracer: Tracer, tensor: Any, source: Source) -> tuple[tuple[int | SymExpr, ...], TensorFacts]:
         """The symbolic shape of an input, and the facts to guard."""
-        shape = tuple(self._size(tracer, n, Size(source, i)) for i, n in enumerate(tensor.shape))
-        pattern = tuple(None if isinstance(d, SymExpr) else d for d in shape)
         layout = eager.layout_of(tensor)
-        if None in pattern and layout != "contiguous":
-            # strides are multiples of sizes: guard the shape as it is
-            shape = pattern = tuple(tensor.shape)
+        shape: tuple[int | SymExpr, ...] = tuple(tensor.shape)
+        if layout == "contiguous":
+            # other strides are multiples of sizes: such a tensor is guarded as it is
+            shape = tuple(self._size(tracer, n, Size(source, i)) for i, n in enumerate(tensor.shape))
+        pattern = tuple(None if isinstance(d, SymExpr) else d for d in shape)
         facts = TensorFacts(type(tensor), tensor.dtype, pattern, layout, bool(tensor.requires_grad))
         return shape, facts
 

@@ -14,6 +14,7 @@ import itertools
 import math
 import operator
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
@@ -226,13 +227,13 @@ def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
     from tracegraph.capture import attribute_writes, attributes
 
     name = method.__name__
-    generic = {
+    generics: dict[str, Callable[..., Any]] = {
         "__setattr__": attribute_writes.generic_set,
         "__getattribute__": attributes.generic_get,
         "__delattr__": attribute_writes.delete_attribute,
-    }.get(name)
-    if generic is not None:
-        return generic(tracer, owner, *args)
+    }
+    if name in generics:
+        return generics[name](tracer, owner, *args)
     if name in ("__init__", "__init_subclass__") and not args and not kwargs:
         return None
     if tracer.is_outside(owner) and not isinstance(owner, tuple | str | int | float):

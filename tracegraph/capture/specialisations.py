@@ -164,11 +164,13 @@ class CompiledUnit:
             CaptureError: `fullgraph` is set and the graph breaks.
         """
         if not is_supported():
-            return self._give_up("the bytecode of this Python version is not known")
+            self._give_up("the bytecode of this Python version is not known")
+            return None
         failure = self._last_failure(args, cells)
         if self._attempts >= self.family.options.recompile_limit:
             why = failure or "the function raised each time"
-            return self._give_up(f"it was captured {self._attempts} times (recompile_limit); last: {why}")
+            self._give_up(f"it was captured {self._attempts} times (recompile_limit); last: {why}")
+            return None
         self._learn(failure)
         self._attempts += 1
         try:
@@ -185,7 +187,8 @@ class CompiledUnit:
         except Exception as e:
             if self.family.options.fullgraph:
                 raise
-            return self._give_up(f"{type(e).__name__}: {e}. Please report this")
+            self._give_up(f"{type(e).__name__}: {e}. Please report this")
+            return None
         self.specialisations.append(specialisation)
         return specialisation
 

@@ -44,7 +44,7 @@ class Observed(BaseException):
 
 
 #: values that are guarded by equality and may be baked into code
-CONSTANT_TYPES: frozenset[type] = frozenset({
+CONSTANT_TYPES: frozenset[Any] = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented),
     range, types.CodeType, DType,
 }) | frozenset(np.sctypeDict.values())  # fmt: skip
@@ -66,7 +66,7 @@ CONTAINER_TYPES: frozenset[type] = frozenset({
     collections.deque, collections.OrderedDict, collections.defaultdict,
 })  # fmt: skip
 
-DICT_VIEW_TYPES = (type({}.keys()), type({}.values()), type({}.items()))
+DICT_VIEW_TYPES: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
 
 def is_constant(value: Any) -> bool:

@@ -23,8 +23,8 @@ def op_CALL_KW(frame: Frame, count: int) -> None:
 
 def op_CALL_FUNCTION_EX(frame: Frame, flags: int) -> None:
     kwargs = frame.pop() if flags & 1 else {}
-    args = tuple(walk(frame.tracer, frame.pop()))
-    function, args = _callee(frame, list(args))
+    values = list(walk(frame.tracer, frame.pop()))
+    function, args = _callee(frame, values)
     frame.push(call(frame.tracer, function, tuple(args), dict(kwargs), frame))
 
 
