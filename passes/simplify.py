@@ -28,7 +28,12 @@ def simplify(graph: Graph, fastmath: bool = False) -> Graph:
     Rules make terms smaller or bring them to the form that other rules expect, so this ends. With `fastmath` the
     rules that change nan, infinities, signed zeros or roundings apply too.
     """
-    simplifier = _Simplifier(graph, rules_by_op(fastmath))
+    return apply_rules(graph, rules_by_op(fastmath))
+
+
+def apply_rules(graph: Graph, rules: RulesByOp) -> Graph:
+    """Apply rules, given by the op they begin with; `graph` itself if none matches."""
+    simplifier = _Simplifier(graph, rules)
     for node in graph.nodes:
         simplifier.visit(node)
     return simplifier.rebuilder.graph if simplifier.applied else graph

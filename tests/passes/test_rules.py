@@ -18,7 +18,7 @@ from tracegraph.errors import IRError, TracegraphError
 from tracegraph.ir import Builder, Graph, TensorType, lookup
 from tracegraph.passes.rewrite import ATTRIBUTES, NUMBERS, OPERANDS, TENSORS, Call, Exactness, Number, Rule, Term
 from tracegraph.passes.rules import ALL_RULES
-from tracegraph.passes.simplify import _Simplifier
+from tracegraph.passes.simplify import apply_rules
 
 NUMBERS_TRIED = (2, 0.25, 3, -4.0)
 DTYPES = {
@@ -81,10 +81,8 @@ def made(term: Term, values: dict[str, Any], builder: Builder) -> Any:
 
 
 def rewritten(rule: Rule, graph: Graph) -> Graph | None:
-    simplifier = _Simplifier(graph, {rule.pattern.op: [rule]})
-    for node in graph.nodes:
-        simplifier.visit(node)
-    return simplifier.rebuilder.graph if simplifier.applied else None
+    after = apply_rules(graph, {rule.pattern.op: [rule]})
+    return None if after is graph else after
 
 
 def inputs(graph: Graph, exactness: Exactness) -> list[np.ndarray]:
