@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -126,9 +128,17 @@ def inputs_for(graph: Graph, seed: int = 0, sizes: dict[str, int] | None = None)
     return [random_array(rng, p.type, sizes or {}) for p in graph.placeholders]
 
 
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """No warnings about nan, infinities and means of nothing: random graphs are full of them."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
+
+
 def run(graph: Graph, inputs: Iterable[np.ndarray]) -> list[Any]:
-    """Interpret without warnings about nan and infinities."""
-    with np.errstate(all="ignore"):
+    """Interpret."""
+    with unwarned():
         return list(ir.interpret(graph, *(a.copy() for a in inputs)))
 
 

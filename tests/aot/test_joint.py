@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import given
-from random_graphs import assert_same, inputs_for, random_graphs
+from random_graphs import assert_same, inputs_for, random_graphs, unwarned
 
 import tracegraph as tg
 from tracegraph import ir
@@ -32,7 +32,7 @@ def on_tape(graph: Graph, inputs: list[np.ndarray], requiring: list[bool]) -> tu
 def check(graph: Graph, inputs: list[np.ndarray], requiring: list[bool]) -> None:
     joint = differentiate(graph, requiring)
     ir.verify(joint.graph)
-    with np.errstate(all="ignore"):
+    with unwarned():
         outputs, cotangents, gradients = on_tape(graph, inputs, requiring)
         found = ir.interpret(joint.graph, *inputs, *(c.numpy() for c in cotangents))
     assert len(joint.gradients) == sum(requiring)

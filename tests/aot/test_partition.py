@@ -106,6 +106,23 @@ def test_min_cut_saves_the_small_side_of_a_broadcast() -> None:
 
 
 @pytest.mark.parametrize("partition", PARTITIONERS)
+def test_the_base_of_a_view_is_saved_where_it_is_no_larger(partition: object) -> None:
+    joint = joint_of("""graph f(%x: f32[8, 8], %w: f32[8, 8]) {
+  %0: f32[8, 8] = matmul(%x, %x)
+  %1: f32[8, 8] = permute(%0, dims=[1, 0])
+  %2: f32[8] = basic_index(%1, index=[0])
+  %3: f32[8, 8] = matmul(%1, %w)
+  %4: f32[8] = mul(%2, %2)
+  return %3, %4
+}""")
+    parts = partition(joint)  # type: ignore[operator]
+    check(joint, parts)
+    saved = [o for o in parts.forward.outputs[2:] if isinstance(o, ir.Value)]
+    assert not any(o.node.call_op.kind is ir.Kind.VIEW and o.shape == (8, 8) for o in saved)
+    assert parts.saved_inputs == (0, 1)
+
+
+@pytest.mark.parametrize("partition", PARTITIONERS)
 def test_inputs_written_to_are_copied(partition: object) -> None:
     joint = joint_of("""graph f(%x: f32[4], %y: f32[4]) {
   %0: f32[4] = mul(%x, %y)

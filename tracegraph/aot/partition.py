@@ -58,7 +58,7 @@ def partition_default(joint: Joint, written: frozenset[int] = frozenset()) -> Pa
     forward = needed(joint.results, joint.graph)
     readers = needed(joint.gradients, joint.graph) - forward
     saved = dict.fromkeys(
-        _without_views_of_inputs(operand)
+        operand
         for node in joint.graph.nodes
         if node in readers
         for operand in node.operands
@@ -75,21 +75,17 @@ def _is_savable(value: Value, forward: set[Node]) -> bool:
     return value.node.op == "placeholder" or value.node in forward
 
 
-def _without_views_of_inputs(value: Value) -> Value:
-    """An input need not be copied to be saved, a view of it would have to be."""
-    memory = memory_of(value)
-    return memory if memory.node.op == "placeholder" else value
-
-
 def cut(joint: Joint, saved: Iterable[Value], written: frozenset[int] = frozenset()) -> Partition:
     """Both halves of `joint`, given the values to save.
 
-    Forward also saves an empty tensor for every size symbol that backward mentions and nothing else it takes shows.
+    In the place of a view its base is saved where that is no larger: a view costs nothing to make again, and a copy
+    to return. Forward also saves an empty tensor for every size symbol that backward mentions and nothing else it
+    takes shows.
 
     Raises:
         IRError: a gradient depends on an input that is neither saved nor below a saved value.
     """
-    chosen = tuple(dict.fromkeys(saved))
+    chosen = tuple(dict.fromkeys(map(_base_to_save, saved)))
     readers = needed(joint.gradients, joint.graph, frozenset((*chosen, *joint.cotangents)))
     missing = [n.value for n in readers if n.op == "placeholder"]
     if missing:
@@ -142,6 +138,17 @@ def _backward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], re
             rebuilder.copy(node)
     rebuilder.builder.output(*map(rebuilder.operand, joint.gradients))
     return rebuilder.graph
+
+
+def _base_to_save(value: Value) -> Value:
+    """What to save for `value` if it is a view: an input, which needs no copy, or what is no larger than the view."""
+    memory = best = value
+    while memory.node.is_call and memory.node.call_op.kind is Kind.VIEW:
+        (memory,) = memory.node.operands
+        excess = memory.type.numel - best.type.numel
+        if isinstance(excess, int) and excess <= 0:
+            best = memory
+    return memory if memory.node.op == "placeholder" else best
 
 
 def memory_of(value: Value) -> Value:
