@@ -2,8 +2,8 @@
 
     lower      steps of the plan, kernels in loop IR
     schedule   kernels tiled, vectorised, marked parallel
-    emit       one LLVM module: all kernels and the driver
-    load       machine code in this process
+    emit       LLVM text of the driver; that of the kernels when it is needed
+    load       machine code in this process: kernels not met before, and the driver
 
 Each stage is a function here or in the module of its name, to be run and tested alone.
 """
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from tracegraph.codegen import jit
 from tracegraph.codegen.executable import Executable
+from tracegraph.codegen.kernel_store import STORE
 from tracegraph.codegen.loop_ir import Kernel
 from tracegraph.codegen.loop_text import print_kernel
 from tracegraph.codegen.program import ENTRY, Program, emit_program
@@ -67,7 +68,7 @@ def schedule_all(kernels: Sequence[Kernel]) -> list[Kernel]:
 
 
 def emit(plan: MemoryPlan, steps: Sequence[Step], scheduled: Sequence[Kernel]) -> Program:
-    """The module of a program with its scheduled kernels."""
+    """The program of a plan with its scheduled kernels."""
     by_name = {kernel.name: kernel for kernel in scheduled}
     updated = [
         KernelStep(replace(s.lowered, kernel=by_name[s.lowered.kernel.name])) if isinstance(s, KernelStep) else s
@@ -77,8 +78,9 @@ def emit(plan: MemoryPlan, steps: Sequence[Step], scheduled: Sequence[Kernel]) -
 
 
 def load(program: Program) -> Executable:
-    """Compile the module, or find its object code in the cache, and link it."""
-    return Executable(program, jit.load(program.text, [ENTRY], program.imports))
+    """Compile what is not in a cache, and link it."""
+    imports = STORE.load(program.kernels) | program.imports
+    return Executable(program, jit.load(program.driver, [ENTRY], imports, jit.Effort.DRIVER))
 
 
 def _listed(steps: Sequence[Step], kernels: Sequence[Kernel]) -> list[str]:

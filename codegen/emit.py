@@ -1,15 +1,15 @@
 """Kernel to LLVM text.
 
-A kernel `f` becomes an internal function
+A kernel `f` becomes a function
 
-    internal i32 @f(ptr noalias %x, ptr noalias %y, i64 %N, float %alpha)
+    i32 @f(ptr noalias %x, ptr noalias %y, i64 %N, float %alpha)
 
 with one parameter for each of the kernel's, in order: buffers as pointers to their first element, sizes as
 i64, scalars in their register type (f16 and bf16 as float, bool as i1). It returns 0, or `i + 1` when the
 check with message `kernel.checks[i]` failed; outputs are then undefined. `noalias` holds because buffers
 never overlap unless all of them are only read. The function is not inlined: what is known about its
-parameters would weaken to metadata. A driver in the same module calls it directly; several kernels share a
-module as long as their names differ.
+parameters would weaken to metadata. Several kernels share a module as long as their names differ; drivers
+call them from modules of their own.
 
 `emit_entry` adds, for use from outside LLVM,
 
@@ -78,7 +78,7 @@ def entry_symbol(kernel: Kernel) -> str:
 
 
 def emit_kernel(module: ModuleText, kernel: Kernel) -> None:
-    """Define the kernel's internal function in the module.
+    """Define the kernel's function in the module.
 
     Raises:
         VerifyError: the kernel breaks a rule of the loop IR.
@@ -86,7 +86,7 @@ def emit_kernel(module: ModuleText, kernel: Kernel) -> None:
     """
     verify_kernel(kernel)
     parameters = ", ".join(_parameter_text(param, kernel) for param in kernel.params)
-    header = f"internal i32 @{kernel.name}({parameters}) noinline {jit.host().attributes}"
+    header = f"i32 @{kernel.name}({parameters}) noinline {jit.host().attributes}"
     function = FunctionText(module, header)
     _KernelEmitter(function, kernel).run()
     module.define(kernel.name, function.render())

@@ -11,6 +11,7 @@ import itertools
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 
 import llvmlite.binding as llvm
@@ -18,13 +19,23 @@ import llvmlite.binding as llvm
 from tracegraph.codegen.object_cache import ObjectCache, object_key
 from tracegraph.errors import CompileError
 
-# O1 runs as fast as O3 on our loops and compiles faster; O0 does not vectorise
-OPTIMISATION_LEVEL = 1
+
+class Effort(Enum):
+    """How much work the compiler puts into a module: the level of the code generator.
+
+    KERNEL: all passes that matter to loops. O1 runs as fast as O3 on our loops and compiles faster.
+    DRIVER: no optimisation at all, for straight-line code that calls kernels.
+    """
+
+    KERNEL = 1
+    DRIVER = 0
+
 
 # llvmlite's handles are not meant to be shared between threads without a lock
 _LOCK = threading.RLock()
 _NUMBERS = itertools.count()
-_CACHE = ObjectCache()
+#: object code made by this process
+OBJECTS = ObjectCache()
 
 
 @dataclass(frozen=True)
@@ -101,18 +112,19 @@ def assembly(text: str) -> str:
         return str(_machine().emit_assembly(_optimised(text)))
 
 
-def compile_object(text: str) -> bytes:
+def compile_object(text: str, effort: Effort = Effort.KERNEL) -> bytes:
     """The object code of a module (text without target lines), out of the cache if it was compiled before.
 
     Raises:
         CompileError: LLVM does not accept the text.
     """
-    key = object_key(text, host().cpu, host().features, host().llvm_version, OPTIMISATION_LEVEL)
-    code = _CACHE.get(key)
+    key = object_key(text, host().cpu, host().features, host().llvm_version, effort.name)
+    code = OBJECTS.get(key)
     if code is None:
         with _LOCK:
-            code = bytes(_machine().emit_object(_optimised(text)))
-        _CACHE.put(key, code)
+            module = _optimised(text) if effort is Effort.KERNEL else _parsed(text)
+            code = bytes(_machine(effort).emit_object(module))
+        OBJECTS.put(key, code)
     return code
 
 
@@ -137,25 +149,30 @@ def load_object(code: bytes, exports: Iterable[str], imports: Mapping[str, int] 
             raise CompileError(f"linking {', '.join(exports)} failed: {error}") from error
 
 
-def load(text: str, exports: Iterable[str], imports: Mapping[str, int] | None = None) -> Library:
+def load(
+    text: str,
+    exports: Iterable[str],
+    imports: Mapping[str, int] | None = None,
+    effort: Effort = Effort.KERNEL,
+) -> Library:
     """Compile a module's text and link it."""
-    return load_object(compile_object(text), exports, imports)
+    return load_object(compile_object(text, effort), exports, imports)
 
 
 @cache
-def _machine() -> llvm.TargetMachine:
+def _machine(effort: Effort = Effort.KERNEL) -> llvm.TargetMachine:
     # llvm.initialize() is an error since LLVM initialises itself; the native target is not among that
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    return _new_machine()
+    return _new_machine(effort)
 
 
-def _new_machine() -> llvm.TargetMachine:
+def _new_machine(effort: Effort) -> llvm.TargetMachine:
     target = llvm.Target.from_triple(host().triple)
     return target.create_target_machine(
         cpu=host().cpu,
         features=host().features,
-        opt=OPTIMISATION_LEVEL,
+        opt=effort.value,
         reloc="pic",
         codemodel="small",
         jit=True,
@@ -165,23 +182,27 @@ def _new_machine() -> llvm.TargetMachine:
 @cache
 def _linker() -> llvm.OrcLLJIT:
     _machine()
-    return llvm.create_lljit_compiler(_new_machine(), use_jit_link=True)
+    return llvm.create_lljit_compiler(_new_machine(Effort.KERNEL), use_jit_link=True)
 
 
-def _optimised(text: str) -> llvm.ModuleRef:
-    machine = _machine()
-    head = f'target datalayout = "{machine.target_data}"\ntarget triple = "{host().triple}"\n'
+def _parsed(text: str) -> llvm.ModuleRef:
+    head = f'target datalayout = "{_machine().target_data}"\ntarget triple = "{host().triple}"\n'
     try:
         module = llvm.parse_assembly(head + text)
         module.verify()
     except RuntimeError as error:
         raise CompileError(f"LLVM does not accept the generated module: {error}") from error
-    tuning = llvm.create_pipeline_tuning_options(speed_level=OPTIMISATION_LEVEL)
+    return module
+
+
+def _optimised(text: str) -> llvm.ModuleRef:
+    module = _parsed(text)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=Effort.KERNEL.value)
     tuning.loop_vectorization = True
     tuning.slp_vectorization = False
     tuning.loop_interleaving = True
     # only loops marked `unroll`: the vectoriser interleaves already, and the rest costs half the compile time
     tuning.loop_unrolling = False
-    builder = llvm.create_pass_builder(machine, tuning)
+    builder = llvm.create_pass_builder(_machine(), tuning)
     builder.getModulePassManager().run(module, builder)
     return module

@@ -1,10 +1,11 @@
-"""The native program of a graph: one LLVM module with all kernels and a driver that runs the steps in order.
+"""The native program of a graph: its kernels, and a driver in LLVM text that runs the steps in order.
 
     i64 @run(ptr %table, ptr %sizes)
 
 `table` holds the address of every storage of the memory plan, in order; `sizes` the values of the size symbols. The
 result is 0, or `(step + 1) << 32 | status` of the step that failed: a check of a kernel, or an eager rule that raised.
-Neither addresses nor arena offsets are part of the text, so its object code can be cached by content.
+Neither addresses nor arena offsets are part of the text, so its object code can be cached by content. Kernels are
+external functions of the driver, so that programs can share them (`kernel_store`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from tracegraph.codegen import eager_call
 from tracegraph.codegen.blas_call import emit_gemm
 from tracegraph.codegen.contraction import Gemm, Matrix
 from tracegraph.codegen.dim_index import loop_index
-from tracegraph.codegen.emit import emit_kernel
 from tracegraph.codegen.index_llvm import IndexEmitter
+from tracegraph.codegen.kernel_store import kernels_text
 from tracegraph.codegen.llvm_text import FunctionText, ModuleText, Register
 from tracegraph.codegen.loop_index import index
 from tracegraph.codegen.loop_ir import Buffer, Kernel
@@ -38,14 +39,22 @@ class Program:
 
     Attributes:
         symbols: size symbols, in the order of the `sizes` array.
-        imports: external symbols and their addresses.
+        kernels: the kernels of the steps after scheduling, each once.
+        driver: the module that defines `run`; kernels are external to it.
+        imports: the other external symbols of the driver and their addresses.
     """
 
     plan: MemoryPlan
     steps: tuple[Step, ...]
     symbols: tuple[str, ...]
-    text: str
+    kernels: tuple[Kernel, ...]
+    driver: str
     imports: dict[str, int]
+
+    @cached_property
+    def text(self) -> str:
+        """The module of all kernels and the module of the driver, to read."""
+        return f"; kernels\n{kernels_text(self.kernels)}\n; driver\n{self.driver}"
 
     @cached_property
     def eager_nodes(self) -> tuple[Node, ...]:
@@ -58,14 +67,11 @@ class Program:
 
 def emit_program(plan: MemoryPlan, steps: Sequence[Step], kernels: Sequence[Kernel], symbols: Sequence[str]) -> Program:
     """The module that runs `steps`; `kernels` are those of the steps after scheduling, each once."""
-    module = ModuleText()
-    for kernel in kernels:
-        emit_kernel(module, kernel)
-    driver = _Driver(module, plan, symbols)
+    driver = _Driver(ModuleText(), plan, symbols)
     for number, step in enumerate(steps):
         driver.step(number, step)
     driver.finish()
-    return Program(plan, tuple(steps), tuple(symbols), module.render(), driver.imports)
+    return Program(plan, tuple(steps), tuple(symbols), tuple(kernels), driver.module.render(), driver.imports)
 
 
 class _Driver:
@@ -100,6 +106,7 @@ class _Driver:
         arguments = [
             self.addresses[next(storages)] if isinstance(p, Buffer) else self.sizes[p.name] for p in kernel.params
         ]
+        self.module.declare(kernel.name, f"i32 @{kernel.name}({', '.join(a.type for a in arguments)})")
         status = self.function.call(kernel.name, "i32", arguments)
         if kernel.checks:
             self._stop_unless_zero(status, number)

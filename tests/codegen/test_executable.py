@@ -165,7 +165,7 @@ def test_equal_kernels_are_compiled_once() -> None:
     )
     executable = check(text, fused=False)
     assert len(executable.program.steps) == 2
-    assert executable.program.text.count("define internal i32 @exp_") == 1
+    assert executable.program.text.count("define i32 @exp_") == 1
 
 
 def test_effects_are_refused() -> None:
