@@ -12,7 +12,7 @@ from tracegraph.ir import lookup
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.kinds import Pointwise
+from tracegraph.ops.kinds import Derived, Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples, unary
 from tracegraph.ops.scalar import Scalars
 
@@ -74,6 +74,17 @@ class Sub(Scaled):
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
         return g, lambda: -g
+
+
+@define_op
+class Rsub(Derived):
+    """`other` less `alpha` times `input`."""
+
+    signature = SCALED
+    samples = samples(call(A((3, 5)), A((5,)), dtypes=REAL), call(A((3, 5)), 1.5, alpha=2))
+
+    def decompose(self, x: Handle, y: Handle, alpha: float) -> Handle:
+        return F.sub(y, x, alpha=alpha)
 
 
 @define_op
@@ -247,6 +258,19 @@ class Neg(Pointwise):
 
     def vjp(self, g: Handle, y: Handle, a: Handle) -> Gradient:
         return -g
+
+
+@define_op
+class Positive(Derived):
+    """The tensor itself; not defined for bools."""
+
+    operators = ("__pos__",)
+    samples = samples(call(A((3, 5)), dtypes=REAL))
+
+    def decompose(self, x: Handle) -> Handle:
+        if x.dtype.is_bool:
+            raise DTypeError("positive: not defined for dtype bool; convert the operand")
+        return x
 
 
 @define_op

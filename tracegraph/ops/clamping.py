@@ -11,7 +11,7 @@ from tracegraph.errors import ArgumentError
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.kinds import Pointwise
+from tracegraph.ops.kinds import Derived, Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples
 from tracegraph.ops.scalar import Scalars
 
@@ -139,3 +139,27 @@ class Clamp(Pointwise):
             return F.where(above, g, 0)
 
         return to_input, to_low, to_high
+
+
+@define_op
+class ClampMin(Derived):
+    """Elements raised to `min` where they are below."""
+
+    signature = "(input: Tensor, min: Number)"
+    inplace = True
+    samples = samples(call(A((3, 5)), 0.5), call(A((3, 5)), A((5,))))
+
+    def decompose(self, x: Handle, low: Handle) -> Handle:
+        return x.clamp(low)
+
+
+@define_op
+class ClampMax(Derived):
+    """Elements lowered to `max` where they are above."""
+
+    signature = "(input: Tensor, max: Number)"
+    inplace = True
+    samples = samples(call(A((3, 5)), 0.5), call(A((3, 5)), A((5,))))
+
+    def decompose(self, x: Handle, high: Handle) -> Handle:
+        return x.clamp(None, high)

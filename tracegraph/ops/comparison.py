@@ -10,7 +10,7 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops.definition import Handle, define_op
-from tracegraph.ops.kinds import Composite, Pointwise
+from tracegraph.ops.kinds import Derived, Pointwise
 from tracegraph.ops.samples import A, binary, call, samples, unary
 from tracegraph.ops.scalar import Scalars
 
@@ -176,7 +176,7 @@ class Signbit(Test):
 
 
 @define_op
-class Isclose(Composite):
+class Isclose(Derived):
     """Whether |input - other| <= atol + rtol * |other|, elementwise; infinities are close to their like."""
 
     signature = "(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False)"

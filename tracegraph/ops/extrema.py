@@ -18,7 +18,7 @@ from tracegraph.ir import TensorType, lookup
 from tracegraph.ops import functional as F
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.kinds import Composite, Reduction
+from tracegraph.ops.kinds import Composite, Derived, Reduction
 from tracegraph.ops.kinds.reduction import reduced_axes
 from tracegraph.ops.reductions import spread
 from tracegraph.ops.samples import A, Sampler, call, samples
@@ -111,7 +111,7 @@ class FullExtremum(Extremum):
         other = args[1] if len(args) > 1 else kwargs.get("other")
         return lookup(self.pairwise if is_tensor(other) else self.along_dim)(*args, **kwargs)  # type: ignore[operator]
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, **attrs: Any) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any = None, keepdim: bool = False) -> Gradient:
         return divided(g, y, x)
 
 
@@ -235,7 +235,7 @@ class MinDim(ExtremumDim):
 
 
 @define_op
-class Aminmax(Composite):
+class Aminmax(Derived):
     """Smallest and largest elements."""
 
     signature = "(input: Tensor, *, dim: OptionalDim = None, keepdim: bool = False)"
@@ -245,4 +245,4 @@ class Aminmax(Composite):
     )
 
     def decompose(self, x: Handle, dim: int | None, keepdim: bool) -> tuple[Handle, Handle]:
-        return x.amin(dim, keepdim), x.amax(dim, keepdim)
+        return self.pack((x.amin(dim, keepdim), x.amax(dim, keepdim)))

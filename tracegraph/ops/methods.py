@@ -16,7 +16,7 @@ from tracegraph.ir import lookup
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops import indexing
-from tracegraph.ops.binding import normalize_dim
+from tracegraph.ops.binding import TENSOR_TYPES, normalize_dim
 from tracegraph.ops.kinds.creation import check_device
 from tracegraph.ops.layout import Strides, is_contiguous
 
@@ -188,6 +188,10 @@ class TensorMethods:
             return F.clone(self) if copy else self
         return F.cast(self, wanted)
 
+    def where(self, condition: Any, other: Any) -> Any:
+        """The tensor's elements where `condition` holds, those of `other` elsewhere."""
+        return F.where(condition, self, other)
+
     def cpu(self) -> Any:
         """The tensor itself: every tensor lives on the CPU."""
         return self
@@ -250,22 +254,50 @@ def install(op: Definition) -> None:
 
 
 def _operator(op: Definition) -> Any:
-    def method(self: Any, *other: Any) -> Any:
-        if other and not _is_operand(other[0]):
-            return NotImplemented
-        return op(self, *other)
+    return _unary(op) if len([p for p in op.binder.parameters if p.is_operand]) == 1 else _binary(op)
 
-    method.__name__ = method.__qualname__ = op.name
-    method.__tracegraph_op__ = True  # type: ignore[attr-defined]
-    return method
+
+def _unary(op: Definition) -> Any:
+    def method(self: Any) -> Any:
+        return op(self)
+
+    return _named(method, op.name)
+
+
+def _binary(op: Definition) -> Any:
+    """`x + y`: operands of the usual types need no binding."""
+    usual, defaults, apply = _usual_types(op), op.binder.defaults(), op.apply
+
+    def method(self: Any, other: Any) -> Any:
+        kind = type(other)
+        if kind in TENSOR_TYPES or kind in usual:
+            return apply((self, other), defaults.copy())
+        return op(self, other) if _is_operand(other) else NotImplemented
+
+    return _named(method, op.name)
 
 
 def _reflected(op: Definition) -> Any:
+    usual, defaults, apply = _usual_types(op), op.binder.defaults(), op.apply
+
     def method(self: Any, other: Any) -> Any:
+        if type(other) in usual:
+            return apply((other, self), defaults.copy())
         return op(other, self) if _is_operand(other) else NotImplemented
 
-    method.__name__ = method.__qualname__ = f"r{op.name}"
-    method.__tracegraph_op__ = True  # type: ignore[attr-defined]
+    return _named(method, f"r{op.name}")
+
+
+def _usual_types(op: Definition) -> frozenset[type]:
+    """Types of numbers that `op` takes in place of either operand."""
+    takes_numbers = all(p.sort == "Number" for p in op.binder.parameters[:2])
+    return frozenset((bool, int, float)) if takes_numbers else frozenset()
+
+
+def _named(method: Any, name: str) -> Any:
+    """`method` under the name users see, marked as what capture calls natively with traced tensors."""
+    method.__name__ = method.__qualname__ = name
+    method.__tracegraph_op__ = True
     return method
 
 
@@ -283,10 +315,8 @@ def _inplace(op: Definition, name: str) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return assign(self, op(self, *args, **kwargs), op.name + "_")
 
-    method.__name__ = method.__qualname__ = name
     method.__doc__ = f"In-place version of `{op.name}`: the result replaces the elements of the tensor."
-    method.__tracegraph_op__ = True  # type: ignore[attr-defined]
-    return method
+    return _named(method, name)
 
 
 def assign(target: Any, result: Any, name: str) -> Any:

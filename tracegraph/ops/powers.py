@@ -13,7 +13,7 @@ from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.kinds import Pointwise
+from tracegraph.ops.kinds import Derived, Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples, unary
 from tracegraph.ops.scalar import NUMPY, Scalars
 
@@ -68,6 +68,21 @@ class Pow(Pointwise):
             return g * F.where(at_zero, 0, y * log_base)
 
         return to_base, to_exponent
+
+
+@define_op
+class FloatPower(Derived):
+    """`input` to the power `exponent`, computed in float64."""
+
+    signature = "(input: Number, exponent: Number)"
+    inplace = True
+    samples = samples(
+        call(A((3, 5), 0.5, 2), A((5,)), dtypes=REAL), call(A((67,), 1, 3), 2, dtypes=REAL), call(2, A((3, 5)))
+    )
+
+    def decompose(self, x: Handle, exponent: Handle) -> Handle:
+        wide = [o.to(dtypes.float64) if is_tensor(o) else float(o) for o in (x, exponent)]
+        return F.pow(*wide)
 
 
 _SPECIAL = {2: "square", 0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}

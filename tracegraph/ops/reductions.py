@@ -15,7 +15,7 @@ from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.kinds import Composite, Reduction
+from tracegraph.ops.kinds import Composite, Derived, Reduction
 from tracegraph.ops.kinds.reduction import reduced_axes
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
@@ -136,7 +136,7 @@ class Prod(Accumulation):
 
 
 @define_op
-class Nansum(Composite):
+class Nansum(Derived):
     """Sum of the elements that are not nan."""
 
     signature = Accumulation.signature
@@ -147,7 +147,7 @@ class Nansum(Composite):
 
 
 @define_op
-class Nanmean(Composite):
+class Nanmean(Derived):
     """Mean of the elements that are not nan; nan if all are."""
 
     signature = Accumulation.signature
@@ -195,7 +195,7 @@ class All(Truth):
 
 
 @define_op
-class CountNonzero(Composite):
+class CountNonzero(Derived):
     """Number of elements that are not zero, int64."""
 
     signature = "(input: Tensor, dim: dims = None)"

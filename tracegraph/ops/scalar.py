@@ -18,6 +18,7 @@ from tracegraph.dtypes import DType, from_numpy
 from tracegraph.errors import ElementError
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import philox, special
+from tracegraph.ops.quiet import enter_quiet, leave_quiet, quiet
 
 
 class Scalars(Protocol):
@@ -147,7 +148,10 @@ def cast_array(array: np.ndarray, dtype: DType) -> np.ndarray:
         return array != 0
     if dtype.is_integer and array.dtype.kind not in "iub":
         # numpy leaves out-of-range casts to the platform; through int64 they wrap as PyTorch's do on x86
-        with np.errstate(invalid="ignore"):
+        with quiet():
             return array.astype(np.float64).astype(np.int64).astype(dtype.np)
-    with np.errstate(over="ignore"):
+    token = enter_quiet()
+    try:
         return array.astype(dtype.np)
+    finally:
+        leave_quiet(token)

@@ -116,7 +116,8 @@ class NanToNum(Pointwise):
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Replacements spelled out: the scalar rule does not see a 16-bit dtype, only the one it is computed in."""
         dtype = operands[0].dtype
-        largest = float(ml_dtypes.finfo(dtype.np).max) if dtype.is_floating else 0.0
+        finfo: Any = ml_dtypes.finfo  # numpy's does not know bfloat16
+        largest = float(finfo(dtype.np).max) if dtype.is_floating else 0.0
         for name, default in (("posinf", largest), ("neginf", -largest)):
             attrs[name] = default if attrs[name] is None else attrs[name]
         return operands, attrs

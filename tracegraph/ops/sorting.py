@@ -13,7 +13,7 @@ from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.extrema import at_positions, divided
-from tracegraph.ops.kinds import Composite, Library
+from tracegraph.ops.kinds import Composite, Derived, Library
 from tracegraph.ops.reductions import spread
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
@@ -71,7 +71,7 @@ def scattered(g: Handle, indices: Handle, x: Handle, dim: int) -> Handle:
 
 
 @define_op
-class Argsort(Composite):
+class Argsort(Derived):
     """Positions of the elements in order along `dim`."""
 
     signature = "(input: Tensor, dim: dim = -1, descending: bool = False, stable: bool = False)"
@@ -82,7 +82,7 @@ class Argsort(Composite):
 
 
 @define_op
-class Msort(Composite):
+class Msort(Derived):
     """Elements in order along the first dimension."""
 
     samples = samples(call(A((3, 5), distinct=True)))

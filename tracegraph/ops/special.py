@@ -121,8 +121,8 @@ def _tail(x: np.ndarray) -> np.ndarray:
     x = np.minimum(x, x.dtype.type(end))
     s = 1 / (x + 3)
     # x**2 rounded would cost exp its last digits: split x so that the square of the greater part is exact
-    bits = x.view(np.int32 if x.dtype == np.float32 else np.int64)
-    high = (bits & (-1 << (12 if x.dtype == np.float32 else 27))).view(x.dtype)
+    integer, low = (np.int32, 12) if x.dtype == np.float32 else (np.int64, 27)
+    high = np.bitwise_and(x.view(integer), integer(-1 << low)).view(x.dtype)
     gauss = np.exp(-high * high) * np.exp((high - x) * (high + x))
     return gauss * s * _polynomial(s, 1 / (end + 3), 1 / 4, coefficients)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tracegraph import dtypes
 from tracegraph.errors import DTypeError, ValueRangeError
 from tracegraph.ir import TensorType, lookup
@@ -12,10 +14,13 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
-from tracegraph.ops.kinds import Composite
-from tracegraph.ops.kinds.reduction import floating_result
+from tracegraph.ops.extrema import check_not_empty
+from tracegraph.ops.kinds import Composite, Derived
+from tracegraph.ops.kinds.reduction import floating_result, reduced_axes
 from tracegraph.ops.reductions import reduced_count, spread
 from tracegraph.ops.samples import A, call, samples
+from tracegraph.ops.scalar import cast_array
+from tracegraph.ops.shapes import type_of
 
 VARIANCE = samples(
     call(A((3, 5))),
@@ -48,6 +53,19 @@ class Spread(Composite):
             )
         return operands, attrs
 
+    def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
+        return lookup("mean").infer(*operands, dim=attrs["dim"], keepdim=attrs["keepdim"])
+
+
+def axes_of(x: np.ndarray, dim: Any) -> tuple[int, ...]:
+    """The axes of an array that `dim` stands for."""
+    return reduced_axes(type_of(x), {"dim": dim})
+
+
+def widened(x: np.ndarray) -> np.ndarray:
+    """The array in the dtype it is computed in."""
+    return cast_array(x, dtypes.from_numpy(x.dtype).compute)
+
 
 def degrees_of_freedom(x: Handle, dim: Any, correction: Any) -> Any:
     """Elements per result less the correction, at least 0; perhaps symbolic."""
@@ -60,6 +78,12 @@ def degrees_of_freedom(x: Handle, dim: Any, correction: Any) -> Any:
 @define_op
 class Var(Spread):
     """Variance: sum of squared deviations from the mean, over the number of elements less `correction`."""
+
+    def eager(self, x: np.ndarray, dim: Any, keepdim: bool, correction: Any) -> Any:
+        wide, axes = widened(x), axes_of(x, dim)
+        mean = np.sum(wide, axis=axes, keepdims=True) / wide.dtype.type(reduced_count(x, dim))
+        total = np.sum(np.square(wide - mean), axis=axes, keepdims=keepdim)
+        return cast_array(total / wide.dtype.type(degrees_of_freedom(x, dim, correction)), dtypes.from_numpy(x.dtype))
 
     def decompose(self, x: Handle, dim: Any, keepdim: bool, correction: Any) -> Handle:
         wide = x.to(x.dtype.compute)
@@ -77,7 +101,7 @@ class Std(Spread):
     """Standard deviation, the root of `var`; no gradient where it is 0."""
 
     def decompose(self, x: Handle, dim: Any, keepdim: bool, correction: Any) -> Handle:
-        return x.var(dim, keepdim=keepdim, correction=correction).sqrt()
+        return x.to(x.dtype.compute).var(dim, keepdim=keepdim, correction=correction).sqrt().to(x.dtype)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, correction: Any) -> Gradient:
         scale = (g / y).masked_fill(y == 0, 0)
@@ -86,25 +110,25 @@ class Std(Spread):
 
 
 @define_op
-class VarMean(Spread):
+class VarMean(Spread, Derived):
     """Variance and mean."""
 
     method = False
     result_names = ("var", "mean")
 
-    def decompose(self, x: Handle, dim: Any, keepdim: bool, correction: Any) -> tuple[Handle, Handle]:
-        return x.var(dim, keepdim=keepdim, correction=correction), x.mean(dim, keepdim)
+    def decompose(self, x: Handle, dim: Any, keepdim: bool, correction: Any) -> Any:
+        return self.pack((x.var(dim, keepdim=keepdim, correction=correction), x.mean(dim, keepdim)))
 
 
 @define_op
-class StdMean(Spread):
+class StdMean(Spread, Derived):
     """Standard deviation and mean."""
 
     method = False
     result_names = ("std", "mean")
 
-    def decompose(self, x: Handle, dim: Any, keepdim: bool, correction: Any) -> tuple[Handle, Handle]:
-        return x.std(dim, keepdim=keepdim, correction=correction), x.mean(dim, keepdim)
+    def decompose(self, x: Handle, dim: Any, keepdim: bool, correction: Any) -> Any:
+        return self.pack((x.std(dim, keepdim=keepdim, correction=correction), x.mean(dim, keepdim)))
 
 
 # --------------------------------------------------------------------------------------------- log-sum-exp
@@ -128,13 +152,21 @@ class Logsumexp(Composite):
         assert isinstance(x, TensorType)
         return lookup("sum").infer(x.with_dtype(floating_result(x.dtype)), **attrs)
 
+    def eager(self, x: np.ndarray, dim: Any, keepdim: bool) -> Any:
+        dtype = floating_result(dtypes.from_numpy(x.dtype))
+        wide, axes = cast_array(x, dtype.compute), axes_of(x, dim)
+        # an infinite element must not turn the others into inf - inf
+        largest = np.max(wide, axis=axes, keepdims=True, initial=-np.inf)
+        shift = np.where(np.isinf(largest), 0, largest)
+        total = np.log(np.sum(np.exp(wide - shift), axis=axes, keepdims=True)) + shift
+        return cast_array(total if keepdim else total.squeeze(axes), dtype)
+
     def decompose(self, x: Handle, dim: Any, keepdim: bool) -> Handle:
         x = x.to(floating_result(x.dtype))
         wide = x.to(x.dtype.compute)
         if any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in dim if x.ndim):
             return wide.exp().sum(dim, keepdim).log().to(x.dtype)
         largest = wide.amax(dim, keepdim=True)
-        # an infinite element must not turn the others into inf - inf
         shift = F.where(largest.abs() == math.inf, 0, largest)
         total = (wide - shift).exp().sum(dim, keepdim=True).log() + shift
         return (total if keepdim else _drop(total, x, dim)).to(x.dtype)
@@ -181,6 +213,19 @@ class VectorNorm(Composite):
             attrs["dim"] = tuple(sorted(attrs["dim"])) or None
         return operands, attrs
 
+    def eager(self, x: np.ndarray, ord: float, dim: Any, keepdim: bool) -> Any:
+        size, axes = np.abs(widened(x)), axes_of(x, dim)
+        if math.isinf(ord):
+            check_not_empty(self.name, type_of(x), dim)
+            result = (np.max if ord > 0 else np.min)(size, axis=axes, keepdims=keepdim)
+        elif ord in (0, 1):
+            result = np.sum(size if ord else size != 0, axis=axes, keepdims=keepdim)
+        elif ord == 2:
+            result = np.sqrt(np.sum(size * size, axis=axes, keepdims=keepdim))
+        else:
+            result = np.sum(size**ord, axis=axes, keepdims=keepdim) ** (1 / ord)
+        return cast_array(np.asarray(result), dtypes.from_numpy(x.dtype))
+
     def decompose(self, x: Handle, ord: float, dim: Any, keepdim: bool) -> Handle:
         wide = x.to(x.dtype.compute)
         if ord == 2:
@@ -209,7 +254,7 @@ class VectorNorm(Composite):
 
 
 @define_op
-class Norm(Composite):
+class Norm(Derived):
     """`vector_norm` under its older name: p is a number, or "fro" for 2."""
 
     signature = '(input: Tensor, p: any = "fro", dim: dims = None, keepdim: bool = False, dtype: OptionalDtype = None)'
@@ -224,7 +269,7 @@ class Norm(Composite):
 
 
 @define_op
-class Dist(Composite):
+class Dist(Derived):
     """The p-norm of input - other."""
 
     signature = "(input: Tensor, other: Tensor, p: float = 2.0)"
