@@ -16,7 +16,7 @@ from tracegraph.passes.operand_types import types_of
 from tracegraph.passes.pass_manager import graph_pass
 
 #: what one product costs beyond its work, in elements moved: the call, packing, uneven edges
-CALL_OVERHEAD = 8192
+CALL_OVERHEAD = 2048
 #: example value of a symbolic size
 TYPICAL_SIZE = 64
 

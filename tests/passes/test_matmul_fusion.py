@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from random_graphs import assert_same_results
 
 from tracegraph import ir
 from tracegraph.dtypes import float32
 from tracegraph.ir import Builder, Graph, TensorType, Value, lookup
 from tracegraph.passes.matmul_fusion import matmul_fusion
+
+
+@pytest.fixture(autouse=True)
+def _costly_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every group of these small products worth it."""
+    monkeypatch.setitem(matmul_fusion.__globals__, "CALL_OVERHEAD", 10**6)
 
 
 def calls(graph: Graph) -> list[str]:
