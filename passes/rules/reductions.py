@@ -1,4 +1,4 @@
-"""Reductions of one element each."""
+"""Reductions of one element each, and the sizes of 1 that reductions leave."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ def of_single_elements(bindings: Bindings) -> bool:
 
 
 RULES = (
+    # sizes of 1 kept only to be dropped; the type of the replacement shows that nothing else is reshaped
+    Rule("view(sum(x, dim=p, keepdim=True), size=r) -> sum(x, dim=p, keepdim=False)"),
+    Rule("view(sum(x, dim=p, keepdim=True, dtype=q), size=r) -> sum(x, dim=p, keepdim=False, dtype=q)"),
+    Rule("view(mean(x, dim=p, keepdim=True), size=r) -> mean(x, dim=p, keepdim=False)"),
     # the product and the extremes of one element are the element
     Rule("prod(x, dim=p, keepdim=q) -> reshaped(x)", when=of_single_elements),
     Rule("prod(x, dim=p, keepdim=q, dtype=r) -> reshaped(x)", when=of_single_elements),

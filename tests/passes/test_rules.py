@@ -46,7 +46,12 @@ def choices(rule: Rule, name: str, dtype: DType) -> tuple[Any, ...]:
     if "index=" in rule.text:
         return (((1, 4, 1),), ((6, 12, 2),), (5,), ())
     if "keepdim=" in rule.text:
-        return {"x": (TensorType(dtype, (*shape, 1)),), "p": ((1,),), "q": (True, False), "r": (dtype,)}[name]
+        return {
+            "x": (TensorType(dtype, (*shape, 1)),),
+            "p": ((1,),),
+            "q": (dtype,) if "dtype=q" in rule.text else (True, False),
+            "r": (shape,) if "size=r" in rule.text else (dtype,),
+        }[name]
     if name == "w":
         return (TensorType(dtypes.bool_, shape),)
     if name in TENSORS:
