@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from captured import check
-from programs import PROGRAMS, breaks, language, modules, tensors
+from programs import PROGRAMS, breaks, language, modules, objects, tensors
 
-assert {breaks, language, modules, tensors}, "importing a module registers its programs"
+assert {breaks, language, modules, objects, tensors}, "importing a module registers its programs"
 
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS))

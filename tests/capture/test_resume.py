@@ -9,7 +9,7 @@ from types import CellType
 
 import pytest
 from captured import assert_same, capture_of, observe, ramp
-from programs import PROGRAMS, breaks, language, modules, tensors
+from programs import PROGRAMS, breaks, language, modules, objects, tensors
 
 from tracegraph.capture import tracer
 from tracegraph.capture.break_reasons import USER_BREAK, Break, Extent
@@ -17,8 +17,10 @@ from tracegraph.capture.decode import decode
 from tracegraph.capture.resume import run_resumed
 from tracegraph.capture.units import Unit
 
-assert {breaks, language, modules, tensors}, "importing a module registers its programs"
+assert {breaks, language, modules, objects, tensors}, "importing a module registers its programs"
 
+#: every instruction of short functions, a sample of the rest of long ones
+_STEPS = (*range(1, 20), *range(20, 400, 5))
 #: results of these can be looked at only once
 _SINGLE_USE = {"breaks.return_gen", "breaks.return_map"}
 
@@ -48,7 +50,7 @@ def test_break_anywhere(name: str, extent: Extent, monkeypatch: pytest.MonkeyPat
     program = PROGRAMS[name]
     make = program.make_args[0]
     expected = observe(program.function, make())
-    for step in range(1, 400):
+    for step in _STEPS:
         function = capture_of(program.function)
         with breaking_at(monkeypatch, step, extent) as hit, warnings.catch_warnings():
             warnings.simplefilter("ignore")

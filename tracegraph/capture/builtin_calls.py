@@ -196,6 +196,14 @@ def _sorted_positions(keys: list[Any], reverse: bool) -> list[int]:
     return sorted(range(len(keys)), key=keys.__getitem__, reverse=reverse)
 
 
+def _binary(symbol: str) -> Handler:
+    return lambda tracer, args, kwargs, frame: operators.binary(tracer, symbol, *args)
+
+
+def _comparison(symbol: str) -> Handler:
+    return lambda tracer, args, kwargs, frame: operators.compare(tracer, symbol, *args)
+
+
 def _call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     return operators.subscript(tracer, *args)
 
@@ -320,6 +328,9 @@ _TABLE: dict[Any, Handler] = {
     functools.reduce: _with_polyfill(functools.reduce, polyfills.reduce_),
     sorted: _call_sorted,
     operator.getitem: _call_getitem,
+    operator.truth: _call_bool,
+    **{function: _binary(symbol) for function, symbol in operators.BINARY_FUNCTIONS.items()},
+    **{function: _comparison(symbol) for function, symbol in operators.COMPARISONS.items()},
     str: _call_str,
     repr: _call_repr,
     ascii: _call_ascii,

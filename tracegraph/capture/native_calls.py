@@ -29,7 +29,7 @@ from tracegraph.capture.values import (
     STAND_INS,
     is_constant,
     is_instance_of_python_class,
-    is_python_class,
+    native_base,
 )
 from tracegraph.ops.recording import Traced
 
@@ -73,7 +73,7 @@ _VALUE_CLASSES: frozenset[Any] = frozenset({
 }) | CONSTANT_TYPES  # fmt: skip
 #: classes whose instances only hold what they are given
 _HOLDING_CLASSES: frozenset[Any] = frozenset({
-    functools.partial, types.MethodType, property, staticmethod, classmethod, super, types.SimpleNamespace,
+    functools.partial, types.MethodType, property, staticmethod, classmethod, super,
 })  # fmt: skip
 #: pure functions on immutable data
 _PURE_MODULES = (math, cmath, operator)
@@ -81,9 +81,7 @@ _PURE_FUNCTIONS = frozenset(
     id(f) for module in _PURE_MODULES for f in vars(module).values() if isinstance(f, types.BuiltinFunctionType)
 ) | frozenset(map(id, (abs, bin, chr, divmod, hex, oct, ord, pow, round, sum, min, max, sorted, any, all)))
 #: of those, the ones that keep symbolic sizes symbolic
-_SYMBOLIC_FUNCTIONS = frozenset(map(id, (abs, divmod, min, max, sum, operator.add, operator.sub, operator.mul,
-                                         operator.floordiv, operator.mod, operator.eq, operator.ne, operator.lt,
-                                         operator.le, operator.gt, operator.ge, operator.neg)))  # fmt: skip
+_SYMBOLIC_FUNCTIONS = frozenset(map(id, (abs, divmod, min, max, sum, operator.neg)))
 
 #: Python modules that are called as they are: they act on the world, or on the interpreter
 _NOT_INLINED = frozenset({
@@ -169,7 +167,7 @@ def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
     _refuse_objects(tracer, function, args, kwargs)
     if id(function) not in _SYMBOLIC_FUNCTIONS:
         args = _known(tracer, args)
-    return tracer.native(function, *_for_c(tracer, args), **_callables(tracer, kwargs))
+    return tracer.native(function, *args, **_callables(tracer, kwargs))
 
 
 def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -253,7 +251,9 @@ def construct(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     Raises:
         Break: the base class is in no table.
     """
-    base = next(b for b in cls.__mro__ if "__new__" in b.__dict__ and not is_python_class(b))
+    if cls is types.SimpleNamespace:
+        return tracer.fresh(tracer.native(cls, *args, **kwargs))
+    base = native_base(cls)
     if base is tuple:
         args = _for_c(tracer, args)
     elif base in (list, dict, set, collections.OrderedDict, collections.deque, collections.defaultdict):

@@ -48,6 +48,9 @@ _COMPARE: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
     ">": ("__gt__", "__lt__", operator.gt),
     ">=": ("__ge__", "__le__", operator.ge),
 }
+#: functions of the operator module, by what they do
+BINARY_FUNCTIONS = {function: symbol for symbol, function in (_FUNCTIONS | _IN_PLACE).items()}
+COMPARISONS = {function: symbol for symbol, (_, _, function) in _COMPARE.items()}
 #: operators a SymExpr understands; under any other it becomes its value
 _SYMBOLIC = frozenset(["+", "-", "*", "//", "%", "+=", "-=", "*=", "//=", "%="])
 #: concatenation and repetition are no number slots: the other operand's reflected method is asked first
@@ -115,12 +118,16 @@ def _is_symbolic(symbol: str, a: Any, b: Any) -> bool:
     return symbol in _SYMBOLIC and all(type(v) in (int, SymExpr, Traced) for v in (a, b))
 
 
-def _either(tracer: Tracer, left: tuple[Any, str, Any], right: tuple[Any, str, Any]) -> Any:
-    """Ask one operand, then the other; a subclass is asked before its base."""
+def _either(tracer: Tracer, left: tuple[Any, str, Any], right: tuple[Any, str, Any], compares: bool = False) -> Any:
+    """Ask one operand, then the other; a subclass is asked before its base.
+
+    Args:
+        compares: two operands of one class are both asked, as in comparisons.
+    """
     a, b = left[0], right[0]
     subclass_first = type(a) is not type(b) and issubclass(type(b), type(a))
     attempts = [right, left] if subclass_first or isinstance(a, _SEQUENCES) else [left, right]
-    if type(a) is type(b) and left[1] != right[1]:
+    if type(a) is type(b) and not compares:
         attempts = [left]
     for value, name, other in attempts:
         result = special(tracer, value, name, other)
@@ -136,7 +143,7 @@ def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
         check_elements(tracer, a)
         check_elements(tracer, b)
         return tracer.native(function, a, b)
-    result = _either(tracer, (a, name, b), (b, reflected, a))
+    result = _either(tracer, (a, name, b), (b, reflected, a), compares=True)
     if result is not NotImplemented:
         return result
     if symbol in ("==", "!="):
@@ -219,6 +226,8 @@ def is_same(tracer: Tracer, a: Any, b: Any) -> bool:
 
 def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
     """`container[key]`."""
+    if type(container).__module__ == "typing":
+        return tracer.native(operator.getitem, container, key)
     if not _is_plain(tracer, container):
         result = special(tracer, container, "__getitem__", key)
         if result is NotImplemented:

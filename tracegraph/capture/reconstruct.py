@@ -25,6 +25,7 @@ from tracegraph.capture.values import (
     is_instance_of_python_class,
     is_namedtuple,
     is_python_class,
+    native_base,
 )
 from tracegraph.ir import Op, SymExpr, Value
 from tracegraph.ir import dim as dims
@@ -167,8 +168,7 @@ class Reconstructor:
         if isinstance(value, BaseException):
             name = self.assign(value, f"{cls}.__new__({cls}, {self.expressions(value.args)})", "o")
         else:
-            base = next(b for b in type(value).__mro__ if "__new__" in b.__dict__ and not is_python_class(b))
-            name = self.assign(value, f"{self.pool.name(base)}.__new__({cls})", "o")
+            name = self.assign(value, f"{self.pool.name(native_base(type(value)))}.__new__({cls})", "o")
         self._later.append(lambda: self._fill(name, value))
         return name
 
@@ -180,9 +180,9 @@ class Reconstructor:
         elif isinstance(value, set | collections.deque):
             raise NotReconstructible(value)
         if isinstance(value, BaseException):
-            for attribute in ("__cause__", "__context__", "__suppress_context__"):
+            for attribute in ("__cause__", "__context__", "__suppress_context__", *_exception_fields(type(value))):
                 content = getattr(value, attribute)
-                if content:
+                if content is not None and content is not False:
                     self.lines.append(f"{name}.{attribute} = {self.expression(content)}")
         for attribute, content in (instance_dict(value) or {}).items():
             self.lines.append(f"{name}.__dict__[{attribute!r}] = {self.expression(content)}")
@@ -206,7 +206,9 @@ class Reconstructor:
             raise NotReconstructible(value) from None
         name = self.assign(value, f"{self.expression(function)}({self.expressions(args)})")
         if state and state[0] is not None:
-            self.lines.append(f"{name}.__setstate__({self.expression(state[0])})")
+            # the position comes last: it must lie within contents that may be filled in late
+            position = self.expression(state[0])
+            self._later.append(lambda: self.lines.append(f"{name}.__setstate__({position})"))
         return name
 
     # ------------------------------------------------------------------------------ builders
@@ -296,9 +298,21 @@ def _plain(value: Any) -> Any:
     return value.function if isinstance(value, CallableAdapter) else value
 
 
+def _exception_fields(cls: type) -> list[str]:
+    """What C exception classes keep beside `args`: `StopIteration.value`, `AttributeError.name`, ..."""
+    bases = (b for b in cls.__mro__ if issubclass(b, BaseException) and not is_python_class(b))
+    return [n for b in bases for n, member in vars(b).items() if isinstance(member, types.MemberDescriptorType)]
+
+
 def _slot_names(cls: type) -> list[str]:
-    return [n for base in cls.__mro__ for n, v in vars(base).items() if isinstance(v, types.MemberDescriptorType)
-            and is_python_class(base)]  # fmt: skip
+    """Names of the `__slots__` of a class and its bases."""
+    return [
+        name
+        for base in cls.__mro__
+        if is_python_class(base)
+        for name, member in vars(base).items()
+        if isinstance(member, types.MemberDescriptorType) and name not in ("__dict__", "__weakref__")
+    ]
 
 
 _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {

@@ -14,6 +14,7 @@ from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
     STAND_INS,
+    Observed,
     is_constant,
     is_instance_of_python_class,
 )
@@ -142,6 +143,8 @@ def check_hashable(tracer: Tracer, key: Any) -> Any:
         return tracer.native(int, key)
     if type(key) is tuple:
         return tuple(check_hashable(tracer, k) for k in key)
+    if getattr(type(key), "__hash__", None) is None:
+        raise Observed(TypeError(f"unhashable type: {type(key).__name__!r}"))
     if is_instance_of_python_class(key):
         check_default(tracer, key, "__hash__")
         check_default(tracer, key, "__eq__")

@@ -96,8 +96,19 @@ _C_CLASSES = frozenset(
 
 
 def is_python_class(cls: type) -> bool:
-    """Whether a class statement made `cls`, so that its behaviour may be Python code."""
+    """Whether a class statement made `cls`, so that its behaviour may be Python code.
+
+    A SimpleNamespace keeps its attributes like such a class, and counts as one.
+    """
+    if cls is types.SimpleNamespace:
+        return True
     return cls.__flags__ & (_HEAP_TYPE | _IMMUTABLE_TYPE) == _HEAP_TYPE and cls not in _C_CLASSES
+
+
+def native_base(cls: type) -> type:
+    """The C class that allocates instances of `cls`."""
+    candidates = (b for b in cls.__mro__ if "__new__" in b.__dict__)
+    return next(b for b in candidates if b is types.SimpleNamespace or not is_python_class(b))
 
 
 def is_instance_of_python_class(value: Any) -> bool:
