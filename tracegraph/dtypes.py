@@ -17,7 +17,19 @@ from tracegraph.errors import DTypeError
 class DType:
     """An element type; use the module's singletons (`float32`, `int64`, ...), never construct one."""
 
-    __slots__ = ("category", "itemsize", "long_name", "name", "np", "rank")
+    __slots__ = (
+        "category",
+        "is_bool",
+        "is_floating",
+        "is_floating_point",
+        "is_integer",
+        "is_signed",
+        "itemsize",
+        "long_name",
+        "name",
+        "np",
+        "rank",
+    )
 
     def __init__(self, name: str, long_name: str, np_dtype: np.dtype, category: int, rank: int) -> None:
         self.name = name
@@ -26,25 +38,11 @@ class DType:
         self.itemsize = np_dtype.itemsize
         self.category = category  # 0 bool, 1 integer, 2 floating: the order of PyTorch's promotion
         self.rank = rank
-
-    @property
-    def is_floating(self) -> bool:
-        return self.category == FLOATING
-
-    # PyTorch spells it so
-    is_floating_point = is_floating
-
-    @property
-    def is_integer(self) -> bool:
-        return self.category == INTEGER
-
-    @property
-    def is_bool(self) -> bool:
-        return self.category == BOOL
-
-    @property
-    def is_signed(self) -> bool:
-        return self.category == FLOATING or (self.category == INTEGER and self.np.kind == "i")
+        self.is_bool = category == BOOL
+        self.is_integer = category == INTEGER
+        self.is_floating = category == FLOATING
+        self.is_floating_point = self.is_floating  # PyTorch spells it so
+        self.is_signed = self.is_floating or np_dtype.kind == "i"
 
     @property
     def compute(self) -> DType:

@@ -207,16 +207,25 @@ def handle(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> 
         from tracegraph.autograd.inplace import write
 
         return write(op, operands, attrs)
-    tracked = False
+    arrays = []
+    requires_grad = False
     for o in operands:
-        if isinstance(o, Tensor) and o.requires_grad:
-            tracked = STATE.enabled and op.is_differentiable
-            break
-    if not tracked:
-        if op.is_expanded:
-            return op.expand(operands, attrs)
-        results = eager.run(op, operands, attrs)
-        return results[0] if len(results) == 1 else op.pack(results) if results else None
+        if isinstance(o, Tensor):
+            arrays.append(o._np)
+            if o.requires_grad:
+                requires_grad = True
+        else:
+            arrays.append(o)
+    if requires_grad and STATE.enabled and op.is_differentiable:
+        return _recorded(op, operands, attrs)
+    if op.is_expanded:
+        return op.expand(operands, attrs)
+    results = eager.wrapped(op, operands, attrs, op.run(*arrays, **attrs))
+    return results[0] if len(results) == 1 else op.pack(results) if results else None
+
+
+def _recorded(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """Execute a differentiable op and leave a node on the tape."""
     if op.vjp is None:
         return op.expand(operands, attrs)
     results = _unrecorded(op, operands, attrs) if op.is_expanded else eager.run(op, operands, attrs)

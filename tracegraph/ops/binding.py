@@ -49,6 +49,14 @@ class Signature:
         #: `bind` for well-formed calls, several times faster; a TypeError means: let `bind` explain
         self.bind_fast: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] = _generate(op, self.parameters)
 
+    def defaults(self) -> dict[str, Any]:
+        """Canonical attributes of a call that gives the operands only.
+
+        Raises:
+            ArgumentError: an attribute has no default.
+        """
+        return {p.name: CANONICAL[p.sort](self.op, p.name, p.default, 0) for p in self.parameters if not p.is_operand}
+
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Operands and canonical attributes of the call `op(*args, **kwargs)`.
 
@@ -142,21 +150,21 @@ def is_tensor(value: object) -> bool:
     return getattr(type(value), "__tracegraph_tensor__", False)
 
 
-#: types whose instances are tensors or numbers, learnt as they are met
-_KNOWN_TENSORS: set[type] = set()
+#: types whose instances are tensors, learnt as they are met
+TENSOR_TYPES: set[type] = set()
 _NUMBERS = frozenset((bool, int, float, SymExpr))
 
 
 def _fast_tensor(value: Any) -> Any:
     if is_tensor(value):
-        _KNOWN_TENSORS.add(type(value))
+        TENSOR_TYPES.add(type(value))
         return value
     raise TypeError
 
 
 def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
     """A Python function with the op's own parameters that returns (operands, attributes) or raises TypeError."""
-    names: dict[str, Any] = {"T": _KNOWN_TENSORS, "N": _NUMBERS, "tensor": _fast_tensor}
+    names: dict[str, Any] = {"T": TENSOR_TYPES, "N": _NUMBERS, "tensor": _fast_tensor}
     header: list[str] = []
     operands: list[str] = []
     attrs: list[str] = []

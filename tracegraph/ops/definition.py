@@ -94,6 +94,9 @@ class Definition(Op):
         self.doc = (cls.__doc__ or "").strip()
         self.binder = Signature(self.name, cls.signature)
         self._canonicalizes = cls.canonicalize is not Definition.canonicalize
+        self.is_view = cls.kind is Kind.VIEW
+        #: whether gradients flow through the op, by its own rule or through its decomposition
+        self.is_differentiable = self.vjp is not None or self.decompose is not None
         self.result_type = namedtuple(self.name, cls.result_names) if cls.result_names else None
         self.__name__ = self.name
         self.__doc__ = f"{self.name}{cls.signature}\n\n{self.doc}"
@@ -105,6 +108,10 @@ class Definition(Op):
             operands, attrs = self.binder.bind_fast(*args, **kwargs)
         except TypeError:
             operands, attrs = self.binder.bind(args, kwargs)
+        return self.apply(operands, attrs)
+
+    def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Execute the op on bound operands and attributes; `attrs` is the op's to keep and change."""
         if self._canonicalizes:
             operands, attrs = self.canonicalize(operands, attrs)
         return dispatch(self, operands, attrs)
@@ -141,11 +148,6 @@ class Definition(Op):
         return result if isinstance(result, tuple) else (np.asarray(result),)
 
     # ------------------------------------------------------------------------------------ gradients
-
-    @property
-    def is_differentiable(self) -> bool:
-        """Whether gradients flow through the op, by its own rule or through its decomposition."""
-        return self.vjp is not None or self.decompose is not None
 
     def pullback(
         self,

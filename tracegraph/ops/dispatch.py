@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Definition", tuple[Any, ...], dict[str, Any]], Any]
 
-_HANDLERS: dict[type, tuple[int, Handler]] = {}
 _MISSING: tuple[int, None] = (-1, None)
+#: numbers stand in the table too, without a handler: they are met as often as tensors
+_HANDLERS: dict[type, tuple[int, Handler | None]] = dict.fromkeys((bool, int, float, type(None)), _MISSING)
 
 
 def register_handler(operand_type: type, handler: Handler, rank: int) -> None:
@@ -27,18 +28,14 @@ def register_handler(operand_type: type, handler: Handler, rank: int) -> None:
     _HANDLERS[operand_type] = (rank, handler)
 
 
-def _lookup(operand_type: type) -> tuple[int, Handler | None]:
-    found = _HANDLERS.get(operand_type)
-    if found is None:
-        inherited: tuple[int, Any] = _MISSING
-        for base in operand_type.__mro__[1:]:
-            if base in _HANDLERS:
-                inherited = _HANDLERS[base]
-                break
-        if inherited is not _MISSING:
-            _HANDLERS[operand_type] = inherited
-        return inherited
-    return found
+def _inherited(operand_type: type) -> tuple[int, Handler | None]:
+    """The entry of the nearest base class; remembered if it has a handler."""
+    for base in operand_type.__mro__[1:]:
+        found = _HANDLERS.get(base, _MISSING)
+        if found is not _MISSING:
+            _HANDLERS[operand_type] = found
+            return found
+    return _MISSING
 
 
 class _Creation(threading.local):
@@ -74,9 +71,11 @@ def is_recording() -> bool:
 
 def dispatch(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     """Execute `op` with the handler its operands call for."""
-    rank, handler = _MISSING
+    rank: int = -1
+    handler: Handler | None = None
     for operand in operands:
-        candidate = _lookup(type(operand))
+        kind = type(operand)
+        candidate = _HANDLERS.get(kind) or _inherited(kind)
         if candidate[0] > rank:
             rank, handler = candidate
     if handler is None:

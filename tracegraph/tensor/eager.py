@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tracegraph.ir import Kind
 from tracegraph.ops import dispatch
 from tracegraph.ops.definition import Definition
 from tracegraph.tensor.storage import ViewOf
@@ -16,18 +15,24 @@ from tracegraph.tensor.tensor import Tensor
 def run(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[Tensor, ...]:
     """Execute `op`; its results as tensors without history."""
     arrays = [o._np if isinstance(o, Tensor) else o for o in operands]
-    outputs = op.run(*arrays, **attrs)
-    if op.mutates:
-        for position in op.mutates:
-            operands[position].storage.version += 1
-    if op.kind is Kind.VIEW:
-        return tuple(_view(op, operands[0], array, attrs) for array in outputs)
+    return wrapped(op, operands, attrs, op.run(*arrays, **attrs))
+
+
+def wrapped(
+    op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any], outputs: tuple[np.ndarray, ...]
+) -> tuple[Tensor, ...]:
+    """What `op` gave as tensors without history: new ones, or views of its operand; writes are counted."""
+    if op.is_view:
+        return tuple([_view(op, operands[0], array, attrs) for array in outputs])
+    for position in op.mutates:
+        operands[position].storage.version += 1
     if len(outputs) == 1:
-        return (Tensor(_contiguous(outputs[0])),)
-    return tuple([Tensor(_contiguous(array)) for array in outputs])
+        (array,) = outputs
+        return (Tensor(array if array.flags.c_contiguous else _dense(array)),)
+    return tuple([Tensor(_dense(array)) for array in outputs])
 
 
-def _contiguous(array: np.ndarray) -> np.ndarray:
+def _dense(array: np.ndarray) -> np.ndarray:
     """Fresh results are row-major, whatever order numpy computed them in."""
     return array if array.flags.c_contiguous else array.copy(order="C")
 

@@ -14,11 +14,7 @@ class Derived(Composite):
     aliasing), gives a number of results that depends on sizes (`split`), or names a special case (`zeros`).
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            operands, attrs = self.binder.bind_fast(*args, **kwargs)
-        except TypeError:
-            operands, attrs = self.binder.bind(args, kwargs)
+    def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         if self._canonicalizes:
             operands, attrs = self.canonicalize(operands, attrs)
         assert self.decompose is not None

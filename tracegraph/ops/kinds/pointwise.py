@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, ClassVar
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar, operand_shape
 from tracegraph.ops.definition import Definition, Handle
 from tracegraph.ops.promotion import broadcast_shapes, result_type
-from tracegraph.ops.quiet import quiet
+from tracegraph.ops.quiet import enter_quiet, leave_quiet
 from tracegraph.ops.scalar import NUMPY, cast_array
 
 
@@ -71,21 +72,19 @@ class Pointwise(Definition):
         return tuple(compute for _ in types)
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
-        key = tuple([(o.dtype, not o.ndim) if isinstance(o, _ARRAYS) else type(o) for o in operands])
+        key = _plan_key(operands)
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans[key] = self._plan(operands)
-        wanted, result_dtype = plan
-        arrays = [
-            o if o is None or (type(o) is np.ndarray and o.dtype is d.np) else _convert(o, d)
-            for o, d in zip(operands, wanted, strict=True)
-        ]
+        wanted, result_dtype, rule = plan
+        token = enter_quiet()
         try:
-            with quiet():
-                rule = self.eager
-                result = rule(*arrays, **attrs) if rule is not None else self.scalar(NUMPY, *arrays, **attrs)
+            arrays = operands if wanted is None else map(_converted, operands, wanted)
+            result = rule(*arrays, **attrs) if attrs else rule(*arrays)
         except ValueError as error:
             raise self._explained(error, operands, attrs) from None
+        finally:
+            leave_quiet(token)
         if type(result) is np.ndarray and result.dtype is result_dtype.np:
             return (result,)
         return (cast_array(np.asarray(result), result_dtype),)
@@ -99,13 +98,16 @@ class Pointwise(Definition):
         return error
 
     @cached_property
-    def _plans(self) -> dict[Any, tuple[tuple[DType, ...], DType]]:
-        """(compute dtype of each operand, result dtype) by the operands' dtypes and Python types."""
+    def _plans(self) -> dict[object, Plan]:
+        """Plans by `_plan_key`."""
         return {}
 
-    def _plan(self, operands: tuple[Any, ...]) -> tuple[tuple[DType, ...], DType]:
+    def _plan(self, operands: tuple[Any, ...]) -> Plan:
         types = tuple(_type_of(o) for o in operands)
-        return tuple(d.compute for d in self.operand_dtypes(types)), self.promote(types)[1]
+        wanted = tuple(d.compute for d in self.operand_dtypes(types))
+        is_wanted = all(type(o) is np.ndarray and o.dtype is d.np for o, d in zip(operands, wanted, strict=True))
+        rule = self.eager if self.eager is not None else partial(self.scalar, NUMPY)
+        return Plan(None if is_wanted else wanted, self.promote(types)[1], rule)
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, object]
@@ -138,7 +140,39 @@ def broadcast_index(index: tuple[Index, ...], shape: tuple) -> tuple[Index, ...]
     return tuple(0 if isinstance(d, int) and d == 1 else i for i, d in zip(tail, shape, strict=True))
 
 
+class Plan(NamedTuple):
+    """How a pointwise op runs on operands of some dtypes and Python types.
+
+    Attributes:
+        wanted: the dtype each operand is converted to; None if all are arrays of that dtype.
+        result: the dtype of the result.
+        rule: the eager rule, or the scalar rule on arrays.
+    """
+
+    wanted: tuple[DType, ...] | None
+    result: DType
+    rule: Callable[..., Any]
+
+
 _ARRAYS = (np.ndarray, np.generic)
+
+
+def _plan_key(operands: tuple[Any, ...]) -> object:
+    """What a plan depends on: the dtype if all are arrays of one, else dtype or Python type of each operand."""
+    first = operands[0]
+    if type(first) is np.ndarray:
+        dtype = first.dtype
+        for o in operands:
+            if type(o) is not np.ndarray or o.dtype is not dtype:
+                break
+        else:
+            return dtype
+    return tuple([o.dtype if type(o) is np.ndarray and o.ndim else _weak_key(o) for o in operands])
+
+
+def _weak_key(operand: Any) -> object:
+    """The entry of a 0-d array or a number in the key of a plan."""
+    return (operand.dtype,) if isinstance(operand, _ARRAYS) else type(operand)
 
 
 def _type_of(operand: Any) -> object:
@@ -147,7 +181,10 @@ def _type_of(operand: Any) -> object:
     return operand
 
 
-def _convert(operand: Any, dtype: DType) -> Any:
-    if dtype.is_floating and not isinstance(operand, _ARRAYS):
-        return dtype.np.type(operand)
-    return cast_array(np.asarray(operand), dtype)[()]
+def _converted(operand: Any, dtype: DType) -> Any:
+    if type(operand) is np.ndarray:
+        return operand if operand.dtype is dtype.np else cast_array(operand, dtype)
+    if operand is None:
+        return None
+    # numpy takes 0-d arrays faster than its scalars
+    return np.array(operand, dtype.np) if dtype.is_floating else cast_array(np.asarray(operand), dtype)
