@@ -40,14 +40,14 @@ class Pow(Pointwise):
         call(2, A((3, 5)), dtypes=(dtypes.float32, dtypes.float64)),
     )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 2 and not kwargs and type(args[1]) in (int, float) and is_tensor(args[0]):
-            x, exponent = args
+    def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        x, exponent = operands
+        if type(exponent) in (int, float) and is_tensor(x):
             if exponent in _SPECIAL and (x.dtype.is_floating or exponent == 2):
                 return lookup(_SPECIAL[exponent])(x)  # type: ignore[operator]
             if isinstance(exponent, int) and exponent < 0 and not x.dtype.is_floating:
                 raise DTypeError(f"pow: integers cannot be raised to the negative integer {exponent}; use a float")
-        return super().__call__(*args, **kwargs)
+        return super().apply(operands, attrs)
 
     def eager(self, x: np.ndarray, y: np.ndarray) -> Any:
         return x * x * x if np.ndim(y) == 0 and y == 3 else NUMPY.pow(x, y)
