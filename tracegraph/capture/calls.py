@@ -150,7 +150,8 @@ def call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
 def _call_metaclass(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     import enum
 
-    if issubclass(cls, enum.Enum) and len(args) == 1 and not kwargs:
+    is_plain_lookup = "_missing_" not in cls.__dict__ and len(args) == 1 and not kwargs
+    if issubclass(cls, enum.Enum) and is_plain_lookup:
         member = tracer.native(cls, *args)
         return tracer.read(member, constant_source(member))
     raise Break(reasons.NATIVE_CALL, f"the metaclass of {cls.__name__} defines __call__")

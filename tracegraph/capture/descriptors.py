@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, pending_value
-from tracegraph.capture.sources import Slot
+from tracegraph.capture.sources import MISSING, Slot
 from tracegraph.capture.values import Observed
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def bind(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
     binder = _BINDERS.get(type(raw))
     if binder is not None:
         return binder(tracer, raw, instance, cls, name)
-    getter = getattr(type(raw), "__get__", None)
-    if getter is None:
+    getter = tracer.class_entry(type(raw), "__get__")
+    if getter is MISSING:
         return raw
     if isinstance(getter, types.FunctionType) and not getattr(raw, "__tracegraph_op__", False):
         from tracegraph.capture.calls import call

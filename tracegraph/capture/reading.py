@@ -109,7 +109,9 @@ def _read_list(tracer: Tracer, value: Any, source: Source) -> Any:
         return _read_opaque(tracer, value, source)
     tracer.guards.add(GuardKind.TYPE, source, type(value))
     tracer.guards.add(GuardKind.LENGTH, source, len(value))
-    copy: Any = collections.deque(maxlen=value.maxlen) if isinstance(value, collections.deque) else []
+    copy: Any = []
+    if isinstance(value, collections.deque):
+        copy = collections.deque(maxlen=read(tracer, value.maxlen, _slot(source, "maxlen")))
     tracer.adopt(value, copy, source)
     copy.extend([read(tracer, v, Item(source, i)) for i, v in enumerate(value)])
     tracer.effects.copies.append(TrackedCopy(value, copy, list(copy), source))
@@ -123,8 +125,7 @@ def _read_dict(tracer: Tracer, value: Any, source: Source) -> Any:
     tracer.guards.add(GuardKind.KEYS, source, tuple(value))
     copy: Any = type(value)()
     if isinstance(value, collections.defaultdict):
-        tracer.guards.add(GuardKind.IDENTITY, _slot(source, "default_factory"), value.default_factory)
-        copy.default_factory = value.default_factory
+        copy.default_factory = read(tracer, value.default_factory, _slot(source, "default_factory"))
     tracer.adopt(value, copy, source)
     for key, item in list(value.items()):
         copy[key] = read(tracer, item, Item(source, key))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import types
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +19,19 @@ from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.driver import DriverWriter
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.frame import Frame, Returned, Unread
+from tracegraph.capture.functions import make_binder
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.reconstruct import NotReconstructible
 from tracegraph.capture.recorder import root_of
 from tracegraph.capture.result import CaptureResult
 from tracegraph.capture.sources import FrameCell, Local
 from tracegraph.capture.tracer import Stop, Tracer
-from tracegraph.capture.units import Unit
+from tracegraph.capture.units import Unit, entry
 from tracegraph.capture.values import NULL, Observed
 from tracegraph.ir import Node
 
-#: one trace at a time: symbolic sizes ask the innermost active environment of the process
-TRACING = threading.RLock()
+#: one capture and compilation at a time: symbolic sizes ask the innermost active environment of the process
+COMPILING = threading.RLock()
 MAX_RESTARTS = 20
 
 
@@ -60,8 +62,26 @@ def capture(call: Call, dynamism: Dynamism) -> CaptureResult:
     flags = call.unit.code.co_flags
     if flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         raise RunEagerly(Break(reasons.GENERATOR_FRAME, call.unit.code.co_qualname, Extent.FRAME))
-    with TRACING:
+    with COMPILING:
         return _until_stable(call, dynamism)
+
+
+def capture_call(
+    function: types.FunctionType,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+    *,
+    dynamic: bool | None = None,
+) -> CaptureResult:
+    """Capture one call of a Python function, up to its end or its first graph break, without running it.
+
+    Raises:
+        RunEagerly: see `capture`.
+        TypeError: the arguments do not fit the function.
+    """
+    bound = make_binder(function, function.__defaults__, function.__kwdefaults__)(*args, **(kwargs or {}))
+    call = Call(entry(function), function.__globals__, bound, function.__closure__ or ())
+    return capture(call, Dynamism(dynamic))
 
 
 def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:

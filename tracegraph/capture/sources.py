@@ -252,6 +252,7 @@ class SourceWriter:
         self.pool = pool
         self.lines: list[str] = []
         self._names: dict[Source, str] = {}
+        self._count = 0
 
     def name(self, source: Source) -> str:
         """The variable that holds the value of `source`; emits its evaluation on first use."""
@@ -263,7 +264,8 @@ class SourceWriter:
         if isinstance(source, Constant):
             name = code
         else:
-            name = f"v{len(self._names)}"
+            name = f"v{self._count}"
+            self._count += 1
             self.lines.append(f"{name} = {code}")
         self._names[source] = name
         return name

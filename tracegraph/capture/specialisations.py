@@ -6,7 +6,6 @@ A `Family` holds what belongs to one `compile` call: options, backend, and the c
 
 from __future__ import annotations
 
-import threading
 import types
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from tracegraph.capture.guards import Guard, GuardKind, TensorFacts
 from tracegraph.capture.native_ops import CALL_COMPILED
 from tracegraph.capture.result import CaptureResult
 from tracegraph.capture.resume import run_resumed
-from tracegraph.capture.session import Call, RunEagerly, capture
+from tracegraph.capture.session import COMPILING, Call, RunEagerly, capture
 from tracegraph.capture.sources import class_lookup
 from tracegraph.capture.units import Unit, entry, spread
 from tracegraph.errors import CaptureError
@@ -74,12 +73,11 @@ class Family:
     #: graph breaks and failed guards so far, for `explain`
     breaks: list[tuple[Unit, Break]] = field(default_factory=list)
     recompiles: list[tuple[Unit, str]] = field(default_factory=list)
-    lock: threading.RLock = field(default_factory=threading.RLock)
     _entries: dict[int, EntryPoint] = field(default_factory=dict)
 
     def unit(self, unit: Unit, namespace: dict[str, Any], is_native: bool = False) -> CompiledUnit:
         """The cache of `unit`, made on first use."""
-        with self.lock:
+        with COMPILING:
             found = self.units.get((unit, is_native))
             if found is None:
                 found = self.units[unit, is_native] = CompiledUnit(self, unit, namespace, is_native)
@@ -140,7 +138,7 @@ class CompiledUnit:
                 return specialisation.run(args, cells)
         if self.is_native:
             return self.eager(args, cells)
-        with self.family.lock:
+        with COMPILING:
             found = next((s for s in self.specialisations if s.check(args, cells)), None)
             if found is None:
                 found = self._specialise(args, cells)
@@ -168,8 +166,11 @@ class CompiledUnit:
             return None
         failure = self._last_failure(args, cells)
         if self._attempts >= self.family.options.recompile_limit:
-            why = failure or "the function raised each time"
-            self._give_up(f"it was captured {self._attempts} times (recompile_limit); last: {why}")
+            if failure is None:
+                # every attempt ended in an exception of the function itself: nothing to report
+                self.is_native = True
+            else:
+                self._give_up(f"it was captured {self._attempts} times (recompile_limit); last: {failure}")
             return None
         self._learn(failure)
         self._attempts += 1
