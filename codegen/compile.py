@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from tracegraph.codegen import jit
@@ -39,7 +40,7 @@ def compile_program(plan: MemoryPlan, report: Report | None = None) -> Executabl
         CompileError: a stage failed; names the stage and the graph.
     """
 
-    def run(stage: str, function: Callable[[], T], shown: Callable[[T], object]) -> T:
+    def run(stage: str, function: Callable[[], T], shown: Callable[[T], str]) -> T:
         start = time.perf_counter()
         try:
             product = function()
@@ -48,18 +49,18 @@ def compile_program(plan: MemoryPlan, report: Report | None = None) -> Executabl
         except Exception as e:
             raise CompileError(f"stage {stage} failed on {plan.graph.name}: {type(e).__name__}: {e}") from e
         if report is not None:
-            report(stage, plan.graph.name, shown(product), time.perf_counter() - start)
+            report(stage, plan.graph.name, _Shown(partial(shown, product)), time.perf_counter() - start)
         return product
 
-    steps = run("lower", lambda: steps_of(plan), lambda found: _listed(found, kernels_of(found)))
-    scheduled = run("schedule", lambda: schedule_all(kernels_of(steps)), lambda found: list(map(print_kernel, found)))
+    steps = run("lower", lambda: steps_of(plan), lambda found: "\n\n".join(_listed(found, kernels_of(found))))
+    scheduled = run("schedule", lambda: schedule_all(kernels_of(steps)), lambda k: "\n\n".join(map(print_kernel, k)))
     program = run("emit", lambda: emit(plan, steps, scheduled), lambda found: found.text)
     return run("load", lambda: load(program), str)
 
 
 def kernels_of(steps: Sequence[Step]) -> list[Kernel]:
     """The kernels of a program, each once, in the order of their first use."""
-    return list({s.lowered.kernel.name: s.lowered.kernel for s in steps if isinstance(s, KernelStep)}.values())
+    return list({s.kernel.name: s.kernel for s in steps if isinstance(s, KernelStep)}.values())
 
 
 def schedule_all(kernels: Sequence[Kernel]) -> list[Kernel]:
@@ -70,10 +71,7 @@ def schedule_all(kernels: Sequence[Kernel]) -> list[Kernel]:
 def emit(plan: MemoryPlan, steps: Sequence[Step], scheduled: Sequence[Kernel]) -> Program:
     """The program of a plan with its scheduled kernels."""
     by_name = {kernel.name: kernel for kernel in scheduled}
-    updated = [
-        KernelStep(replace(s.lowered, kernel=by_name[s.lowered.kernel.name])) if isinstance(s, KernelStep) else s
-        for s in steps
-    ]
+    updated = [replace(s, kernel=by_name[s.kernel.name]) if isinstance(s, KernelStep) else s for s in steps]
     return emit_program(plan, updated, scheduled, free_symbols(plan.graph))
 
 
@@ -81,6 +79,16 @@ def load(program: Program) -> Executable:
     """Compile what is not in a cache, and link it."""
     imports = STORE.load(program.kernels) | program.imports
     return Executable(program, jit.load(program.driver, [ENTRY], imports, jit.Effort.DRIVER))
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The text of a product, made when somebody reads it."""
+
+    text: Callable[[], str]
+
+    def __str__(self) -> str:
+        return self.text()
 
 
 def _listed(steps: Sequence[Step], kernels: Sequence[Kernel]) -> list[str]:

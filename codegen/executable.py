@@ -197,7 +197,7 @@ class Executable:
         """Raise what the failed step means."""
         step = self.program.steps[(status >> 32) - 1]
         if isinstance(step, KernelStep):
-            raise IndexRangeError(step.lowered.kernel.checks[(status & 0xFFFFFFFF) - 1])
+            raise IndexRangeError(step.kernel.checks[(status & 0xFFFFFFFF) - 1])
         raise take_error()
 
 

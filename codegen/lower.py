@@ -19,7 +19,7 @@ from tracegraph.ir.builder import Builder
 from tracegraph.ir.fused import free_symbols
 from tracegraph.ir.graph import Graph, Value
 from tracegraph.ir.loop_nest import Nest, elementwise_nest, is_zero, survey
-from tracegraph.ir.memory_plan import Placement, Storage, whole
+from tracegraph.ir.memory_plan import Placement
 from tracegraph.ir.rules import Rule, rule_of
 
 
@@ -59,13 +59,12 @@ def lower_body(
     return _OWN_LOOPS[rule_of(root.call_op)](builder, root)
 
 
-def lower_copy(name: str, value: Value, place: Placement, storage: Storage) -> Lowered:
-    """The kernel that copies a value into a storage of its own."""
-    builder = Builder(name)
-    source = builder.placeholder(value.type)
-    body = builder.output(source)
-    shape = value.type.shape
-    return lower_nest(name, body, elementwise_nest(shape), {source: place}, [whole(storage, shape)])
+def lower_copy(value: Value, source: Placement, target: Placement) -> Lowered:
+    """The kernel that copies a value from one place to another."""
+    builder = Builder("copy")
+    placeholder = builder.placeholder(value.type)
+    body = builder.output(placeholder)
+    return lower_nest("kernel", body, elementwise_nest(value.type.shape), {placeholder: source}, [target])
 
 
 def symbols_of(body: Graph, places: Sequence[Placement]) -> set[str]:

@@ -20,6 +20,7 @@ from tracegraph.codegen.blas_call import emit_gemm
 from tracegraph.codegen.contraction import Gemm, Matrix
 from tracegraph.codegen.dim_index import loop_index
 from tracegraph.codegen.index_llvm import IndexEmitter
+from tracegraph.codegen.kernel_places import Argument
 from tracegraph.codegen.kernel_store import kernels_text
 from tracegraph.codegen.llvm_text import FunctionText, ModuleText, Register
 from tracegraph.codegen.loop_index import index
@@ -28,7 +29,7 @@ from tracegraph.codegen.steps import EagerStep, GemmStep, KernelStep, Step
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.graph import Node
-from tracegraph.ir.memory_plan import MemoryPlan
+from tracegraph.ir.memory_plan import MemoryPlan, Storage
 
 ENTRY = "run"
 
@@ -101,15 +102,26 @@ class _Driver:
     # ------------------------------------------------------------------------------------ steps
 
     def _kernel(self, number: int, step: KernelStep) -> None:
-        kernel = step.lowered.kernel
-        storages = iter(step.lowered.storages)
+        kernel, buffers = step.kernel, iter(step.arguments)
         arguments = [
-            self.addresses[next(storages)] if isinstance(p, Buffer) else self.sizes[p.name] for p in kernel.params
+            self._pointer(next(buffers)) if isinstance(p, Buffer) else self.sizes[p.name] for p in kernel.params
         ]
         self.module.declare(kernel.name, f"i32 @{kernel.name}({', '.join(a.type for a in arguments)})")
         status = self.function.call(kernel.name, "i32", arguments)
         if kernel.checks:
             self._stop_unless_zero(status, number)
+
+    def _pointer(self, argument: Argument) -> Register:
+        """The address of the first element a kernel uses."""
+        return self._element(argument.storage, self.size(argument.offset))
+
+    def _element(self, storage: Storage, offset: Register) -> Register:
+        """The address of an element of a storage."""
+        base = self.addresses[storage]
+        if offset.text == "0":
+            return base
+        nbytes = offset * storage.dtype.itemsize
+        return self.function.instruction(f"getelementptr i8, ptr {base.text}, i64 {nbytes.text}", "ptr")
 
     def _eager(self, number: int, step: EagerStep) -> None:
         self.module.declare(eager_call.SYMBOL, f"i32 @{eager_call.SYMBOL}(i64)")
@@ -166,9 +178,7 @@ class _Driver:
         for position, stride in zip(positions, matrix.steps, strict=True):
             if not dims.same(stride, 0):
                 offset = offset + position * self.size(stride)
-        nbytes = offset * gemm.dtype.itemsize
-        base = self.addresses[matrix.place.storage]
-        return self.function.instruction(f"getelementptr i8, ptr {base.text}, i64 {nbytes.text}", "ptr")
+        return self._element(matrix.place.storage, offset)
 
     # ------------------------------------------------------------------------------------ sizes
 

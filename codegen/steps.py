@@ -1,6 +1,6 @@
 """A planned graph as a list of steps: what the native program does, in order.
 
-    kernel add_0(in0, in1, buf0)
+    kernel add_0(in0, in1 + 5, buf0)
     gemm f32 [64, 784] @ [784, 10]: buf0 in2^T buf1
     eager sort #0
     kernel copy_0(in0, out1)
@@ -11,32 +11,36 @@ Views that the plan placed within their operand's storage are no step.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from tracegraph.codegen.contraction import Gemm, gemm_of
 from tracegraph.codegen.kernel_builder import Lowered
+from tracegraph.codegen.kernel_places import Argument, localise
 from tracegraph.codegen.loop_ir import Kernel
 from tracegraph.codegen.loop_text import print_kernel
 from tracegraph.codegen.lower import lower_body, lower_copy
 from tracegraph.errors import CompileError
+from tracegraph.ir.dim import Dim
 from tracegraph.ir.fused import nest_attributes
 from tracegraph.ir.graph import Graph, Node, Value
 from tracegraph.ir.loop_nest import Nest, body_of, body_operands, nest_of
-from tracegraph.ir.memory_plan import MemoryPlan, Storage
+from tracegraph.ir.memory_plan import MemoryPlan, Placement, Storage, whole
 from tracegraph.ir.op import Kind
 from tracegraph.ir.rules import Rule, rule_of
+from tracegraph.ir.signature import call_signature, value_key
 
 
 @dataclass(frozen=True)
 class KernelStep:
-    """Run a generated kernel."""
+    """Run a generated kernel; `arguments` are its buffers, in order."""
 
-    lowered: Lowered
+    kernel: Kernel
+    arguments: tuple[Argument, ...]
 
     def __str__(self) -> str:
-        return f"kernel {self.lowered.kernel.name}({', '.join(s.name for s in self.lowered.storages)})"
+        return f"kernel {self.kernel.name}({', '.join(map(str, self.arguments))})"
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class _Steps:
         self.plan = plan
         self.steps: list[Step] = []
         self.eager_calls = 0
+        #: what was lowered, by what it says and where its values lie
+        self.lowered: dict[Hashable, Lowered] = {}
         #: kernels by their text
         self.kernels: dict[str, Kernel] = {}
         self.names: dict[str, int] = {}
@@ -92,8 +98,9 @@ class _Steps:
         return self.steps
 
     def _copy(self, value: Value, storage: Storage) -> Step:
-        place = self.plan.placements[value]
-        return self._kernel(lambda name: lower_copy(name, value, place, storage), "copy")
+        shape = value.type.shape
+        places = [(self.plan.placements[value], shape), (whole(storage, shape), shape)]
+        return self._kernel("copy", ("copy", value_key(value.type)), places, lambda p: lower_copy(value, *p))
 
     def _call(self, node: Node) -> Step:
         rule = rule_of(node.call_op)
@@ -102,21 +109,39 @@ class _Steps:
         if rule is Rule.NONE and node.call_op.kind is not Kind.FUSED:
             self.eager_calls += 1
             return EagerStep(node, self.eager_calls - 1)
-        return self._kernel(lambda name: self._lower(name, node), _kernel_name(node))
+        values = [*body_operands(node), *node.values]
+        places = [(self.plan.placements[v], v.type.shape) for v in values]
+        return self._kernel(_kernel_name(node), call_signature(node), places, lambda p: _lower(node, p))
 
-    def _lower(self, name: str, node: Node) -> Lowered:
-        body, nest = _body(node)
-        places = self.plan.placements
-        inputs = {p: places[o] for p, o in zip(body.placeholders, body_operands(node), strict=True)}
-        return lower_body(name, body, nest, inputs, [places[v] for v in node.values])
+    def _kernel(
+        self,
+        name: str,
+        signature: Hashable,
+        places: Sequence[tuple[Placement, tuple[Dim, ...]]],
+        lower: Callable[[Sequence[Placement]], Lowered],
+    ) -> KernelStep:
+        """The step of a kernel of which all but its name is known."""
+        local = localise(places)
+        key = signature, local.key
+        if key not in self.lowered:
+            self.lowered[key] = self._named(name, lower(local.placements))
+        lowered = self.lowered[key]
+        return KernelStep(lowered.kernel, tuple(local.arguments[s] for s in lowered.storages))
 
-    def _kernel(self, lower: Callable[[str], Lowered], name: str) -> KernelStep:
-        lowered = lower(name)
+    def _named(self, name: str, lowered: Lowered) -> Lowered:
+        """A lowered kernel under a name of its own, or that of the kernel that says the same."""
         text = print_kernel(lowered.kernel)
         if text not in self.kernels:
             number = self.names[name] = self.names.get(name, -1) + 1
             self.kernels[text] = replace(lowered.kernel, name=f"{name}_{number}")
-        return KernelStep(replace(lowered, kernel=self.kernels[text]))
+        return replace(lowered, kernel=self.kernels[text])
+
+
+def _lower(node: Node, places: Sequence[Placement]) -> Lowered:
+    """The kernel of a call, for its operands and results at `places`."""
+    body, nest = _body(node)
+    inputs = dict(zip(body.placeholders, places, strict=False))
+    return lower_body("kernel", body, nest, inputs, places[len(inputs) :])
 
 
 #: rules whose kernels are loop nests

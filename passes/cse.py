@@ -7,11 +7,8 @@ from collections.abc import Hashable
 import numpy as np
 
 from tracegraph.ir import Graph, Node, Rebuilder, Value
-from tracegraph.ir.dim import SymExpr
+from tracegraph.ir.signature import attributes_key, constant_key, value_key
 from tracegraph.passes.pass_manager import graph_pass
-
-#: constants with more elements are compared by identity
-COMPARED_ELEMENTS = 1024
 
 
 @graph_pass
@@ -48,24 +45,8 @@ def cse(graph: Graph) -> Graph:
 def _key(node: Node, leader: dict[Value, Value]) -> Hashable | None:
     """Equal for nodes that compute the same; None for nodes that must stay."""
     if isinstance(node.target, np.ndarray):
-        array = node.target
-        if array.size > COMPARED_ELEMENTS:
-            return "constant", id(array)
-        return "constant", array.dtype, array.shape, array.tobytes()
+        return constant_key(node.target)
     if not node.is_call or not node.is_pure or not node.values:
         return None
     operands = tuple(leader.get(a, a) if isinstance(a, Value) else value_key(a) for a in node.args)
-    return node.call_op.name, operands, tuple((k, value_key(v)) for k, v in sorted(node.attrs.items()))
-
-
-def value_key(value: object) -> Hashable:
-    """Equal for equal numbers of one type, sizes and attributes; never asks about symbolic sizes."""
-    if isinstance(value, float):
-        return "float", value.hex()
-    if isinstance(value, SymExpr):
-        return value.terms
-    if isinstance(value, tuple):
-        return tuple(map(value_key, value))
-    if isinstance(value, Graph):
-        return id(value)
-    return type(value), value
+    return node.call_op.name, operands, attributes_key(node)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 
-from tracegraph.ir import Builder, Graph, Node, Operand, Rebuilder, Value
+from tracegraph.ir import Builder, Graph, Kind, Node, Operand, Rebuilder, Value
 from tracegraph.ir.fused import FUSED, fused_attributes
 from tracegraph.ir.loop_nest import is_literal
+from tracegraph.ir.memory_plan import Placement, Space, Storage, whole
 from tracegraph.passes.fusion_group import Group
 from tracegraph.passes.fusion_reads import FreeNodes
+from tracegraph.passes.plan_memory import view_placement
 
 
 def fused_graph(graph: Graph, group_of: Mapping[Node, Group], free: FreeNodes) -> Graph:
     """`graph` with every group of several nodes as one `fused` node.
 
-    Free nodes are copied into the groups that read through them; they stay on their own only where a node outside
-    all groups, or the output, needs them.
+    Free nodes are copied into the groups that read through them; they stay on their own where a node outside all
+    groups, or the output, needs them, and where they are a view that is no more than a placement in memory.
     """
     return _Rebuild(graph, group_of, free).run()
 
@@ -30,6 +32,7 @@ class _Rebuild:
             group.nodes = [node for node in group.nodes if node in live]
         self.position = {node: n for n, node in enumerate(graph.nodes)}
         self.rebuilder = Rebuilder(graph)
+        self.placed: dict[Value, Placement | None] = {}
         #: what each item, a group or a free node on its own, reads from outside
         self.read: dict[Group | Node, list[Value]] = {}
 
@@ -75,18 +78,43 @@ class _Rebuild:
 
     def _inlines(self, group: Group) -> bool:
         """Whether free nodes are evaluated inside the kernel of a group."""
-        return not group.opaque and any(o.node in self.free for n in group.nodes for o in n.operands)
+        return not group.opaque and bool(self._free_in(group))
 
     def _free_in(self, group: Group) -> set[Node]:
-        """The free nodes that the nodes of a group read through."""
+        """The free nodes that the nodes of a group read through, views that stay on their own excepted."""
         found: set[Node] = set()
+        members = set(group.nodes)
         stack = [o.node for n in group.nodes for o in n.operands]
         while stack:
             node = stack.pop()
-            if node in self.free and node not in found:
+            if node in self.free and node not in found and not self._is_placed(node, members):
                 found.add(node)
                 stack += [o.node for o in node.operands]
         return found
+
+    def _is_placed(self, node: Node, members: set[Node]) -> bool:
+        """Whether a free node is a view of memory that is not written by `members`.
+
+        Such a view costs nothing outside the kernel, and kernels that read different slices become the same.
+        """
+        root = node
+        while root in self.free and root.call_op.kind is Kind.VIEW and root.operands:
+            root = root.operands[0].node
+        if root is node or root in members or root in self.free or any(map(is_literal, root.values)):
+            return False
+        return self._placement(node.value) is not None
+
+    def _placement(self, value: Value) -> Placement | None:
+        """Where a view lies in the memory of what it views; None if its elements have no fixed strides."""
+        if value not in self.placed:
+            node = value.node
+            if node in self.free:
+                source = self._placement(node.operands[0])
+                self.placed[value] = source and view_placement(node, {node.operands[0]: source})
+            else:
+                storage = Storage(Space.ARENA, 0, value.type.dtype, value.type.numel)
+                self.placed[value] = whole(storage, value.type.shape)
+        return self.placed[value]
 
     def _by_position(self, nodes: set[Node]) -> list[Node]:
         return sorted(nodes, key=self.position.__getitem__)

@@ -33,8 +33,8 @@ from tracegraph.errors import IRError
 from tracegraph.ir import Operand, TensorType, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.op import Op
+from tracegraph.ir.signature import value_key
 from tracegraph.ops.creation import canonical_value
-from tracegraph.passes.cse import value_key
 
 Bindings: TypeAlias = dict[str, Any]
 

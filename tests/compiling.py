@@ -47,7 +47,7 @@ def kernel_texts(executable: Executable) -> list[str]:
     """The scheduled kernels of an executable, in the order of its steps."""
     from tracegraph.codegen.loop_text import print_kernel
 
-    return [print_kernel(s.lowered.kernel) for s in executable.program.steps if isinstance(s, KernelStep)]
+    return [print_kernel(s.kernel) for s in executable.program.steps if isinstance(s, KernelStep)]
 
 
 def products(executable: Executable) -> list[str]:
