@@ -30,6 +30,7 @@ from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.units import Unit
 from tracegraph.capture.values import NULL
 from tracegraph.ir import Graph, Node, Rebuilder, rebuild
+from tracegraph.ir.fused import node_symbols
 
 #: globals and attributes that see the variables of their caller
 _FRAME_READERS = frozenset({
@@ -202,6 +203,11 @@ class DriverWriter:
             return None
         self.tracer.builder.output(*outputs)
         self._kept = {p for p in recorded.placeholders if p.users}
+        mentioned = {s for n in recorded.nodes if n.op != "placeholder" for s in node_symbols(n)}
+        for p in recorded.placeholders:
+            shown = {s for kept in self._kept for s in node_symbols(kept.node)}
+            if node_symbols(p.node) & mentioned - shown:
+                self._kept.add(p)  # its elements are not read, its sizes are
 
         def visit(rebuilder: Rebuilder, node: Node) -> bool:
             return node.op == "placeholder" and node.value not in self._kept

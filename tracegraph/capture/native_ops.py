@@ -52,10 +52,15 @@ class NativeStep:
         return self.program.instructions[self.index]
 
     def pop(self) -> str:
-        """The expression of the topmost value."""
-        return self.expression(self.stack.pop())
+        """The topmost value, as an operand."""
+        return _operand(self.expression(self.stack.pop()))
 
     def pop_many(self, count: int) -> list[str]:
+        """The topmost values as operands, deepest first."""
+        return list(map(_operand, self.pop_arguments(count)))
+
+    def pop_arguments(self, count: int) -> list[str]:
+        """The topmost values as arguments of a call, deepest first."""
         values = self.stack[len(self.stack) - count :]
         del self.stack[len(self.stack) - count :]
         return [self.expression(v) for v in values]
@@ -63,8 +68,7 @@ class NativeStep:
     def expression(self, value: Any) -> str:
         if isinstance(value, Name):
             return value.text
-        text = self.reconstructor.expression(value)
-        return f"({text})" if text[0] in "-0123456789" else text
+        return self.reconstructor.expression(value)
 
     def result(self, code: str) -> Name:
         """Emit `name = code`."""
@@ -84,6 +88,11 @@ class NativeStep:
         target = self.instruction.target
         assert target is not None
         self.exits = [Exit(condition, target, taken), Exit(None, self.index + 1, fallen)]
+
+
+def _operand(text: str) -> str:
+    """Numbers need parentheses before a dot or behind a sign."""
+    return f"({text})" if text[0] in "-0123456789" else text
 
 
 def is_written(op: str) -> bool:
@@ -135,12 +144,12 @@ CALL_COMPILED = _CallCompiled()
 
 def _write_call(step: NativeStep, arg: tuple[int, tuple[str, ...]]) -> None:
     count, names = arg
-    _emit_call(step, step.pop_many(count), names)
+    _emit_call(step, step.pop_arguments(count), names)
 
 
 def _write_call_kw(step: NativeStep, count: int) -> None:
     names = step.stack.pop()
-    _emit_call(step, step.pop_many(count), names)
+    _emit_call(step, step.pop_arguments(count), names)
 
 
 def _emit_call(step: NativeStep, values: list[str], names: tuple[str, ...]) -> None:
