@@ -335,3 +335,48 @@ def test_custom_passes_run_on_every_graph():
     g = tg.compile(lambda x: (x * x).sum(), options={"custom_passes": (spy,), **STRICT})
     g(tg.ones(2, requires_grad=True)).backward()
     assert len(names) == 2
+
+
+# ------------------------------------------------------------------------------------------------ symbolic sizes
+
+SIZED = [
+    lambda x: x[1:],
+    lambda x: x[-1],
+    lambda x: x[: x.shape[0] - 1],
+    lambda x: x[::2],
+    lambda x: x.chunk(2),
+    lambda x: x[None].expand(3, -1),
+    lambda x: tg.arange(x.shape[0]),
+    lambda x: tg.eye(x.shape[0]),
+    lambda x: tg.full((x.shape[0],), x.shape[0]),
+    lambda x: (x.shape[0], x * 2, x.reshape(-1, 1).t()),
+]
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("function", SIZED, ids=range(len(SIZED)))
+def test_views_and_creation_with_symbolic_sizes(compile, function, dynamic):
+    g = compile(function, dynamic=dynamic)
+    for n in (3, 5, 6):
+        found, wanted = g(tg.arange(float(n))), function(tg.arange(float(n)))
+        for a, b in _pairs(found, wanted):
+            assert tg.equal(a, b) if isinstance(b, tg.Tensor) else a == b
+
+
+def _pairs(found, wanted):
+    return zip(found, wanted, strict=True) if isinstance(wanted, tuple) else [(found, wanted)]
+
+
+def test_grad_mode_is_that_of_each_operation(compile):
+    def f(w):
+        with tg.enable_grad():
+            y = w * 2
+        return y.sum(), y.t(), w.t(), (w * 3).t()
+
+    w = tg.ones(2, requires_grad=True)
+    for outer in (tg.no_grad, tg.enable_grad):
+        with outer():
+            found, wanted = compile(f)(w), f(w)
+        assert [t.requires_grad for t in found] == [t.requires_grad for t in wanted]
+    found[0].backward()
+    assert w.grad.tolist() == [2.0, 2.0]

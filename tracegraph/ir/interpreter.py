@@ -55,11 +55,16 @@ class Interpreter:
 
     def static(self, attr: object) -> object:
         """An attribute with its symbolic sizes replaced by the sizes of this run."""
-        if isinstance(attr, SymExpr):
-            return dims.evaluate(attr, self.sizes)
-        if isinstance(attr, tuple):
-            return tuple(map(self.static, attr))
-        return attr
+        return at_sizes(attr, self.sizes)
+
+
+def at_sizes(attr: object, sizes: Mapping[str, int]) -> object:
+    """An attribute or operand with its symbolic sizes replaced by `sizes`."""
+    if isinstance(attr, SymExpr):
+        return dims.evaluate(attr, sizes)
+    if isinstance(attr, tuple):
+        return tuple([at_sizes(a, sizes) for a in attr])
+    return attr
 
 
 def interpret(graph: Graph, *inputs: np.ndarray, sizes: Mapping[str, int] | None = None) -> tuple[object, ...]:

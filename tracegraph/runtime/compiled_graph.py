@@ -13,12 +13,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result, Static
-from tracegraph.autograd import is_grad_enabled
+from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result, Static, ViewChain
+from tracegraph.autograd import enable_grad, is_grad_enabled
 from tracegraph.autograd.tape import Node, attach, edge_to, handle
 from tracegraph.errors import AutogradError
 from tracegraph.ir import bind_sizes
-from tracegraph.ir import dim as dims
+from tracegraph.ir.interpreter import at_sizes
 from tracegraph.ir.types import TensorType
 from tracegraph.ops import functional
 from tracegraph.tensor import Tensor
@@ -75,6 +75,7 @@ class CompiledGraph:
         self.forward = forward
         self.differentiation = differentiation
         self.aliased = aliased
+        self._is_symbolic = not all(t.is_static for t in self.types)
 
     def __call__(self, *inputs: Tensor) -> Sequence[Any]:
         record = self.record
@@ -93,7 +94,8 @@ class CompiledGraph:
         return [self._result(r, inputs, tensors, made) for r in record.results]
 
     def _node(self, inputs: Sequence[Tensor]) -> GraphNode | None:
-        if self.differentiation is None or not is_grad_enabled():
+        # operations outside grad mode are detached in the graph, so the mode of the call does not matter
+        if self.differentiation is None:
             return None
         for write in self.record.write_backs:
             target = inputs[write.input]
@@ -126,13 +128,19 @@ class CompiledGraph:
         self, result: Result, inputs: Sequence[Tensor], tensors: dict[int, Tensor], made: dict[int, Any]
     ) -> Any:
         if isinstance(result, Static):
-            return dims.evaluate(result.value, self._sizes(inputs))  # type: ignore[arg-type]
+            return at_sizes(result.value, self._sizes(inputs))
         if id(result) not in made:
             tensor = inputs[result.input] if isinstance(result, FromInput) else tensors[result.output]
-            for op, attrs in result.chain:
-                tensor = handle(op, (tensor,), dict(attrs))
-            made[id(result)] = tensor
+            made[id(result)] = self._view(tensor, result.chain, inputs) if result.chain else tensor
         return made[id(result)]
+
+    def _view(self, tensor: Tensor, chain: ViewChain, inputs: Sequence[Tensor]) -> Tensor:
+        """Rebuild a view; where the user's code made it outside grad mode, `detach` is part of the chain."""
+        sizes = self._sizes(inputs) if self._is_symbolic else {}
+        with enable_grad():
+            for op, attrs in chain:
+                tensor = handle(op, (tensor,), {k: at_sizes(v, sizes) for k, v in attrs.items()})
+        return tensor
 
     def _sizes(self, inputs: Sequence[Tensor]) -> dict[str, int]:
         return bind_sizes(self.types, [t.shape for t in inputs])
@@ -144,7 +152,7 @@ class GraphNode(Node):
     __slots__ = ("_inputs", "_results", "plan", "saved")
 
     def __init__(self, plan: Differentiation, inputs: Sequence[Tensor]) -> None:
-        super().__init__([edge_to(inputs[i]) for i in plan.wanted], len(plan.differentiable))
+        super().__init__(tuple([edge_to(inputs[i]) for i in plan.wanted]), len(plan.differentiable))
         self.plan = plan
         self.saved: tuple[np.ndarray, ...] | None = None
         self._results: list[tuple[tuple[int, ...], np.dtype]] = []
