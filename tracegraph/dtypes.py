@@ -31,6 +31,12 @@ class DType:
         "rank",
     )
 
+    is_bool: bool
+    is_integer: bool
+    is_floating: bool
+    is_floating_point: bool
+    is_signed: bool
+
     def __init__(self, name: str, long_name: str, np_dtype: np.dtype, category: int, rank: int) -> None:
         self.name = name
         self.long_name = long_name

@@ -129,33 +129,34 @@ def _traverse(
     def send(node: Node | None, index: int, leaf: Tensor | None, gradient: Tensor) -> None:
         if node is None:
             assert leaf is not None
-            sink.leaf(leaf, _hooked(leaf._hooks, gradient), create_graph)
+            sink.leaf(leaf, _hooked(leaf._hooks, gradient) if leaf._hooks else gradient, create_graph)
             return
-        if node not in pending:
-            pending[node] = [None] * node.results
+        cotangents = pending.get(node)
+        if cotangents is None:
+            cotangents = pending[node] = [None] * node.results
             heapq.heappush(queue, (-node.number, node))
-        known = pending[node][index]
-        pending[node][index] = gradient if known is None else known + gradient
+        known = cotangents[index]
+        cotangents[index] = gradient if known is None else known + gradient
 
     for root, seed in zip(roots, gradients, strict=True):
         send(root.grad_fn, root._grad_index, root, seed)
     while queue:
         _, node = heapq.heappop(queue)
         cotangents = pending.pop(node)
-        for index, hooks in node.hooks.items():
+        for index, hooks in node.hooks.items() if node.hooks is not None else ():
             known = cotangents[index]
             if known is not None:
                 cotangents[index] = _hooked(hooks, known)
         sink.node(node, cotangents)
         for edge, gradient in zip(node.edges, node.backward(tuple(cotangents)), strict=True):
             if edge is not None and gradient is not None:
-                send(edge.node, edge.index, edge.leaf, gradient)
+                send(*edge, gradient)
         if not retain:
             node.release()
 
 
-def _hooked(hooks: dict[int, Any] | None, gradient: Tensor) -> Tensor:
-    for hook in list((hooks or {}).values()):
+def _hooked(hooks: dict[int, Any], gradient: Tensor) -> Tensor:
+    for hook in list(hooks.values()):
         replaced = hook(gradient)
         gradient = gradient if replaced is None else replaced
     return gradient

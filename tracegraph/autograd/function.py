@@ -40,7 +40,7 @@ class FunctionNode(Node):
     __slots__ = ("context", "function")
 
     def __init__(self, function: type[Function], context: Context, args: Sequence[Any], results: int) -> None:
-        super().__init__([edge_to(a) for a in args], results)
+        super().__init__(tuple(map(edge_to, args)), results)
         self.function = function
         self.context: Context | None = context
 

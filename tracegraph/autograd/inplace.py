@@ -26,8 +26,7 @@ def write(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> N
     """
     (position,) = op.mutates
     target = operands[position]
-    tracked = STATE.enabled and any(isinstance(o, Tensor) and o.requires_grad for o in operands)
-    if not tracked:
+    if not STATE.enabled or not any(isinstance(o, Tensor) and o.requires_grad for o in operands):
         eager.run(op, operands, attrs)
         return
     _check_target(op, target)

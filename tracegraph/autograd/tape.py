@@ -10,7 +10,9 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from tracegraph.autograd.grad_mode import STATE
 from tracegraph.dtypes import DType
@@ -38,23 +40,17 @@ class OperandInfo:
         return len(self.shape)
 
 
-class Edge:
-    """Where an operand's cotangent goes: result `index` of `node`, or `leaf.grad`."""
-
-    __slots__ = ("index", "leaf", "node")
-
-    def __init__(self, node: Node | None, index: int, leaf: Tensor | None) -> None:
-        self.node = node
-        self.index = index
-        self.leaf = leaf
+#: where an operand's cotangent goes, (node, index, leaf): result `index` of `node`, or `leaf.grad` without a node;
+#: a plain tuple, which costs a third of an object to make
+Edge: TypeAlias = "tuple[Node | None, int, Tensor | None]"
 
 
 def edge_to(operand: Any) -> Edge | None:
     """The edge for an operand; None where no gradient is wanted."""
     if not isinstance(operand, Tensor) or not operand.requires_grad:
         return None
-    node = operand.grad_fn
-    return Edge(node, operand._grad_index, None) if node is not None else Edge(None, 0, operand)
+    node = operand._grad_fn if operand._view is None else operand.grad_fn
+    return (None, 0, operand) if node is None else (node, operand._grad_index, None)
 
 
 class Node(ABC):
@@ -62,12 +58,12 @@ class Node(ABC):
 
     __slots__ = ("__weakref__", "edges", "hooks", "number", "results")
 
-    def __init__(self, edges: Sequence[Edge | None], results: int) -> None:
+    def __init__(self, edges: tuple[Edge | None, ...], results: int) -> None:
         self.number = next(_numbers)
-        self.edges = tuple(edges)
+        self.edges = edges
         self.results = results
         #: hooks of result tensors, by result index
-        self.hooks: dict[int, dict[int, Any]] = {}
+        self.hooks: dict[int, dict[int, Any]] | None = None
 
     @property
     @abstractmethod
@@ -88,39 +84,44 @@ class Node(ABC):
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """PyTorch's name for the edges."""
-        return tuple((e.node, e.index) if e is not None else (None, 0) for e in self.edges)
+        return tuple(e[:2] if e is not None else (None, 0) for e in self.edges)
 
     def add_hooks(self, tensor: Tensor) -> None:
         """Let the engine call the tensor's hooks when its cotangent is known."""
         assert tensor._hooks is not None
+        if self.hooks is None:
+            self.hooks = {}
         self.hooks[tensor._grad_index] = tensor._hooks
 
 
-class _Saved(NamedTuple):
-    """A tensor the gradient formula reads, and the version it had then."""
+class _SavedResult(NamedTuple):
+    """A result the gradient formula reads: its array, as the tensor would make a reference cycle; and its version."""
 
-    tensor: Any  # a Tensor, or for a result of the node itself its array: no reference cycle
+    array: np.ndarray
     storage: Storage
     version: int
 
 
 class OpNode(Node):
-    """One executed op."""
+    """One executed op.
 
-    __slots__ = ("_operands", "_results", "attrs", "op")
+    It keeps the operands that the gradient formula reads, with the versions they had, and of other tensors an
+    OperandInfo.
+    """
+
+    __slots__ = ("_operands", "_results", "_versions", "attrs", "op")
 
     def __init__(
         self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any], results: tuple[Tensor, ...]
     ) -> None:
-        super().__init__([edge_to(o) for o in operands], len(results))
+        super().__init__(tuple(map(edge_to, operands)), len(results))
         self.op = op
         self.attrs = attrs
-        reads = op.vjp_reads(len(operands))
-        self._operands: list[Any] | None = [
-            _save_operand(o, read) for o, read in zip(operands, reads.operands, strict=True)
-        ]
+        are_read, result_is_read = op.vjp_reads(len(operands))
+        self._operands: list[Any] | None = list(map(_kept, operands, are_read))
+        self._versions = list(map(_version_of, self._operands))
         self._results = [
-            _Saved(r._np, r.storage, r.storage.version) if reads.results else OperandInfo(r.shape, r.dtype)
+            _SavedResult(r._np, r.storage, r._version) if result_is_read else OperandInfo(r._np.shape, r.dtype)
             for r in results
         ]
 
@@ -134,10 +135,10 @@ class OpNode(Node):
                 f"backward through {self.op.name} a second time, after its saved values were freed; pass "
                 "retain_graph=True to the first backward()"
             )
-        operands = tuple(o.tensor if isinstance(o, _Saved) else o for o in self._operands)
-        results = tuple(self._load_result(r, i) for i, r in enumerate(self._results))
+        results = tuple([self._load_result(r, i) for i, r in enumerate(self._results)])
         needs = [e is not None for e in self.edges]
-        return self.op.pullback(cotangents, results, operands, self.attrs, needs, self._check_versions)
+        on_read = self._check_versions if self._has_changed(self._operands) else None
+        return self.op.pullback(cotangents, results, tuple(self._operands), self.attrs, needs, on_read)
 
     def release(self) -> None:
         self._operands = None
@@ -145,19 +146,29 @@ class OpNode(Node):
     def keep_elements_of(self, tensor: Tensor) -> None:
         """Keep a copy of `tensor` where the node saved the tensor itself, before its elements are overwritten."""
         for position, saved in enumerate(self._operands or ()):
-            if isinstance(saved, _Saved) and saved.tensor is tensor and saved.version == saved.storage.version:
+            if saved is tensor and self._versions[position] == tensor._version:
                 copy = Tensor(tensor._np.copy(), tensor.requires_grad)
                 copy._grad_fn, copy._grad_index = tensor.grad_fn, tensor._grad_index
                 assert self._operands is not None
-                self._operands[position] = _Saved(copy, copy.storage, 0)
+                self._operands[position] = copy
+                self._versions[position] = 0
 
     def _load_result(self, saved: Any, index: int) -> Any:
-        if not isinstance(saved, _Saved):
+        if not isinstance(saved, _SavedResult):
             return saved
-        result = Tensor(saved.tensor)
+        result = Tensor(saved.array)
         result.requires_grad = result.dtype.is_floating
         result._grad_fn, result._grad_index = self, index
         return result
+
+    def _has_changed(self, operands: Sequence[Any]) -> bool:
+        """Whether anything kept was written to since, be it read or not."""
+        if self._versions != list(map(_version_of, operands)):
+            return True
+        for saved in self._results:
+            if isinstance(saved, _SavedResult) and saved.version != saved.storage.version:
+                return True
+        return False
 
     def _check_versions(self, read: Collection[str]) -> None:
         """Refuse what the gradient formula is about to read if it was written to since."""
@@ -165,28 +176,30 @@ class OpNode(Node):
         result, *names = self.op.vjp_parameters
         if result in read:
             for saved in self._results:
-                self._check_version(saved, "the result")
-        for position, saved in enumerate(self._operands):
+                if isinstance(saved, _SavedResult):
+                    self._check_version("the result", saved.array.shape, saved.version, saved.storage.version)
+        for position, (operand, version) in enumerate(zip(self._operands, self._versions, strict=True)):
             # operands beyond the named ones are read through *operands
-            if position >= len(names) or names[position] in read:
-                self._check_version(saved, "an operand")
+            if isinstance(operand, Tensor) and (position >= len(names) or names[position] in read):
+                self._check_version("an operand", operand.shape, version, operand._version)
 
-    def _check_version(self, saved: Any, what: str) -> None:
-        if isinstance(saved, _Saved) and saved.storage.version != saved.version:
+    def _check_version(self, what: str, shape: tuple[int, ...], saved: int, now: int) -> None:
+        if saved != now:
             raise AutogradError(
-                f"{what} of {self.op.name}, of shape {list(saved.tensor.shape)}, was modified by an in-place "
-                f"operation after it was saved for backward (version {saved.version}, now {saved.storage.version}); "
-                "write out of place or clone() it first"
+                f"{what} of {self.op.name}, of shape {list(shape)}, was modified by an in-place operation after it "
+                f"was saved for backward (version {saved}, now {now}); write out of place or clone() it first"
             )
 
 
-def _save_operand(operand: Any, read: bool) -> Any:
-    if not isinstance(operand, Tensor):
+def _kept(operand: Any, is_read: bool) -> Any:
+    """What a node keeps of an operand."""
+    if is_read or not isinstance(operand, Tensor):
         return operand
-    if not read:
-        return OperandInfo(operand.shape, operand.dtype)
-    storage = operand.storage
-    return _Saved(operand, storage, storage.version)
+    return OperandInfo(operand._np.shape, operand.dtype)
+
+
+def _version_of(kept: Any) -> int:
+    return kept._version if isinstance(kept, Tensor) else 0
 
 
 # ------------------------------------------------------------------------------------------------ recording

@@ -171,6 +171,8 @@ def is_static(dim: object) -> bool:
 
 def same(a: object, b: object) -> bool:
     """Structural identity of two dims; never consults facts, never guards."""
+    if a is b:
+        return True
     if isinstance(a, SymExpr) or isinstance(b, SymExpr):
         return isinstance(a, SymExpr) and isinstance(b, SymExpr) and a.terms == b.terms
     return a == b

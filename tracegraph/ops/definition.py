@@ -156,14 +156,15 @@ class Definition(Op):
         operands: tuple[Any, ...],
         attrs: dict[str, Any],
         needs: Sequence[bool],
-        on_read: Callable[[Collection[str]], None] = lambda names: None,
+        on_read: Callable[[Collection[str]], None] | None = None,
     ) -> tuple[Handle | None, ...]:
         """Gradients of the operands that `needs` marks, None for the others; shapes and dtypes are the operands'.
 
         `on_read` is told the parameters of `vjp` whose elements are about to be read.
         """
         assert self.vjp is not None
-        on_read(self._vjp_body_reads)
+        if on_read is not None:
+            on_read(self._vjp_body_reads)
         several = len(results) > 1
         gradients = self.vjp(
             cotangents if several else cotangents[0], results if several else results[0], *operands, **attrs
@@ -175,7 +176,8 @@ class Definition(Op):
         fitted: list[Handle | None] = []
         for g, operand, needed in zip(gradients, operands, needs, strict=True):
             if needed and callable(g):
-                on_read(set(g.__code__.co_freevars) - set(self.shape_only))
+                if on_read is not None:
+                    on_read(set(g.__code__.co_freevars) - set(self.shape_only))
                 g = g()
             fitted.append(self.fit_gradient(g, operand) if needed and g is not None else None)
         return tuple(fitted)
@@ -188,8 +190,17 @@ class Definition(Op):
 
     def vjp_reads(self, operands: int) -> Reads:
         """Which of its `operands` operands, and whether its results, the code of `vjp` reads: what a tape must keep."""
-        flags, rest, result = self._vjp_names
-        return Reads(flags[:operands] + (rest,) * (operands - len(flags)), result)
+        found = self._vjp_reads.get(operands)
+        if found is None:
+            flags, rest, result = self._vjp_names
+            found = Reads(flags[:operands] + (rest,) * (operands - len(flags)), result)
+            self._vjp_reads[operands] = found
+        return found
+
+    @cached_property
+    def _vjp_reads(self) -> dict[int, Reads]:
+        """What `vjp_reads` gave, by the number of operands."""
+        return {}
 
     @cached_property
     def _vjp_names(self) -> tuple[tuple[bool, ...], bool, bool]:

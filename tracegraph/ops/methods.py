@@ -6,7 +6,7 @@ tensor arithmetic.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType, as_dtype
@@ -336,5 +336,6 @@ def assign(target: Any, result: Any, name: str) -> Any:
             f"{name}: the result has dtype {result.dtype}, which cannot be stored in a tensor of dtype {target.dtype}; "
             "use the out-of-place operation"
         )
-    lookup("copy_")(target, result)  # type: ignore[operator]
+    write = cast("Definition", lookup("copy_"))
+    write.apply((target, result), {})
     return target

@@ -90,7 +90,8 @@ class Tensor(TensorMethods):
 
     def stride(self, dim: int | None = None) -> Any:
         """Strides in elements, not bytes."""
-        strides = tuple(s // self._np.itemsize for s in self._np.strides)
+        itemsize = self._np.itemsize
+        strides = tuple([s // itemsize for s in self._np.strides])
         return strides if dim is None else strides[dim]
 
     def storage_offset(self) -> int:
