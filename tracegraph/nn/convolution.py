@@ -33,13 +33,13 @@ class _Convolution(Module):
         in_channels: int,
         out_channels: int,
         kernel_size: Any,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        groups: int,
-        bias: bool,
-        padding_mode: str,
-        dtype: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         if groups < 1 or in_channels % groups or out_channels % groups:
@@ -108,23 +108,6 @@ class Conv1d(_Convolution):
 
     rank = 1
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype
-        )
-
     def forward(self, input: Any) -> Any:
         input, padding = self.padded(input)
         return F.conv1d(input, self.weight, self.bias, self.stride[0], padding, self.dilation[0], self.groups)
@@ -135,32 +118,14 @@ class Conv2d(_Convolution):
 
     rank = 2
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, dtype
-        )
-
     def forward(self, input: Any) -> Any:
         input, padding = self.padded(input)
         return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
-class ConvTranspose1d(_Convolution):
-    """Transposed convolution of signals [N, in_channels, L] or [in_channels, L]."""
+class _TransposedConvolution(_Convolution):
+    """The arguments of transposed convolutions, in PyTorch's order, which is not that of convolutions."""
 
-    rank = 1
     transposed = True
 
     def __init__(
@@ -180,6 +145,12 @@ class ConvTranspose1d(_Convolution):
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", dtype
         )
         self.output_padding = _tuple(output_padding, self.rank)
+
+
+class ConvTranspose1d(_TransposedConvolution):
+    """Transposed convolution of signals [N, in_channels, L] or [in_channels, L]."""
+
+    rank = 1
 
     def forward(self, input: Any) -> Any:
         return F.conv_transpose1d(
@@ -188,29 +159,10 @@ class ConvTranspose1d(_Convolution):
         )  # fmt: skip
 
 
-class ConvTranspose2d(_Convolution):
+class ConvTranspose2d(_TransposedConvolution):
     """Transposed convolution of images [N, in_channels, H, W] or [in_channels, H, W]."""
 
     rank = 2
-    transposed = True
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Any = 1,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", dtype
-        )
-        self.output_padding = _tuple(output_padding, self.rank)
 
     def forward(self, input: Any) -> Any:
         return F.conv_transpose2d(

@@ -26,11 +26,13 @@ def _activation(given: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
     return _ACTIVATIONS[given]
 
 
-class TransformerEncoderLayer(Module):
-    """Self-attention and a feed-forward network, each with a residual connection and layer normalisation.
-
-    `norm_first` normalises before each part instead of after it.
+class _Layer(Module):
+    """What encoder and decoder layers share: each part (attentions, then feed-forward) has a normalisation and a
+    dropout of its own, numbered from 1 in the order of the parts.
     """
+
+    #: names of the attentions, in the order they are applied
+    attentions: tuple[str, ...]
 
     def __init__(
         self,
@@ -46,23 +48,38 @@ class TransformerEncoderLayer(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
+        for name in self.attentions:
+            attention = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
+            self.add_module(name, attention)
         self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
         self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
+        parts = range(1, len(self.attentions) + 2)
+        for part in parts:
+            self.add_module(f"norm{part}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
+        for part in parts:
+            self.add_module(f"dropout{part}", Dropout(dropout))
         self.activation = _activation(activation)
+
+    def _feed_forward(self, x: Any) -> Any:
+        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+
+
+class TransformerEncoderLayer(_Layer):
+    """Self-attention and a feed-forward network, each with a residual connection and layer normalisation.
+
+    `norm_first` normalises before each part instead of after it.
+    """
+
+    attentions = ("self_attn",)
 
     def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
         if self.norm_first:
             src = src + self._attention(self.norm1(src), src_mask, src_key_padding_mask, is_causal)
-            return src + self._feed_forward(self.norm2(src))
+            return src + self.dropout2(self._feed_forward(self.norm2(src)))
         src = self.norm1(src + self._attention(src, src_mask, src_key_padding_mask, is_causal))
-        return self.norm2(src + self._feed_forward(src))
+        return self.norm2(src + self.dropout2(self._feed_forward(src)))
 
     def _attention(self, x: Any, mask: Any, padding: Any, is_causal: bool) -> Any:
         attended, _ = self.self_attn(
@@ -70,40 +87,11 @@ class TransformerEncoderLayer(Module):
         )
         return self.dropout1(attended)
 
-    def _feed_forward(self, x: Any) -> Any:
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
-
-class TransformerDecoderLayer(Module):
+class TransformerDecoderLayer(_Layer):
     """As the encoder layer, with attention to the encoder's output between its two parts."""
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Callable[[Any], Any] = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
-        self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
-        self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.dropout3 = Dropout(dropout)
-        self.activation = _activation(activation)
+    attentions = ("self_attn", "multihead_attn")
 
     def forward(
         self,
@@ -122,13 +110,10 @@ class TransformerDecoderLayer(Module):
             x = self.norm1(tgt)
             tgt = tgt + self.dropout1(_attended(self.self_attn, x, x, *own))
             tgt = tgt + self.dropout2(_attended(self.multihead_attn, self.norm2(tgt), memory, *other))
-            return tgt + self._feed_forward(self.norm3(tgt))
+            return tgt + self.dropout3(self._feed_forward(self.norm3(tgt)))
         tgt = self.norm1(tgt + self.dropout1(_attended(self.self_attn, tgt, tgt, *own)))
         tgt = self.norm2(tgt + self.dropout2(_attended(self.multihead_attn, tgt, memory, *other)))
-        return self.norm3(tgt + self._feed_forward(tgt))
-
-    def _feed_forward(self, x: Any) -> Any:
-        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        return self.norm3(tgt + self.dropout3(self._feed_forward(tgt)))
 
 
 def _attended(attention: MultiheadAttention, x: Any, memory: Any, mask: Any, padding: Any, is_causal: bool) -> Any:
