@@ -20,6 +20,8 @@ from tracegraph.capture.safety import flatten, is_opaque
 from tracegraph.capture.sources import MISSING, Slot, class_lookup, constant_source
 from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_python_class
 from tracegraph.ir import Op
+from tracegraph.ops.recording import Traced
+from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
     from tracegraph.capture.frame import Frame
@@ -96,6 +98,10 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
 def _call_method(tracer: Tracer, method: types.MethodType, args: Args, kwargs: Kwargs) -> Any:
     function, instance = attributes.method_parts(tracer, method)
     if type(instance) in STAND_INS:
+        name = getattr(function, "__name__", "")
+        if name in vars(Tensor) and type(instance) is Traced:
+            # bound to the eager tensor before this trace began: what the stand-in has by this name, if anything
+            return call_operation(tracer, attributes.get(tracer, instance, name), args, kwargs)
         return call_operation(tracer, types.MethodType(function, instance), args, kwargs)
     return call(tracer, function, (instance, *args), kwargs)
 
