@@ -41,7 +41,7 @@ from tracegraph.passes.fusion_group import (
     opaque_group,
     site_of,
 )
-from tracegraph.passes.fusion_reads import FreeNodes, Reads, is_empty, read_by
+from tracegraph.passes.fusion_reads import FreeNodes, Reads, is_empty
 from tracegraph.passes.pass_manager import graph_pass
 
 #: work per element up to which a value may be evaluated more often than it has elements
@@ -81,7 +81,7 @@ class _Fusion:
         if not _is_grouped(node):
             self._enter(opaque_group(node), node)
             return
-        reads = self.reads[node] = read_by(node, self.free)
+        reads = self.reads[node] = self.free.reads_of(node)
         producers = self._producers(reads)
         group, place = self._joined(node, reads, producers)
         self._enter(group, node)

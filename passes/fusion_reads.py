@@ -9,8 +9,8 @@ kernel needs them: each kernel evaluates them at the positions it wants.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
 
 from tracegraph.ir import Kind, Node, Value
 from tracegraph.ir import dim as dims
@@ -19,6 +19,7 @@ from tracegraph.ir.evaluator import Evaluator, Position, operand_types
 from tracegraph.ir.loop_nest import is_literal, is_one, reduce_rule
 from tracegraph.ir.probe import Probe, ProbeScalar
 from tracegraph.ir.rules import Rule, rule_of
+from tracegraph.ir.signature import attributes_key, source_key, value_key
 
 #: work up to which a function of one value is computed again by every kernel that needs it
 FREE_COST = 2.0
@@ -41,11 +42,60 @@ class Reads:
     free: tuple[Node, ...]
 
 
+@dataclass(frozen=True)
+class _Expression:
+    """A node with the free nodes below it, as a tree over what it reads.
+
+    Attributes:
+        signature: equal for expressions that read alike.
+        leaves: the values read, in the order of first mention.
+        free: the free nodes, likewise.
+    """
+
+    signature: Hashable
+    leaves: tuple[Value, ...]
+    free: tuple[Node, ...]
+
+    @classmethod
+    def of(cls, root: Node, free: FreeNodes) -> _Expression:
+        leaves: dict[Value, int] = {}
+        inner: dict[Node, int] = {}
+
+        def visit(node: Node) -> Hashable:
+            return node.call_op.name, tuple(map(operand_key, node.args)), attributes_key(node)
+
+        def operand_key(operand: object) -> Hashable:
+            if not isinstance(operand, Value):
+                return value_key(operand)
+            if operand.node not in free:
+                return leaves.setdefault(operand, len(leaves)), source_key(operand)
+            if operand.node in inner:
+                return "again", inner[operand.node]
+            inner[operand.node] = len(inner)
+            return visit(operand.node)
+
+        return cls(visit(root), tuple(leaves), tuple(inner))
+
+
 class FreeNodes:
     """Which nodes of a graph are free; the answer for a node is found when it is first asked for."""
 
     def __init__(self) -> None:
         self._known: dict[Node, bool] = {}
+        #: an expression of every kind met, and what it reads
+        self._reads: dict[Hashable, tuple[_Expression, Reads]] = {}
+
+    def reads_of(self, node: Node) -> Reads:
+        """The reads of a node that has a rule, as `read_by`; those of an equal expression, if there is one."""
+        expression = _Expression.of(node, self)
+        if expression.signature not in self._reads:
+            self._reads[expression.signature] = expression, read_by(node, self)
+        known, reads = self._reads[expression.signature]
+        value = dict(zip(known.leaves, expression.leaves, strict=True))
+        passed = dict(zip(known.free, expression.free, strict=True))
+        return replace(
+            reads, found=tuple((value[v], i) for v, i in reads.found), free=tuple(passed[n] for n in reads.free)
+        )
 
     def __contains__(self, node: Node) -> bool:
         if node not in self._known:
@@ -57,10 +107,10 @@ class FreeNodes:
         if rule_of(op) is not Rule.ELEMENT or len(node.values) != 1 or is_empty(node.value):
             return False
         if op.kind is Kind.VIEW or not any(not is_literal(o) for o in node.operands):
-            return op.kind is Kind.VIEW or read_by(node, self).cost <= FREE_COST
+            return op.kind is Kind.VIEW or self.reads_of(node).cost <= FREE_COST
         if op.kind is not Kind.POINTWISE or not all(map(_inlines, node.users)):
             return False
-        reads = read_by(node, self)
+        reads = self.reads_of(node)
         if len(reads.found) != 1 or reads.cost > FREE_COST:
             return False
         ((source, _),) = reads.found

@@ -16,6 +16,7 @@ A step is the position of a node in the graph.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 from tracegraph.ir import Graph, Kind, Node, Value
@@ -36,6 +37,7 @@ from tracegraph.ir.loop_nest import (
 from tracegraph.ir.memory_plan import MemoryPlan, Placement, Space, Storage, whole
 from tracegraph.ir.probe import Probe, ProbeScalar
 from tracegraph.ir.rules import Rule, rule_of
+from tracegraph.ir.signature import call_signature
 
 
 def plan_memory(graph: Graph) -> MemoryPlan:
@@ -53,6 +55,8 @@ class _Planner:
         self.views: set[Value] = set()
         #: values computed straight into the memory of an output
         self.returned = {_computed_as(value) for value in graph.outputs if isinstance(value, Value)}
+        #: positions of the operands that a result may overwrite, by what the call says
+        self.aligned: dict[Hashable, tuple[int, ...]] = {}
         #: last step that reads a storage, through whatever view
         self.last: dict[Storage, int] = {}
 
@@ -113,9 +117,16 @@ class _Planner:
         dying = [o for o in dying if self.placements[o].storage not in taken]
         if not dying:
             return None
-        aligned = aligned_operands(node, result)
+        aligned = self._aligned_operands(node, result)
         shared = [self.placements[o].storage for o in node.operands]
         return next((o for o in dying if o in aligned and shared.count(self.placements[o].storage) == 1), None)
+
+    def _aligned_operands(self, node: Node, result: int) -> set[Value]:
+        key = call_signature(node), result
+        if key not in self.aligned:
+            self.aligned[key] = aligned_operands(node, result)
+        operands = body_operands(node)
+        return {operands[position] for position in self.aligned[key]}
 
     def _dies_at(self, operand: Value, node: Node) -> bool:
         placement = self.placements[operand]
@@ -202,16 +213,19 @@ def view_placement(node: Node, placements: dict[Value, Placement]) -> Placement 
 # ---------------------------------------------------------------------------------------------------- in place
 
 
-def aligned_operands(node: Node, result: int) -> set[Value]:
-    """Operands that `result` may overwrite: read only where it is stored, and in no round after its own."""
+def aligned_operands(node: Node, result: int) -> tuple[int, ...]:
+    """Positions in `body_operands` of what `result` may overwrite.
+
+    Such an operand is read only where the result is stored, and in no round after its own.
+    """
     loops = kernel_loops(node)
     if loops is None:
-        return set()
+        return ()
     body, nest = loops
     value = body.outputs[result]
     assert isinstance(value, Value)
     if nest.reduced and (not nest.is_full(result) or any(map(_reads_twice, body.calls))):
-        return set()
+        return ()
     stored = _position(nest.store_position(result), value.type.shape)
     level = levels_of(body)[value]
     misaligned = {
@@ -219,7 +233,7 @@ def aligned_operands(node: Node, result: int) -> set[Value]:
         for access in survey(body, nest).accesses
         if access.level > level or not dims.same_shape(_position(access.index, access.source.type.shape), stored)
     }
-    return {o for p, o in zip(body.placeholders, body_operands(node), strict=True) if p not in misaligned}
+    return tuple(n for n, placeholder in enumerate(body.placeholders) if placeholder not in misaligned)
 
 
 def _reads_twice(node: Node) -> bool:

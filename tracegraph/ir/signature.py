@@ -64,7 +64,7 @@ def call_signature(node: Node) -> Hashable:
             operands.append(("again", numbers[operand]))
         else:
             numbers[operand] = len(numbers)
-            operands.append(_source_key(operand))
+            operands.append(source_key(operand))
     return node.call_op.name, tuple(operands), attributes_key(node)
 
 
@@ -77,13 +77,13 @@ def graph_signature(graph: Graph) -> Hashable:
         if node.is_call:
             nodes.append((node.call_op.name, operands, attributes_key(node)))
         else:
-            nodes.append((node.op, operands, *(_source_key(v) for v in node.values)))
+            nodes.append((node.op, operands, *(source_key(v) for v in node.values)))
         for value in node.values:
             numbers[value] = len(numbers)
     return tuple(nodes)
 
 
-def _source_key(value: Value) -> Hashable:
+def source_key(value: Value) -> Hashable:
     """What a reader may know of a value without looking at how it is computed."""
     array = value.node.target
     if isinstance(array, np.ndarray) and array.size == 1:
