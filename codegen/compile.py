@@ -10,11 +10,9 @@ Each stage is a function here or in the module of its name, to be run and tested
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
 from tracegraph.codegen import jit
 from tracegraph.codegen.executable import Executable
@@ -24,38 +22,32 @@ from tracegraph.codegen.loop_text import print_kernel
 from tracegraph.codegen.program import ENTRY, Program, emit_program
 from tracegraph.codegen.schedule import schedule
 from tracegraph.codegen.steps import KernelStep, Step, steps_of
-from tracegraph.errors import CompileError, TracegraphError
 from tracegraph.ir.fused import free_symbols
 from tracegraph.ir.memory_plan import MemoryPlan
 
-#: told of every product: (stage, title, product, seconds)
-Report: TypeAlias = Callable[[str, str, Any, float], None]
 T = TypeVar("T")
 
 
-def compile_program(plan: MemoryPlan, report: Report | None = None) -> Executable:
-    """Compile a planned graph to native code.
+class RunStage(Protocol):
+    """Runs `function(*args)` as the stage `stage` of the graph `title`; `shown` makes the text of its product."""
 
-    Raises:
-        CompileError: a stage failed; names the stage and the graph.
-    """
+    def __call__(
+        self, stage: str, title: str, function: Callable[..., T], /, *args: Any, shown: Callable[[T], str]
+    ) -> T: ...
 
-    def run(stage: str, function: Callable[[], T], shown: Callable[[T], str]) -> T:
-        start = time.perf_counter()
-        try:
-            product = function()
-        except TracegraphError:
-            raise
-        except Exception as e:
-            raise CompileError(f"stage {stage} failed on {plan.graph.name}: {type(e).__name__}: {e}") from e
-        if report is not None:
-            report(stage, plan.graph.name, _Shown(partial(shown, product)), time.perf_counter() - start)
-        return product
 
-    steps = run("lower", lambda: steps_of(plan), lambda found: "\n\n".join(_listed(found, kernels_of(found))))
-    scheduled = run("schedule", lambda: schedule_all(kernels_of(steps)), lambda k: "\n\n".join(map(print_kernel, k)))
-    program = run("emit", lambda: emit(plan, steps, scheduled), lambda found: found.text)
-    return run("load", lambda: load(program), str)
+def run_unwatched(stage: str, title: str, function: Callable[..., T], /, *args: Any, shown: Callable[[T], str]) -> T:
+    """Just run the stage."""
+    return function(*args)
+
+
+def compile_program(plan: MemoryPlan, run_stage: RunStage = run_unwatched) -> Executable:
+    """Compile a planned graph to native code; `run_stage` runs each stage, and may time it and report its product."""
+    name = plan.graph.name
+    steps = run_stage("lower", name, steps_of, plan, shown=_listed)
+    scheduled = run_stage("schedule", name, schedule_all, kernels_of(steps), shown=_printed)
+    program = run_stage("emit", name, emit, plan, steps, scheduled, shown=lambda found: found.text)
+    return run_stage("load", name, load, program, shown=str)
 
 
 def kernels_of(steps: Sequence[Step]) -> list[Kernel]:
@@ -81,16 +73,10 @@ def load(program: Program) -> Executable:
     return Executable(program, jit.load(program.driver, [ENTRY], imports, jit.Effort.DRIVER))
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """The text of a product, made when somebody reads it."""
-
-    text: Callable[[], str]
-
-    def __str__(self) -> str:
-        return self.text()
+def _printed(kernels: Sequence[Kernel]) -> str:
+    return "\n\n".join(map(print_kernel, kernels))
 
 
-def _listed(steps: Sequence[Step], kernels: Sequence[Kernel]) -> list[str]:
-    """The steps in order, then the kernels."""
-    return ["\n".join(map(str, steps)), *map(print_kernel, kernels)]
+def _listed(steps: Sequence[Step]) -> str:
+    """The steps in order, then their kernels."""
+    return "\n\n".join(["\n".join(map(str, steps)), *map(print_kernel, kernels_of(steps))])

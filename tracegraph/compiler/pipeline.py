@@ -67,7 +67,7 @@ def native(graph: Graph, options: Options) -> Executable:
     try:
         fused = stages.run("fuse", graph.name, fuse, optimised) if options.fuse else optimised
         plan = stages.run("plan", graph.name, plan_memory, fused)
-        return compile_program(plan, stages.report)
+        return compile_program(plan, stages.run)
     except TracegraphError as e:
         if options.strict:
             raise

@@ -38,18 +38,24 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Product:
-    """What a stage made: which stage, of which graph, in how many seconds."""
+    """What a stage made: which stage, of which graph, in how many seconds; `shown` makes its text when asked."""
 
     stage: str
     title: str
     product: Any
     seconds: float
+    shown: Callable[[Any], str]
 
     def text(self) -> str:
         """The text form of the product."""
-        if isinstance(self.product, list | tuple):
-            return "\n\n".join(map(str, self.product))
-        return str(self.product)
+        return self.shown(self.product)
+
+
+def as_text(product: Any) -> str:
+    """The text of a product, or of each one of several."""
+    if isinstance(product, list | tuple):
+        return "\n\n".join(map(str, product))
+    return str(product)
 
 
 _LOG: contextvars.ContextVar[list[Product] | None] = contextvars.ContextVar("tracegraph_stages", default=None)
@@ -66,8 +72,8 @@ def recorded() -> Iterator[list[Product]]:
         _LOG.reset(token)
 
 
-def run(stage: str, title: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Run one stage and report its product.
+def run(stage: str, title: str, function: Callable[..., T], /, *args: Any, shown: Callable[[T], str] = as_text) -> T:
+    """Run one stage, `function(*args)`, and report its product, whose text `shown` makes.
 
     Raises:
         TracegraphError: from the stage, as it is.
@@ -75,17 +81,17 @@ def run(stage: str, title: str, function: Callable[..., T], *args: Any, **kwargs
     """
     start = time.perf_counter()
     try:
-        product = function(*args, **kwargs)
+        product = function(*args)
     except TracegraphError:
         raise
     except Exception as e:
         raise CompileError(f"stage {stage} failed on {title}: {type(e).__name__}: {e}") from e
-    report(stage, title, product, time.perf_counter() - start)
+    report(stage, title, product, time.perf_counter() - start, shown)
     return product
 
 
-def report(stage: str, title: str, product: Any, seconds: float) -> None:
+def report(stage: str, title: str, product: T, seconds: float, shown: Callable[[T], str] = as_text) -> None:
     """Tell the listener, if there is one, of a product."""
     log = _LOG.get()
     if log is not None:
-        log.append(Product(stage, title, product, seconds))
+        log.append(Product(stage, title, product, seconds, shown))
