@@ -380,3 +380,36 @@ def test_grad_mode_is_that_of_each_operation(compile):
         assert [t.requires_grad for t in found] == [t.requires_grad for t in wanted]
     found[0].backward()
     assert w.grad.tolist() == [2.0, 2.0]
+
+
+# ------------------------------------------------------------------------------------------------ breaks
+
+
+def test_a_whole_training_step_settles(compile):
+    tg.manual_seed(0)
+    model = nn.Linear(2, 2)
+    twin = copy.deepcopy(model)
+
+    def step(model, optimizer, x):
+        optimizer.zero_grad()
+        loss = model(x).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    g = compile(step)
+    optimizers = [tg.optim.Adam(m.parameters(), lr=0.1) for m in (model, twin)]
+    for _ in range(12):
+        a = g(model, optimizers[0], tg.ones(3, 2))
+        b = step(twin, optimizers[1], tg.ones(3, 2))
+        np.testing.assert_allclose(a.item(), b.item(), rtol=1e-5)
+    units = [u for u in g.family.units.values() if u.specialisations]
+    assert units
+    assert all(len(u.specialisations) == 1 for u in units), "captured once, then reused"
+
+
+def test_recursion_deeper_than_capture_runs_eagerly(compile):
+    def down(y, k):
+        return y if k == 0 else down(y + 1, k - 1)
+
+    assert compile(lambda y: down(y, 300))(tg.zeros(1)).item() == 300

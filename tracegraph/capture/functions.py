@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.sources import Constant, Item, Reference, Slot
 from tracegraph.capture.values import Observed
@@ -124,7 +124,7 @@ def inline(tracer: Tracer, function: types.FunctionType, args: tuple[Any, ...], 
     try:
         outcome = frame.run()
     except RecursionError as e:
-        raise Break(reasons.RECURSION, function.__qualname__) from e
+        raise Break(reasons.RECURSION, function.__qualname__, Extent.FRAME) from e
     if not isinstance(outcome, Returned):
         raise Observed(RuntimeError("a function that is no generator yielded"))
     return outcome.value

@@ -13,7 +13,7 @@ from typing import Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import eager
-from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.effects import Effects
 from tracegraph.capture.guards import GuardKind, GuardSet
@@ -115,7 +115,7 @@ class Tracer:
         except DataDependentError as e:
             raise Break(reasons.DATA_DEPENDENT, str(e)) from None
         except RecursionError as e:
-            raise Break(reasons.RECURSION, str(e)) from None
+            raise Break(reasons.RECURSION, str(e), Extent.FRAME) from None
         except Exception as e:
             raise Observed(e) from None
 
