@@ -183,7 +183,7 @@ class GraphNode(Node):
         if is_grad_enabled():
             raise AutogradError(
                 "create_graph=True through a compiled graph: its backward pass is compiled code and not recorded; "
-                "compute the inner gradient inside the compiled function, or run this function eagerly"
+                'compile with backend="eager", which records every operation, or run this function eagerly'
             )
         for storage, version, position in self._inputs:
             if storage.version != version:
