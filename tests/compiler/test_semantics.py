@@ -274,6 +274,14 @@ def test_only_callables_are_compiled():
         tg.compile(3)
 
 
+def test_modes_other_than_the_default_do_not_exist():
+    for mode in (None, "default"):
+        assert tg.compile(lambda x: x + 1, mode=mode)(tg.ones(1)).item() == 2
+    for make in (lambda: tg.compile(abs, mode="max-autotune"), lambda: tg.compile(mode="max-autotune")(abs)):
+        with pytest.raises(OptionError, match=r"mode='max-autotune'.*backend= one of .*llvm.*options= .*fastmath"):
+            make()
+
+
 def broken_backend(module, example_inputs):
     raise RuntimeError("no such luck")
 

@@ -7,7 +7,6 @@ A `Family` holds what belongs to one `compile` call: options, backend, and the c
 from __future__ import annotations
 
 import types
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +24,7 @@ from tracegraph.capture.resume import run_resumed
 from tracegraph.capture.session import COMPILING, Call, RunEagerly, capture
 from tracegraph.capture.sources import class_lookup
 from tracegraph.capture.units import Unit, entry, spread
+from tracegraph.capture.user_frame import warn_user
 from tracegraph.errors import CaptureError
 from tracegraph.ir import Graph
 
@@ -239,11 +239,9 @@ class CompiledUnit:
     def _give_up(self, why: str) -> None:
         self.is_native = True
         code = self.unit.code
-        warnings.warn(
+        warn_user(
             f"tracegraph: {code.co_qualname} ({code.co_filename}:{code.co_firstlineno}) runs eagerly from now on "
-            f"for new kinds of arguments: {why}",
-            RuntimeWarning,
-            stacklevel=2,
+            f"for new kinds of arguments: {why}"
         )
 
 

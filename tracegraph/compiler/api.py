@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from tracegraph.capture.compiled_function import CaptureOptions, compiled
+from tracegraph.capture.user_frame import warn_user
 from tracegraph.compiler import stages
-from tracegraph.compiler.backends import Backend, Compiled, resolve
-from tracegraph.compiler.options import Options
+from tracegraph.compiler.backends import Backend, Compiled, list_backends, resolve
+from tracegraph.compiler.options import OPTION_NAMES, Options
 from tracegraph.errors import ArgumentError, CompileError, OptionError, TracegraphError
 from tracegraph.ir import Graph
 from tracegraph.ops.graph_module import GraphModule
@@ -24,6 +25,7 @@ def compile(
     fullgraph: bool = False,
     dynamic: bool | None = None,
     backend: str | Backend = "llvm",
+    mode: str | None = None,
     options: Mapping[str, Any] | None = None,
     disable: bool = False,
 ) -> Any:
@@ -35,12 +37,13 @@ def compile(
         dynamic: sizes of inputs symbolic from the first call (True), never (False), or once they vary (None).
         backend: a registered name (see `list_backends`) or a callable
             `(graph_module, example_inputs) -> callable`.
+        mode: None or "default"; PyTorch's other modes do not exist here.
         options: see `tracegraph.compiler.Options`.
         disable: return the target as it is.
 
     Raises:
         ArgumentError: the target is not callable, or a switch is not a bool.
-        OptionError: unknown backend or option.
+        OptionError: unknown backend, mode or option.
 
     Example:
         >>> import tracegraph as tg
@@ -51,12 +54,13 @@ def compile(
         tensor(6.)
     """
     if target is None:
-        return lambda function: compile(
-            function, fullgraph=fullgraph, dynamic=dynamic, backend=backend, options=options, disable=disable
+        return partial(
+            compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable
         )
     if not callable(target):
         raise ArgumentError(f"compile() takes a function, method or Module, got {type(target).__name__}")
     _check_switches(fullgraph=fullgraph, dynamic=dynamic, disable=disable)
+    _check_mode(mode)
     chosen, settings = resolve(backend), Options().updated(options)
     if disable:
         return target
@@ -69,6 +73,14 @@ def _check_switches(**switches: object) -> None:
         allowed: tuple[object, ...] = (True, False, None) if name == "dynamic" else (True, False)
         if not any(value is a for a in allowed):
             raise OptionError(f"compile(): {name}={value!r} must be one of {', '.join(map(str, allowed))}")
+
+
+def _check_mode(mode: object) -> None:
+    if mode not in (None, "default"):
+        raise OptionError(
+            f"compile(): mode={mode!r} does not exist; mode is None or 'default'. What can be set: "
+            f"backend= one of {', '.join(list_backends())}; options= a dict of {', '.join(OPTION_NAMES)}"
+        )
 
 
 def graph_compiler(
@@ -88,11 +100,9 @@ def graph_compiler(
         except Exception as e:
             if options.strict or fullgraph:
                 raise CompileError(f"backend {_name(backend)} failed on graph {graph.name}: {_reason(e)}") from e
-            warnings.warn(
+            warn_user(
                 f"tracegraph: backend {_name(backend)} failed on graph {graph.name}, which runs eagerly instead: "
-                f"{_reason(e)}. options={{'strict': True}} makes this an error",
-                RuntimeWarning,
-                stacklevel=2,
+                f"{_reason(e)}. options={{'strict': True}} makes this an error"
             )
             run = module
         stages.report("backend", graph.name, module, time.perf_counter() - start)

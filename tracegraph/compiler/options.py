@@ -54,12 +54,13 @@ class Options:
 
 PARTITIONERS = ("min_cut", "default")
 _TYPES: dict[str, type] = {f.name: type(f.default) for f in fields(Options)}
+OPTION_NAMES = tuple(_TYPES)
 
 
 def _check(name: str, value: object) -> None:
     if name not in _TYPES:
         near = difflib.get_close_matches(name, _TYPES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; options are {', '.join(_TYPES)}"
+        hint = f"; did you mean {near[0]!r}?" if near else f"; options are {', '.join(OPTION_NAMES)}"
         raise OptionError(f"unknown option {name!r}{hint}")
     if type(value) is not _TYPES[name]:
         raise OptionError(f"option {name}={value!r}: expected {_TYPES[name].__name__}, got {type(value).__name__}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -11,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tracegraph.aot import Joint, Partition, differentiate, functionalise, partition_default, partition_min_cut
+from tracegraph.capture.user_frame import warn_user
 from tracegraph.codegen.compile import compile_program
 from tracegraph.compiler import stages
 from tracegraph.compiler.options import Options
@@ -71,11 +71,9 @@ def native(graph: Graph, options: Options) -> Executable:
     except TracegraphError as e:
         if options.strict:
             raise
-        warnings.warn(
+        warn_user(
             f"tracegraph could not compile graph {graph.name} to native code and interprets it instead: {e}. "
-            "Please report this with the output of `tracegraph dump`; options={'strict': True} makes it an error.",
-            RuntimeWarning,
-            stacklevel=2,
+            "Please report this with the output of `tracegraph dump`; options={'strict': True} makes it an error."
         )
         return _Interpreted(optimised)
 
