@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import tracegraph.capture.opcodes
+from tracegraph.capture import opcodes
 from tracegraph.capture.decode import decode, is_supported
 from tracegraph.capture.frame import HANDLERS
 from tracegraph.capture.liveness import live_names
 
-assert tracegraph.capture.opcodes.HANDLERS is HANDLERS
+opcodes.install()
 
 _MODULES = ("dataclasses", "contextlib", "functools", "inspect", "argparse", "random", "statistics", "traceback")
 #: what ends in a graph break on purpose: classes, coroutines, module level, exception groups

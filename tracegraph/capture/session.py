@@ -12,9 +12,8 @@ import types
 from dataclasses import dataclass
 from typing import Any
 
-import tracegraph.capture.opcodes  # noqa: F401 - fills the table of handlers
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture import eager, native_ops
+from tracegraph.capture import eager, native_ops, opcodes
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.driver import DriverWriter
 from tracegraph.capture.dynamism import Dynamism
@@ -29,6 +28,8 @@ from tracegraph.capture.tracer import Stop, Tracer
 from tracegraph.capture.units import Unit, entry
 from tracegraph.capture.values import NULL, Observed
 from tracegraph.ir import Node
+
+opcodes.install()
 
 #: one capture and compilation at a time: symbolic sizes ask the innermost active environment of the process
 COMPILING = threading.RLock()
@@ -122,7 +123,7 @@ class _Attempt:
         except Break as stop:
             return self._restart(stop)
         except RecursionError as e:
-            return self._restart(Break(reasons.RECURSION, str(e)))
+            return self._restart(Break(reasons.RECURSION, str(e), Extent.FRAME))
         except Observed as observed:
             detail = f"{type(observed.exception).__name__}: {observed.exception}"
             raise RunEagerly(Break(reasons.USER_EXCEPTION, detail, Extent.FRAME)) from None

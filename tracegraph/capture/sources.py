@@ -58,6 +58,7 @@ class Source(ABC):
         return None
 
     @abstractmethod
+    @abstractmethod
     def code(self, base: str, pool: Pool) -> str:
         """A Python expression for this step, given the expression of the base."""
 

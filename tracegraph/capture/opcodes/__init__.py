@@ -18,5 +18,8 @@ from tracegraph.capture.opcodes import (
 
 _FAMILIES = (stack, names, operators, containers, control_flow, calls, functions, exceptions, generators, formatting)
 
-for _family in _FAMILIES:
-    HANDLERS.update({n.removeprefix("op_"): f for n, f in vars(_family).items() if n.startswith("op_")})
+
+def install() -> None:
+    """Fill the table of handlers."""
+    for family in _FAMILIES:
+        HANDLERS.update({n.removeprefix("op_"): f for n, f in vars(family).items() if n.startswith("op_")})
