@@ -41,14 +41,13 @@ LEFT: dict[str, tuple[str, ...]] = {
 RESERVED = {
     "llvmlite": {"codegen", "runtime"},
     "networkx": {"aot", "passes"},
-    "bytecode": {"capture"},
     "click": {"cli"},
     "rich": {"cli"},
 }
 # Modules allowed to import what lies to their right, inside the named function only.
 COMPOSITION_ROOT = {"tracegraph": "__getattr__"}
 # What `import tracegraph` must not load.
-LAZY = ("llvmlite", "networkx", "bytecode", "click", "rich")
+LAZY = ("llvmlite", "networkx", "click", "rich")
 LAZY_LAYERS = ("compiler", "passes", "codegen", "aot", "runtime", "cli")
 VAGUE_NAMES = {"utils", "util", "helpers", "common", "misc"}
 

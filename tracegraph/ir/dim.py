@@ -12,9 +12,10 @@ user code such as `if x.shape[0] > 1` and shape inference alike may compare size
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from numbers import Integral
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tracegraph.errors import UndecidableError
 
@@ -310,8 +311,14 @@ def product(dims: tuple) -> int | SymExpr:
 
 # ---------------------------------------------------------------------------------------------- decisions
 
-# The innermost active environment answers; shape_env pushes and pops.
-_ENVIRONMENTS: list[object] = []
+class _Active(threading.local):
+    """The environments active on this thread, innermost last; `shape_env` pushes and pops, the innermost answers."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+
+
+ACTIVE = _Active()
 
 
 def decide(relation: str, a: object, b: object) -> bool:
@@ -319,8 +326,8 @@ def decide(relation: str, a: object, b: object) -> bool:
     difference = _combine(a, b, -1)
     if isinstance(difference, int):
         return difference == 0 if relation == "==" else difference < 0 if relation == "<" else difference <= 0
-    if _ENVIRONMENTS:
-        return _ENVIRONMENTS[-1].decide(relation, a, b)  # type: ignore[attr-defined]
+    if ACTIVE.stack:
+        return ACTIVE.stack[-1].decide(relation, a, b)
     known = bounds_decide(relation, difference, lambda _: (0, None))
     if known is None:
         raise UndecidableError(
@@ -332,8 +339,8 @@ def decide(relation: str, a: object, b: object) -> bool:
 
 def specialise(dim: SymExpr) -> int:
     """The example value of `dim`, guarded on; what `int(size)` means while capturing."""
-    if _ENVIRONMENTS:
-        return _ENVIRONMENTS[-1].specialise(dim)  # type: ignore[attr-defined]
+    if ACTIVE.stack:
+        return ACTIVE.stack[-1].specialise(dim)
     raise UndecidableError(f"{_text(dim)} has no single value here; give the dimension a static size")
 
 

@@ -89,11 +89,11 @@ class ShapeEnv:
     @contextmanager
     def active(self) -> Iterator[ShapeEnv]:
         """Answer size comparisons inside the block."""
-        dims._ENVIRONMENTS.append(self)
+        dims.ACTIVE.stack.append(self)
         try:
             yield self
         finally:
-            dims._ENVIRONMENTS.pop()
+            dims.ACTIVE.stack.pop()
 
 
 class _GuardTexts:
