@@ -7,7 +7,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import ir
-from tracegraph.errors import ShapeError
+from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ops.recording import Recorder
 
 
@@ -21,6 +21,22 @@ def test_copy_within_the_same_memory() -> None:
     x = tg.arange(6)
     x[1:].copy_(x[:-1])
     assert x.tolist() == [0, 0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, tg.compile], ids=["eager", "compiled"])
+def test_a_read_only_array_is_not_written_to(wrap) -> None:
+    def scaled(x):
+        y = x * 2
+        x.add_(1)
+        return y
+
+    array = np.ones((2, 3), np.float32)
+    array.setflags(write=False)
+    shared = tg.from_numpy(array)
+    with pytest.raises(ValueRangeError, match=r"f32\[2, 3\], shares the memory of a read-only .*clone\(\) it first"):
+        wrap(scaled)(shared)
+    assert array.tolist() == [[1] * 3] * 2
+    assert wrap(scaled)(shared.clone()).tolist() == [[2] * 3] * 2
 
 
 def test_gradients_of_a_copy_go_to_the_source() -> None:

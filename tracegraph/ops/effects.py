@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph import dtypes
-from tracegraph.errors import ShapeError
+from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
@@ -27,6 +27,7 @@ class CopyInto(Effect):
 
     Raises:
         ShapeError: `src` does not broadcast to the shape of `input`, or elements of `input` share memory.
+        ValueRangeError: `input` shares the memory of a read-only numpy array.
     """
 
     name = "copy_"
@@ -58,6 +59,7 @@ class CopyInto(Effect):
 
     def run(self, target: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, ...]:
         check_broadcasts("copy_", source.shape, target.shape)
+        check_writable(target)
         target[...] = cast_array(source, dtypes.from_numpy(target.dtype))
         return ()
 
@@ -100,6 +102,19 @@ def check_broadcasts(op: str, source: tuple[Dim, ...], target: tuple[Dim, ...]) 
         return
     if not all(map(equal, broadcast_shapes(source, target, op=op), target)) or len(source) > len(target):
         raise ShapeError(f"{op}: shape {list(source)} does not broadcast to the shape {list(target)} written to")
+
+
+def check_writable(target: np.ndarray) -> None:
+    """Check that the elements of a tensor may be written to.
+
+    Raises:
+        ValueRangeError: they are those of a read-only numpy array.
+    """
+    if not target.flags.writeable:
+        raise ValueRangeError(
+            f"copy_: the tensor written to, {dtypes.from_numpy(target.dtype).name}{list(target.shape)}, shares the "
+            "memory of a read-only numpy array (see from_numpy); clone() it first"
+        )
 
 
 @define_op

@@ -21,6 +21,7 @@ from tracegraph.ir import bind_sizes
 from tracegraph.ir.interpreter import at_sizes
 from tracegraph.ir.types import TensorType
 from tracegraph.ops import functional
+from tracegraph.ops.effects import check_writable
 from tracegraph.tensor import Tensor
 
 #: executes a pure graph on contiguous or strided arrays; its results share memory with nothing
@@ -82,6 +83,8 @@ class CompiledGraph:
         if record.written and _overlapping(inputs, record.written):
             return self.aliased(*inputs)
         arrays = [t._np for t in inputs]
+        for position in record.written:
+            check_writable(arrays[position])
         arrays += [functional.next_key()._np for _ in range(record.keys)]
         node = self._node(inputs)
         outputs = self.forward(arrays)

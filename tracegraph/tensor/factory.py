@@ -43,7 +43,7 @@ def as_tensor(data: Any, dtype: DType | str | None = None) -> Tensor:
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor that shares memory with `array`.
+    """A tensor that shares memory with `array`; if that is read-only, so is the tensor.
 
     Raises:
         ArgumentError: `array` is no numpy array.
