@@ -311,6 +311,7 @@ def product(dims: tuple) -> int | SymExpr:
 
 # ---------------------------------------------------------------------------------------------- decisions
 
+
 class _Active(threading.local):
     """The environments active on this thread, innermost last; `shape_env` pushes and pops, the innermost answers."""
 
