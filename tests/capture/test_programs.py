@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from captured import check
-from programs import PROGRAMS, breaks, language, modules, objects, tensors
+from programs import PROGRAMS, breaks, classes, functions, language, modules, objects, tensors, unwinding
 
-assert {breaks, language, modules, objects, tensors}, "importing a module registers its programs"
+assert {breaks, classes, functions, language, modules, objects, tensors, unwinding}, (
+    "importing a module registers its programs"
+)
 
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS))

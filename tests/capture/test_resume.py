@@ -9,7 +9,7 @@ from types import CellType
 
 import pytest
 from captured import assert_same, capture_of, observe, ramp
-from programs import PROGRAMS, breaks, language, modules, objects, tensors
+from programs import PROGRAMS, breaks, classes, functions, language, modules, objects, tensors, unwinding
 
 from tracegraph.capture import tracer
 from tracegraph.capture.break_reasons import USER_BREAK, Break, Extent
@@ -17,7 +17,9 @@ from tracegraph.capture.decode import decode
 from tracegraph.capture.resume import run_resumed
 from tracegraph.capture.units import Unit
 
-assert {breaks, language, modules, objects, tensors}, "importing a module registers its programs"
+assert {breaks, classes, functions, language, modules, objects, tensors, unwinding}, (
+    "importing a module registers its programs"
+)
 
 #: every instruction of short functions, a sample of the rest of long ones
 _STEPS = (*range(1, 20), *range(20, 400, 5))

@@ -7,7 +7,9 @@ import itertools
 from captured import ramp
 
 from programs import program
-from programs.language import CM, Vec, helper, scaled
+from programs.classes import Vec
+from programs.functions import helper
+from programs.unwinding import CM, scaled
 from tracegraph.autograd.grad_mode import enable_grad, is_grad_enabled, no_grad
 
 
