@@ -53,6 +53,37 @@ def test_scores_of_any_size_neither_overflow_nor_vanish():
     assert x.grad.tolist() == [0.0, -1.0, 1.0]
 
 
+@pytest.mark.parametrize("weights", [{}, {"pos_weight": 3.0}, {"weight": 0.5}], ids=repr)
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_the_gradient_of_an_undecided_score(zero, weights):
+    """At 0, where the formula free of overflow has kinks that cancel: (1 - t) s - p t (1 - s), with s = 1/2."""
+    x, t = tg.tensor([zero] * 3, requires_grad=True), tg.tensor([0.0, 1.0, 0.25])
+    options = {name: tg.tensor(value) for name, value in weights.items()}
+    tg.binary_cross_entropy_with_logits(x, t, reduction="sum", **options).backward()
+    positive, overall = weights.get("pos_weight", 1.0), weights.get("weight", 1.0)
+    assert x.grad.tolist() == [overall * (0.5 * (1 - p) - positive * 0.5 * p) for p in (0.0, 1.0, 0.25)]
+
+
+#: the slope of a loss where its score and target meet, or its score is 0: by symmetry, or by the smooth branch
+SLOPES_AT_ZERO = {
+    "mse_loss": 0.0,
+    "l1_loss": 0.0,
+    "smooth_l1_loss": 0.0,
+    "huber_loss": 0.0,
+    "binary_cross_entropy_with_logits": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", SLOPES_AT_ZERO)
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_slopes_at_zero(name, zero, compiled):
+    loss = getattr(tg, name)
+    x = tg.tensor([zero], requires_grad=True)
+    (tg.compile(loss) if compiled else loss)(x, tg.zeros(1)).backward()
+    assert x.grad.tolist() == [SLOPES_AT_ZERO[name]]
+
+
 def test_positive_weights(rng):
     x, t = pair(rng)
     weight = rng.uniform(0.5, 2, 4)

@@ -193,12 +193,12 @@ class BinaryCrossEntropyWithLogits(Composite):
         check_same_shape(self.name, input, target)
         dtype, compute = input.dtype, input.dtype.compute
         x, t = input.to(compute), target.to(compute)
-        # -log(sigmoid(x)) = max(-x, 0) + log1p(exp(-|x|))
-        softplus = (-x.abs()).exp().log1p() + (-x).clamp(min=0)
+        # one op, for its gradient is right at 0 too; those of |x| and max(x, 0) there do not add up to sigmoid(0)
+        logsigmoid = F.logsigmoid(x)
         if pos_weight is None:
-            loss = (1 - t) * x + softplus
+            loss = (1 - t) * x - logsigmoid
         else:
-            loss = (1 - t) * x + (1 + (pos_weight.to(compute) - 1) * t) * softplus
+            loss = (1 - t) * x - (1 + (pos_weight.to(compute) - 1) * t) * logsigmoid
         if weight is not None:
             loss = loss * weight.to(compute)
         return reduced(self.name, loss, reduction).to(dtype)
