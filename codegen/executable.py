@@ -1,8 +1,9 @@
 """Calling native code: arrays in, fresh arrays out.
 
-A call checks dtypes and shapes, finds (or makes) the binding of its sizes, allocates outputs, borrows an arena and
-enters the program. Calls may run concurrently and may nest: each has a frame of its own, arenas are never shared by
-two calls that are under way, and native code runs without the interpreter lock.
+A call compares what its inputs are with what they were the last time, or finds (or makes) their binding, which checks
+them; it allocates outputs, borrows a workspace and enters the program. Calls may run concurrently and may nest: each
+has a frame of its own, workspaces are never shared by two calls that are under way, and native code runs without the
+interpreter lock.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,35 +22,44 @@ from tracegraph.codegen.jit import Library
 from tracegraph.codegen.program import ENTRY, Program
 from tracegraph.codegen.size_binding import SizeBinding
 from tracegraph.codegen.steps import KernelStep
+from tracegraph.codegen.workspace import CellWorkspace, Workspace, aligned
 from tracegraph.errors import DTypeError, IndexRangeError, ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir.graph import Operand, Value
-from tracegraph.ir.memory_plan import ALIGNMENT, Space
+from tracegraph.ir.memory_plan import Space
 from tracegraph.ir.types import TensorType
 
-_ENTRY = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p)
-#: idle arenas kept by one executable
-IDLE_ARENAS = 4
+# without argument types: ctypes passes its own arrays as pointers, and converts nothing
+_ENTRY = ctypes.CFUNCTYPE(ctypes.c_uint64)
+#: idle workspaces kept by one executable
+IDLE_WORKSPACES = 4
 #: bindings remembered by one executable
 REMEMBERED_BINDINGS = 256
 
 
-@dataclass(frozen=True)
+#: what a binding depends on; anything else that an array may be, native code does not see
+_KIND = attrgetter("__class__", "dtype", "shape", "strides")
+
+
+@dataclass(frozen=True, eq=False)
 class Binding:
-    """What a call needs to know of its sizes.
+    """What a call needs to know of its inputs, worked out once for inputs of one kind.
 
     Attributes:
-        array: the values of the size symbols, as the program takes them.
-        total: bytes of the arena.
-        arena: the place in the table of addresses, and the offset, of every storage of the arena.
-        outputs: shapes and dtypes of the outputs that are tensors.
+        kinds: class, dtype, shape and strides of every input.
+        sizes, array: the values of the size symbols; the same as the program takes them.
+        converts: whether an input has to be copied to be contiguous, or is no plain array.
+        total, offsets: bytes of the arena, and where in it its storages begin.
+        outputs: shapes and dtypes of the outputs that are tensors, by the number of their storage.
         plain: the outputs, with those that are no tensors filled in.
     """
 
+    kinds: list[Any]
     sizes: dict[str, int]
     array: Any
+    converts: bool
     total: int
-    arena: tuple[tuple[int, int], ...]
+    offsets: tuple[int, ...]
     outputs: tuple[tuple[tuple[int, ...], np.dtype], ...]
     plain: tuple[object, ...]
 
@@ -67,25 +78,17 @@ class Executable:
         self._library = library
         self._entry = _ENTRY(library.address(ENTRY))
         self._types = tuple(p.type for p in graph.placeholders)
-        self._dtypes = tuple(t.dtype.np for t in self._types)
         self._binding = SizeBinding(graph, program.symbols)
-        self._bindings: dict[tuple[tuple[int, ...], ...], Binding] = {}
+        self._bindings: dict[tuple[Any, ...], Binding] = {}
+        self._latest: Binding | None = None
         self._constants = tuple(np.ascontiguousarray(v.node.target) for v in graph.constants)
-        self._arenas: list[np.ndarray] = []
-        #: where in the table of addresses each storage stands, by space and number
-        self._slots = {space: self._slots_of(space) for space in Space}
-        self._input_slots = self._slots[Space.INPUT]
-        self._table_type = ctypes.c_uint64 * max(len(self.plan.storages), 1)
-        self._addresses = [0] * len(self.plan.storages)
-        for slot, array in zip(self._slots[Space.CONSTANT], self._constants, strict=True):
-            self._addresses[slot] = address_of(array)
-        #: outputs that are tensors: position among the outputs, and place in the table
-        self._returned = [(n, s) for n, s in enumerate(self.plan.outputs) if s is not None]
-        self._output_slots = [self._slots[Space.OUTPUT][s.number] for _, s in self._returned]
-
-    def _slots_of(self, space: Space) -> list[int]:
-        slots = {s.number: slot for slot, s in enumerate(self.plan.storages) if s.space is space}
-        return [slots[number] for number in range(len(slots))]
+        #: positions among the outputs of those that are tensors, by the number of their storage
+        placed = {s.number: position for position, s in enumerate(self.plan.outputs) if s is not None}
+        self._returned = [placed[number] for number in range(len(placed))]
+        self._returns_as_held = self._returned == list(range(len(self.plan.outputs)))
+        self._calls_eager_rules = bool(program.eager_nodes)
+        self._workspace = Workspace if program.pointer_field is not None else CellWorkspace
+        self._idle: list[Workspace] = []
 
     def __repr__(self) -> str:
         return f"<native {self.plan.graph.name}: {len(self.program.steps)} steps>"
@@ -98,98 +101,99 @@ class Executable:
             IndexRangeError: a data-dependent index is out of range.
             Exception: whatever an eager rule raised that native code called back.
         """
-        arrays = self._checked(inputs)
-        binding = self._bound(tuple([a.shape for a in arrays]))
+        arrays: Sequence[np.ndarray] = (*inputs,)  # nobody can take one away while native code runs
+        kinds = list(map(_KIND, arrays))
+        binding = self._latest
+        if binding is None or kinds != binding.kinds:
+            binding = self._latest = self._bound(arrays, kinds)
+        if binding.converts:
+            arrays = [np.asarray(a, order="C") for a in arrays]
         outputs = [np.empty(shape, dtype) for shape, dtype in binding.outputs]
-        addresses = self._addresses[:]
-        for slot, array in zip(self._input_slots, arrays, strict=True):
-            addresses[slot] = address_of(array)
-        for slot, array in zip(self._output_slots, outputs, strict=True):
-            addresses[slot] = address_of(array)
-        arena = self._borrow(binding.total) if binding.total else _NO_ARENA
-        start = address_of(arena)
-        for slot, offset in binding.arena:
-            addresses[slot] = start + offset
-        table = self._table_type(*addresses)
-        if self.program.eager_nodes:
-            status = self._run_with_eager_calls(binding, arrays, outputs, arena, table)
+        workspace = self._borrow(binding)
+        workspace.point_at(arrays, outputs)
+        if self._calls_eager_rules:
+            status = self._run_with_eager_calls(binding, arrays, outputs, workspace)
         else:
-            status = self._entry(table, binding.array)
-        if binding.total:
-            self._give_back(arena)
+            status = self._entry(workspace.table, binding.array)
+        if len(self._idle) < IDLE_WORKSPACES:
+            self._idle.append(workspace)
         if status:
             self._fail(status)
+        if self._returns_as_held:
+            return outputs
         results = list(binding.plain)
-        for (position, _), array in zip(self._returned, outputs, strict=True):
+        for position, array in zip(self._returned, outputs, strict=True):
             results[position] = array
         return results
 
     def _run_with_eager_calls(
-        self, binding: Binding, arrays: list[np.ndarray], outputs: list[np.ndarray], arena: np.ndarray, table: Any
+        self, binding: Binding, arrays: Sequence[np.ndarray], outputs: list[np.ndarray], workspace: Workspace
     ) -> int:
         """Enter the program with its memory at hand for the eager rules that it calls."""
-        by_number = {s.number: array for (_, s), array in zip(self._returned, outputs, strict=True)}
         memory = {
             Space.INPUT: arrays,
             Space.CONSTANT: self._constants,
-            Space.OUTPUT: [by_number[n] for n in range(len(by_number))],
-            Space.ARENA: [arena[offset:] for _, offset in binding.arena],
+            Space.OUTPUT: outputs,
+            Space.ARENA: [workspace.arena[offset:] for offset in binding.offsets],
         }
         with entered(Frame(self.program.eager_nodes, self.plan.placements, binding.sizes, memory)):
-            return self._entry(table, binding.array)
+            return self._entry(workspace.table, binding.array)
 
     # ------------------------------------------------------------------------------------ inputs
 
-    def _checked(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The inputs, contiguous."""
-        if len(inputs) != len(self._types):
-            raise ShapeError(f"{self.plan.graph.name} takes {len(self._types)} inputs, got {len(inputs)}")
-        arrays: list[np.ndarray] = []
-        for array, wanted in zip(inputs, self._dtypes, strict=True):
-            if array.dtype is not wanted and array.dtype != wanted:
-                position = len(arrays)
-                raise DTypeError(
-                    f"input {self._binding.names[position]} has dtype {array.dtype}, the graph was compiled for "
-                    f"{self._types[position]}"
-                )
-            arrays.append(array if array.flags.c_contiguous else np.ascontiguousarray(array))
-        return arrays
-
-    def _bound(self, shapes: tuple[tuple[int, ...], ...]) -> Binding:
-        found = self._bindings.get(shapes)
+    def _bound(self, arrays: Sequence[np.ndarray], kinds: list[Any]) -> Binding:
+        """The binding for inputs of these kinds, found or made."""
+        key = tuple(kinds)
+        found = self._bindings.get(key)
         if found is None:
             if len(self._bindings) >= REMEMBERED_BINDINGS:
                 self._bindings = {}
-            found = self._bindings[shapes] = self._bind(shapes)
+            found = self._bindings[key] = self._bind(arrays, kinds)
         return found
 
-    def _bind(self, shapes: tuple[tuple[int, ...], ...]) -> Binding:
-        sizes = self._binding.solve(shapes)
+    def _bind(self, arrays: Sequence[np.ndarray], kinds: list[Any]) -> Binding:
+        self._check(arrays)
+        plain = [np.asarray(a) for a in arrays]
+        sizes = self._binding.solve([a.shape for a in plain])
         values = [sizes[s] for s in self.program.symbols]
         layout = self.plan.layout(sizes)
-        graph_outputs = self.plan.graph.outputs
+        outputs = self.plan.graph.outputs
         return Binding(
+            kinds,
             sizes,
             (ctypes.c_int64 * max(len(values), 1))(*values),
+            not all(a is p and p.flags.c_contiguous for a, p in zip(arrays, plain, strict=True)),
             layout.total,
-            tuple(zip(self._slots[Space.ARENA], layout.offsets, strict=True)),
-            tuple(_made(graph_outputs[position].type, sizes) for position, _ in self._returned),  # type: ignore[union-attr]
-            tuple(_plain(value, sizes) for value in graph_outputs),
+            layout.offsets,
+            tuple(_made(outputs[position].type, sizes) for position in self._returned),  # type: ignore[union-attr]
+            tuple(_plain(value, sizes) for value in outputs),
         )
 
-    # ------------------------------------------------------------------------------------ arenas
+    def _check(self, arrays: Sequence[np.ndarray]) -> None:
+        """Check number and dtypes of the inputs."""
+        if len(arrays) != len(self._types):
+            raise ShapeError(f"{self.plan.graph.name} takes {len(self._types)} inputs, got {len(arrays)}")
+        for name, array, wanted in zip(self._binding.names, arrays, self._types, strict=True):
+            if array.dtype != wanted.dtype.np:
+                raise DTypeError(f"input {name} has dtype {array.dtype}, the graph was compiled for {wanted}")
 
-    def _borrow(self, total: int) -> np.ndarray:
-        """Aligned scratch for one call. Lists pop and append atomically, so no lock is needed."""
+    # ------------------------------------------------------------------------------------ workspaces
+
+    def _borrow(self, binding: Binding) -> Workspace:
+        """A workspace for one call. Lists pop and append atomically, so no lock is needed."""
         try:
-            arena = self._arenas.pop()
+            idle = self._idle.pop()
         except IndexError:
-            return _aligned(total)
-        return arena if arena.nbytes >= total else _aligned(total)
+            return self._make_workspace(binding, aligned(binding.total))
+        if idle.owner is binding:
+            return idle
+        return self._make_workspace(
+            binding, idle.arena if idle.arena.nbytes >= binding.total else aligned(binding.total)
+        )
 
-    def _give_back(self, arena: np.ndarray) -> None:
-        if len(self._arenas) < IDLE_ARENAS:
-            self._arenas.append(arena)
+    def _make_workspace(self, binding: Binding, arena: np.ndarray) -> Workspace:
+        arrays = len(self._types) + len(self._returned)
+        return self._workspace(binding, arrays, list(map(address_of, self._constants)), arena, binding.offsets)
 
     # ------------------------------------------------------------------------------------ failures
 
@@ -211,13 +215,3 @@ def _plain(value: Operand, sizes: dict[str, int]) -> object:
     if isinstance(value, Value):
         return None
     return dims.evaluate(value, sizes) if isinstance(value, dims.SymExpr) else value
-
-
-def _aligned(nbytes: int) -> np.ndarray:
-    """Uninitialised bytes that start at a multiple of ALIGNMENT."""
-    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -address_of(raw) % ALIGNMENT
-    return raw[start : start + nbytes]
-
-
-_NO_ARENA = _aligned(0)

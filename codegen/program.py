@@ -2,10 +2,12 @@
 
     i64 @run(ptr %table, ptr %sizes)
 
-`table` holds the address of every storage of the memory plan, in order; `sizes` the values of the size symbols. The
-result is 0, or `(step + 1) << 32 | status` of the step that failed: a check of a kernel, or an eager rule that raised.
-Neither addresses nor arena offsets are part of the text, so its object code can be cached by content. Kernels are
-external functions of the driver, so that programs can share them (`kernel_store`).
+`table` has an entry for every storage of the memory plan, in the order of `table_order`: the address of a constant
+or of a stretch of the arena; for an input or output, the address of what holds its address, `Program.pointer_field`
+bytes further (see `workspace`). `sizes` holds the values of the size symbols. The result is 0, or
+`(step + 1) << 32 | status` of the step that failed: a check of a kernel, or an eager rule that raised. Neither
+addresses nor arena offsets are part of the text, so its object code can be cached by content. Kernels are external
+functions of the driver, so that programs can share them (`kernel_store`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tracegraph.codegen import eager_call
+from tracegraph.codegen import array_address, eager_call
 from tracegraph.codegen.blas_call import emit_gemm
 from tracegraph.codegen.contraction import Gemm, Matrix
 from tracegraph.codegen.dim_index import loop_index
@@ -29,7 +31,7 @@ from tracegraph.codegen.steps import EagerStep, GemmStep, KernelStep, Step
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.graph import Node
-from tracegraph.ir.memory_plan import MemoryPlan, Storage
+from tracegraph.ir.memory_plan import MemoryPlan, Space, Storage
 
 ENTRY = "run"
 
@@ -43,6 +45,8 @@ class Program:
         kernels: the kernels of the steps after scheduling, each once.
         driver: the module that defines `run`; kernels are external to it.
         imports: the other external symbols of the driver and their addresses.
+        pointer_field: position of the data pointer in what the table names for an input or output: that of an array
+            object; None for cells that hold nothing else.
     """
 
     plan: MemoryPlan
@@ -51,6 +55,7 @@ class Program:
     kernels: tuple[Kernel, ...]
     driver: str
     imports: dict[str, int]
+    pointer_field: int | None
 
     @cached_property
     def text(self) -> str:
@@ -68,21 +73,29 @@ class Program:
 
 def emit_program(plan: MemoryPlan, steps: Sequence[Step], kernels: Sequence[Kernel], symbols: Sequence[str]) -> Program:
     """The module that runs `steps`; `kernels` are those of the steps after scheduling, each once."""
-    driver = _Driver(ModuleText(), plan, symbols)
+    field = array_address.FIELD
+    driver = _Driver(ModuleText(), plan, symbols, field or 0)
     for number, step in enumerate(steps):
         driver.step(number, step)
     driver.finish()
-    return Program(plan, tuple(steps), tuple(symbols), tuple(kernels), driver.module.render(), driver.imports)
+    return Program(plan, tuple(steps), tuple(symbols), tuple(kernels), driver.module.render(), driver.imports, field)
+
+
+def table_order(plan: MemoryPlan) -> list[Storage]:
+    """The storages of a plan in the order of the table: inputs, outputs, constants, arena; each by number."""
+    spaces = (Space.INPUT, Space.OUTPUT, Space.CONSTANT, Space.ARENA)
+    return sorted(plan.storages, key=lambda s: (spaces.index(s.space), s.number))
 
 
 class _Driver:
     """Writes `run`."""
 
-    def __init__(self, module: ModuleText, plan: MemoryPlan, symbols: Sequence[str]) -> None:
+    def __init__(self, module: ModuleText, plan: MemoryPlan, symbols: Sequence[str], pointer_field: int) -> None:
         self.module = module
         self.function = FunctionText(module, f"i64 @{ENTRY}(ptr noalias %table, ptr noalias %sizes) nounwind")
         self.imports: dict[str, int] = {}
-        self.addresses = {storage: self._entry("table", n, "ptr") for n, storage in enumerate(plan.storages)}
+        self.pointer_field = pointer_field
+        self.addresses = {storage: self._base(n, storage) for n, storage in enumerate(table_order(plan))}
         self.sizes = {symbol: self._entry("sizes", n, "i64") for n, symbol in enumerate(symbols)}
         self.names = {symbol: index(symbol) for symbol in symbols}
         self.indices = IndexEmitter(self.function, lambda atom: self.sizes[atom.name])
@@ -91,6 +104,13 @@ class _Driver:
     def _entry(self, array: str, number: int, llvm_type: str) -> Register:
         slot = self.function.instruction(f"getelementptr inbounds i64, ptr %{array}, i64 {number}", "ptr")
         return self.function.instruction(f"load {llvm_type}, ptr {slot.text}, align 8", llvm_type)
+
+    def _base(self, number: int, storage: Storage) -> Register:
+        entry = self._entry("table", number, "ptr")
+        if storage.space not in (Space.INPUT, Space.OUTPUT):
+            return entry
+        cell = self.function.instruction(f"getelementptr i8, ptr {entry.text}, i64 {self.pointer_field}", "ptr")
+        return self.function.instruction(f"load ptr, ptr {cell.text}, align 8", "ptr")
 
     def step(self, number: int, step: Step) -> None:
         _EMITTERS[type(step)](self, number, step)
