@@ -109,11 +109,15 @@ class KernelBuilder(LoopRecorder):
         """A position as an i64 scalar."""
         return self.index_value(self.index_of(position))
 
+    def check(self, condition: Scalar, message: str) -> None:
+        """As the recorder's; under a mask only elements that are read can fail."""
+        super().check(condition if self.mask is None else condition | ~self.mask, message)
+
     def as_index(self, x: Scalar, size: Dim, message: str) -> Dim:
         """An integer scalar as a position, checked against [0, size) where the element is needed."""
         x = self.cast(x, int64)
         fits = (x >= 0) & (x < self.index_scalar(size))
-        self.check(fits if self.mask is None else fits | ~self.mask, message)
+        self.check(fits, message)
         name = f"d{self._data_indices}"
         self._data_indices += 1
         self._variables[name] = self.value_index(x)
