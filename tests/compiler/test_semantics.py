@@ -421,3 +421,14 @@ def test_recursion_deeper_than_capture_runs_eagerly(compile):
         return y if k == 0 else down(y + 1, k - 1)
 
     assert compile(lambda y: down(y, 300))(tg.zeros(1)).item() == 300
+
+
+def test_checks_concern_only_elements_that_are_read(compile):
+    def f(x, y):
+        return nn.functional.pad(x // y, (1, 1)) + tg.cat([x // y, x])[:5]
+
+    x, y = tg.tensor([4, 5, 6]), tg.tensor([1, 2, 3])
+    assert tg.equal(compile(f)(x, y), f(x, y))
+    for g in (f, compile(f)):
+        with pytest.raises(tg.TracegraphError, match="division by zero"):
+            g(x, y - 1)
