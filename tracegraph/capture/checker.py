@@ -120,11 +120,11 @@ def _tensor(writer: SourceWriter, guard: Guard) -> Conditions:
     conditions = [
         f"type({value}) is {pool.name(facts.type)}",
         f"{value}.dtype is {pool.name(facts.dtype)}",
-        *_shape(value, facts.shape),
         f"{value}.requires_grad is {facts.requires_grad}",
+        *_shape(f"{value}.{eager.ARRAY}", facts.shape),
     ]
     if facts.layout == "contiguous":
-        return [*conditions, f"{value}.is_contiguous()"]
+        return [*conditions, f"{value}.{eager.ARRAY}.flags.c_contiguous"]
     return [*conditions, f"not {value}.is_contiguous() and {value}.stride() == {facts.layout!r}"]
 
 

@@ -112,7 +112,8 @@ class EntryPoint:
         binder = self._binder
         if function.__defaults__ is not self._defaults or function.__kwdefaults__ is not self._keyword_defaults:
             binder = make_binder(function, function.__defaults__, function.__kwdefaults__)
-        result = self.unit.step(binder(*args, **kwargs), function.__closure__ or ())
+        bound = binder(*args, **kwargs) if kwargs else binder(*args)
+        result = self.unit.step(bound, function.__closure__ or ())
         # a trampoline: breaks in a loop need no recursion
         while type(result) is Tail:
             result = result.target.step(result.args, result.cells)

@@ -16,6 +16,7 @@ from tracegraph.compiler.options import OPTION_NAMES, Options
 from tracegraph.errors import ArgumentError, CompileError, OptionError, TracegraphError
 from tracegraph.ir import Graph
 from tracegraph.ops.graph_module import GraphModule
+from tracegraph.runtime.compiled_graph import CompiledGraph
 from tracegraph.tensor import Tensor
 
 
@@ -108,7 +109,7 @@ def graph_compiler(
         stages.report("backend", graph.name, module, time.perf_counter() - start)
         if not callable(run):
             raise CompileError(f"backend {_name(backend)} must return a callable, got {type(run).__name__}")
-        return lambda inputs: run(*inputs)
+        return run.run if isinstance(run, CompiledGraph) else lambda inputs: run(*inputs)
 
     return compile_captured
 

@@ -23,6 +23,7 @@ from tracegraph.ir.types import TensorType
 from tracegraph.ops import functional
 from tracegraph.ops.effects import check_writable
 from tracegraph.tensor import Tensor
+from tracegraph.tensor.storage import Storage
 
 #: executes a pure graph on contiguous or strided arrays; its results share memory with nothing
 Executable: TypeAlias = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
@@ -77,13 +78,35 @@ class CompiledGraph:
         self.differentiation = differentiation
         self.aliased = aliased
         self._is_symbolic = not all(t.is_static for t in self.types)
+        self._written = record.written
+        self._fresh = _fresh_results(record)
+        #: (position among the results, index among the differentiable outputs) of results with a history
+        differentiable = differentiation.differentiable if differentiation is not None else ()
+        self._recorded = [(n, differentiable.index(o)) for n, o in enumerate(self._fresh or ()) if o in differentiable]
 
     def __call__(self, *inputs: Tensor) -> Sequence[Any]:
+        return self.run(inputs)
+
+    def run(self, inputs: Sequence[Tensor]) -> Sequence[Any]:
+        """As a call, with the inputs in a list."""
+        if self._fresh is None:
+            return self._run_with_effects(inputs)
+        arrays = [t._np for t in inputs]
+        outputs = self.forward(arrays)
+        results = [Tensor(outputs[n]) for n in self._fresh]
+        if self.differentiation is not None:
+            node = GraphNode(self.differentiation, inputs)
+            node.keep(arrays, outputs)
+            for position, index in self._recorded:
+                node.adopt(results[position], index)
+        return results
+
+    def _run_with_effects(self, inputs: Sequence[Tensor]) -> Sequence[Any]:
         record = self.record
-        if record.written and _overlapping(inputs, record.written):
+        if self._written and _overlapping(inputs, self._written):
             return self.aliased(*inputs)
         arrays = [t._np for t in inputs]
-        for position in record.written:
+        for position in self._written:
             check_writable(arrays[position])
         arrays += [functional.next_key()._np for _ in range(record.keys)]
         node = self._node(inputs)
@@ -159,9 +182,11 @@ class GraphNode(Node):
         self.plan = plan
         self.saved: tuple[np.ndarray, ...] | None = None
         self._results: list[tuple[tuple[int, ...], np.dtype]] = []
-        # random keys come after the tensors, and nobody writes to them
-        saved = [i for i in plan.saved_inputs if i < len(inputs)]
-        self._inputs = [(inputs[i].storage, inputs[i]._version, i) for i in saved]
+        self._inputs: list[tuple[Storage, int, int]] = []
+        for position in plan.saved_inputs:
+            if position < len(inputs):  # random keys come after the tensors, and nobody writes to them
+                storage = inputs[position].storage
+                self._inputs.append((storage, storage.version, position))
 
     @property
     def name(self) -> str:
@@ -169,7 +194,7 @@ class GraphNode(Node):
 
     def keep(self, arrays: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         """Keep what backward needs of what forward took and returned."""
-        self.saved = (*(arrays[i] for i in self.plan.saved_inputs), *outputs[self.plan.outputs :])
+        self.saved = (*[arrays[i] for i in self.plan.saved_inputs], *outputs[self.plan.outputs :])
         self._results = [(outputs[i].shape, outputs[i].dtype) for i in self.plan.differentiable]
 
     def adopt(self, tensor: Tensor, index: int) -> None:
@@ -194,16 +219,20 @@ class GraphNode(Node):
                     f"input {position} of a compiled graph was modified by an in-place operation between forward and "
                     f"backward (version {version}, now {storage.version}); write out of place or clone() it first"
                 )
-        gradients = self.plan.backward([*self.saved, *map(self._cotangent, range(self.results), cotangents)])
+        given = [np.zeros(*self._results[i]) if c is None else c._np for i, c in enumerate(cotangents)]
+        gradients = self.plan.backward([*self.saved, *given])
         return [None if g is None else Tensor(np.asarray(g)) for g in gradients]
-
-    def _cotangent(self, index: int, given: Tensor | None) -> np.ndarray:
-        if given is not None:
-            return given._np
-        return np.zeros(*self._results[index])
 
     def release(self) -> None:
         self.saved = None
+
+
+def _fresh_results(record: MutationRecord) -> tuple[int, ...] | None:
+    """The outputs that the results are, if each is a new tensor of its own and the call has no other effect."""
+    if record.keys or record.write_backs:
+        return None
+    fresh = [r.output for r in record.results if isinstance(r, FromOutput) and not r.chain]
+    return tuple(fresh) if len(set(fresh)) == len(record.results) else None
 
 
 def _overlapping(inputs: Sequence[Tensor], written: frozenset[int]) -> bool:
