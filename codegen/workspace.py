@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ class Workspace:
         owner: whose sizes the workspace is laid out for.
     """
 
-    __slots__ = ("_write", "arena", "owner", "table")
+    __slots__ = ("arena", "owner", "table")
 
     def __init__(
         self, owner: object, arrays: int, constants: Sequence[int], arena: np.ndarray, offsets: Sequence[int]
@@ -43,11 +42,16 @@ class Workspace:
         start = address_of(arena)
         fixed = [*constants, *(start + offset for offset in offsets)]
         self.table: Any = (ctypes.c_uint64 * max(arrays + len(fixed), 1))(*[0] * arrays, *fixed)
-        self._write = Struct(f"{arrays}Q").pack_into
 
     def point_at(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         """Enter the arrays of a call; they must stay alive during it."""
-        self._write(self.table, 0, *map(id, inputs), *map(id, outputs))
+        table, entry = self.table, 0
+        for array in inputs:
+            table[entry] = id(array)
+            entry += 1
+        for array in outputs:
+            table[entry] = id(array)
+            entry += 1
 
 
 class CellWorkspace(Workspace):
@@ -61,7 +65,7 @@ class CellWorkspace(Workspace):
         super().__init__(owner, arrays, constants, arena, offsets)
         self._cells = (ctypes.c_uint64 * max(arrays, 1))()
         first = ctypes.addressof(self._cells)
-        self._write(self.table, 0, *(first + n * ctypes.sizeof(ctypes.c_uint64) for n in range(arrays)))
+        self.table[:arrays] = [first + n * ctypes.sizeof(ctypes.c_uint64) for n in range(arrays)]
 
     def point_at(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         for n, array in enumerate((*inputs, *outputs)):

@@ -6,7 +6,7 @@ import functools
 import types
 from typing import Any, ClassVar
 
-from tracegraph.capture.specialisations import CalleeCompiler, CaptureOptions, CompileGraph, Family
+from tracegraph.capture.specialisations import CalleeCompiler, CaptureOptions, CompileGraph, EntryPoint, Family
 from tracegraph.errors import ArgumentError
 from tracegraph.nn.module import Module
 
@@ -28,12 +28,16 @@ class CompiledFunction:
         self._tracegraph_original = function
         self.family = family
         self._call_other = CalleeCompiler(family)
+        self._entry: EntryPoint | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         function = self._tracegraph_original
-        if type(function) is types.FunctionType:
-            return self.family.entry_point(function).call(function, args, kwargs)
-        return self._call_other(function, *args, **kwargs)
+        if type(function) is not types.FunctionType:
+            return self._call_other(function, *args, **kwargs)
+        entry = self._entry
+        if entry is None or entry.code is not function.__code__:
+            entry = self._entry = self.family.entry_point(function)
+        return entry.call(function, args, kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)

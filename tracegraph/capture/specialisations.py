@@ -98,7 +98,7 @@ class EntryPoint:
     def __init__(self, function: types.FunctionType, unit: CompiledUnit) -> None:
         self.namespace = function.__globals__
         self.unit = unit
-        self._code = function.__code__
+        self.code = function.__code__
         self._defaults = function.__defaults__
         self._keyword_defaults = function.__kwdefaults__
         self._binder = make_binder(function, self._defaults, self._keyword_defaults)
