@@ -28,6 +28,11 @@ def failing(x):
 def numbers(n):
     return n + 1
 
+def step(x, w):
+    loss = (x @ w).sum()
+    loss.backward()
+    return loss
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()

@@ -21,6 +21,7 @@ from tracegraph.cli.targets import Target, find_target, user_code
 from tracegraph.compiler import Options, compile, stages
 from tracegraph.compiler.stages import Product
 from tracegraph.errors import CompileError, OptionError
+from tracegraph.runtime.compiled_graph import GraphNode
 from tracegraph.tensor import Tensor
 
 
@@ -131,13 +132,22 @@ def compiler_failures() -> Iterator[None]:
 
 
 def run_backward(result: object) -> None:
-    """Differentiate the sum of all results that require grad, so that the backward graphs are compiled too."""
-    wanted = [t for t in tensors_in(result) if t.requires_grad]
+    """Differentiate the sum of all results that require grad, so that the backward graphs are compiled too.
+
+    A training step differentiates its loss itself; what has been differentiated is left alone.
+    """
+    wanted = [t for t in tensors_in(result) if t.requires_grad and not is_spent(t)]
     if wanted:
         total = wanted[0].sum()
         for tensor in wanted[1:]:
             total = total + tensor.sum()
         total.backward()
+
+
+def is_spent(tensor: Tensor) -> bool:
+    """Whether a backward pass has gone through the tensor's history and freed what it had saved."""
+    node = tensor.grad_fn
+    return isinstance(node, GraphNode) and node.saved is None
 
 
 def tensors_in(result: object) -> Iterator[Tensor]:
