@@ -114,12 +114,30 @@ class OpNode(Node):
     def __init__(
         self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any], results: tuple[Tensor, ...]
     ) -> None:
-        super().__init__(tuple(map(edge_to, operands)), len(results))
+        are_read, result_is_read = op.vjp_reads(len(operands))
+        edges: list[Edge | None] = []
+        kept: list[Any] = []
+        versions: list[int] = []
+        # one plain loop: this runs for every recorded op
+        for operand, is_read in zip(operands, are_read, strict=True):
+            if not isinstance(operand, Tensor):
+                edges.append(None)
+                kept.append(operand)
+                versions.append(0)
+                continue
+            edges.append(edge_to(operand) if operand.requires_grad else None)
+            if is_read:
+                storage = operand._storage
+                kept.append(operand)
+                versions.append(storage.version if storage is not None else 0)
+            else:
+                kept.append(OperandInfo(operand._np.shape, operand.dtype))
+                versions.append(0)
+        super().__init__(tuple(edges), len(results))
         self.op = op
         self.attrs = attrs
-        are_read, result_is_read = op.vjp_reads(len(operands))
-        self._operands: list[Any] | None = list(map(_kept, operands, are_read))
-        self._versions = list(map(_version_of, self._operands))
+        self._operands: list[Any] | None = kept
+        self._versions = versions
         self._results = [
             _SavedResult(r._np, r.storage, r._version) if result_is_read else OperandInfo(r._np.shape, r.dtype)
             for r in results
@@ -189,13 +207,6 @@ class OpNode(Node):
                 f"{what} of {self.op.name}, of shape {list(shape)}, was modified by an in-place operation after it "
                 f"was saved for backward (version {saved}, now {now}); write out of place or clone() it first"
             )
-
-
-def _kept(operand: Any, is_read: bool) -> Any:
-    """What a node keeps of an operand."""
-    if is_read or not isinstance(operand, Tensor):
-        return operand
-    return OperandInfo(operand._np.shape, operand.dtype)
 
 
 def _version_of(kept: Any) -> int:

@@ -89,8 +89,9 @@ class Module(HookRegistry):
     def __getattr__(self, name: str) -> Any:
         state = self.__dict__
         for registry in _REGISTRIES:
-            if name in state.get(registry, ()):
-                return state[registry][name]
+            members = state.get(registry)
+            if members is not None and name in members:
+                return members[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:

@@ -162,9 +162,18 @@ def _fast_tensor(value: Any) -> Any:
     raise TypeError
 
 
+def _spread(first: Any, more: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The list that is spread out in `x.reshape(2, 3)`."""
+    for value in (first, *more):
+        if type(value) is not int:
+            raise TypeError
+    return (first, *more)
+
+
 def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
     """A Python function with the op's own parameters that returns (operands, attributes) or raises TypeError."""
-    names: dict[str, Any] = {"T": TENSOR_TYPES, "N": _NUMBERS, "tensor": _fast_tensor}
+    names: dict[str, Any] = {"T": TENSOR_TYPES, "N": _NUMBERS, "tensor": _fast_tensor, "spread": _spread}
+    last = max((i for i, p in enumerate(parameters) if not p.keyword_only), default=-1)
     header: list[str] = []
     operands: list[str] = []
     attrs: list[str] = []
@@ -185,7 +194,12 @@ def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
             operands.append(f"{p.name} if {allowed} else tensor({p.name})")
         else:
             r = rank.format(parameters[0].name) if parameters[0].is_operand else "0"
-            attrs.append(f"{p.name!r}: canon{i}({op!r}, {p.name!r}, {p.name}, {r})")
+            value = p.name
+            if i == last and p.sort in VARARG_SORTS:
+                header.append("*more")
+                starred = True
+                value = f"spread({p.name}, more) if more else {p.name}"
+            attrs.append(f"{p.name!r}: canon{i}({op!r}, {p.name!r}, {value}, {r})")
     source = f"def bind({', '.join(header)}):\n return ({', '.join(operands)}{',' if operands else ''}), "
     exec(source + "{" + ", ".join(attrs) + "}", names)
     return names["bind"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from tracegraph.ops.definition import Definition, Handle
 from tracegraph.ops.promotion import broadcast_shapes, result_type
 from tracegraph.ops.quiet import enter_quiet, leave_quiet
 from tracegraph.ops.scalar import NUMPY, cast_array
+
+#: how a pointwise op runs on operands of some dtypes and Python types: the dtype each operand is converted to (None if
+#: all are arrays of that dtype), the dtype of the result, and the eager rule or the scalar rule on arrays
+Plan: TypeAlias = tuple[tuple[DType, ...] | None, DType, Callable[..., Any]]
 
 
 class Pointwise(Definition):
@@ -73,10 +77,7 @@ class Pointwise(Definition):
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         key = _plan_key(operands)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = self._plan(operands)
-        wanted, result_dtype, rule = plan
+        wanted, result_dtype, rule = self._plans.get(key) or self._learn(key, operands)
         token = enter_quiet()
         try:
             arrays = operands if wanted is None else map(_converted, operands, wanted)
@@ -102,12 +103,13 @@ class Pointwise(Definition):
         """Plans by `_plan_key`."""
         return {}
 
-    def _plan(self, operands: tuple[Any, ...]) -> Plan:
+    def _learn(self, key: object, operands: tuple[Any, ...]) -> Plan:
         types = tuple(_type_of(o) for o in operands)
         wanted = tuple(d.compute for d in self.operand_dtypes(types))
         is_wanted = all(type(o) is np.ndarray and o.dtype is d.np for o, d in zip(operands, wanted, strict=True))
         rule = self.eager if self.eager is not None else partial(self.scalar, NUMPY)
-        return Plan(None if is_wanted else wanted, self.promote(types)[1], rule)
+        plan = self._plans[key] = (None if is_wanted else wanted, self.promote(types)[1], rule)
+        return plan
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, object]
@@ -138,20 +140,6 @@ def broadcast_index(index: tuple[Index, ...], shape: tuple) -> tuple[Index, ...]
     """The position in an operand of `shape` that broadcasts to `index`."""
     tail = index[len(index) - len(shape) :]
     return tuple(0 if isinstance(d, int) and d == 1 else i for i, d in zip(tail, shape, strict=True))
-
-
-class Plan(NamedTuple):
-    """How a pointwise op runs on operands of some dtypes and Python types.
-
-    Attributes:
-        wanted: the dtype each operand is converted to; None if all are arrays of that dtype.
-        result: the dtype of the result.
-        rule: the eager rule, or the scalar rule on arrays.
-    """
-
-    wanted: tuple[DType, ...] | None
-    result: DType
-    rule: Callable[..., Any]
 
 
 _ARRAYS = (np.ndarray, np.generic)
