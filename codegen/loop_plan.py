@@ -3,6 +3,7 @@
 The nest of a fused node says what is computed over which sizes; here strides are known too. Decided here,
 before any statement is recorded:
 
+- loops whose variables are divided are split (`loop_split`)
 - loops that walk memory as one merge:  for i < 8 { for j < 64 { x[64*i + j] } }  -->  for m < 512 { x[m] }
 - a reduction runs as
     ROWS     the reduced loops innermost, totals in registers; the innermost loop vectorised
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from tracegraph.codegen.loop_split import Loop, split_loops, tangled_variables
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.index_math import flatten, linear, simplify
@@ -36,14 +38,6 @@ class Style(Enum):
     ROWS = "rows"
     COLUMNS = "columns"
     WINDOW = "window"
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A loop of the kernel by the symbol of its variable."""
-
-    name: str
-    extent: Dim
 
 
 @dataclass(frozen=True)
@@ -73,18 +67,31 @@ def plan_loops(nest: Nest, found: Survey, addresses: Sequence[Dim], cost: float)
     """Decide how to run `nest`, whose memory accesses lie at `addresses`; `cost` is the work of one inner
     step.
     """
-    steps = [s for a in (*addresses, *found.scalar_indices) if (s := _steps(a, nest)) is not None]
-    outer, bound_outer = _merge([Loop(nest.names[n], nest.loops[n]) for n in nest.outer], steps)
-    inner, bound_inner = _merge([Loop(nest.names[n], nest.loops[n]) for n in nest.reduced], steps)
-    binding = bound_outer | bound_inner
+    scalars = [simplify(s, nest.ranges | found.data_ranges) for s in found.scalar_indices]
+    split = split_loops(nest.ranges, [*addresses, *scalars])
+    loops = [[x for n in numbers for x in split.of(_loop(nest, n))] for numbers in (nest.outer, nest.reduced)]
+    ranges = {loop.name: loop.extent for loop in (*loops[0], *loops[1])} | found.data_ranges
+    names = [loop.name for loop in (*loops[0], *loops[1])]
+    positions = [simplify(dims.evaluate(p, split.binding), ranges) for p in (*addresses, *scalars)]
+    steps = [_steps(p, names) for p in positions]
+    fixed = tangled_variables(positions, names)
+    known = [s for s in steps if s is not None]
+    (outer, bound_outer), (inner, bound_inner) = (_merge(run, known, fixed) for run in loops)
+    moved = bound_outer | bound_inner
+    binding = {v: dims.evaluate(split.binding.get(v, dims.sym(v)), moved) for v in nest.names}
+    binding = {v: d for v, d in binding.items() if not dims.same(d, dims.sym(v))}
     if not inner:
         return LoopPlan(Style.POINTWISE if not nest.reduced else Style.ROWS, outer, inner, None, binding)
-    if outer and _is_window(inner, cost) and _contiguous(inner, steps) <= _contiguous(outer, steps):
+    if outer and _is_window(inner, cost) and _contiguous(inner, known) <= _contiguous(outer, known):
         return LoopPlan(Style.WINDOW, outer, inner, None, binding)
-    column = _column(outer, inner, steps)
+    column = _column(outer, inner, [s for s in steps[: len(addresses)] if s is not None])
     if column is None:
         return LoopPlan(Style.ROWS, outer, inner, None, binding)
     return LoopPlan(Style.COLUMNS, tuple(x for x in outer if x is not column), inner, column, binding)
+
+
+def _loop(nest: Nest, number: int) -> Loop:
+    return Loop(nest.names[number], nest.loops[number])
 
 
 def addresses_of(nest: Nest, found: Survey, inputs: dict, outputs: Sequence[Placement]) -> list[Dim]:
@@ -95,20 +102,21 @@ def addresses_of(nest: Nest, found: Survey, inputs: dict, outputs: Sequence[Plac
     return [simplify(flatten(index, place.strides, place.offset), ranges) for place, index in places]
 
 
-def _steps(address: Dim, nest: Nest) -> dict[str, Dim] | None:
+def _steps(address: Dim, names: Sequence[str]) -> dict[str, Dim] | None:
     """How far each loop moves an address; None if it is not linear."""
-    parts = linear(address, nest.names)
+    parts = linear(address, names)
     return None if parts is None else parts[1]
 
 
-def _merge(loops: list[Loop], steps: list[dict[str, Dim]]) -> tuple[tuple[Loop, ...], dict[str, Dim]]:
-    """Neighbouring loops as one wherever every access walks them as one."""
+def _merge(loops: list[Loop], steps: list[dict[str, Dim]], fixed: set[str]) -> tuple[tuple[Loop, ...], dict[str, Dim]]:
+    """Neighbouring loops as one wherever every access walks them as one; those in `fixed` stay as they are."""
     binding: dict[str, Dim] = {}
     if not loops:
         return (), binding
     runs = [[loops[0]]]
     for loop in loops[1:]:
-        if all(_continues(step, runs[-1][-1], loop) for step in steps):
+        before = runs[-1][-1]
+        if not {loop.name, before.name} & fixed and all(_continues(step, before, loop) for step in steps):
             runs[-1].append(loop)
         else:
             runs.append([loop])
@@ -153,7 +161,12 @@ def _unit(loop: Loop, steps: list[dict[str, Dim]]) -> int:
 
 def _column(outer: Sequence[Loop], inner: Sequence[Loop], steps: list[dict[str, Dim]]) -> Loop | None:
     """The result loop along which memory is contiguous, if no reduced loop is as good."""
-    best = max(outer, key=lambda loop: _unit(loop, steps), default=None)
-    if best is None or _unit(best, steps) <= _contiguous(inner, steps):
+    # what stands still in a loop is small: the largest arrays decide
+    names = {loop.name.replace("m", "i") for loop in inner}
+    moving = [{name for name, size in step.items() if not dims.same(size, 0)} for step in steps]
+    widest = max((len(loops) for loops in moving if loops & names), default=0)
+    streamed = [step for step, loops in zip(steps, moving, strict=True) if loops & names and len(loops) == widest]
+    best = max(outer, key=lambda loop: _unit(loop, streamed), default=None)
+    if best is None or _unit(best, streamed) <= _contiguous(inner, streamed):
         return None
     return best

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from tracegraph.codegen.kernel_builder import Lowered
 from tracegraph.codegen.loop_index import Index, index, minimum
 from tracegraph.codegen.loop_ir import Buffer, Mark
-from tracegraph.codegen.loop_plan import MAX_STRIP, STRIP, Loop
+from tracegraph.codegen.loop_plan import MAX_STRIP, STRIP
+from tracegraph.codegen.loop_split import Loop
 from tracegraph.codegen.lower_nest import NestLowering, Reduction, nested
 from tracegraph.codegen.scalar_handler import Scalar
 from tracegraph.dtypes import DType

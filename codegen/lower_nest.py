@@ -19,7 +19,8 @@ from tracegraph.codegen.accumulate import Accumulator, accumulators
 from tracegraph.codegen.kernel_builder import KernelBuilder, Lowered
 from tracegraph.codegen.loop_index import Index
 from tracegraph.codegen.loop_ir import Buffer, Mark
-from tracegraph.codegen.loop_plan import Loop, LoopPlan
+from tracegraph.codegen.loop_plan import LoopPlan
+from tracegraph.codegen.loop_split import Loop
 from tracegraph.codegen.scalar_handler import Scalar
 from tracegraph.errors import IRError
 from tracegraph.ir import dim as dims

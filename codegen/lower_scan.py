@@ -10,7 +10,7 @@ from __future__ import annotations
 from tracegraph.codegen.accumulate import identity
 from tracegraph.codegen.kernel_builder import KernelBuilder, Lowered
 from tracegraph.codegen.loop_ir import Mark
-from tracegraph.codegen.loop_plan import Loop
+from tracegraph.codegen.loop_split import Loop
 from tracegraph.codegen.lower_nest import BodyEvaluator, nested
 from tracegraph.ir import dim as dims
 from tracegraph.ir.evaluator import operand_types

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from tracegraph.codegen.kernel_builder import KernelBuilder, Lowered
 from tracegraph.codegen.loop_ir import Mark
-from tracegraph.codegen.loop_plan import Loop
+from tracegraph.codegen.loop_split import Loop
 from tracegraph.codegen.lower_nest import BodyEvaluator, nested
 from tracegraph.codegen.scalar_handler import Scalar
 from tracegraph.errors import IRError

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from tracegraph.codegen.loop_index import BinaryAtom, Index, IndexFunction
 from tracegraph.codegen.loop_ir import For, If, Kernel, Let, Load, Mark, Update, walk
 from tracegraph.codegen.transforms.columns import block_columns, column_form
+from tracegraph.codegen.transforms.hoisting import drop_single_loops, hoist_invariants
 from tracegraph.codegen.transforms.marking import mark
 from tracegraph.codegen.transforms.split_reduction import split_reduction
 from tracegraph.codegen.transforms.tiling import tile_variable
@@ -16,6 +17,8 @@ from tracegraph.errors import VerifyError
 COLUMN_BLOCK = 1024
 # a sum of more terms is made of partial sums, one of many partial sums of sums of those
 SUM_BLOCKS = (4096, 4096 * 64)
+# rounds of a loop that are too few for a vector
+SHORT = 3
 
 
 def schedule(kernel: Kernel) -> Kernel:
@@ -29,7 +32,8 @@ def block_column_reductions(kernel: Kernel) -> Kernel:
     """Block the loops that reduce down the columns of row-major arrays."""
     for loop in _loops(kernel):
         if _walks_columns(kernel, loop):
-            kernel = block_columns(kernel, loop.variable, COLUMN_BLOCK)
+            length = _known_length(loop)
+            kernel = block_columns(kernel, loop.variable, min(COLUMN_BLOCK, length or COLUMN_BLOCK))
     return kernel
 
 
@@ -46,6 +50,17 @@ def split_long_sums(kernel: Kernel) -> Kernel:
     return kernel
 
 
+def unroll_short_loops(kernel: Kernel) -> Kernel:
+    """Unroll innermost loops of a few rounds, so that the loop around them may be vectorised."""
+    inside = {stmt.variable for loop in _loops(kernel) for stmt in loop.body if isinstance(stmt, For)}
+    for loop in _loops(kernel):
+        length = (loop.stop - loop.start).constant
+        is_innermost = not any(isinstance(stmt, For) for stmt in walk(loop.body))
+        if loop.variable in inside and is_innermost and length is not None and length <= SHORT * loop.step:
+            kernel = mark(kernel, loop.variable, Mark.UNROLL)
+    return kernel
+
+
 def parallelise_outermost(kernel: Kernel) -> Kernel:
     """Mark the outermost loops whose iterations are independent."""
     for stmt in kernel.body:
@@ -58,10 +73,13 @@ def parallelise_outermost(kernel: Kernel) -> Kernel:
     return kernel
 
 
-# columns first: blocking leaves no reduction for the split to see
+# columns first: blocking leaves no reduction for the split to see, and one block where columns are few
 STEPS: tuple[Callable[[Kernel], Kernel], ...] = (
     block_column_reductions,
     split_long_sums,
+    drop_single_loops,
+    hoist_invariants,
+    unroll_short_loops,
     parallelise_outermost,
 )
 
@@ -73,7 +91,7 @@ def _loops(kernel: Kernel) -> Iterator[For]:
 def _walks_columns(kernel: Kernel, loop: For) -> bool:
     """Whether the loop is a column reduction whose loads move by one element with it, and by more with the rows."""
     form = column_form(loop)
-    if form is None or loop.step != 1:
+    if form is None or loop.step != 1 or Mark.UNROLL in form.rows.marks:
         return False
     strides = {buffer.name: buffer.effective_strides for buffer in kernel.buffers}
     moves = [
@@ -82,7 +100,8 @@ def _walks_columns(kernel: Kernel, loop: For) -> bool:
         if isinstance(stmt, Let) and isinstance(stmt.rhs, Load)
     ]
     across = [move for move in moves if move[0] is not None and move[0].constant == 1]
-    return bool(across) and all(down is not None and down.constant != 1 for _, down in across)
+    # what stands still along the rows is read once, however it lies
+    return bool(across) and all(down is not None and down.constant not in (0, 1) for _, down in across)
 
 
 def _stride(load: Load, strides: dict[str, tuple[Index, ...]], variable: str) -> Index | None:

@@ -109,3 +109,46 @@ def test_rounds_over_columns() -> None:
 def test_argmax_takes_two_passes() -> None:
     text = graph("  %0: i64[4] = argmax(%x, dim=1, keepdim=false)", "%x: f32[4, 300]")
     assert loops(text) == ["i0<4", "i1<300 reduce vector", "i11<300 reduce vector"]
+
+
+def test_small_arrays_do_not_decide_the_order() -> None:
+    """Statistics of channels: the images are read along their rows, although the biases lie along the channels."""
+    text = """graph statistics(%x: f32[4, 40, 6, 6], %b: f32[40]) {
+  %0: f32[40, 1, 1] = view(%b, size=[40, 1, 1])
+  %1: f32[4, 40, 6, 6] = add(%x, %0)
+  %2: f32[40] = sum(%1, dim=[0, 2, 3], keepdim=false)
+  return %2
+}"""
+    assert loops(text) == ["i1<40", "i0<4 reduce", "m3<36 reduce vector"]
+
+
+def test_numbers_of_rows_do_not_decide_it_either() -> None:
+    text = """graph scaled(%x: f32[16, 30, 64], %s: f32[16, 30, 1]) {
+  %0: f32[16, 30, 64] = mul(%x, %s)
+  %1: f32[64] = sum(%0, dim=[0, 1], keepdim=false)
+  return %0, %1
+}"""
+    (kernel,) = kernel_texts(check(text))
+    assert kernel.count("for lane") == 3
+
+
+def test_divided_loops_are_split() -> None:
+    """Attention's heads side by side again: no division, and the innermost loop walks memory."""
+    text = """graph heads(%x: f32[3, 2, 4, 5, 16]) {
+  %0: f32[2, 5, 3, 4, 16] = permute(%x, dims=[1, 3, 0, 2, 4])
+  %1: f32[10, 192] = view(%0, size=[10, 192])
+  %2: f32[10, 192] = exp(%1)
+  return %2
+}"""
+    (kernel,) = kernel_texts(check(text))
+    assert "//" not in kernel and "%" not in re.sub(r"%v\d+", "", kernel)
+    assert re.findall(r"for \w+ in 0\.\.(\d+)", kernel) == ["2", "5", "3", "4", "16"]
+
+
+def test_a_division_that_stays_keeps_its_loops() -> None:
+    text = """graph overlapping(%x: f32[2, 3, 3, 3, 3, 3]) {
+  %0: f32[2, 3, 7, 7] = fold2d(%x, output_size=[7, 7], stride=[2, 2], padding=[0, 0, 0, 0], dilation=[1, 1])
+  return %0
+}"""
+    (kernel,) = kernel_texts(check(text))
+    assert not re.search(r"\(m\d+ [/%]", kernel)

@@ -9,8 +9,9 @@ from tracegraph.codegen.loop_interpret import interpret_kernel
 from tracegraph.codegen.loop_ir import Kernel, Mark
 from tracegraph.codegen.loop_text import parse_kernel, print_kernel
 from tracegraph.codegen.native_kernel import NativeKernel
-from tracegraph.codegen.schedule import STEPS, schedule
+from tracegraph.codegen.schedule import schedule, unroll_short_loops
 from tracegraph.codegen.transforms.columns import block_columns
+from tracegraph.codegen.transforms.hoisting import drop_single_loops, hoist_invariants
 from tracegraph.codegen.transforms.interchange import interchange
 from tracegraph.codegen.transforms.marking import mark
 from tracegraph.codegen.transforms.split_reduction import identity, split_reduction
@@ -172,7 +173,6 @@ def test_schedule_blocks_columns_and_splits_sums() -> None:
     text = print_kernel(schedule(load("softmax")))
     assert "for k_tile_tile in 0..m step 262144 reduce {" in text
     assert "for k_tile in k_tile_tile..min(k_tile_tile + 262144, m) step 4096 reduce {" in text
-    assert len(STEPS) == 3
 
 
 def test_a_scheduled_sum_of_many_ones_is_exact_enough() -> None:
@@ -201,3 +201,99 @@ def test_scheduled_kernels_compute_the_same() -> None:
         np.testing.assert_allclose(
             run(schedule(kernel), 9, 300, native=True), run(kernel, 9, 300, native=False), 1e-5, 1e-5
         )
+
+
+ROWS = """kernel rows(
+  in numbers: i64[6],
+  in table: f32[20],
+  out y: f32[24]
+) {
+  for i in 0..6 {
+    for j in 0..4 {
+      let %n: i64 = load numbers[i]
+      let %fits: bool = lt(%n, 5)
+      check %fits, "too large"
+      let %x: f32 = load table[%n*4 + j]
+      store y[4*i + j] = %x
+    }
+  }
+}
+"""
+
+
+def test_invariants_leave_the_loop_in_order() -> None:
+    hoisted = hoist_invariants(parse_kernel(ROWS))
+    lines = [line.strip() for line in body_text(hoisted).splitlines()]
+    assert [line.split()[0] for line in lines[:7]] == ["for", "let", "let", "check", "for", "let", "store"]
+    table, numbers = np.arange(20, dtype=np.float32), np.array([4, 0, 3, 3, 1, 2])
+    y = np.zeros(24, np.float32)
+    native = NativeKernel(hoisted)
+    assert native({"numbers": numbers, "table": table, "y": y}) == 0
+    assert np.array_equal(y.reshape(6, 4), table.reshape(5, 4)[numbers])
+    assert native({"numbers": np.full(6, 5), "table": table, "y": y}) == 1
+
+
+def test_nothing_leaves_a_loop_that_may_not_run() -> None:
+    kernel = parse_kernel(ROWS.replace("for j in 0..4", "for j in 0..m").replace("y: f32[24]", "y: f32[24], size m"))
+    assert hoist_invariants(kernel) == kernel
+
+
+def test_what_changes_or_is_guarded_stays() -> None:
+    text = """kernel stays(
+  in x: f32[8],
+  in n: i64[4],
+  inout y: f32[8]
+) {
+  acc %s: f32 = 0.0
+  let %p: i64 = load n[0]
+  for i in 0..4 {
+    let %written: f32 = load y[0]
+    let %total: f32 = add(%s, 1.0)
+    let %here: i64 = load n[i]
+    let %fits: bool = lt(%here, 8)
+    check %fits, "too large"
+    let %guarded: f32 = load x[%p]
+    let %free: i64 = mul(%p, 2)
+    update %s = add(%s, %written)
+    store y[i] = %total
+  }
+}
+"""
+    moved = set(body_text(parse_kernel(text)).split("for i")[1].splitlines())
+    moved -= set(body_text(hoist_invariants(parse_kernel(text))).split("for i")[1].splitlines())
+    assert [line.strip() for line in moved] == ["let %free: i64 = mul(%p, 2)"]
+
+
+def test_loops_of_one_round_are_their_body() -> None:
+    text = """kernel one(
+  out y: f32[8]
+) {
+  for block in 0..8 step 16 {
+    for i in block..min(block + 16, 8) {
+      for k in 3..4 {
+        store y[i] = 1.0
+      }
+    }
+  }
+}
+"""
+    assert body_text(drop_single_loops(parse_kernel(text))) == "  for i in 0..8 {\n    store y[i] = 1.0\n  }\n}\n"
+
+
+def test_short_loops_unroll_only_inside_others() -> None:
+    text = """kernel short(
+  out x: f32[2],
+  out y: f32[8]
+) {
+  for k in 0..2 {
+    store x[k] = 1.0
+  }
+  for i in 0..4 {
+    for j in 0..2 {
+      store y[2*i + j] = 1.0
+    }
+  }
+}
+"""
+    found = print_kernel(unroll_short_loops(parse_kernel(text)))
+    assert "for j in 0..2 unroll {" in found and found.count("unroll") == 1

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 import tracegraph as tg
+from tracegraph.ir import Builder, TensorType
 from tracegraph.ops import functional as F
+from tracegraph.ops.recording import Recorder
+from tracegraph.ops.windows import Windows, fold
 
 GEOMETRIES = [
     {"kernel_size": (3, 3)},
@@ -68,3 +71,26 @@ def test_impossible_windows_are_refused(options, message):
 def test_folding_checks_the_number_of_windows():
     with pytest.raises(RuntimeError, match=r"has 3 windows along dimension 4, an image of \[5, 5\] has 4"):
         F.fold2d(tg.zeros(1, 1, 2, 2, 3, 4), (5, 5))
+
+
+@pytest.mark.parametrize(("geometry", "size"), [((2, 2), (6, 8)), ((3, 2), (6, 8)), ((2, 2), (7, 8))])
+def test_the_gradient_of_tiles_puts_them_in_place(rng, geometry, size):
+    """Windows side by side over the whole image need no sum; a rest that no window covers does."""
+    x = tg.tensor(rng.standard_normal((2, 3, *size)), requires_grad=True)
+    columns = F.unfold2d(x, geometry, stride=geometry)
+    y = rng.standard_normal(columns.shape)
+    (columns * tg.tensor(y)).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), F.fold2d(tg.tensor(y), size, stride=geometry).numpy())
+
+
+def test_tiles_are_a_permutation_of_the_graph():
+    windows = Windows((2, 2), (2, 2), (0, 0, 0, 0), (1, 1))
+
+    def ops(size):
+        recorder = Recorder(Builder("f"))
+        cols = recorder.builder.placeholder(TensorType(tg.float32, (2, 3, 2, 2, 3, 4)))
+        fold(recorder.traced(cols), size, windows)
+        return [node.call_op.name for node in recorder.builder.graph.calls]
+
+    assert "fold2d" not in ops((6, 8))
+    assert ops((7, 8)) == ["fold2d"]

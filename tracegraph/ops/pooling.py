@@ -21,7 +21,7 @@ from tracegraph.ops.kinds import Composite, Derived
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
 from tracegraph.ops.shapes import describe, type_of
-from tracegraph.ops.windows import Windows, strided_windows
+from tracegraph.ops.windows import Windows, fold, strided_windows
 
 Attrs = dict[str, Any]
 MAX_SIGNATURE = (
@@ -133,12 +133,7 @@ class MaxPool2d(WindowedPool):
         offsets = F.arange(dims.product(windows.kernel_size)).reshape((*windows.kernel_size, 1, 1))
         hit = chosen.reshape((n, c, 1, 1, *size)) == offsets
         spread = F.where(hit, grads.reshape((n, c, 1, 1, *size)), 0.0)
-        return _like(
-            F.fold2d(
-                spread, tuple(x.shape[-2:]), stride=windows.stride, padding=windows.padding, dilation=windows.dilation
-            ),
-            x,
-        )
+        return _like(fold(spread, tuple(x.shape[-2:]), windows), x)
 
 
 @define_op

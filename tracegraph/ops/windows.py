@@ -185,7 +185,15 @@ class Unfold2d(WindowOp, Element):
     def vjp(
         self, g: Handle, y: Handle, x: Handle, *, kernel_size: Any, stride: Any, padding: Any, dilation: Any, fill: Any
     ) -> Gradient:
-        return F.fold2d(g, tuple(x.shape[2:]), stride=stride, padding=padding, dilation=dilation)
+        return fold(g, tuple(x.shape[2:]), Windows(kernel_size, stride, padding, dilation))
+
+
+def fold(cols: Handle, size: tuple[Dim, Dim], windows: Windows) -> Handle:
+    """`fold2d`; windows that tile the image are only put in place."""
+    n, c, height, width, rows, columns = cols.shape
+    if windows.tiles and dims.same(rows * height, size[0]) and dims.same(columns * width, size[1]):
+        return cols.permute((0, 1, 4, 2, 5, 3)).reshape((n, c, *size))
+    return F.fold2d(cols, size, stride=windows.stride, padding=windows.padding, dilation=windows.dilation)
 
 
 def strided_windows(x: np.ndarray, windows: Windows, shape: tuple[Any, ...], fill: float) -> np.ndarray:
