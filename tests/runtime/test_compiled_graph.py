@@ -1,0 +1,80 @@
+"""Which calls of compiled graphs take the straight path, and that it gives what the general one gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import tracegraph as tg
+from tracegraph.runtime.compiled_graph import CompiledGraph
+
+
+def written(x: tg.Tensor, y: tg.Tensor) -> Any:
+    x.add_(1)
+    return x * y
+
+
+def views(x: tg.Tensor, y: tg.Tensor) -> Any:
+    product = x * y
+    return product, product[1:]
+
+
+# function, whether its calls have fresh results and no other effect
+CASES: dict[str, tuple[Callable[..., Any], bool]] = {
+    "one result": (lambda x, y: x * y + 1, True),
+    "several results": (lambda x, y: (x * y, x + y), True),
+    # capture itself gives back inputs, and results twice: the graph has one of each
+    "a result given twice": (lambda x, y: [x * y] * 2, True),
+    "an input": (lambda x, y: (x * y, x), True),
+    "a view of a result": (lambda x, y: (x * y)[:2], True),
+    "a view and its base": (views, False),
+    "a random result": (lambda x, y: x * y + tg.rand(4) * 0, False),
+    "a write": (written, False),
+}
+
+
+def compiled_graph(compiled: Any) -> CompiledGraph:
+    """The compiled graph behind a compiled function that was called."""
+    (specialisation,) = next(iter(compiled.family.units.values())).specialisations
+    return specialisation.run.__globals__["graph"].__self__
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_results_and_gradients(name: str, requires_grad: bool) -> None:
+    function, is_straight = CASES[name]
+    compiled = tg.compile(function, fullgraph=True, options={"strict": True})
+    seen = []
+    for run in (function, compiled, compiled):
+        w = tg.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=requires_grad)
+        x, y = w * 1, tg.tensor([2.0, 0.5, 1.0, -1.0])
+        found = run(x, y)
+        results = list(found) if isinstance(found, tuple | list) else [found]
+        assert all(r.requires_grad == requires_grad for r in results)
+        if requires_grad:
+            sum(r.sum() for r in results).backward()
+        seen.append(([r.tolist() for r in (*results, x)], w.grad.tolist() if requires_grad else None))
+        assert (len({id(r) for r in results}) == len(results)) == (name != "a result given twice")
+    assert seen[0] == seen[1] == seen[2]
+    assert (compiled_graph(compiled)._fresh is not None) == is_straight
+
+
+def test_a_graph_takes_its_inputs_one_by_one_or_in_a_list() -> None:
+    compiled = tg.compile(lambda x, y: x * y, fullgraph=True)
+    x, y = tg.tensor([1.0, 2.0]), tg.tensor([3.0, 4.0])
+    compiled(x, y)
+    graph = compiled_graph(compiled)
+    assert graph(x, y)[0].tolist() == graph.run([x, y])[0].tolist() == [3, 8]
+
+
+def test_a_graph_called_directly_refuses_what_it_was_not_compiled_for() -> None:
+    compiled = tg.compile(lambda x, y: x * y, fullgraph=True, dynamic=False)
+    compiled(tg.ones(4), tg.ones(4))
+    graph = compiled_graph(compiled)
+    for wrong in (tg.ones(5), tg.ones(4, dtype=tg.float64), tg.ones(4, 1), tg.ones(())):
+        with pytest.raises(tg.TracegraphError, match="compiled for"):
+            graph.run([tg.ones(4), wrong])
+    # strided elements are no mistake
+    assert graph.run([tg.ones(4), tg.arange(8.0)[::2]])[0].tolist() == [0, 2, 4, 6]
