@@ -10,6 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tracegraph.errors import CompileError
+
 PATH = Path(__file__).parents[2] / "benchmarks" / "call_overhead.py"
 
 
@@ -40,6 +42,16 @@ def test_a_wrong_result_is_an_error(benchmark: ModuleType) -> None:
     way = benchmark.Way("tracegraph off by one", lambda f, xs: lambda: f(*xs) + 1, np.asarray)
     with pytest.raises(AssertionError):
         benchmark.checked(way, benchmark.make_function(1), arrays)
+
+
+def test_a_fallback_is_not_measured(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: object) -> None:
+        raise CompileError("on purpose")
+
+    monkeypatch.setattr("tracegraph.compiler.pipeline.compile_program", fails)
+    (way,) = [w for w in benchmark.tracegraph_ways() if w.name == "tracegraph compiled"]
+    with pytest.raises(CompileError, match="on purpose"):
+        benchmark.checked(way, benchmark.make_function(1), [np.ones(8, np.float32)])
 
 
 def test_a_broken_peer_is_left_out(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
