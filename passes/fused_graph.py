@@ -11,7 +11,7 @@ from tracegraph.ir.loop_nest import is_literal
 from tracegraph.ir.memory_plan import Placement, Space, Storage, whole
 from tracegraph.passes.fusion_group import Group
 from tracegraph.passes.fusion_reads import FreeNodes
-from tracegraph.passes.plan_memory import view_placement
+from tracegraph.passes.view_places import ViewPlaces
 
 
 def fused_graph(graph: Graph, group_of: Mapping[Node, Group], free: FreeNodes) -> Graph:
@@ -32,6 +32,7 @@ class _Rebuild:
             group.nodes = [node for node in group.nodes if node in live]
         self.position = {node: n for n, node in enumerate(graph.nodes)}
         self.rebuilder = Rebuilder(graph)
+        self.views = ViewPlaces()
         self.placed: dict[Value, Placement | None] = {}
         #: what each item, a group or a free node on its own, reads from outside
         self.read: dict[Group | Node, list[Value]] = {}
@@ -110,7 +111,7 @@ class _Rebuild:
             node = value.node
             if node in self.free:
                 source = self._placement(node.operands[0])
-                self.placed[value] = source and view_placement(node, {node.operands[0]: source})
+                self.placed[value] = source and self.views.of(node, source)
             else:
                 storage = Storage(Space.ARENA, 0, value.type.dtype, value.type.numel)
                 self.placed[value] = whole(storage, value.type.shape)
@@ -187,5 +188,5 @@ def _body(nodes: list[Node], inputs: list[Value], results: list[Value]) -> Graph
                 inner[operand] = builder.constant(operand.node.target)  # type: ignore[arg-type]
         builder.location = node.location
         arguments = tuple(inner[a] if isinstance(a, Value) else a for a in node.args)
-        inner.update(zip(node.values, builder.call_all(node.call_op, *arguments, **node.attrs), strict=True))
+        inner.update(zip(node.values, builder.call_again(node, arguments), strict=True))
     return builder.output(*(inner[v] for v in results))

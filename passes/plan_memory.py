@@ -21,9 +21,8 @@ from dataclasses import replace
 
 from tracegraph.ir import Graph, Kind, Node, Value
 from tracegraph.ir import dim as dims
-from tracegraph.ir.evaluator import Evaluator, Position
+from tracegraph.ir.evaluator import Position
 from tracegraph.ir.fused import nest_attributes
-from tracegraph.ir.index_math import flatten, linear, simplify
 from tracegraph.ir.loop_nest import (
     Nest,
     body_of,
@@ -35,9 +34,9 @@ from tracegraph.ir.loop_nest import (
     survey,
 )
 from tracegraph.ir.memory_plan import MemoryPlan, Placement, Space, Storage, whole
-from tracegraph.ir.probe import Probe, ProbeScalar
 from tracegraph.ir.rules import Rule, rule_of
 from tracegraph.ir.signature import call_signature
+from tracegraph.passes.view_places import ViewPlaces
 
 
 def plan_memory(graph: Graph) -> MemoryPlan:
@@ -53,8 +52,9 @@ class _Planner:
         self.counts = dict.fromkeys(Space, 0)
         self.storages: list[Storage] = []
         self.views: set[Value] = set()
+        self.view_places = ViewPlaces()
         #: values computed straight into the memory of an output
-        self.returned = {_computed_as(value) for value in graph.outputs if isinstance(value, Value)}
+        self.returned = {self._computed_as(value) for value in graph.outputs if isinstance(value, Value)}
         #: positions of the operands that a result may overwrite, by what the call says
         self.aligned: dict[Hashable, tuple[int, ...]] = {}
         #: last step that reads a storage, through whatever view
@@ -97,10 +97,12 @@ class _Planner:
         self.last[storage] = max(self.last.get(storage, storage.first), *uses, storage.first)
 
     def _call(self, node: Node) -> None:
-        if node.call_op.kind is Kind.VIEW and (placement := view_placement(node, self.placements)) is not None:
-            self._place(node.value, placement)
-            self.views.add(node.value)
-            return
+        if node.call_op.kind is Kind.VIEW and node.operands:
+            placement = self.view_places.of(node, self.placements[node.operands[0]])
+            if placement is not None:
+                self._place(node.value, placement)
+                self.views.add(node.value)
+                return
         taken: set[Storage] = set()
         for result, value in enumerate(node.values):
             operand = None if value in self.returned else self._overwritable(node, result, taken)
@@ -138,6 +140,20 @@ class _Planner:
 
     # ------------------------------------------------------------------------------------ outputs
 
+    def _computed_as(self, value: Value) -> Value:
+        """The value whose elements, all of them in order, `value` shows through views; itself if it is no such view."""
+        views: list[Node] = []
+        root = value
+        while root.node.is_call and root.node.call_op.kind is Kind.VIEW:
+            views.append(root.node)
+            (root,) = root.node.operands
+        storage = Storage(Space.OUTPUT, 0, root.type.dtype, root.type.numel)
+        placement: Placement | None = whole(storage, root.type.shape)
+        for node in reversed(views):
+            placement = placement and self.view_places.of(node, placement)
+        is_shown = placement is not None and placement.is_whole(value.type.shape)
+        return root if is_shown and root.node.is_call else value
+
     def _outputs(self) -> tuple[list[Storage | None], list[tuple[Value, Storage]]]:
         """A storage for each output, none used twice; and what remains to be copied there."""
         outputs: list[Storage | None] = []
@@ -163,51 +179,6 @@ class _Planner:
 
 def _fits(operand: Value, result: Value) -> bool:
     return operand.type.dtype is result.type.dtype and dims.same(operand.type.numel, result.type.numel)
-
-
-# ---------------------------------------------------------------------------------------------------- views
-
-
-def _computed_as(value: Value) -> Value:
-    """The value whose elements, all of them in order, `value` shows through views; itself if it is no such view."""
-    views: list[Node] = []
-    root = value
-    while root.node.is_call and root.node.call_op.kind is Kind.VIEW:
-        views.append(root.node)
-        (root,) = root.node.operands
-    storage = Storage(Space.OUTPUT, 0, root.type.dtype, root.type.numel)
-    placement: Placement | None = whole(storage, root.type.shape)
-    for node in reversed(views):
-        placement = placement and view_placement(node, {node.operands[0]: placement})
-    is_shown = placement is not None and placement.is_whole(value.type.shape)
-    return root if is_shown and root.node.is_call else value
-
-
-def view_placement(node: Node, placements: dict[Value, Placement]) -> Placement | None:
-    """The placement of a view within its operand's storage; None if its elements do not lie at fixed strides."""
-    if rule_of(node.call_op) is not Rule.ELEMENT or len(node.operands) != 1:
-        return None
-    shape = node.value.type.shape
-    variables = tuple(dims.sym(f"i{axis}") for axis in range(len(shape)))
-    ranges = dict(zip(map(str, variables), shape, strict=True))
-    reads: list[tuple[Value, Position]] = []
-    probe = Probe()
-
-    def read(value: Value, index: Position, mask: ProbeScalar | None, fill: object) -> ProbeScalar:
-        reads.append((value, index))
-        return probe.scalar(value.type.dtype)
-
-    body = body_of(node)
-    if not body.placeholders:
-        return None
-    Evaluator(probe, read, ranges).at(body.outputs[0], variables)  # type: ignore[arg-type]
-    ((_, index),) = reads
-    source = placements[node.operands[0]]
-    address = simplify(flatten(index, source.strides, source.offset), ranges)
-    parts = linear(address, ranges)
-    if parts is None or any(dims.symbols(x) & set(ranges) for x in (parts[0], *parts[1].values())):
-        return None
-    return Placement(source.storage, parts[0], tuple(parts[1].get(str(v), 0) for v in variables))
 
 
 # ---------------------------------------------------------------------------------------------------- in place
