@@ -68,10 +68,14 @@ class Builder:
         Types follow from the operands' types and the attributes, so where those types are the old ones nothing is
         inferred again.
         """
-        same_types = True
+        graph, same_types = self.graph, True
         for new, old in zip(operands, node.args, strict=True):
-            self._check_operand(node.call_op, new)
-            same_types = same_types and _same_type(new, old)
+            if isinstance(new, Value) and new.node.graph is graph:
+                same_types = same_types and isinstance(old, Value) and (new.type is old.type or new.type == old.type)
+            else:
+                self._check_operand(node.call_op, new)
+                # another object may be an equal number of another type
+                same_types = same_types and new is old
         if not same_types:
             return self.call_all(node.call_op, *operands, **node.attrs)
         types = tuple([v.type for v in node.values])
@@ -108,14 +112,6 @@ class Builder:
             raise IRError(f"{where}: {operand!r} is neither a Value nor a number")
 
 
-def _same_type(new: Operand, old: Operand) -> bool:
-    """Whether inference sees the same in both operands."""
-    if isinstance(new, Value) and isinstance(old, Value):
-        return new.type is old.type or new.type == old.type
-    # another object may be an equal number of another type
-    return new is old
-
-
 class Rebuilder:
     """Copies a graph node by node into a new one, letting a pass replace, drop or insert on the way.
 
@@ -138,7 +134,7 @@ class Rebuilder:
             raise IRError(f"{old!r} is used but was dropped from {self.source.name}") from None
 
     def operands(self, node: Node) -> tuple[Operand, ...]:
-        return tuple(map(self.operand, node.args))
+        return tuple([self.operand(a) for a in node.args])
 
     def copy(self, node: Node) -> None:
         """Copy `node` as it stands, with its operands mapped."""

@@ -100,7 +100,7 @@ class Node:
         self.name = name
         self.role = role
         self.location = location
-        self.values = tuple(Value(self, i, t) for i, t in enumerate(types))
+        self.values = tuple([Value(self, i, t) for i, t in enumerate(types)])
 
     @property
     def kwargs(self) -> Attrs:
@@ -116,7 +116,7 @@ class Node:
     @property
     def operands(self) -> tuple[Value, ...]:
         """The Values among the arguments, in order, repeated as often as they occur."""
-        return tuple(a for a in self.args if isinstance(a, Value))
+        return tuple([a for a in self.args if isinstance(a, Value)])
 
     @property
     def users(self) -> dict[Node, None]:
