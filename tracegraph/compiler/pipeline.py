@@ -14,6 +14,7 @@ from tracegraph.capture.user_frame import warn_user
 from tracegraph.codegen.compile import compile_program
 from tracegraph.compiler import stages
 from tracegraph.compiler.options import Options
+from tracegraph.compiler.paused_collection import paused_collection
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Graph, interpret
 from tracegraph.ir.fused import free_symbols
@@ -26,6 +27,7 @@ from tracegraph.tensor import Tensor
 Finish: TypeAlias = Callable[[Graph, Options], Executable]
 
 
+@paused_collection()
 def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Options, finish: Finish) -> CompiledGraph:
     """Compile a captured graph for inputs that require gradients where the examples do."""
     pure, record = stages.run("functionalise", graph.name, functionalise, graph)
@@ -95,6 +97,7 @@ class _Interpreted:
 
 def _differentiation(joint: Joint, parts: Partition, options: Options, finish: Finish) -> Differentiation:
     @cache
+    @paused_collection()
     def backward() -> Executable:
         return finish(parts.backward, options)
 
