@@ -6,7 +6,8 @@ import sys
 import warnings
 from types import FrameType
 
-_PACKAGE = __name__.partition(".")[0]
+# contextlib stands between two frames of ours wherever a context manager decorates a function
+_PASSED_OVER = frozenset({__name__.partition(".")[0], "contextlib"})
 
 
 def warn_user(message: str) -> None:
@@ -16,11 +17,11 @@ def warn_user(message: str) -> None:
     """
     level = 1
     frame = sys._getframe()
-    while _is_ours(frame) and frame.f_back is not None:
+    while _is_passed_over(frame) and frame.f_back is not None:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
-def _is_ours(frame: FrameType) -> bool:
+def _is_passed_over(frame: FrameType) -> bool:
     name: str = frame.f_globals.get("__name__", "")
-    return name.partition(".")[0] == _PACKAGE
+    return name.partition(".")[0] in _PASSED_OVER
