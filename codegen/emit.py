@@ -6,7 +6,7 @@ A kernel `f` becomes a function
 
 with one parameter for each of the kernel's, in order: buffers as pointers to their first element, sizes as
 i64, scalars in their register type (f16 and bf16 as float, bool as i1). It returns 0, or `i + 1` when the
-check with message `kernel.checks[i]` failed; outputs are then undefined. `noalias` holds because buffers
+check with `kernel.failures[i]` failed; outputs are then undefined. `noalias` holds because buffers
 never overlap unless all of them are only read. The function is not inlined: what is known about its
 parameters would weaken to metadata. Several kernels share a module as long as their names differ; drivers
 call them from modules of their own.
@@ -232,7 +232,7 @@ class _KernelEmitter:
         condition = self._value(stmt.condition)
         self.function.line(f"br i1 {condition.text}, label %{passed}, label %{failed}")
         self.function.label(failed)
-        self.function.line(f"ret i32 {self.kernel.checks.index(stmt.message) + 1}")
+        self.function.line(f"ret i32 {self.kernel.failures.index(stmt.failure) + 1}")
         self.function.label(passed)
 
     # -- scalars

@@ -19,11 +19,12 @@ import numpy as np
 from tracegraph.codegen.array_address import address_of
 from tracegraph.codegen.eager_call import Frame, entered, take_error
 from tracegraph.codegen.jit import Library
+from tracegraph.codegen.loop_ir import Fault
 from tracegraph.codegen.program import ENTRY, Program
 from tracegraph.codegen.size_binding import SizeBinding
 from tracegraph.codegen.steps import KernelStep
 from tracegraph.codegen.workspace import CellWorkspace, Workspace, aligned
-from tracegraph.errors import DTypeError, IndexRangeError, ShapeError
+from tracegraph.errors import DTypeError, ElementError, IndexRangeError, ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir.graph import Operand, Value
 from tracegraph.ir.memory_plan import Space
@@ -35,6 +36,8 @@ _ENTRY = ctypes.CFUNCTYPE(ctypes.c_uint64)
 IDLE_WORKSPACES = 4
 #: bindings remembered by one executable
 REMEMBERED_BINDINGS = 256
+#: the error that a failed check raises
+_ERRORS = {Fault.INDEX: IndexRangeError, Fault.VALUE: ElementError}
 
 
 #: what a binding depends on; anything else that an array may be, native code does not see
@@ -98,7 +101,8 @@ class Executable:
 
         Raises:
             ShapeError, DTypeError: the inputs are not what the graph was compiled for.
-            IndexRangeError: a data-dependent index is out of range.
+            IndexRangeError: a data-dependent index is out of range; the message does not say which.
+            ElementError: an element has a value that its operation does not take.
             Exception: whatever an eager rule raised that native code called back.
         """
         arrays: Sequence[np.ndarray] = (*inputs,)  # nobody can take one away while native code runs
@@ -201,7 +205,8 @@ class Executable:
         """Raise what the failed step means."""
         step = self.program.steps[(status >> 32) - 1]
         if isinstance(step, KernelStep):
-            raise IndexRangeError(step.kernel.checks[(status & 0xFFFFFFFF) - 1])
+            failure = step.kernel.failures[(status & 0xFFFFFFFF) - 1]
+            raise _ERRORS[failure.fault](failure.message)
         raise take_error()
 
 

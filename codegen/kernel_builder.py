@@ -15,7 +15,7 @@ from typing import Any
 
 from tracegraph.codegen.dim_index import loop_index
 from tracegraph.codegen.loop_index import Index
-from tracegraph.codegen.loop_ir import Buffer, Kernel, Mark, Mode
+from tracegraph.codegen.loop_ir import Buffer, Fault, Kernel, Mark, Mode
 from tracegraph.codegen.loop_recorder import LoopRecorder
 from tracegraph.codegen.scalar_handler import Scalar, ScalarLike
 from tracegraph.dtypes import int64
@@ -109,15 +109,15 @@ class KernelBuilder(LoopRecorder):
         """A position as an i64 scalar."""
         return self.index_value(self.index_of(position))
 
-    def check(self, condition: Scalar, message: str) -> None:
+    def check(self, condition: Scalar, message: str, fault: Fault = Fault.VALUE) -> None:
         """As the recorder's; under a mask only elements that are read can fail."""
-        super().check(condition if self.mask is None else condition | ~self.mask, message)
+        super().check(condition if self.mask is None else condition | ~self.mask, message, fault)
 
     def as_index(self, x: Scalar, size: Dim, message: str) -> Dim:
         """An integer scalar as a position, checked against [0, size) where the element is needed."""
         x = self.cast(x, int64)
         fits = (x >= 0) & (x < self.index_scalar(size))
-        self.check(fits, message)
+        self.check(fits, message, Fault.INDEX)
         name = f"d{self._data_indices}"
         self._data_indices += 1
         self._variables[name] = self.value_index(x)

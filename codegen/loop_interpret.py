@@ -16,6 +16,7 @@ from tracegraph.codegen.loop_ir import (
     Apply,
     Buffer,
     Check,
+    Failure,
     For,
     If,
     IndexOf,
@@ -40,8 +41,8 @@ from tracegraph.errors import IndexRangeError, ShapeError
 class _CheckFailed(Exception):
     """A `check` was false."""
 
-    def __init__(self, message: str) -> None:
-        self.message = message
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
 
 
 def interpret_kernel(
@@ -61,8 +62,8 @@ def interpret_kernel(
     try:
         with np.errstate(all="ignore"):
             run.block(kernel.body)
-    except _CheckFailed as failure:
-        return kernel.checks.index(failure.message) + 1
+    except _CheckFailed as failed:
+        return kernel.failures.index(failed.failure) + 1
     return 0
 
 
@@ -166,7 +167,7 @@ class _Run:
 
     def check(self, stmt: Check) -> None:
         if not self.values[stmt.condition.name]:
-            raise _CheckFailed(stmt.message)
+            raise _CheckFailed(stmt.failure)
 
     _EXECUTE: dict[type, Callable[..., None]] = {
         For: loop,

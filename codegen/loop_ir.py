@@ -15,10 +15,11 @@ Grammar (text form in `loop_text`):
               | store NAME[index,...] = operand
               | store NAME[index,...] += operand
               | if %NAME { stmt* }
-              | check %NAME, "message"          stops the kernel with an error status if false
+              | check FAULT %NAME, "message"    stops the kernel with an error status if false
     rhs     ::= OP(operand,...) | load NAME[index,...] (where %NAME else literal)? | index(index)
     operand ::= %NAME | literal
     mark    ::= reduce | vector | parallel | unroll
+    FAULT   ::= index | value                 what is wrong then: an index out of range, any other value
 
 Meaning. Buffers are row-major unless strides are given (in elements). Two buffer parameters never overlap,
 unless both are `in`; whoever wants to write in place passes one `inout` buffer. A masked load touches no
@@ -60,6 +61,13 @@ class Mark(Enum):
     VECTOR = "vector"
     PARALLEL = "parallel"
     UNROLL = "unroll"
+
+
+class Fault(Enum):
+    """What is wrong where a check fails, which decides the error that callers of the kernel raise."""
+
+    INDEX = "index"
+    VALUE = "value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,15 +256,23 @@ class If:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """`check %condition, "message"`: a false condition ends the kernel with the status of this message."""
+class Failure:
+    """What a failed check means."""
 
-    condition: ValueRef
+    fault: Fault
     message: str
 
     def __post_init__(self) -> None:
         if not self.message or not self.message.isprintable():
-            raise IRError(f"check %{self.condition.name}: the message must be printable text on one line")
+            raise IRError(f"check: the message {self.message!r} must be printable text on one line")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`check fault %condition, "message"`: a false condition ends the kernel with the status of this failure."""
+
+    condition: ValueRef
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,10 +323,10 @@ class Kernel:
         return tuple(p for p in self.params if isinstance(p, ScalarParam))
 
     @property
-    def checks(self) -> tuple[str, ...]:
-        """The distinct messages of the kernel's checks; status `i + 1` stands for message `i`."""
-        messages = (stmt.message for stmt in walk(self.body) if isinstance(stmt, Check))
-        return tuple(dict.fromkeys(messages))
+    def failures(self) -> tuple[Failure, ...]:
+        """The distinct failures of the kernel's checks; status `i + 1` stands for failure `i`."""
+        failures = (stmt.failure for stmt in walk(self.body) if isinstance(stmt, Check))
+        return tuple(dict.fromkeys(failures))
 
 
 def walk(body: tuple[Stmt, ...]) -> Iterator[Stmt]:

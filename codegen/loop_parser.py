@@ -14,6 +14,8 @@ from tracegraph.codegen.loop_ir import (
     Apply,
     Buffer,
     Check,
+    Failure,
+    Fault,
     For,
     If,
     IndexOf,
@@ -245,9 +247,13 @@ class _Parser:
         return Store(buffer, indices, self.operand(), accumulate)
 
     def stmt_check(self) -> Stmt:
+        fault = next((fault for fault in Fault if self.accept(fault.value)), None)
+        if fault is None:
+            self.fail(f"expected index or value, found {self.tokens[self.at][1]!r}")
         condition = self.value()
         self.expect(",")
-        return self.build(Check, condition, json.loads(self.take("string", "a message")))
+        message = json.loads(self.take("string", "a message"))
+        return Check(condition, self.build(Failure, fault, message))
 
     _STATEMENTS: dict[str, Callable[[_Parser], Stmt]] = {
         "for": stmt_for,

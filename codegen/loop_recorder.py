@@ -23,6 +23,8 @@ from tracegraph.codegen.loop_ir import (
     Apply,
     Buffer,
     Check,
+    Failure,
+    Fault,
     For,
     If,
     IndexOf,
@@ -110,9 +112,9 @@ class LoopRecorder(ScalarHandler):
             yield
         self._append(If(self._reference(condition), tuple(body)))
 
-    def check(self, condition: Scalar, message: str) -> None:
+    def check(self, condition: Scalar, message: str, fault: Fault = Fault.VALUE) -> None:
         """End the kernel with an error status if the condition is false."""
-        self._append(Check(self._reference(condition), message))
+        self._append(Check(self._reference(condition), Failure(fault, message)))
 
     # -- accumulators
 

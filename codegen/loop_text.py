@@ -115,6 +115,11 @@ def _store_text(stmt: Store) -> str:
     return f"store {stmt.buffer}[{_join(stmt.indices)}] {operator} {_operand_text(stmt.operand)}"
 
 
+def _check_text(stmt: Check) -> str:
+    message = json.dumps(stmt.failure.message, ensure_ascii=False)
+    return f"check {stmt.failure.fault.value} {stmt.condition}, {message}"
+
+
 _LINE_TEXT: dict[type, Callable[..., str]] = {
     Let: lambda s: f"let %{s.name}: {s.dtype.name} = {_rhs_text(s.rhs)}",
     Acc: lambda s: f"acc %{s.name}: {s.dtype.name} = {_operand_text(s.init)}",
@@ -122,5 +127,5 @@ _LINE_TEXT: dict[type, Callable[..., str]] = {
     Set: lambda s: f"set %{s.acc} = {_operand_text(s.operand)}",
     Local: lambda s: f"local {_buffer_text(s.buffer)}",
     Store: _store_text,
-    Check: lambda s: f"check {s.condition}, {json.dumps(s.message, ensure_ascii=False)}",
+    Check: _check_text,
 }

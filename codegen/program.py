@@ -128,7 +128,7 @@ class _Driver:
         ]
         self.module.declare(kernel.name, f"i32 @{kernel.name}({', '.join(a.type for a in arguments)})")
         status = self.function.call(kernel.name, "i32", arguments)
-        if kernel.checks:
+        if kernel.failures:
             self._stop_unless_zero(status, number)
 
     def _pointer(self, argument: Argument) -> Register:

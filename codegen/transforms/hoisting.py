@@ -34,8 +34,8 @@ def hoist_invariants(kernel: Kernel) -> Kernel:
 
     for j in 0..64 {                                   let %n: i64 = load numbers[i]
       let %n: i64 = load numbers[i]                    let %fits: bool = lt(%n, 80)
-      let %fits: bool = lt(%n, 80)                     check %fits, "..."
-      check %fits, "..."                        -->    for j in 0..64 {
+      let %fits: bool = lt(%n, 80)                     check index %fits, "..."
+      check index %fits, "..."                  -->    for j in 0..64 {
       let %x: f32 = load rows[%n*64 + j]                 let %x: f32 = load rows[%n*64 + j]
       ...                                                ...
     }                                                  }

@@ -9,7 +9,7 @@ import pytest
 from compiling import check, compare, compiled
 
 from tracegraph import ir
-from tracegraph.errors import CompileError, DTypeError, ShapeError
+from tracegraph.errors import CompileError, DTypeError, ElementError, IndexRangeError, ShapeError
 
 MLP = """graph mlp(%x: f32[s0, 8], %w: f32[8, 16]) {
   %0: f32[s0, 16] = matmul(%x, %w)
@@ -126,6 +126,26 @@ def test_error_of_an_eager_rule_reaches_the_caller() -> None:
     finally:
         type(node.call_op).run = original  # type: ignore[method-assign]
     assert executable([np.array([1, 3, 2, 0], np.float32)])[0].tolist() == [3, 2]
+
+
+FAULTS = {
+    "value": ("remainder(%x, %y)", ElementError, r"^remainder: integer division by zero$"),
+    "index": ("gather(%x, %y, dim=0)", IndexRangeError, r"^gather: an index is out of bounds for dimension 0"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("fused", [False, True], ids=["single", "fused"])
+def test_a_failed_check_raises_the_error_of_its_fault(name: str, fused: bool) -> None:
+    call, error, message = FAULTS[name]
+    text = (
+        f"graph f(%x: i64[3], %y: i64[3]) {{\n  %0: i64[3] = neg(%x)\n"
+        f"  %1: i64[3] = {call.replace('%x', '%0')}\n  return %1\n}}"
+    )
+    executable, x = compiled(text, fused), np.arange(3)
+    assert executable([x, np.array([1, 2, 1])])[0].shape == (3,)
+    with pytest.raises(error, match=message):
+        executable([x, np.array([1, 0, 3])])
 
 
 def test_threads_share_an_executable(rng: np.random.Generator) -> None:

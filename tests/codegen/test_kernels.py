@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tracegraph.codegen.loop_interpret import interpret_kernel, shape_of
-from tracegraph.codegen.loop_ir import Kernel, Mode
+from tracegraph.codegen.loop_ir import Failure, Fault, Kernel, Mode
 from tracegraph.codegen.loop_text import parse_kernel, print_kernel
 from tracegraph.codegen.native_kernel import NativeKernel
 
@@ -89,7 +89,7 @@ def test_a_failed_check_stops_with_its_status() -> None:
     kernel = load("embedding")
     arrays = arrays_for(kernel, {"n": 4, "m": 3})
     arrays["index_of"][:] = [0, 1, 4, 2]
-    assert kernel.checks == ("index is negative", "index out of range")
+    assert kernel.failures == (Failure(Fault.INDEX, "index is negative"), Failure(Fault.INDEX, "index out of range"))
     assert NativeKernel(kernel)(arrays, {"n": 4, "m": 3}) == 2
     assert interpret_kernel(kernel, arrays, {"n": 4, "m": 3}) == 2
     arrays["index_of"][:] = [0, 1, -1, 2]

@@ -23,7 +23,7 @@ EVERYTHING = """kernel everything(
     let %k: f32 = const(1e-05)
     update %a = maximum(%a, %w)
     set %a = %k
-    check %c, "say \\"why\\""
+    check value %c, "say \\"why\\""
     if %c {
       store y[i, 0] += %v
     }
@@ -72,6 +72,8 @@ def test_statements_print_alone() -> None:
         ("kernel f() { for i in 0..4 // 0 {} }", "the divisor must be positive"),
         ("kernel f() { local t: f32[n] }", "needs a constant, non-empty, dense shape"),
         ("kernel f() { store x[0] = 1.0", "expected a statement, found 'end of text'"),
+        ('kernel f() { check %c, "no" }', "expected index or value, found '%c'"),
+        ('kernel f() { check index %c, "" }', "must be printable text"),
         ("kernel f() {} kernel g() {}", "expected the end of the text, found 'kernel'"),
         ("kernel f() { $ }", r"unexpected character '\$'"),
     ],

@@ -212,7 +212,7 @@ ROWS = """kernel rows(
     for j in 0..4 {
       let %n: i64 = load numbers[i]
       let %fits: bool = lt(%n, 5)
-      check %fits, "too large"
+      check index %fits, "too large"
       let %x: f32 = load table[%n*4 + j]
       store y[4*i + j] = %x
     }
@@ -251,7 +251,7 @@ def test_what_changes_or_is_guarded_stays() -> None:
     let %total: f32 = add(%s, 1.0)
     let %here: i64 = load n[i]
     let %fits: bool = lt(%here, 8)
-    check %fits, "too large"
+    check index %fits, "too large"
     let %guarded: f32 = load x[%p]
     let %free: i64 = mul(%p, 2)
     update %s = add(%s, %written)
