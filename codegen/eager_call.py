@@ -21,6 +21,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.graph import Node, Operand, Value
 from tracegraph.ir.memory_plan import Placement, Space
+from tracegraph.ir.user_line import note_user_line
 
 #: the symbol through which native code calls eager rules: i32 f(i64 number), 0 or RAISED
 SYMBOL = "tracegraph_eager_call"
@@ -48,10 +49,15 @@ class Frame:
 
         Raises:
             ShapeError: the eager rule gives another shape than inference said.
+            Exception: whatever the eager rule raises, with a note that gives the user's line.
         """
         node = self.nodes[number]
         attrs = {name: self._static(value) for name, value in node.attrs.items()}
-        results = node.call_op.run(*map(self._operand, node.args), **attrs)
+        try:
+            results = node.call_op.run(*map(self._operand, node.args), **attrs)
+        except Exception as error:
+            note_user_line(error, node)
+            raise
         for value, result in zip(node.values, results, strict=True):
             target = self.view(value)
             if target.shape != np.shape(result):

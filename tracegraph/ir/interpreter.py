@@ -11,6 +11,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.graph import Graph, Node, Operand, Value
 from tracegraph.ir.types import TensorType
+from tracegraph.ir.user_line import note_user_line
 
 
 class Interpreter:
@@ -29,6 +30,7 @@ class Interpreter:
 
         Raises:
             ShapeError: the number, dtype or shape of the inputs does not fit the placeholders.
+            Exception: whatever an op raises, with a note that gives the user's line.
         """
         placeholders = self.graph.placeholders
         if len(inputs) != len(placeholders):
@@ -39,7 +41,11 @@ class Interpreter:
             if node.op == "constant":
                 self.environment[node.value] = self.constant(node)
             elif node.op == "call":
-                self.environment.update(zip(node.values, self.call(node), strict=True))
+                try:
+                    self.environment.update(zip(node.values, self.call(node), strict=True))
+                except Exception as error:
+                    note_user_line(error, node)
+                    raise
         return tuple(self.operand(o) for o in self.graph.outputs)
 
     def constant(self, node: Node) -> np.ndarray:

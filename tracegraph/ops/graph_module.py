@@ -16,6 +16,7 @@ from tracegraph.ir import Graph, Node, Value
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.interpreter import Interpreter, bind_sizes
 from tracegraph.ir.printer import attr_text, value_names
+from tracegraph.ir.user_line import note_user_line
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.dispatch import dispatch
 
@@ -39,6 +40,7 @@ class GraphModule:
 
         Raises:
             ShapeError: wrong number of inputs, or one whose shape does not fit its placeholder.
+            Exception: whatever an op raises, with a note that gives the user's line.
         """
         placeholders = self.graph.placeholders
         if len(inputs) != len(placeholders):
@@ -50,7 +52,11 @@ class GraphModule:
             if node.op == "constant":
                 runner.environment[node.value] = self.wrap(runner.constant(node))
             elif node.op == "call":
-                runner.environment.update(zip(node.values, self.call(node, runner), strict=True))
+                try:
+                    runner.environment.update(zip(node.values, self.call(node, runner), strict=True))
+                except Exception as error:
+                    note_user_line(error, node)
+                    raise
         return tuple(runner.operand(o) for o in self.graph.outputs)
 
     def call(self, node: Node, runner: Interpreter) -> tuple[Any, ...]:
