@@ -10,7 +10,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import nn
-from tracegraph.errors import CompileError, OptionError
+from tracegraph.errors import CompileError, ElementError, OptionError
 from tracegraph.ops.definition import Definition
 
 BACKENDS = ["interpreter", "llvm"]
@@ -430,5 +430,64 @@ def test_checks_concern_only_elements_that_are_read(compile):
     x, y = tg.tensor([4, 5, 6]), tg.tensor([1, 2, 3])
     assert tg.equal(compile(f)(x, y), f(x, y))
     for g in (f, compile(f)):
-        with pytest.raises(tg.TracegraphError, match="division by zero"):
-            g(x, y - 1)
+        assert error_of(g, x, y - 1) == (ElementError, "floor_divide: integer division by zero")
+
+
+# ------------------------------------------------------------------------------------------------ exceptions
+
+i64 = tg.tensor
+FAILING = {
+    "floor_divide": (lambda x, y: x // y, i64([1, 2]), i64([1, 0])),
+    "remainder of a number": (lambda x, y: 5 % (x * y), i64([1, 2]), i64([1, 0])),
+    "truncating division": (lambda x, y: tg.div(x + 1, y, rounding_mode="trunc"), i64([1, 2]), i64([1, 0])),
+    "gather": (lambda x, y: tg.gather(x * 2.0, 0, y), tg.ones(3), i64([0, 3])),
+    "gather below": (lambda x, y: tg.gather(x * 2.0, 0, y), tg.ones(3), i64([0, -1])),
+    "index": (lambda x, y: (x * 2.0)[y] + 1, tg.ones(3, 2), i64([0, -4])),
+    "index along the second": (lambda x, y: (x * 2.0)[:, y], tg.ones(3, 2), i64([1, 5])),
+    "index_add": (lambda x, y: x.index_add(0, y, tg.ones(2, 2)), tg.ones(3, 2), i64([2, 7])),
+    "scatter": (lambda x, y: x.scatter(0, y, 2.0), tg.ones(3), i64([2, 9])),
+    "write": (lambda x, y: (x * 2).index_put_((y,), tg.zeros(2)), tg.ones(3), i64([2, 9])),
+    "embedding": (lambda x, y: nn.functional.embedding(y, x * 2).sum(), tg.ones(3, 2), i64([0, 3])),
+    "one_hot": (lambda x, y: nn.functional.one_hot(y, 3) * x, i64([1, 1, 1]), i64([0, 3])),
+    "cross_entropy": (nn.functional.cross_entropy, tg.ones(2, 3), i64([0, 3])),
+    "two failures": (lambda x, y: tg.gather(x // y, 0, y + 7), i64([1, 2]), i64([0, 1])),
+    "two failures, the other way": (lambda x, y: (tg.gather(x, 0, y + 7), x // y)[1], i64([1, 2]), i64([0, 1])),
+}
+
+
+def error_of(function, *args):
+    """Class and text of what a call raises."""
+    with pytest.raises(tg.TracegraphError) as raised:
+        function(*args)
+    return type(raised.value), str(raised.value)
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("name", FAILING)
+def test_exceptions_are_those_of_eager_execution(compile, name, dynamic):
+    function, x, y = FAILING[name]
+    assert error_of(compile(function, dynamic=dynamic), x, y) == error_of(function, x, y)
+
+
+def test_exceptions_while_training(compile):
+    def f(x, y):
+        return tg.gather(x * 2.0, 0, y).sum()
+
+    x = tg.ones(3, requires_grad=True)
+    assert error_of(compile(f), x, i64([3])) == error_of(f, x, i64([3]))
+
+
+def test_effects_before_an_exception(compile):
+    def f(x, y):
+        x.add_(1)
+        noise = tg.rand(2)
+        z = x // y
+        x.add_(1)
+        return z + noise + tg.rand(2)
+
+    seen = []
+    for g in (f, compile(f)):
+        x = i64([1, 2])
+        tg.manual_seed(0)
+        seen.append((error_of(g, x, i64([1, 0])), x.tolist(), tg.rand(2).tolist()))
+    assert seen[0] == seen[1]

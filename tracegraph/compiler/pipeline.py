@@ -33,18 +33,18 @@ def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Optio
     pure, record = stages.run("functionalise", graph.name, functionalise, graph)
     types = [p.type for p in graph.placeholders]
     requires_grad = [t.requires_grad for t in example_inputs] + [False] * record.keys
-    aliased = GraphModule(graph, Tensor)
+    op_by_op = GraphModule(graph, Tensor)
     if not any(requires_grad):
-        return CompiledGraph(types, record, finish(pure, options), None, aliased)
+        return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
     cotangents = record.takes_cotangent(len(pure.outputs))
     joint = stages.run("joint", pure.name, differentiate, pure, requires_grad, cotangents)
     if not joint.differentiable:
-        return CompiledGraph(types, record, finish(pure, options), None, aliased)
+        return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
     # composites become visible to the cut, and forward and backward share what they have in common
     joint = stages.run("simplify", pure.name, simplified, joint, options)
     parts = stages.run("partition", pure.name, partition, joint, record.written, options)
     forward = finish(parts.forward, options)
-    return CompiledGraph(types, record, forward, _differentiation(joint, parts, options, finish), aliased)
+    return CompiledGraph(types, record, forward, _differentiation(joint, parts, options, finish), op_by_op)
 
 
 def simplified(joint: Joint, options: Options) -> Joint:

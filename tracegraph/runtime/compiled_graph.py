@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
 from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result, Static, ViewChain
 from tracegraph.autograd import enable_grad, is_grad_enabled
 from tracegraph.autograd.tape import Node, attach, edge_to, handle
-from tracegraph.errors import AutogradError
+from tracegraph.errors import AutogradError, ElementError, IndexRangeError, TracegraphError
 from tracegraph.ir import bind_sizes
 from tracegraph.ir.interpreter import at_sizes
 from tracegraph.ir.types import TensorType
 from tracegraph.ops import functional
 from tracegraph.ops.effects import check_writable
+from tracegraph.ops.generator import get_rng_state, set_rng_state
 from tracegraph.tensor import Tensor
 from tracegraph.tensor.storage import Storage
 
@@ -60,8 +61,8 @@ class CompiledGraph:
         record: what functionalising took out.
         forward: the compiled (forward) graph.
         differentiation: present if the graph was compiled for training.
-        aliased: executes the captured graph op by op; used when an input that is written to shares memory with
-            another input, which the pure graph cannot express.
+        op_by_op: executes the captured graph eagerly; used where an input that is written to shares memory with
+            another input, which the pure graph cannot express, and to raise what eager execution raises.
     """
 
     def __init__(
@@ -70,13 +71,13 @@ class CompiledGraph:
         record: MutationRecord,
         forward: Executable,
         differentiation: Differentiation | None,
-        aliased: Callable[..., Sequence[Any]],
+        op_by_op: Callable[..., Sequence[Any]],
     ) -> None:
         self.types = tuple(types)
         self.record = record
         self.forward = forward
         self.differentiation = differentiation
-        self.aliased = aliased
+        self.op_by_op = op_by_op
         self._is_symbolic = not all(t.is_static for t in self.types)
         self._written = record.written
         self._fresh = _fresh_results(record)
@@ -92,7 +93,10 @@ class CompiledGraph:
         if self._fresh is None:
             return self._run_with_effects(inputs)
         arrays = [t._np for t in inputs]
-        outputs = self.forward(arrays)
+        try:
+            outputs = self.forward(arrays)
+        except (ElementError, IndexRangeError) as error:
+            self._fail(error, inputs)
         results = [Tensor(outputs[n]) for n in self._fresh]
         if self.differentiation is not None:
             node = GraphNode(self.differentiation, inputs)
@@ -104,13 +108,18 @@ class CompiledGraph:
     def _run_with_effects(self, inputs: Sequence[Tensor]) -> Sequence[Any]:
         record = self.record
         if self._written and _overlapping(inputs, self._written):
-            return self.aliased(*inputs)
+            return self.op_by_op(*inputs)
         arrays = [t._np for t in inputs]
         for position in self._written:
             check_writable(arrays[position])
-        arrays += [functional.next_key()._np for _ in range(record.keys)]
+        keys = [functional.next_key()._np for _ in range(record.keys)]
+        arrays += keys
         node = self._node(inputs)
-        outputs = self.forward(arrays)
+        try:
+            outputs = self.forward(arrays)
+        except (ElementError, IndexRangeError) as error:
+            _undo_draws(keys)
+            self._fail(error, inputs)
         if node is not None:
             assert self.differentiation is not None
             node.keep(arrays, outputs)
@@ -118,6 +127,20 @@ class CompiledGraph:
         self._write_back(inputs, outputs, node)
         made: dict[int, Any] = {}
         return [self._result(r, inputs, tensors, made) for r in record.results]
+
+    def _fail(self, error: TracegraphError, inputs: Sequence[Tensor]) -> NoReturn:
+        """Raise what eager execution raises, after the effects it has until then.
+
+        The compiled graph knows that an element was wrong, not which one, and has written nothing back.
+
+        Raises:
+            TracegraphError: eager execution's; that of the compiled graph if there is none.
+        """
+        try:
+            self.op_by_op(*inputs)
+        except Exception as eager:
+            raise eager from None
+        raise error
 
     def _node(self, inputs: Sequence[Tensor]) -> GraphNode | None:
         # operations outside grad mode are detached in the graph, so the mode of the call does not matter
@@ -233,6 +256,13 @@ def _fresh_results(record: MutationRecord) -> tuple[int, ...] | None:
         return None
     fresh = [r.output for r in record.results if isinstance(r, FromOutput) and not r.chain]
     return tuple(fresh) if len(set(fresh)) == len(record.results) else None
+
+
+def _undo_draws(keys: Sequence[np.ndarray]) -> None:
+    """Let the generator draw `keys` again, unless others have drawn since."""
+    seed, draws = get_rng_state()
+    if keys and draws == int(keys[-1][1]) + 1:
+        set_rng_state((seed, int(keys[0][1])))
 
 
 def _overlapping(inputs: Sequence[Tensor], written: frozenset[int]) -> bool:
