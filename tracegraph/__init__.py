@@ -36,7 +36,7 @@ from tracegraph.tensor import Tensor, as_tensor, from_numpy, set_printoptions, t
 
 __version__ = "0.1.0"
 
-# PyTorch's further names of dtypes; `bool`, `int` and `float` shadow builtins only as attributes of this module
+# PyTorch's further names of types; `bool`, `int` and `float` shadow builtins only as attributes of this module
 _DTYPE_NAMES: dict[str, DType] = {
     "bool": dtypes.bool_,
     "half": float16,
@@ -46,7 +46,14 @@ _DTYPE_NAMES: dict[str, DType] = {
     "int": int32,
     "long": int64,
     "dtype": DType,  # type: ignore[dict-item]
+    "Size": tuple,  # type: ignore[dict-item]
 }
+
+# questions about values and dtypes; functions of a module of their own, so that capture sees through them
+_QUESTIONS = (
+    *("broadcast_shapes", "can_cast", "finfo", "get_default_dtype", "iinfo", "is_complex", "is_floating_point"),
+    *("is_nonzero", "is_tensor", "numel", "result_type"),
+)
 
 # subpackages and names that are imported when first asked for: name -> (module, attribute or None for the module)
 _LAZY: dict[str, tuple[str, str | None]] = {
@@ -55,6 +62,8 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "data": ("tracegraph.data", None),
     "compiler": ("tracegraph.compiler", None),
     "compile": ("tracegraph.compiler.api", "compile"),
+    "device": ("tracegraph.ops.device", "Device"),
+    "cuda": ("tracegraph.tensor.cuda", None),
     "manual_seed": ("tracegraph.ops.generator", "manual_seed"),
     "Generator": ("tracegraph.ops.generator", "Generator"),
     "default_generator": ("tracegraph.ops.generator", "default_generator"),
@@ -64,7 +73,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "set_rng_state": ("tracegraph.ops.generator", "set_rng_state"),
     "save": ("tracegraph.tensor.serialization", "save"),
     "load": ("tracegraph.tensor.serialization", "load"),
-}
+} | {name: ("tracegraph.tensor.questions", name) for name in _QUESTIONS}
 
 
 def __getattr__(name: str) -> Any:

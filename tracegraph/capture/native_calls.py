@@ -92,7 +92,12 @@ _NOT_INLINED = frozenset({
     "rich", "tqdm", "matplotlib", "sklearn", "scipy", "hypothesis", "atexit", "locale", "decimal", "fractions",
 })  # fmt: skip
 #: the parts of this library that are ordinary Python
-_INLINED_LIBRARY = ("tracegraph.nn", "tracegraph.autograd.grad_mode")
+_INLINED_LIBRARY = (
+    "tracegraph.nn",
+    "tracegraph.autograd.grad_mode",
+    "tracegraph.tensor.cuda",
+    "tracegraph.tensor.questions",
+)
 
 
 def may_inline(function: types.FunctionType) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 
 from tracegraph.dtypes import DType
 from tracegraph.ir import Op, SymExpr
+from tracegraph.ops.device import Device
 from tracegraph.ops.recording import Traced
 from tracegraph.tensor import Tensor
 
@@ -46,7 +47,7 @@ class Observed(BaseException):
 #: values that are guarded by equality and may be baked into code
 CONSTANT_TYPES: frozenset[Any] = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented),
-    range, types.CodeType, DType,
+    range, types.CodeType, DType, Device,
 }) | frozenset(np.sctypeDict.values())  # fmt: skip
 
 #: objects guarded by identity
@@ -123,7 +124,7 @@ def is_namedtuple(value: Any) -> bool:
 
 
 #: our own Python classes on the stack, and the class the traced program sees (None: its own)
-STAND_INS: dict[type, type | None] = {Traced: Tensor, SymExpr: int, DType: None, _Null: None}
+STAND_INS: dict[type, type | None] = {Traced: Tensor, SymExpr: int, DType: None, Device: None, _Null: None}
 
 
 def is_tensor(value: Any) -> bool:

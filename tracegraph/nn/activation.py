@@ -138,11 +138,11 @@ class LeakyReLU(Module):
 class PReLU(Module):
     """x where positive, weight * x elsewhere, with a learned weight per channel or one for all."""
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: Any = None) -> None:
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
         self.num_parameters = num_parameters
         self.init = init
-        self.weight = Parameter(ops.full((num_parameters,), float(init), dtype=dtype))
+        self.weight = Parameter(ops.full((num_parameters,), float(init), device=device, dtype=dtype))
 
     def reset_parameters(self) -> None:
         """Start anew from the initial slope."""

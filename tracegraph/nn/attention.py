@@ -30,6 +30,7 @@ class MultiheadAttention(Module):
         kdim: int | None = None,
         vdim: int | None = None,
         batch_first: bool = False,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
@@ -51,8 +52,10 @@ class MultiheadAttention(Module):
             "in_proj_bias": (3 * embed_dim,) if bias else None,
         }
         for name, shape in shapes.items():
-            self.register_parameter(name, None if shape is None else Parameter(ops.empty(shape, dtype=dtype)))
-        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype)
+            self.register_parameter(
+                name, None if shape is None else Parameter(ops.empty(shape, device=device, dtype=dtype))
+            )
+        self.out_proj = Linear(embed_dim, embed_dim, bias, device=device, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

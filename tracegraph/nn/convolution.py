@@ -28,7 +28,7 @@ class _Convolution(Module):
     rank: int
     transposed = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - PyTorch's arguments
         self,
         in_channels: int,
         out_channels: int,
@@ -39,6 +39,7 @@ class _Convolution(Module):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
@@ -60,8 +61,10 @@ class _Convolution(Module):
         self.groups = groups
         self.padding_mode = padding_mode
         ends = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        self.weight = Parameter(ops.empty((ends[0], ends[1] // groups, *self.kernel_size), dtype=dtype))
-        self.register_parameter("bias", Parameter(ops.empty((out_channels,), dtype=dtype)) if bias else None)
+        self.weight = Parameter(ops.empty((ends[0], ends[1] // groups, *self.kernel_size), device=device, dtype=dtype))
+        self.register_parameter(
+            "bias", Parameter(ops.empty((out_channels,), device=device, dtype=dtype)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -128,7 +131,7 @@ class _TransposedConvolution(_Convolution):
 
     transposed = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - PyTorch's arguments
         self,
         in_channels: int,
         out_channels: int,
@@ -139,10 +142,11 @@ class _TransposedConvolution(_Convolution):
         groups: int = 1,
         bias: bool = True,
         dilation: Any = 1,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", dtype
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", device, dtype
         )
         self.output_padding = _tuple(output_padding, self.rank)
 

@@ -15,7 +15,7 @@ from tracegraph.errors import ArgumentError, ValueRangeError
 from tracegraph.nn.hooks import HookRegistry, call_with_hooks
 from tracegraph.nn.parameter import Parameter
 from tracegraph.nn.state import Incompatible, collect_state, load_state
-from tracegraph.ops.kinds.creation import check_device
+from tracegraph.ops.device import check_device, names_device
 from tracegraph.tensor import Tensor
 
 M = TypeVar("M", bound="Module")
@@ -310,7 +310,7 @@ class Module(HookRegistry):
         for arg in args:
             if isinstance(arg, Tensor):
                 dtype = arg.dtype
-            elif isinstance(arg, str) and arg.split(":")[0] == "cpu":
+            elif names_device(arg):
                 device = arg
             else:
                 dtype = arg

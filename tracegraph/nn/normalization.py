@@ -29,6 +29,7 @@ class _StatisticsNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
         dtype: Any = None,
         *,
         bias: bool = True,
@@ -40,11 +41,15 @@ class _StatisticsNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         shape = (num_features,)
-        self.register_parameter("weight", Parameter(ops.empty(shape, dtype=dtype)) if affine else None)
+        self.register_parameter("weight", Parameter(ops.empty(shape, device=device, dtype=dtype)) if affine else None)
         has_bias = affine and bias
-        self.register_parameter("bias", Parameter(ops.empty(shape, dtype=dtype)) if has_bias else None)
-        self.register_buffer("running_mean", ops.zeros(shape, dtype=dtype) if track_running_stats else None)
-        self.register_buffer("running_var", ops.ones(shape, dtype=dtype) if track_running_stats else None)
+        self.register_parameter("bias", Parameter(ops.empty(shape, device=device, dtype=dtype)) if has_bias else None)
+        self.register_buffer(
+            "running_mean", ops.zeros(shape, device=device, dtype=dtype) if track_running_stats else None
+        )
+        self.register_buffer(
+            "running_var", ops.ones(shape, device=device, dtype=dtype) if track_running_stats else None
+        )
         count = ops.zeros((), dtype=dtypes.int64) if track_running_stats else None
         self.register_buffer("num_batches_tracked", count)
         self.reset_parameters()
@@ -128,11 +133,12 @@ class _InstanceNorm(_StatisticsNorm):
         momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        device: Any = None,
         dtype: Any = None,
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias=bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Any) -> Any:
         self.check(input)
@@ -175,6 +181,7 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
@@ -182,9 +189,11 @@ class LayerNorm(Module):
         self.normalized_shape = shape
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.register_parameter("weight", Parameter(ops.empty(shape, dtype=dtype)) if elementwise_affine else None)
+        self.register_parameter(
+            "weight", Parameter(ops.empty(shape, device=device, dtype=dtype)) if elementwise_affine else None
+        )
         has_bias = elementwise_affine and bias
-        self.register_parameter("bias", Parameter(ops.empty(shape, dtype=dtype)) if has_bias else None)
+        self.register_parameter("bias", Parameter(ops.empty(shape, device=device, dtype=dtype)) if has_bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -206,14 +215,21 @@ class RMSNorm(Module):
     """Divides by the root of the mean square over the last dimensions, of shape `normalized_shape`."""
 
     def __init__(
-        self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, dtype: Any = None
+        self,
+        normalized_shape: Any,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         shape = _shape(normalized_shape)
         self.normalized_shape = shape
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.register_parameter("weight", Parameter(ops.ones(shape, dtype=dtype)) if elementwise_affine else None)
+        self.register_parameter(
+            "weight", Parameter(ops.ones(shape, device=device, dtype=dtype)) if elementwise_affine else None
+        )
 
     def reset_parameters(self) -> None:
         """Scale 1."""
@@ -236,6 +252,7 @@ class GroupNorm(Module):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
+        device: Any = None,
         dtype: Any = None,
         *,
         bias: bool = True,
@@ -247,9 +264,13 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        self.register_parameter("weight", Parameter(ops.ones((num_channels,), dtype=dtype)) if affine else None)
+        self.register_parameter(
+            "weight", Parameter(ops.ones((num_channels,), device=device, dtype=dtype)) if affine else None
+        )
         has_bias = affine and bias
-        self.register_parameter("bias", Parameter(ops.zeros((num_channels,), dtype=dtype)) if has_bias else None)
+        self.register_parameter(
+            "bias", Parameter(ops.zeros((num_channels,), device=device, dtype=dtype)) if has_bias else None
+        )
 
     def reset_parameters(self) -> None:
         """Scale 1, shift 0."""

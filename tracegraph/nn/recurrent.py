@@ -46,16 +46,18 @@ class _Cell(Module):
 
     gates: int
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, dtype: Any = None) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
         rows = self.gates * hidden_size
-        self.weight_ih = Parameter(ops.empty((rows, input_size), dtype=dtype))
-        self.weight_hh = Parameter(ops.empty((rows, hidden_size), dtype=dtype))
-        self.register_parameter("bias_ih", Parameter(ops.empty((rows,), dtype=dtype)) if bias else None)
-        self.register_parameter("bias_hh", Parameter(ops.empty((rows,), dtype=dtype)) if bias else None)
+        self.weight_ih = Parameter(ops.empty((rows, input_size), device=device, dtype=dtype))
+        self.weight_hh = Parameter(ops.empty((rows, hidden_size), device=device, dtype=dtype))
+        self.register_parameter("bias_ih", Parameter(ops.empty((rows,), device=device, dtype=dtype)) if bias else None)
+        self.register_parameter("bias_hh", Parameter(ops.empty((rows,), device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -99,11 +101,12 @@ class RNNCell(_Cell):
         hidden_size: int,
         bias: bool = True,
         nonlinearity: str = "tanh",
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueRangeError(f"RNNCell: nonlinearity={nonlinearity!r} must be 'tanh' or 'relu'")
-        super().__init__(input_size, hidden_size, bias, dtype)
+        super().__init__(input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Any, hx: Any = None) -> Any:
@@ -160,6 +163,7 @@ class _Recurrent(Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
@@ -182,7 +186,7 @@ class _Recurrent(Module):
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 for name, shape in shapes.items():
-                    self.register_parameter(name + suffix, Parameter(ops.empty(shape, dtype=dtype)))
+                    self.register_parameter(name + suffix, Parameter(ops.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -34,7 +34,7 @@ class _Layer(Module):
     #: names of the attentions, in the order they are applied
     attentions: tuple[str, ...]
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - PyTorch's arguments
         self,
         d_model: int,
         nhead: int,
@@ -45,19 +45,22 @@ class _Layer(Module):
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         for name in self.attentions:
-            attention = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
+            attention = MultiheadAttention(
+                d_model, nhead, dropout, bias, batch_first=batch_first, device=device, dtype=dtype
+            )
             self.add_module(name, attention)
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, device=device, dtype=dtype)
         self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, device=device, dtype=dtype)
         self.norm_first = norm_first
         parts = range(1, len(self.attentions) + 2)
         for part in parts:
-            self.add_module(f"norm{part}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
+            self.add_module(f"norm{part}", LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype))
         for part in parts:
             self.add_module(f"dropout{part}", Dropout(dropout))
         self.activation = _activation(activation)

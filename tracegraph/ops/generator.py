@@ -13,7 +13,7 @@ import threading
 import numpy as np
 
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.kinds.creation import check_device
+from tracegraph.ops.device import Device, check_device
 
 _SIGN, _ALL = 1 << 63, (1 << 64) - 1
 
@@ -28,7 +28,7 @@ class Generator:
         device: only the CPU there is.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: Device | str = "cpu") -> None:
         check_device(device)
         self._lock = threading.Lock()
         self._seed = 0

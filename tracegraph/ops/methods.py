@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from tracegraph import dtypes
-from tracegraph.dtypes import DType, as_dtype
+from tracegraph.dtypes import as_dtype
 from tracegraph.errors import ArgumentError, DTypeError, ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir import lookup
-from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops import indexing
+from tracegraph.ops.attributes import TensorAttributes
 from tracegraph.ops.binding import TENSOR_TYPES, normalize_dim
-from tracegraph.ops.kinds.creation import check_device
+from tracegraph.ops.device import check_device, names_device
 from tracegraph.ops.layout import Strides, is_contiguous
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _REFLECTED = frozenset(
 )
 
 
-class TensorMethods:
+class TensorMethods(TensorAttributes):
     """Mixin of tensor handles. A subclass provides `shape`, `dtype`, `requires_grad` and registers a handler."""
 
     __slots__ = ()
@@ -54,12 +54,8 @@ class TensorMethods:
     __array_ufunc__ = None
 
     if TYPE_CHECKING:
-        shape: tuple[Dim, ...]
-        dtype: DType
-        requires_grad: bool
 
         def stride(self) -> Strides: ...
-        def __getattr__(self, name: str) -> Any: ...
 
         # installed by the ops that name them in `operators`
         def __add__(self, other: Any) -> Any: ...
@@ -97,18 +93,6 @@ class TensorMethods:
         def __abs__(self) -> Any: ...
         def __invert__(self) -> Any: ...
 
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    def dim(self) -> int:
-        """Number of dimensions."""
-        return len(self.shape)
-
-    def numel(self) -> Dim:
-        """Number of elements."""
-        return dims.product(self.shape)
-
     def size(self, dim: int | None = None) -> Any:
         """The shape, or one size of it.
 
@@ -121,22 +105,6 @@ class TensorMethods:
         """Whether the elements lie dense in row-major order."""
         return is_contiguous(tuple(self.shape), tuple(self.stride()))
 
-    @property
-    def T(self) -> Any:
-        """The dimensions in reverse order."""
-        return F.permute(self, tuple(reversed(range(len(self.shape)))))
-
-    @property
-    def mT(self) -> Any:
-        """The last two dimensions exchanged: the transposes of a stack of matrices.
-
-        Raises:
-            ShapeError: fewer than 2 dimensions.
-        """
-        if len(self.shape) < 2:
-            raise ShapeError(f"mT: needs at least 2 dimensions, got shape {list(self.shape)}")
-        return F.transpose(self, -2, -1)
-
     def __len__(self) -> int:
         if not self.shape:
             raise ArgumentError("len() of a 0-d tensor")
@@ -147,13 +115,6 @@ class TensorMethods:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         indexing.setitem(self, key, value)
-
-    def is_floating_point(self) -> bool:
-        return self.dtype.is_floating
-
-    def element_size(self) -> int:
-        """Bytes of one element."""
-        return self.dtype.itemsize
 
     # ---------------------------------------------------------------------------------- conversions
 
@@ -176,7 +137,7 @@ class TensorMethods:
         for arg in args:
             if hasattr(type(arg), "__tracegraph_tensor__"):
                 dtype = arg.dtype
-            elif isinstance(arg, str) and arg.split(":")[0] in _DEVICES:
+            elif names_device(arg):
                 device = arg
             elif isinstance(arg, bool):  # non_blocking by position: nothing blocks on a CPU
                 continue
@@ -191,10 +152,6 @@ class TensorMethods:
     def where(self, condition: Any, other: Any) -> Any:
         """The tensor's elements where `condition` holds, those of `other` elsewhere."""
         return F.where(condition, self, other)
-
-    def cpu(self) -> Any:
-        """The tensor itself: every tensor lives on the CPU."""
-        return self
 
     def float(self) -> Any:
         return self.to(dtypes.float32)
@@ -228,10 +185,6 @@ class TensorMethods:
 
     def type_as(self, other: TensorMethods) -> Any:
         return self.to(other.dtype)
-
-
-# what names a device rather than a dtype; all but the first do not exist here, and say so
-_DEVICES = frozenset(("cpu", "cuda", "mps", "xpu", "meta"))
 
 
 def install(op: Definition) -> None:

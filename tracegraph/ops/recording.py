@@ -19,6 +19,7 @@ from tracegraph.ir.dim import Dim
 from tracegraph.ops import dispatch
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Definition
+from tracegraph.ops.device import Device, check_device
 from tracegraph.ops.kinds.view import View
 from tracegraph.ops.layout import Strides, contiguous_strides
 from tracegraph.ops.methods import TensorMethods
@@ -125,8 +126,9 @@ class Traced(TensorMethods):
         strides = self.recorder.strides_of(self.value)
         return strides if dim is None else strides[dim]
 
-    def new_tensor(self, data: Any, dtype: DType | None = None) -> Traced:
+    def new_tensor(self, data: Any, dtype: DType | None = None, device: Device | str | None = None) -> Traced:
         """A constant of the graph, by default of this tensor's dtype."""
+        check_device(device)
         return self.recorder.constant(np.array(data, dtype=(dtype or self.dtype).np))
 
     def __repr__(self) -> str:

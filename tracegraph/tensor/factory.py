@@ -10,12 +10,12 @@ from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, DTypeError
 from tracegraph.ops.binding import is_tensor
-from tracegraph.ops.kinds.creation import check_device
+from tracegraph.ops.device import Device, check_device
 from tracegraph.tensor.tensor import Tensor
 
 
 def tensor(
-    data: Any, dtype: DType | str | None = None, requires_grad: bool = False, device: str | None = None
+    data: Any, dtype: DType | str | None = None, requires_grad: bool = False, device: Device | str | None = None
 ) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested sequences, a numpy array or a tensor.
 
@@ -33,8 +33,9 @@ def tensor(
     return result.requires_grad_() if requires_grad else result
 
 
-def as_tensor(data: Any, dtype: DType | str | None = None) -> Tensor:
+def as_tensor(data: Any, dtype: DType | str | None = None, device: Device | str | None = None) -> Tensor:
     """`data` as a tensor, sharing memory where possible (tensors and numpy arrays of the right dtype)."""
+    check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtypes.as_dtype(dtype))
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.as_dtype(dtype).np == data.dtype):

@@ -30,9 +30,15 @@ class Storage:
 class ViewOf:
     """How a view came from its base: the chain of view ops, first applied first."""
 
-    __slots__ = ("base", "chain", "history")
+    __slots__ = ("_base", "chain", "history")
 
     def __init__(self, base: Tensor, chain: tuple[tuple[Definition, dict[str, Any]], ...], history: int) -> None:
-        self.base = base
+        self._base = base
         self.chain = chain
         self.history = history
+
+    @property
+    def base(self) -> Tensor:
+        """The tensor that is no view; if the one it was made from has become a view (`unsqueeze_`), that one's base."""
+        base = self._base
+        return base if base._view is None else base._view.base

@@ -14,11 +14,20 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, AutogradError, DTypeError
+from tracegraph.ops.device import Device
 from tracegraph.ops.methods import TensorMethods
 from tracegraph.tensor.printing import format_tensor
 from tracegraph.tensor.storage import Storage, ViewOf
 
 _NATIVE_DTYPES = {d.np: d for d in dtypes.ALL}
+# PyTorch's names of tensor types, from before there were dtypes
+_TYPE_NAMES = dict(
+    zip(
+        dtypes.ALL,
+        ("Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"),
+        strict=True,
+    )
+)
 
 
 class Engine(Protocol):
@@ -83,11 +92,6 @@ class Tensor(TensorMethods):
     def ndim(self) -> int:
         return self._np.ndim
 
-    @property
-    def device(self) -> str:
-        """Where the elements live; always the CPU."""
-        return "cpu"
-
     def stride(self, dim: int | None = None) -> Any:
         """Strides in elements, not bytes."""
         itemsize = self._np.itemsize
@@ -123,13 +127,23 @@ class Tensor(TensorMethods):
     def _version(self) -> int:
         return self._storage.version if self._storage is not None else 0
 
+    def type(self, dtype: Any = None) -> Any:
+        """The tensor in another dtype, or without one the name of its type: "tracegraph.FloatTensor".
+
+        Raises:
+            DTypeError: `dtype` names no dtype.
+        """
+        return f"tracegraph.{_TYPE_NAMES[self.dtype]}Tensor" if dtype is None else self.to(dtypes.as_dtype(dtype))
+
     # ------------------------------------------------------------------------------------ values
 
-    def new_tensor(self, data: Any, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    def new_tensor(
+        self, data: Any, dtype: DType | None = None, device: Device | str | None = None, requires_grad: bool = False
+    ) -> Tensor:
         """A tensor with a copy of `data`, by default of this tensor's dtype."""
         from tracegraph.tensor.factory import tensor
 
-        return tensor(data, dtype or self.dtype, requires_grad)
+        return tensor(data, dtype or self.dtype, requires_grad, device)
 
     def item(self) -> Any:
         """The only element, as a Python number.
@@ -278,6 +292,73 @@ class Tensor(TensorMethods):
             self.grad = gradient if self.grad is None else self.grad + gradient
 
         self.register_hook(keep)
+
+    # ------------------------------------------------------------------------------------ views in place
+
+    def unsqueeze_(self, dim: int) -> Tensor:
+        """Give the tensor itself a new dimension of size 1."""
+        return self._become(self.unsqueeze(dim))
+
+    def squeeze_(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Take dimensions of size 1 from the tensor itself."""
+        return self._become(self.squeeze(*args, **kwargs))
+
+    def transpose_(self, dim0: int, dim1: int) -> Tensor:
+        """Exchange two dimensions of the tensor itself."""
+        return self._become(self.transpose(dim0, dim1))
+
+    swapaxes_ = swapdims_ = transpose_
+
+    def t_(self) -> Tensor:
+        """Transpose the matrix itself."""
+        return self._become(self.t())
+
+    def as_strided_(self, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+        """Let the tensor itself be seen with other sizes and strides."""
+        return self._become(self.as_strided(size, stride, storage_offset))
+
+    def detach_(self) -> Tensor:
+        """Cut the tensor itself off its history.
+
+        Raises:
+            AutogradError: it is a view; the history belongs to its base.
+        """
+        if self._view is not None and self.requires_grad:
+            raise AutogradError("detach_() of a view: it shares its base's history; use detach()")
+        self._grad_fn, self._grad_index, self.requires_grad = None, 0, False
+        return self
+
+    def _become(self, view: Tensor) -> Tensor:
+        """Turn into `view`, a view of this tensor, which keeps its other views and their histories.
+
+        Raises:
+            AutogradError: a recorded change of a leaf that requires grad.
+        """
+        if view is self:
+            return self
+        if view.requires_grad and self.is_leaf:
+            raise AutogradError(
+                f"a leaf tensor that requires grad (shape {list(self.shape)}) cannot change its shape in place; do it "
+                "under tracegraph.no_grad(), or out of place"
+            )
+        self.storage.version += 1  # what the tape saved had another shape
+        if self.is_leaf and self.requires_grad:
+            self._np = view._np  # not recorded: it stays the leaf it is
+            return self
+        view_of = view._view
+        assert view_of is not None
+        if self._view is None:
+            view_of._base = self._as_hidden_base()
+        self._view = view_of
+        self._np, self._grad_fn, self._grad_index = view._np, view._grad_fn, view._grad_index
+        return self
+
+    def _as_hidden_base(self) -> Tensor:
+        """A tensor that takes this one's place as a base, with its elements, version and history."""
+        base = Tensor(self._np, self.requires_grad)
+        base._storage = self.storage
+        base._grad_fn, base._grad_index = self._grad_fn, self._grad_index
+        return base
 
     # ------------------------------------------------------------------------------------ copying
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracegraph.errors import ArgumentError
 from tracegraph.ir import Kind
+from tracegraph.ops.device import check_device
 from tracegraph.ops.kinds.derived import Derived
 from tracegraph.ops.kinds.element import Element
 
@@ -31,13 +31,3 @@ class DerivedCreation(Factory, Derived):
     """A function that makes tensors by other creation ops."""
 
     method = False
-
-
-def check_device(device: object) -> None:
-    """Accept what means the CPU.
-
-    Raises:
-        ArgumentError: any other device.
-    """
-    if device is not None and str(device).split(":")[0] != "cpu":
-        raise ArgumentError(f"device {device!r} does not exist; tracegraph runs on 'cpu'")
