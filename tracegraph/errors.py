@@ -1,21 +1,22 @@
 """Every error tracegraph raises on purpose.
 
-Each class also derives from the builtin exception PyTorch users expect in its place (a shape error is a
-RuntimeError, a wrong index an IndexError, ...), so that existing `except` clauses keep working.
+All of them are RuntimeErrors, which is what PyTorch raises for most of what its kernels refuse; each class also
+derives from the builtin exception that says more (a wrong index is an IndexError, a wrong argument a TypeError, ...).
+So `except` clauses written for either keep working.
 """
 
 from __future__ import annotations
 
 
-class TracegraphError(Exception):
+class TracegraphError(RuntimeError):
     """Base of all errors raised by tracegraph."""
 
 
-class ShapeError(TracegraphError, RuntimeError):
+class ShapeError(TracegraphError):
     """Operand shapes do not fit the operation."""
 
 
-class DTypeError(TracegraphError, RuntimeError):
+class DTypeError(TracegraphError, TypeError):
     """Operand dtypes do not fit the operation."""
 
 
@@ -31,11 +32,11 @@ class IndexRangeError(TracegraphError, IndexError):
     """An index or a dimension number is out of range."""
 
 
-class ElementError(TracegraphError, RuntimeError):
+class ElementError(TracegraphError):
     """An element of a tensor has a value the operation cannot take (integer division by zero)."""
 
 
-class AutogradError(TracegraphError, RuntimeError):
+class AutogradError(TracegraphError):
     """The tape cannot compute the gradient asked for."""
 
 
@@ -55,19 +56,27 @@ class UndecidableError(IRError):
     """A comparison of symbolic sizes has no answer without a guard, and no ShapeEnv is active to record one."""
 
 
-class DataDependentError(TracegraphError, RuntimeError):
+class DataDependentError(TracegraphError):
     """Python asked a traced tensor for its data; capture turns this into a graph break."""
 
 
-class StateDictError(TracegraphError, RuntimeError):
+class StateDictError(TracegraphError):
     """A state dict does not fit the module it is loaded into; the message lists every problem."""
 
 
-class CaptureError(TracegraphError, RuntimeError):
+class CaptureError(TracegraphError):
     """`fullgraph=True` and the function cannot be captured as one graph."""
 
 
-class CompileError(TracegraphError, RuntimeError):
+class RecompileError(CaptureError):
+    """A function would have to be compiled again, which a setting forbids; the message names the guard that failed."""
+
+
+class ConstraintViolationError(CaptureError, ValueError):
+    """A size that `mark_dynamic` promised to vary cannot, or is out of the range it promised."""
+
+
+class CompileError(TracegraphError):
     """A stage of the compiler failed; the message names the stage."""
 
 

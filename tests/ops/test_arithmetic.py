@@ -91,7 +91,7 @@ def test_shapes_that_do_not_broadcast() -> None:
 def test_operands_that_are_no_tensors() -> None:
     with pytest.raises(TypeError):
         tg.tensor(1) + "a"
-    with pytest.raises(ArgumentError, match="argument 'other' must be a Tensor or a number, got str"):
+    with pytest.raises(ArgumentError, match=r"argument 'other' must be a Tensor or a number, got 'a' \(str\)"):
         tg.add(tg.tensor(1), "a")
 
 

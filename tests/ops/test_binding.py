@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tracegraph as tg
@@ -45,3 +46,22 @@ def test_defaults() -> None:
     assert F.mul.binder.defaults() == {}
     with pytest.raises(ArgumentError, match="size"):
         Signature("f", "(input: Tensor, size: ints)").defaults()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: x.reshape(2.5, 2), TypeError, r"reshape: argument 'shape' must be an int, got 2.5 \(float\)"),
+        (lambda x: x.exp(1), TypeError, "takes 1 positional argument, got 2"),
+        (F.cat, TypeError, r"list or tuple of Tensors, got Tensor of shape \[8\] and dtype float32"),
+        (lambda x: F.exp([1.0]), TypeError, r"got \[1.0\] \(list\); wrap it with tracegraph.tensor"),
+        (lambda x: F.exp(None), TypeError, "must be a Tensor, got None$"),
+        (lambda x: F.exp(np.zeros(500)), TypeError, r"got ndarray of shape \[500\] and dtype float64; wrap it"),
+        (lambda x: F.clamp(x, "a"), TypeError, "must be a Tensor, a number or None, got 'a'"),
+        (lambda x: F.sum(x, list(range(100, 200))), IndexError, "dim=100 is out of range"),
+    ],
+)
+def test_errors_name_the_argument_and_what_it_is(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        call(tg.ones(8))
+    assert caught.value.__context__ is None, "one error, not one that arose during another"

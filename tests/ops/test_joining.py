@@ -44,8 +44,8 @@ def test_grids() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: tg.cat([]), TypeError, "non-empty list"),
-        (lambda: tg.cat([1, 2]), TypeError, r"tensors\[0\] must be a Tensor, got int"),
+        (lambda: tg.cat([]), ValueError, "at least one Tensor"),
+        (lambda: tg.cat([1, 2]), TypeError, r"tensors\[0\] must be a Tensor, got 1"),
         (lambda: tg.cat([tg.tensor(1), tg.tensor(2)]), RuntimeError, "0-d tensor cannot be concatenated; use stack"),
         (
             lambda: tg.cat([tg.ones(2, 3), tg.ones(2, 4)]),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracegraph import dtypes
-from tracegraph.errors import ArgumentError, DTypeError, IndexRangeError
+from tracegraph.errors import ArgumentError, DTypeError, IndexRangeError, ValueRangeError
 from tracegraph.ir.dim import SymExpr
 
 #: sorts that are operands: a tensor; a tensor or a number; either of them or None; a list of tensors
@@ -81,8 +81,9 @@ class Signature:
     def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         args = self._collect_varargs(args)
         if len(args) > len(self._positional):
+            most = len(self._positional)
             raise ArgumentError(
-                f"{self.op}{self.text} takes {len(self._positional)} positional arguments, got {len(args)}"
+                f"{self.op}{self.text} takes {most} positional argument{'' if most == 1 else 's'}, got {len(args)}"
             )
         given = {p.name: value for p, value in zip(self._positional, args, strict=False)}
         for name, value in kwargs.items():
@@ -105,9 +106,7 @@ class Signature:
         if last < 0 or len(args) <= last or self._positional[last].sort not in VARARG_SORTS:
             return args
         tail = args[last:]
-        if len(tail) > 1 and all(hasattr(t, "__index__") or isinstance(t, SymExpr) for t in tail):
-            return (*args[:last], tuple(tail))
-        return args
+        return (*args[:last], tail) if len(tail) > 1 else args
 
     def _rank(self, given: dict[str, Any]) -> int:
         if self._rank_of is None:
@@ -126,18 +125,22 @@ class Signature:
             return value
         if p.sort.endswith("Number") and hasattr(value, "item") and getattr(value, "shape", None) == ():
             return value.item()
-        expected = {"Tensor": "a Tensor", "Number": "a Tensor or a number"}.get(p.sort.replace("Optional", ""))
+        expected = _EXPECTED[p.sort]
         raise ArgumentError(
-            f"{self.op}: argument {p.name!r} must be {expected}, got {type(value).__name__}"
-            f"{'; wrap it with tracegraph.tensor(...)' if not isinstance(value, str) else ''}"
+            f"{self.op}: argument {p.name!r} must be {expected}, got {described(value)}"
+            f"{'; wrap it with tracegraph.tensor(...)' if _could_be_tensor(value) else ''}"
         )
 
     def _tensor_list(self, p: Parameter, value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple) or not value:
-            raise ArgumentError(f"{self.op}: argument {p.name!r} must be a non-empty list or tuple of Tensors")
+        if not isinstance(value, list | tuple):
+            raise ArgumentError(
+                f"{self.op}: argument {p.name!r} must be a list or tuple of Tensors, got {described(value)}"
+            )
+        if not value:
+            raise ValueRangeError(f"{self.op}: argument {p.name!r} must hold at least one Tensor, got {value!r}")
         for i, t in enumerate(value):
             if not is_tensor(t):
-                raise ArgumentError(f"{self.op}: {p.name}[{i}] must be a Tensor, got {type(t).__name__}")
+                raise ArgumentError(f"{self.op}: {p.name}[{i}] must be a Tensor, got {described(t)}")
         return tuple(value)
 
 
@@ -148,6 +151,31 @@ ALIASES = {"axis": "dim", "axes": "dims", "keepdims": "keepdim", "self": "input"
 def is_tensor(value: object) -> bool:
     """Whether `value` is a tensor handle of any kind (eager, traced)."""
     return getattr(type(value), "__tracegraph_tensor__", False)
+
+
+#: what an operand of each sort must be
+_EXPECTED = {
+    "Tensor": "a Tensor",
+    "Number": "a Tensor or a number",
+    "OptionalTensor": "a Tensor or None",
+    "OptionalNumber": "a Tensor, a number or None",
+}
+
+
+def _could_be_tensor(value: object) -> bool:
+    return isinstance(value, bool | int | float | list | tuple) or hasattr(value, "__array__")
+
+
+def described(value: object) -> str:
+    """A value as messages name it: what it is, and as much of its contents as fits on a line."""
+    if value is None:
+        return "None"
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None:
+        name = getattr(dtype, "long_name", dtype)
+        return f"{type(value).__name__} of shape [{', '.join(map(str, shape))}] and dtype {name}"
+    text = " ".join(repr(value).split())
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
 #: types whose instances are tensors, learnt as they are met
@@ -162,6 +190,13 @@ def _fast_tensor(value: Any) -> Any:
     raise TypeError
 
 
+def _tensors(values: Any) -> Any:
+    """A list of tensors; a tensor is none, although it can be iterated over."""
+    if values and isinstance(values, list | tuple):
+        return values
+    raise TypeError
+
+
 def _spread(first: Any, more: tuple[Any, ...]) -> tuple[Any, ...]:
     """The list that is spread out in `x.reshape(2, 3)`."""
     for value in (first, *more):
@@ -172,7 +207,13 @@ def _spread(first: Any, more: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
     """A Python function with the op's own parameters that returns (operands, attributes) or raises TypeError."""
-    names: dict[str, Any] = {"T": TENSOR_TYPES, "N": _NUMBERS, "tensor": _fast_tensor, "spread": _spread}
+    names: dict[str, Any] = {
+        "T": TENSOR_TYPES,
+        "N": _NUMBERS,
+        "tensor": _fast_tensor,
+        "tensors": _tensors,
+        "spread": _spread,
+    }
     last = max((i for i, p in enumerate(parameters) if not p.keyword_only), default=-1)
     header: list[str] = []
     operands: list[str] = []
@@ -186,7 +227,7 @@ def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
         names[f"d{i}"], names[f"canon{i}"] = p.default, CANONICAL.get(p.sort)
         header.append(p.name if p.default is ... else f"{p.name}=d{i}")
         if p.sort == "Tensors":
-            operands.append(f"*([v if type(v) in T else tensor(v) for v in {p.name}] or tensor(None))")
+            operands.append(f"*[v if type(v) in T else tensor(v) for v in tensors({p.name})]")
             rank = "getattr({0}[0], 'ndim', 0)" if i == 0 else rank
         elif p.is_operand:
             allowed = f"type({p.name}) in T" + (f" or type({p.name}) in N" if p.sort.endswith("Number") else "")
@@ -225,7 +266,7 @@ def _integer(op: str, name: str, value: Any) -> Any:
     if isinstance(value, SymExpr):
         return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise ArgumentError(f"{op}: argument {name!r} must be an int, got {value!r} ({type(value).__name__})")
+        raise ArgumentError(f"{op}: argument {name!r} must be an int, got {described(value)}")
     return value.__index__()
 
 
@@ -239,7 +280,7 @@ def _optional_int(op: str, name: str, value: Any, rank: int) -> Any:
 
 def _float(op: str, name: str, value: Any, rank: int) -> float:
     if isinstance(value, bool) or not (isinstance(value, int | float) or hasattr(value, "__float__")):
-        raise ArgumentError(f"{op}: argument {name!r} must be a number, got {value!r} ({type(value).__name__})")
+        raise ArgumentError(f"{op}: argument {name!r} must be a number, got {described(value)}")
     return float(value)
 
 
@@ -252,7 +293,7 @@ def _number(op: str, name: str, value: Any, rank: int) -> Any:
         return value
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         return value.item()
-    raise ArgumentError(f"{op}: argument {name!r} must be a number, got {value!r} ({type(value).__name__})")
+    raise ArgumentError(f"{op}: argument {name!r} must be a number, got {described(value)}")
 
 
 def _optional_number(op: str, name: str, value: Any, rank: int) -> Any:
@@ -261,13 +302,13 @@ def _optional_number(op: str, name: str, value: Any, rank: int) -> Any:
 
 def _bool(op: str, name: str, value: Any, rank: int) -> bool:
     if not isinstance(value, bool | int):
-        raise ArgumentError(f"{op}: argument {name!r} must be a bool, got {value!r} ({type(value).__name__})")
+        raise ArgumentError(f"{op}: argument {name!r} must be a bool, got {described(value)}")
     return bool(value)
 
 
 def _str(op: str, name: str, value: Any, rank: int) -> str:
     if not isinstance(value, str):
-        raise ArgumentError(f"{op}: argument {name!r} must be a string, got {value!r} ({type(value).__name__})")
+        raise ArgumentError(f"{op}: argument {name!r} must be a string, got {described(value)}")
     return value
 
 
@@ -310,7 +351,7 @@ def _pair(op: str, name: str, value: Any, rank: int) -> tuple[int, int]:
     if len(items) == 1:
         return items[0], items[0]
     if len(items) != 2:
-        raise ArgumentError(f"{op}: argument {name!r} must be an int or two ints, got {value!r}")
+        raise ArgumentError(f"{op}: argument {name!r} must be an int or two ints, got {described(value)}")
     return items
 
 

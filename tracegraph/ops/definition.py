@@ -24,6 +24,7 @@ from tracegraph.ir import Kind, Op, TensorType, register
 from tracegraph.ir.op import REGISTRY
 from tracegraph.ops.binding import Signature
 from tracegraph.ops.dispatch import dispatch
+from tracegraph.ops.error_names import CALL_ERRORS, name_after
 from tracegraph.ops.quiet import quiet
 from tracegraph.ops.samples import Sampler
 
@@ -107,8 +108,10 @@ class Definition(Op):
         try:
             operands, attrs = self.binder.bind_fast(*args, **kwargs)
         except TypeError:
-            operands, attrs = self.binder.bind(args, kwargs)
-        return self.apply(operands, attrs)
+            pass  # `bind` explains; it runs outside the handler, so that its error stands alone
+        else:
+            return self.apply(operands, attrs)
+        return self.apply(*self.binder.bind(args, kwargs))
 
     def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Execute the op on bound operands and attributes; `attrs` is the op's to keep and change."""
@@ -138,7 +141,11 @@ class Definition(Op):
     def expand(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
         """Run the decomposition; its results as the caller of the op gets them."""
         assert self.decompose is not None
-        results = self.decompose(*operands, **attrs)
+        try:
+            results = self.decompose(*operands, **attrs)
+        except CALL_ERRORS as error:
+            name_after(error, self.name)
+            raise
         return self.pack(results) if isinstance(results, tuple) else results
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:

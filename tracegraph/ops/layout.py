@@ -82,15 +82,20 @@ def resolve_size(op: str, size: Shape, shape: Shape) -> Shape:
     """
     unknown = [i for i, d in enumerate(size) if _is(d, -1)]
     if len(unknown) > 1:
-        raise ShapeError(f"{op}: only one dimension can be inferred, {list(size)} has {len(unknown)} of size -1")
+        raise ShapeError(
+            f"{op}: only one dimension can be inferred, {list(size)} has {len(unknown)} of size -1; give all but one"
+        )
     negative = [d for d in size if isinstance(d, int) and d < -1]
     if negative:
-        raise ShapeError(f"{op}: invalid size {negative[0]} in {list(size)}")
+        raise ShapeError(f"{op}: invalid size {negative[0]} in {list(size)}; sizes are 0 or more, or one of them -1")
     total = dims.product(shape)
     known = dims.product(tuple(d for i, d in enumerate(size) if i not in unknown))
     if not unknown:
         if not equal(known, total):
-            raise ShapeError(f"{op}: shape {list(size)} is invalid for input of size {total} (shape {list(shape)})")
+            raise ShapeError(
+                f"{op}: shape {list(size)} is invalid for input of size {total} (shape {list(shape)}); make the sizes "
+                f"multiply to {total}, or give one of them as -1"
+            )
         return size
     if _is(known, 0):
         raise ShapeError(
@@ -98,7 +103,10 @@ def resolve_size(op: str, size: Shape, shape: Shape) -> Shape:
         )
     missing = dims.floordiv(total, known)
     if not equal(missing * known, total):
-        raise ShapeError(f"{op}: shape {list(size)} is invalid for input of size {total} (shape {list(shape)})")
+        raise ShapeError(
+            f"{op}: shape {list(size)} is invalid for input of size {total} (shape {list(shape)}); the sizes beside "
+            f"-1 multiply to {known}, which must divide {total}"
+        )
     return tuple(missing if i in unknown else d for i, d in enumerate(size))
 
 

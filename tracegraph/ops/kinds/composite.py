@@ -9,6 +9,7 @@ import numpy as np
 
 from tracegraph.ir import Builder, Kind, TensorType, interpret
 from tracegraph.ops.definition import Definition
+from tracegraph.ops.error_names import CALL_ERRORS, name_after
 
 
 class Composite(Definition):
@@ -32,7 +33,11 @@ class Composite(Definition):
 
         builder = Builder(self.name)
         values = [builder.placeholder(o) if isinstance(o, TensorType) else o for o in operands]
-        results = record_into(builder, lambda *xs: self.decompose(*xs, **attrs), *values)  # type: ignore[misc]
+        try:
+            results = record_into(builder, lambda *xs: self.decompose(*xs, **attrs), *values)  # type: ignore[misc]
+        except CALL_ERRORS as error:
+            name_after(error, self.name)
+            raise
         return tuple(r.type for r in results)
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracegraph.ops.error_names import CALL_ERRORS, name_after
 from tracegraph.ops.kinds.composite import Composite
 
 
@@ -18,4 +19,8 @@ class Derived(Composite):
         if self._canonicalizes:
             operands, attrs = self.canonicalize(operands, attrs)
         assert self.decompose is not None
-        return self.decompose(*operands, **attrs)
+        try:
+            return self.decompose(*operands, **attrs)
+        except CALL_ERRORS as error:
+            name_after(error, self.name)
+            raise
