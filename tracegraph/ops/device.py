@@ -64,6 +64,9 @@ class Device:
         return self
 
 
+# capture calls it as it is, like an operation
+Device.__new__.__tracegraph_op__ = True  # type: ignore[attr-defined]
+
 CPU = Device("cpu")
 #: first parts of texts that name a device rather than a dtype; all but the first do not exist here, and say so
 DEVICE_TYPES = frozenset(("cpu", "cuda", "mps", "xpu", "meta"))
