@@ -47,8 +47,8 @@ def test_text():
     ("make", "message"),
     [
         (lambda: nn.Conv2d(3, 4, 3, groups=2), "groups=2 must divide in_channels=3"),
-        (lambda: nn.Conv2d(2, 4, 3, padding_mode="mirror"), "padding_mode='mirror' must be one of"),
-        (lambda: nn.Conv2d(2, 4, (1, 2, 3)), "expected one int or 2"),
+        (lambda: nn.Conv2d(2, 4, 3, padding_mode="mirror"), "padding_mode='mirror' must be 'zeros'"),
+        (lambda: nn.Conv2d(2, 4, (1, 2, 3)), r"kernel_size=\(1, 2, 3\) must be one int or 2 of them"),
     ],
 )
 def test_options_are_checked(make, message):

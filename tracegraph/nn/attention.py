@@ -8,6 +8,7 @@ from typing import Any
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.nn import functional as F
 from tracegraph.nn import init
+from tracegraph.nn.arguments import check_probabilities, check_sizes
 from tracegraph.nn.linear import Linear
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
@@ -34,7 +35,10 @@ class MultiheadAttention(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
+        check_sizes(self, at_least=1, embed_dim=embed_dim, num_heads=num_heads)
+        check_sizes(self, **{name: size for name, size in (("kdim", kdim), ("vdim", vdim)) if size is not None})
+        check_probabilities(self, dropout=dropout)
+        if embed_dim % num_heads:
             raise ValueRangeError(f"MultiheadAttention: num_heads={num_heads} must divide embed_dim={embed_dim}")
         self.embed_dim = embed_dim
         self.num_heads = num_heads

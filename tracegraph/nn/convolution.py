@@ -7,6 +7,7 @@ from typing import Any
 from tracegraph.errors import ValueRangeError
 from tracegraph.nn import functional as F
 from tracegraph.nn import init
+from tracegraph.nn.arguments import check_choice, check_sizes, check_windows
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
@@ -16,10 +17,7 @@ _PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate
 
 def _tuple(value: Any, rank: int) -> tuple[int, ...]:
     """`3` means (3, 3); a list or tuple is taken as it is."""
-    listed = tuple(value) if isinstance(value, tuple | list) else (value,) * rank
-    if len(listed) != rank:
-        raise ValueRangeError(f"expected one int or {rank}, got {value!r}")
-    return listed
+    return tuple(value) if isinstance(value, tuple | list) else (value,) * rank
 
 
 class _Convolution(Module):
@@ -43,14 +41,19 @@ class _Convolution(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        check_sizes(self, in_channels=in_channels, out_channels=out_channels)
+        check_sizes(self, at_least=1, groups=groups)
+        check_windows(self, rank=self.rank, kernel_size=kernel_size, stride=stride, dilation=dilation)
+        if isinstance(padding, str):
+            check_choice(self, ("same", "valid"), padding=padding)
+        else:
+            check_windows(self, at_least=0, rank=self.rank, padding=padding)
+        check_choice(self, tuple(_PAD_MODES), padding_mode=padding_mode)
+        if in_channels % groups or out_channels % groups:
             raise ValueRangeError(
                 f"{type(self).__name__}: groups={groups} must divide in_channels={in_channels} and "
                 f"out_channels={out_channels}"
             )
-        if padding_mode not in _PAD_MODES:
-            known = ", ".join(map(repr, _PAD_MODES))
-            raise ValueRangeError(f"{type(self).__name__}: padding_mode={padding_mode!r} must be one of {known}")
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = _tuple(kernel_size, self.rank)
@@ -148,6 +151,7 @@ class _TransposedConvolution(_Convolution):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, "zeros", device, dtype
         )
+        check_windows(self, at_least=0, rank=self.rank, output_padding=output_padding)
         self.output_padding = _tuple(output_padding, self.rank)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracegraph.errors import ValueRangeError
 from tracegraph.nn import functional as F
+from tracegraph.nn.arguments import check_probabilities
 from tracegraph.nn.module import Module
 
 
@@ -14,8 +14,7 @@ class _Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueRangeError(f"{type(self).__name__}: p={p} must be a probability in [0, 1]")
+        check_probabilities(self, p=p)
         self.p = p
         self.inplace = inplace
 

@@ -8,6 +8,7 @@ from tracegraph.autograd import no_grad
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.nn import functional as F
 from tracegraph.nn import init
+from tracegraph.nn.arguments import check_sizes
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
@@ -26,6 +27,7 @@ class Embedding(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_sizes(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueRangeError(f"Embedding: padding_idx={padding_idx} is outside the {num_embeddings} rows")
         self.num_embeddings = num_embeddings

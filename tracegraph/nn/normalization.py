@@ -8,6 +8,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.nn import functional as F
 from tracegraph.nn import init
+from tracegraph.nn.arguments import check_sizes, check_windows
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
@@ -35,6 +36,7 @@ class _StatisticsNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        check_sizes(self, num_features=num_features)
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
@@ -185,6 +187,7 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_windows(self, at_least=0, normalized_shape=normalized_shape)
         shape = _shape(normalized_shape)
         self.normalized_shape = shape
         self.eps = eps
@@ -223,6 +226,7 @@ class RMSNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_windows(self, at_least=0, normalized_shape=normalized_shape)
         shape = _shape(normalized_shape)
         self.normalized_shape = shape
         self.eps = eps
@@ -258,7 +262,9 @@ class GroupNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if num_groups < 1 or num_channels % num_groups:
+        check_sizes(self, num_channels=num_channels)
+        check_sizes(self, at_least=1, num_groups=num_groups)
+        if num_channels % num_groups:
             raise ValueRangeError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
         self.num_groups = num_groups
         self.num_channels = num_channels

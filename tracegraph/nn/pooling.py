@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tracegraph.nn import functional as F
+from tracegraph.nn.arguments import check_windows
 from tracegraph.nn.module import Module
 
 
@@ -23,7 +24,10 @@ class _MaxPool(Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
+        check_windows(self, kernel_size=kernel_size, stride=self.stride)
+        check_windows(self, at_least=0, padding=padding)
         self.padding = padding
+        check_windows(self, dilation=dilation)
         self.dilation = dilation
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
@@ -67,6 +71,8 @@ class AvgPool1d(Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
+        check_windows(self, kernel_size=kernel_size, stride=self.stride)
+        check_windows(self, at_least=0, padding=padding)
         self.padding = padding
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
@@ -93,6 +99,8 @@ class AvgPool2d(Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
+        check_windows(self, kernel_size=kernel_size, stride=self.stride)
+        check_windows(self, at_least=0, padding=padding)
         self.padding = padding
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tracegraph.errors import ShapeError, ValueRangeError
+from tracegraph.errors import ShapeError
 from tracegraph.nn import functional as F
 from tracegraph.nn import init
+from tracegraph.nn.arguments import check_choice, check_probabilities, check_sizes
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
@@ -50,6 +51,8 @@ class _Cell(Module):
         self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
     ) -> None:
         super().__init__()
+        check_sizes(self, input_size=input_size)
+        check_sizes(self, at_least=1, hidden_size=hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
@@ -104,8 +107,7 @@ class RNNCell(_Cell):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueRangeError(f"RNNCell: nonlinearity={nonlinearity!r} must be 'tanh' or 'relu'")
+        check_choice(self, ("tanh", "relu"), nonlinearity=nonlinearity)
         super().__init__(input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
 
@@ -167,8 +169,9 @@ class _Recurrent(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout <= 1:
-            raise ValueRangeError(f"{type(self).__name__}: dropout={dropout} must be a probability in [0, 1]")
+        check_sizes(self, input_size=input_size)
+        check_sizes(self, at_least=1, hidden_size=hidden_size, num_layers=num_layers)
+        check_probabilities(self, dropout=dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -278,8 +281,7 @@ class RNN(_Recurrent):
     gates = 1
 
     def __init__(self, *args: Any, nonlinearity: str = "tanh", **kwargs: Any) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueRangeError(f"RNN: nonlinearity={nonlinearity!r} must be 'tanh' or 'relu'")
+        check_choice(self, ("tanh", "relu"), nonlinearity=nonlinearity)
         super().__init__(*args, **kwargs)
         self.nonlinearity = nonlinearity
 

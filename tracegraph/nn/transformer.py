@@ -8,6 +8,7 @@ from typing import Any
 
 from tracegraph.errors import ValueRangeError
 from tracegraph.nn import functional as F
+from tracegraph.nn.arguments import check_sizes
 from tracegraph.nn.attention import MultiheadAttention
 from tracegraph.nn.containers import ModuleList
 from tracegraph.nn.dropout import Dropout
@@ -49,6 +50,7 @@ class _Layer(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_sizes(self, at_least=1, d_model=d_model, nhead=nhead, dim_feedforward=dim_feedforward)
         for name in self.attentions:
             attention = MultiheadAttention(
                 d_model, nhead, dropout, bias, batch_first=batch_first, device=device, dtype=dtype
@@ -130,6 +132,7 @@ class TransformerEncoder(Module):
 
     def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
+        check_sizes(self, num_layers=num_layers)
         self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
         self.num_layers = num_layers
         self.norm = norm
@@ -145,6 +148,7 @@ class TransformerDecoder(Module):
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
+        check_sizes(self, num_layers=num_layers)
         self.layers = ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))
         self.num_layers = num_layers
         self.norm = norm

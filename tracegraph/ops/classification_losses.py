@@ -14,7 +14,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite
-from tracegraph.ops.losses import reduced
+from tracegraph.ops.losses import check_reduction, reduced
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
 from tracegraph.ops.shapes import describe, equal, type_of
@@ -71,6 +71,10 @@ class NllLoss(Composite):
         call(A((2, 5, 3), -3, 0), A((2, 3), 0, 4, dtype=dtypes.int64), reduction="none", ignore_index=2),
         call(A((5,), -3, 0), A((), 0, 4, dtype=dtypes.int64)),
     )
+
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        check_reduction(self.name, attrs["reduction"])
+        return operands, attrs
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         input, target, weight = operands

@@ -46,7 +46,10 @@ class CopyInto(Effect):
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         target = operands[0]
-        if any(isinstance(s, int) and s == 0 and n != 1 for s, n in zip(target.stride(), target.shape, strict=True)):
+        is_empty = any(isinstance(n, int) and n == 0 for n in target.shape)  # its strides may well be 0
+        if not is_empty and any(
+            isinstance(s, int) and s == 0 and n != 1 for s, n in zip(target.stride(), target.shape, strict=True)
+        ):
             raise ShapeError(
                 f"copy_: the tensor written to, of shape {list(target.shape)}, is expanded: several of its elements "
                 "share one place in memory; clone() it first"

@@ -20,14 +20,23 @@ TWO = "(input: Tensor, target: Tensor"
 REDUCTIONS = ("none", "mean", "sum")
 
 
+def check_reduction(op: str, reduction: str) -> None:
+    """Check the name of a reduction.
+
+    Raises:
+        ValueRangeError: it is none of the three.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueRangeError(f"{op}: reduction={reduction!r} must be one of {', '.join(map(repr, REDUCTIONS))}")
+
+
 def reduced(op: str, loss: Handle, reduction: str) -> Handle:
     """The elementwise loss as it is, its mean or its sum.
 
     Raises:
         ValueRangeError: `reduction` is none of the three.
     """
-    if reduction not in REDUCTIONS:
-        raise ValueRangeError(f"{op}: reduction={reduction!r} must be one of {', '.join(map(repr, REDUCTIONS))}")
+    check_reduction(op, reduction)
     return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
 
 
