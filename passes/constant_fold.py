@@ -10,9 +10,9 @@ import numpy as np
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Graph, Kind, Node, Operand, Rebuilder, TensorType, Value, lookup
 from tracegraph.ir.dim import SymExpr
-from tracegraph.ops.creation import canonical_value
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.quiet import quiet
+from tracegraph.ops.weak_numbers import wrapped
 from tracegraph.passes.operand_types import computes_alike
 from tracegraph.passes.pass_manager import graph_pass
 
@@ -100,7 +100,7 @@ class _Folder:
         return True
 
     def full(self, type: TensorType, number: PythonNumber) -> Value:
-        attrs = {"size": type.shape, "fill_value": canonical_value(number, type.dtype), "dtype": type.dtype}
+        attrs = {"size": type.shape, "fill_value": wrapped(number, type.dtype), "dtype": type.dtype}
         return self.rebuilder.builder.call(lookup("full"), **attrs)
 
     def fold_constant(self, node: Node, operands: tuple[Operand, ...]) -> bool:

@@ -28,13 +28,13 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from tracegraph.dtypes import DType
+from tracegraph.dtypes import DType, int64
 from tracegraph.errors import IRError
 from tracegraph.ir import Operand, TensorType, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.op import Op
 from tracegraph.ir.signature import value_key
-from tracegraph.ops.creation import canonical_value
+from tracegraph.ops.weak_numbers import wrap_around, wrapped
 
 Bindings: TypeAlias = dict[str, Any]
 
@@ -287,39 +287,46 @@ def compute(node: ast.expr, bindings: Bindings) -> Any:
     raise IRError(f"a rule cannot compute {ast.unparse(node)}")
 
 
-def value_of(term: Variable | Number | Computed, bindings: Bindings) -> Any:
-    """What a leaf of a replacement stands for."""
+def value_of(term: Variable | Number | Computed, bindings: Bindings, dtype: DType) -> Any:
+    """What a leaf of a replacement of this dtype stands for; sums of integers wrap around as those of tensors do."""
     if isinstance(term, Variable):
         return bindings[term.name]
-    return term.value if isinstance(term, Number) else compute(term.node, bindings)
+    if isinstance(term, Number):
+        return term.value
+    number = compute(term.node, bindings)
+    return wrap_around(number, int64) if isinstance(number, int) and dtype.is_integer else number
 
 
 def _type_of(term: Term, bindings: Bindings, replaced: TensorType) -> object:
     """What inference makes of a replacement, without building it: a type, or a number as it is."""
     if not isinstance(term, Call):
-        leaf = value_of(term, bindings)
+        leaf = value_of(term, bindings, replaced.dtype)
         return leaf.type if isinstance(leaf, Value) else leaf
     if term.op in _SHAPED_LIKE_REPLACED:
         like = next((_type_of(t, bindings, replaced) for t in term.operands if isinstance(t, Variable)), replaced)
         return replaced.with_dtype(like.dtype) if isinstance(like, TensorType) else replaced
     operands = [_type_of(t, bindings, replaced) for t in term.operands]
-    attrs = {k: value_of(t, bindings) for k, t in term.attrs if not isinstance(t, Call)}
+    attrs = {k: value_of(t, bindings, replaced.dtype) for k, t in term.attrs if not isinstance(t, Call)}
     return lookup(term.op).infer(*operands, **attrs)[0]
 
 
 def build(term: Term, bindings: Bindings, replaced: TensorType, call: Callable[..., Operand]) -> Operand:
     """The replacement; `call(op, operands, attrs)` makes its nodes."""
     if not isinstance(term, Call):
-        return value_of(term, bindings)
+        return value_of(term, bindings, replaced.dtype)
     if term.op in _SHAPED_LIKE_REPLACED:
         (operand,) = term.operands
         return _SHAPED_LIKE_REPLACED[term.op](build(operand, bindings, replaced, call), replaced, call)
     operands = tuple(build(t, bindings, replaced, call) for t in term.operands)
-    return call(lookup(term.op), operands, {k: value_of(t, bindings) for k, t in term.attrs if not isinstance(t, Call)})
+    return call(
+        lookup(term.op),
+        operands,
+        {k: value_of(t, bindings, replaced.dtype) for k, t in term.attrs if not isinstance(t, Call)},
+    )
 
 
 def _splat(number: Any, replaced: TensorType, call: Callable[..., Operand]) -> Operand:
-    value = canonical_value(number, replaced.dtype)
+    value = wrapped(number, replaced.dtype)
     return call(lookup("full"), (), {"size": replaced.shape, "fill_value": value, "dtype": replaced.dtype})
 
 

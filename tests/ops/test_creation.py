@@ -7,6 +7,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import ir
+from tracegraph.errors import DTypeError
 from tracegraph.ops.recording import Recorder
 
 
@@ -60,8 +61,11 @@ def test_linspace_is_symmetric() -> None:
     assert (found + found.flip(0) == 0).all().item()
 
 
-def test_integers_fill_wrapping_and_floats_keep_signed_zero() -> None:
-    assert tg.full((1,), 300, dtype=tg.uint8).item() == 44
+def test_integers_must_fit_and_floats_keep_signed_zero() -> None:
+    with pytest.raises(DTypeError, match=r"full: fill_value=300 does not fit uint8, which holds 0 to 255"):
+        tg.full((1,), 300, dtype=tg.uint8)
+    with pytest.raises(DTypeError, match=r"full: fill_value=inf does not fit int32"):
+        tg.full((1,), float("inf"), dtype=tg.int32)
     assert tg.full((1,), -1, dtype=tg.uint8).item() == 255
     assert np.signbit(tg.full((1,), -0.0).numpy())[0]
     assert np.isnan(tg.full((1,), float("nan")).item())

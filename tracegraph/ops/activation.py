@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from tracegraph.errors import ValueRangeError
+from tracegraph.errors import DTypeError, ValueRangeError
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import REAL, A, call, samples, unary
 from tracegraph.ops.scalar import Scalars
+from tracegraph.ops.weak_numbers import fitting
 
 SQRT_HALF = math.sqrt(0.5)
 #: sqrt(2 / pi), the scale of gelu's tanh approximation, and its cubic coefficient
@@ -54,11 +55,15 @@ class Hardtanh(Pointwise):
     samples = samples(*unary()(), call(A((3, 5)), -0.5, 0.75))
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        low, high = attrs["min_val"], attrs["max_val"]
+        low, high, dtype = attrs["min_val"], attrs["max_val"], operands[0].dtype
         if low > high:
             raise ValueRangeError(f"hardtanh: min_val={low} is above max_val={high}")
-        if operands[0].dtype.is_integer:
-            attrs.update(min_val=int(low), max_val=int(high))
+        if low < 0 and dtype.is_integer and not dtype.is_signed:
+            raise DTypeError(
+                f"hardtanh: min_val={low} is negative, {dtype.long_name} never is; convert the tensor first"
+            )
+        for name, limit in (("min_val", low), ("max_val", high)):
+            attrs[name] = fitting("hardtanh", name, limit, dtype)
         return operands, attrs
 
     def scalar(self, k: Scalars, x: Scalar, min_val: float, max_val: float) -> Scalar:
@@ -129,6 +134,9 @@ class Threshold(Pointwise):
     method = False
     accepts = "if"
     samples = samples(call(A((3, 5)), 0.5, -1.0), call(A((67,)), 1, 20, dtypes=REAL), call(A((0, 4)), 0.0, 0.0))
+
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return operands, {name: fitting("threshold", name, v, operands[0].dtype) for name, v in attrs.items()}
 
     def scalar(self, k: Scalars, x: Scalar, threshold: float, value: float) -> Scalar:
         return k.where(x <= threshold, k.const(value, k.dtype(x)), x)

@@ -103,6 +103,7 @@ class Clamp(Pointwise):
     aliases = ("clip",)
     signature = "(input: Tensor, min: OptionalNumber = None, max: OptionalNumber = None)"
     accepts = "if"
+    element_numbers = (1, 2)
     inplace = True
     recompute_cost = 2
     samples = samples(

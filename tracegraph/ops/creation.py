@@ -23,10 +23,10 @@ from tracegraph.ops.kinds import Creation, DerivedCreation
 from tracegraph.ops.layout import Shape
 from tracegraph.ops.samples import A, call, samples, unary
 from tracegraph.ops.scalar import cast_array
+from tracegraph.ops.weak_numbers import Number, fitting, wrapped
 
 #: operands and attributes of a bound call
 Bound = tuple[tuple[Any, ...], dict[str, Any]]
-Number = bool | int | float | SymExpr
 
 
 @define_op
@@ -39,7 +39,7 @@ class Full(Creation):
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
         check_size("full", attrs["size"])
         dtype = attrs["dtype"] or dtypes.of_scalar(attrs["fill_value"])
-        value = canonical_value(attrs["fill_value"], dtype)
+        value = fitting("full", "fill_value", attrs["fill_value"], dtype)
         return operands, {"size": attrs["size"], "fill_value": value, "dtype": dtype}
 
     def infer(self, *, size: Shape, fill_value: Number, dtype: DType) -> tuple[TensorType, ...]:
@@ -48,7 +48,7 @@ class Full(Creation):
     def eager(self, *, size: tuple[int, ...], fill_value: Any, dtype: DType) -> np.ndarray:
         if fill_value == 0 and not math.copysign(1.0, fill_value) < 0:
             return np.zeros(size, dtype.np)  # the system's zero pages, not touched until used
-        return np.full(size, canonical_value(fill_value, dtype), dtype.np)
+        return np.full(size, wrapped(fill_value, dtype), dtype.np)
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]
@@ -68,15 +68,6 @@ def check_size(op: str, size: Shape) -> None:
     for d in size:
         if isinstance(d, int) and d < 0:
             raise ShapeError(f"{op}: a tensor cannot have the negative size {d}, in {list(size)}")
-
-
-def canonical_value(value: Number, dtype: DType) -> Number:
-    """`value` as a Python number that a tensor of `dtype` can hold; integers wrap, as in PyTorch."""
-    if isinstance(value, SymExpr):
-        return value
-    if dtype.is_floating:
-        return float(value)
-    return cast_array(np.asarray(value), dtype).item()
 
 
 @define_op

@@ -12,11 +12,13 @@ from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar, Scatter
 from tracegraph.ops import functional as F
+from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.combining import combined, in_range, out_of_bounds
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Element, ScatterOp
 from tracegraph.ops.promotion import broadcast_shapes
 from tracegraph.ops.samples import A, call, samples
+from tracegraph.ops.weak_numbers import fitting
 
 _I64 = dtypes.int64
 
@@ -184,7 +186,10 @@ class ScatterElements(ScatterAlong):
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if attrs["reduce"] not in self.combinations:
             raise ArgumentError(f"scatter: reduce must be 'add', 'multiply' or None, got {attrs['reduce']!r}")
-        return operands, attrs
+        x, index, src = operands
+        if not is_tensor(src) and not x.dtype.is_floating:
+            src = fitting("scatter", "src", src, x.dtype)
+        return (x, index, src), attrs
 
     def combination(self, attrs: dict[str, Any]) -> str:
         return self.combinations[attrs["reduce"]]

@@ -17,11 +17,11 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops import functional as F
-from tracegraph.ops.creation import canonical_value
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Element
 from tracegraph.ops.layout import Shape
 from tracegraph.ops.samples import A, call, samples
+from tracegraph.ops.weak_numbers import fitting
 
 
 def _widths(op: str, pad: tuple[Dim, ...], rank: int) -> list[tuple[Dim, Dim]]:
@@ -53,7 +53,7 @@ class ConstantPadNd(Element):
     )
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return operands, {**attrs, "value": canonical_value(attrs["value"], operands[0].dtype)}
+        return operands, {**attrs, "value": fitting(self.name, "value", attrs["value"], operands[0].dtype)}
 
     def infer(self, x: TensorType, *, pad: tuple[Dim, ...], value: Any) -> tuple[TensorType, ...]:
         return (x.with_shape(self.padded(x.shape, pad)),)

@@ -29,6 +29,7 @@ class Pow(Pointwise):
     signature = "(input: Number, exponent: Number)"
     operators = ("__pow__",)
     accepts = "if"
+    element_numbers = (1,)
     inplace = True
     recompute_cost = 40
     samples = samples(

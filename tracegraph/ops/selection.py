@@ -30,6 +30,7 @@ class Where(Pointwise):
     """
 
     signature = "(condition: Tensor, input: Number, other: Number)"
+    element_numbers = (1, 2)
     method = False
     samples = samples(
         call(A((3, 5), dtype=dtypes.bool_), A((3, 5)), A((3, 5)), dtypes=dtypes.ALL),
@@ -72,6 +73,7 @@ class MaskedFill(Pointwise):
     """`value` where `mask` holds, elements of `input` elsewhere; the dtype is the input's."""
 
     signature = "(input: Tensor, mask: Tensor, value: Number)"
+    element_numbers = (2,)
     promotion = "like:0"
     inplace = True
     samples = samples(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any, ClassVar, TypeAlias
 
@@ -19,6 +19,7 @@ from tracegraph.ops.definition import Definition, Handle
 from tracegraph.ops.promotion import broadcast_shapes, result_type
 from tracegraph.ops.quiet import enter_quiet, leave_quiet
 from tracegraph.ops.scalar import NUMPY, cast_array
+from tracegraph.ops.weak_numbers import SMALL, fitting, wrapped
 
 #: how a pointwise op runs on operands of some dtypes and Python types: the dtype each operand is converted to (None if
 #: all are arrays of that dtype), the dtype of the result, and the eager rule or the scalar rule on arrays
@@ -33,6 +34,8 @@ class Pointwise(Definition):
             "operands": PyTorch's result type; "float": the same, integers become float32;
             "bool": compared in the result type, result bool; "like:N": the dtype of operand N.
         accepts: categories of dtypes the op computes in: any of "b", "i", "f".
+        element_numbers: positions of operands that, as Python numbers, must fit the dtype they are converted to; others
+            wrap around (see `weak_numbers`).
 
     Rules:
         scalar(self, k, *scalars, **attrs): the op on scalars of the compute dtype, against a handler; an optional
@@ -43,6 +46,7 @@ class Pointwise(Definition):
     kind = Kind.POINTWISE
     promotion: ClassVar[str] = "operands"
     accepts: ClassVar[str] = "bif"
+    element_numbers: ClassVar[tuple[int, ...]] = ()
     scalar: ClassVar[Any] = None
 
     def incomplete(self) -> list[str]:
@@ -68,7 +72,22 @@ class Pointwise(Definition):
 
     def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
         shape = broadcast_shapes(*map(operand_shape, operands), op=self.name)
+        self.check_numbers(operands, self.operand_dtypes(operands))
         return (TensorType(self.promote(operands)[1], shape),)
+
+    def check_numbers(self, operands: tuple[object, ...], wanted: Sequence[DType]) -> None:
+        """Check that numbers among the operands fit the dtypes `wanted`.
+
+        Raises:
+            DTypeError: one does not fit.
+        """
+        for position, (operand, dtype) in enumerate(zip(operands, wanted, strict=True)):
+            if (type(operand) is int and operand in SMALL) or not isinstance(operand, int | SymExpr):
+                continue
+            if position in self.element_numbers:
+                fitting(self.name, self.binder.parameters[position].name, operand, dtype)
+            else:
+                wrapped(operand, dtype)
 
     def operand_dtypes(self, types: OperandTypes) -> tuple[DType, ...]:
         """The dtype each operand is converted to before the scalar rule."""
@@ -80,9 +99,14 @@ class Pointwise(Definition):
         wanted, result_dtype, rule = self._plans.get(key) or self._learn(key, operands)
         token = enter_quiet()
         try:
-            arrays = operands if wanted is None else map(_converted, operands, wanted)
+            if wanted is None:
+                arrays = operands
+            else:
+                if self.element_numbers:
+                    self.check_numbers(operands, wanted)
+                arrays = tuple(map(_converted, operands, wanted))
             result = rule(*arrays, **attrs) if attrs else rule(*arrays)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise self._explained(error, operands, attrs) from None
         finally:
             leave_quiet(token)
@@ -90,7 +114,7 @@ class Pointwise(Definition):
             return (result,)
         return (cast_array(np.asarray(result), result_dtype),)
 
-    def _explained(self, error: ValueError, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Exception:
+    def _explained(self, error: Exception, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Exception:
         """What inference says of operands that numpy refused, with op and shapes; numpy's own error if nothing."""
         try:
             self.infer(*map(_type_of, operands), **attrs)
@@ -123,8 +147,10 @@ class Pointwise(Definition):
                 scalars.append(k.cast(load(i, broadcast_index(index, type.shape)), dtype.compute))
             elif isinstance(type, SymExpr):
                 scalars.append(k.cast(k.index_scalar(type), dtype.compute))
+            elif isinstance(type, int | float):
+                scalars.append(k.const(wrapped(type, dtype.compute), dtype.compute))
             else:
-                scalars.append(None if type is None else k.const(type, dtype.compute))
+                scalars.append(None)
         return k.cast(self.scalar(k, *scalars, **attrs), result_dtype)
 
     def fit_gradient(self, gradient: Handle, operand: Handle) -> Handle:
@@ -175,4 +201,9 @@ def _converted(operand: Any, dtype: DType) -> Any:
     if operand is None:
         return None
     # numpy takes 0-d arrays faster than its scalars
-    return np.array(operand, dtype.np) if dtype.is_floating else cast_array(np.asarray(operand), dtype)
+    if isinstance(operand, np.generic):
+        return cast_array(np.asarray(operand), dtype)
+    try:
+        return np.array(operand, dtype.np)
+    except OverflowError:
+        return np.array(wrapped(operand, dtype), dtype.np)
