@@ -79,6 +79,7 @@ class Bmm(RankedProduct):
 class Outer(Derived):
     """Products of every element of one vector with every element of another."""
 
+    aliases = ("ger",)
     signature = "(input: Tensor, vec2: Tensor)"
     samples = samples(call(A((3,)), A((4,))), call(A((0,)), A((4,))))
 
@@ -92,6 +93,7 @@ class Outer(Derived):
 class AddedProduct(Derived):
     """`beta * input + alpha * product`, the input broadcasting; beta = 0 ignores the input, even nan."""
 
+    inplace = True
     product: ClassVar[str]
 
     def decompose(self, input: Handle, a: Handle, b: Handle, *, beta: float, alpha: float) -> Handle:
