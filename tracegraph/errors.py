@@ -55,6 +55,9 @@ class VerifyError(IRError):
 class UndecidableError(IRError):
     """A comparison of symbolic sizes has no answer without a guard, and no ShapeEnv is active to record one."""
 
+    #: the message names the op and its operands already
+    is_named = False
+
 
 class DataDependentError(TracegraphError):
     """Python asked a traced tensor for its data; capture turns this into a graph break."""

@@ -37,7 +37,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("backend", ["eager", "interpreter"])
+@pytest.mark.parametrize("backend", ["eager", "interpreter", "llvm"])
 @pytest.mark.parametrize("line", CASES)
 def test_errors_of_elements(line: str, backend: str) -> None:
     function, make = CASES[line]

@@ -35,12 +35,6 @@ def test_tensor_copies_and_from_numpy_shares():
     assert shared.numpy() is array
 
 
-@pytest.mark.parametrize("data", [[[1, 2], [3]], "abc", [object()], {"a": 1}])
-def test_irregular_data_is_refused(data):
-    with pytest.raises(TypeError, match="tensor"):
-        tg.tensor(data)
-
-
 def test_foreign_dtypes_are_refused_by_name():
     with pytest.raises(RuntimeError, match="complex128"):
         tg.tensor(np.zeros(2, np.complex128))

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from tracegraph import dtypes
-from tracegraph.errors import IRError
+from tracegraph.errors import IRError, UndecidableError
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.graph import Graph, Location, Node, Operand, Role, Value
 from tracegraph.ir.op import Op
 from tracegraph.ir.types import TensorType
+from tracegraph.ir.undecided import name_operands
+from tracegraph.ir.user_line import note_location
 
 
 class Builder:
@@ -58,7 +60,12 @@ class Builder:
         """
         for operand in operands:
             self._check_operand(op, operand)
-        types = op.infer(*(o.type if isinstance(o, Value) else o for o in operands), **attrs)
+        try:
+            types = op.infer(*(o.type if isinstance(o, Value) else o for o in operands), **attrs)
+        except UndecidableError as error:
+            name_operands(error, op.name, operands)
+            note_location(error, self.location)
+            raise
         node = Node(self.graph, "call", op, operands, attrs, types, location=self.location)
         return self._append(node).values
 

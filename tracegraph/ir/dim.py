@@ -331,10 +331,7 @@ def decide(relation: str, a: object, b: object) -> bool:
         return ACTIVE.stack[-1].decide(relation, a, b)
     known = bounds_decide(relation, difference, lambda _: (0, None))
     if known is None:
-        raise UndecidableError(
-            f"cannot decide {_text(a)} {relation} {_text(b)}: no example sizes are known here; "
-            "give the dimension a static size"
-        )
+        raise UndecidableError(f"cannot decide whether {_text(a)} {relation} {_text(b)}{_for_want_of(difference)}")
     return known
 
 
@@ -342,7 +339,15 @@ def specialise(dim: SymExpr) -> int:
     """The example value of `dim`, guarded on; what `int(size)` means while capturing."""
     if ACTIVE.stack:
         return ACTIVE.stack[-1].specialise(dim)
-    raise UndecidableError(f"{_text(dim)} has no single value here; give the dimension a static size")
+    raise UndecidableError(f"{_text(dim)} is used as a number{_for_want_of(dim)}")
+
+
+def _for_want_of(dim: object) -> str:
+    names = ", ".join(sorted(symbols(dim)))
+    return (
+        f", which depends on {names}, and nothing here knows an example; give the dimension a static size "
+        "(compile with dynamic=False, or mark_static(tensor, dim)), or work inside ShapeEnv.active()"
+    )
 
 
 def bounds_decide(relation: str, difference: SymExpr, bound: Callable[[str], tuple[int, int | None]]) -> bool | None:

@@ -19,8 +19,13 @@ _START = "  at "
 
 def note_user_line(error: BaseException, node: Node) -> None:
     """Add the line that `node` was recorded from to an exception it raised, unless one was added further inside."""
-    if node.location is not None and not users_lines(error):
-        error.add_note(f"{_START}{source_line(node.location)}")
+    note_location(error, node.location)
+
+
+def note_location(error: BaseException, location: Location | None) -> None:
+    """Add a line of the user's program to an exception, unless one was added further inside."""
+    if location is not None and not users_lines(error):
+        error.add_note(f"{_START}{source_line(location)}")
 
 
 def users_lines(error: BaseException) -> list[str]:

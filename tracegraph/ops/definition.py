@@ -19,9 +19,10 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from tracegraph.errors import IRError
+from tracegraph.errors import IRError, UndecidableError
 from tracegraph.ir import Kind, Op, TensorType, register
 from tracegraph.ir.op import REGISTRY
+from tracegraph.ir.undecided import name_operands
 from tracegraph.ops.binding import Signature
 from tracegraph.ops.dispatch import dispatch
 from tracegraph.ops.error_names import CALL_ERRORS, name_after
@@ -106,12 +107,15 @@ class Definition(Op):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            operands, attrs = self.binder.bind_fast(*args, **kwargs)
+            bound = self.binder.bind_fast(*args, **kwargs)
         except TypeError:
-            pass  # `bind` explains; it runs outside the handler, so that its error stands alone
-        else:
+            bound = None  # `bind` explains; it runs outside the handler, so that its error stands alone
+        operands, attrs = bound or self.binder.bind(args, kwargs)
+        try:
             return self.apply(operands, attrs)
-        return self.apply(*self.binder.bind(args, kwargs))
+        except UndecidableError as error:
+            name_operands(error, self.name, operands)
+            raise
 
     def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Execute the op on bound operands and attributes; `attrs` is the op's to keep and change."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 
-from tracegraph.errors import ArgumentError, DTypeError, ShapeError, TracegraphError, ValueRangeError
+from tracegraph.errors import ArgumentError, DTypeError, ShapeError, TracegraphError, UndecidableError, ValueRangeError
 from tracegraph.ir.op import REGISTRY
 
 #: errors in how an op was called. What elements make go wrong keeps the name of the op that reads them: in a captured
 #: graph, where that op stands alone, the message must be the same
-CALL_ERRORS = (ShapeError, DTypeError, ArgumentError, ValueRangeError)
+CALL_ERRORS = (ShapeError, DTypeError, ArgumentError, ValueRangeError, UndecidableError)
 _NAME = re.compile(r"(\w+)(?=[:(])")
 
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
-from tracegraph.errors import ArgumentError, DTypeError
-from tracegraph.ops.binding import is_tensor
+from tracegraph.errors import ArgumentError, ValueRangeError
+from tracegraph.ops.binding import described, is_tensor
 from tracegraph.ops.device import Device, check_device
+from tracegraph.tensor.nested import check_nested
 from tracegraph.tensor.tensor import Tensor
 
 
@@ -23,7 +24,8 @@ def tensor(
     dtype.
 
     Raises:
-        ArgumentError: `data` is ragged or holds something other than numbers.
+        ValueRangeError: `data` is ragged or holds an integer beyond 64 bits; the message says where.
+        ArgumentError: `data` holds something other than numbers; the message says where.
         DTypeError: the elements have no tracegraph dtype, or `requires_grad` with a dtype that is not floating.
     """
     check_device(device)
@@ -64,17 +66,17 @@ def _array_of(data: Any, wanted: DType | None) -> np.ndarray:
     data = _without_tensors(data)
     try:
         array = np.asarray(data)
-    except (ValueError, TypeError) as e:
-        raise ArgumentError(f"tensor(): the data is not a regular array of numbers: {e}") from None
+    except (ValueError, TypeError):
+        array = np.empty((), dtype=object)
     if array.dtype.kind not in "biuf":
+        check_nested(data, "data")
         raise ArgumentError(
-            f"tensor(): cannot make a tensor of {type(data).__name__} data with elements of type {array.dtype}; "
-            "pass numbers, nested lists of numbers or a numpy array"
+            f"tensor(): data must be numbers, nested lists of numbers or an array, got {described(data)}"
         )
     if wanted is None and array.dtype.kind == "f" and not _holds_numpy(data):
         return array.astype(np.float32)
     if wanted is None and array.dtype.kind == "u":
-        raise DTypeError(f"tensor(): integers too large for int64: {array.dtype}")
+        raise ValueRangeError(f"tensor(): data holds {array.max()}, which int64, the dtype of Python ints, cannot hold")
     return array if array.size else array.astype(np.float32)
 
 
