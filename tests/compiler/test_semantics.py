@@ -128,11 +128,14 @@ def test_backward_twice_and_changed_inputs(compile):
         loss.backward()
 
 
-def test_create_graph_is_a_clear_error(compile):
-    w = tg.ones(2, requires_grad=True)
-    loss = compile(lambda w: (w * w).sum())(w)
-    with pytest.raises(RuntimeError, match="create_graph"):
-        loss.backward(create_graph=True)
+def test_create_graph(compile):
+    w = tg.tensor([2.0, 3.0], requires_grad=True)
+    loss = compile(lambda w: (w * w * w).sum())(w)
+    loss.backward(create_graph=True)
+    assert w.grad.tolist() == [12.0, 27.0]
+    first, w.grad = w.grad, None
+    first.sum().backward()
+    assert w.grad.tolist() == [12.0, 18.0]
 
 
 def test_unused_outputs_and_inputs(compile):

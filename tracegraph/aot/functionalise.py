@@ -168,7 +168,9 @@ class _Functionaliser:
         target, source = node.operands
         alias = self.aliases[target]
         alias.root.tracked_write |= all(op.is_differentiable for op, _ in alias.chain_from(alias.root))
-        self.write(alias, self.converted(self.current(self.aliases[source]), target))
+        elements = self.converted(self.current(self.aliases[source]), target)
+        # source and target stay two memories: what is later written to one, gradients that read the other may not see
+        self.write(alias, elements.clone() if alias.origin is None else elements)
 
     def next_key(self, node: Node) -> None:
         """A random key that the graph drew is an input, to be drawn by the caller."""

@@ -7,33 +7,59 @@
                                              }
 
 The gradient formulas are those of the eager tape (`Op.vjp`, in tensor arithmetic), run on handles that record. The
-order of accumulation is the tape's too, so that both give the same bits.
+order of accumulation is the tape's too, so that both give the same bits. What the formulas read is noted, so that
+whoever runs the compiled graph can refuse what the tape refuses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value
+from tracegraph.aot.dataflow import memory_of, needed
+from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Recorder, Traced
 
 
 @dataclass(frozen=True)
+class Read:
+    """A gradient formula reads what lies in the memory of an input or an output: a write there before backward is
+    an error.
+
+    Attributes:
+        input: the position of the input; None if it is an output.
+        output: the position of the output; None if it is an input.
+        what: what the formula reads: "an operand" or "the result".
+        op: the name of the op whose formula it is.
+        type: the type of what is read, which may be a view.
+        cotangents: numbers of the cotangents that reach the formula; without any of them it is not evaluated.
+    """
+
+    input: int | None
+    output: int | None
+    what: str
+    op: str
+    type: TensorType
+    cotangents: frozenset[int]
+
+
+@dataclass(frozen=True)
 class Joint:
     """A joint graph: takes the inputs of the primal graph and one cotangent per differentiable output; returns the
-    outputs of the primal graph and one gradient (or None) per input that requires grad.
+    outputs of the primal graph, one gradient (or None) per input that requires grad, and the kept values if asked for.
 
     Attributes:
         inputs: the number of inputs of the primal graph.
         outputs: the number of its outputs.
         differentiable: positions of the outputs that depend on inputs that require grad, in the order of cotangents.
         requiring: positions of the inputs that require grad, in the order of gradients.
+        reads: which inputs and outputs the gradient formulas read, in the order in which the tape evaluates them.
+        with_history: which of the kept values depend on inputs that require grad.
     """
 
     graph: Graph
@@ -41,6 +67,8 @@ class Joint:
     outputs: int
     differentiable: tuple[int, ...]
     requiring: tuple[int, ...]
+    reads: tuple[Read, ...] = ()
+    with_history: tuple[bool, ...] = ()
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -59,15 +87,23 @@ class Joint:
 
     @property
     def gradients(self) -> tuple[Operand, ...]:
-        return self.graph.outputs[self.outputs :]
+        return self.graph.outputs[self.outputs : self.outputs + len(self.requiring)]
+
+    @property
+    def kept(self) -> tuple[Operand, ...]:
+        """The primal values that gradient formulas of any order read."""
+        return self.graph.outputs[self.outputs + len(self.requiring) :]
 
 
-def differentiate(graph: Graph, requires_grad: Sequence[bool], cotangents: Sequence[bool] | None = None) -> Joint:
+def differentiate(
+    graph: Graph, requires_grad: Sequence[bool], cotangents: Sequence[bool] | None = None, keep: bool = False
+) -> Joint:
     """The joint graph of the pure graph `graph`.
 
     Args:
         requires_grad: which inputs require grad.
         cotangents: which outputs get a cotangent, if they are differentiable at all; by default all of them.
+        keep: also return the primal values that gradient formulas of any order read.
 
     Raises:
         IRError: an op on the way has a gradient rule that does not fit its operands.
@@ -86,13 +122,17 @@ def differentiate(graph: Graph, requires_grad: Sequence[bool], cotangents: Seque
     for number, result in enumerate(results[i] for i in differentiable):
         assert isinstance(result, Value)
         cotangent = tracer.builder.placeholder(result.type, f"t{number}", Role.COTANGENT)
-        backward.accumulate(result, tracer.traced(cotangent))
+        backward.accumulate(result, tracer.traced(cotangent), frozenset({number}))
     for node in reversed(forward_nodes):
         backward.visit(node)
     requiring = tuple(i for i, p in enumerate(graph.placeholders) if handles[p].requires_grad)
-    gradients = [backward.gradients.get(handles[graph.placeholders[i]].value) for i in requiring]
-    joint = tracer.builder.output(*results, *(g.value if g is not None else None for g in gradients))
-    return Joint(joint, len(graph.placeholders), len(results), differentiable, requiring)
+    found = [backward.gradients.get(handles[graph.placeholders[i]].value) for i in requiring]
+    gradients = [g.value if g is not None else None for g in found]
+    kept = _kept(forward_nodes, backward, gradients) if keep else ()
+    joint = tracer.builder.output(*results, *gradients, *kept)
+    reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results))
+    with_history = tuple(v in tracer.tracked for v in kept)
+    return Joint(joint, len(graph.placeholders), len(results), differentiable, requiring, reads, with_history)
 
 
 def _forward(graph: Graph, tracer: _ForwardTracer, requires_grad: Sequence[bool]) -> dict[Value, Traced]:
@@ -142,16 +182,32 @@ def _requires_grad(operand: Any) -> bool:
     return isinstance(operand, Traced) and operand.requires_grad
 
 
+class _FormulaRead(NamedTuple):
+    value: Value
+    what: str
+    op: str
+    cotangents: frozenset[int]
+
+
 class _Backward:
-    """Undoes the primal computation, newest node first, and sums up the gradients of its values."""
+    """Undoes the primal computation, newest node first, and sums up the gradients of its values.
+
+    Attributes:
+        gradients: handles on the gradients so far, by value.
+        sources: numbers of the cotangents they come from.
+        reads: what the formulas evaluated so far read, by the account they give to the tape.
+    """
 
     def __init__(self, tracer: _ForwardTracer) -> None:
         self.tracer = tracer
         self.gradients: dict[Value, Traced] = {}
+        self.sources: dict[Value, frozenset[int]] = {}
+        self.reads: list[_FormulaRead] = []
 
-    def accumulate(self, value: Value, gradient: Traced) -> None:
+    def accumulate(self, value: Value, gradient: Traced, sources: frozenset[int]) -> None:
         known = self.gradients.get(value)
         self.gradients[value] = gradient if known is None else F.add(known, gradient)
+        self.sources[value] = sources if known is None else self.sources[value] | sources
 
     def visit(self, node: Node) -> None:
         """Send the cotangents of a node's results, if it has any, on to its operands."""
@@ -162,9 +218,63 @@ class _Backward:
         self.tracer.builder.location = node.location
         traced = self.tracer.traced
         operands = tuple(traced(a) if isinstance(a, Value) else a for a in node.args)
+        results = tuple(map(traced, node.values))
         needs = [a in self.tracer.tracked for a in node.args]
+        sources = frozenset[int]().union(*(self.sources[v] for v in node.values if v in self.sources))
+
+        def on_read(names: Collection[str]) -> None:
+            self.reads += _named_reads(node, op, names, sources)
+
         with self.tracer.active():
-            gradients = op.pullback(cotangents, tuple(map(traced, node.values)), operands, dict(node.attrs), needs)
+            gradients = op.pullback(cotangents, results, operands, dict(node.attrs), needs, on_read)
             for operand, gradient in zip(node.args, gradients, strict=True):
                 if isinstance(operand, Value) and gradient is not None:
-                    self.accumulate(operand, gradient)
+                    self.accumulate(operand, gradient, sources)
+
+
+def _named_reads(node: Node, op: Definition, names: Collection[str], sources: frozenset[int]) -> Iterator[_FormulaRead]:
+    """What a gradient formula reads that reads the parameters `names`."""
+    result, *named = op.vjp_parameters
+    if result in names:
+        for value in node.values:
+            yield _FormulaRead(value, "the result", op.name, sources)
+    for position, operand in enumerate(node.args):
+        # operands beyond the named ones are read through *operands
+        if isinstance(operand, Value) and (position >= len(named) or named[position] in names):
+            yield _FormulaRead(operand, "an operand", op.name, sources)
+
+
+def _aliased_reads(
+    reads: Iterable[_FormulaRead], inputs: Sequence[Value], results: Sequence[Operand]
+) -> Iterator[Read]:
+    """The reads of memory that whoever calls the graph can write to: of inputs and outputs."""
+    input_at = {v: i for i, v in enumerate(inputs)}
+    output_at = {memory_of(r): i for i, r in enumerate(results) if isinstance(r, Value)}
+    for value, what, op, cotangents in dict.fromkeys(reads):
+        memory = memory_of(value)
+        if memory in input_at:
+            yield Read(input_at[memory], None, what, op, value.type, cotangents)
+        elif memory in output_at:
+            yield Read(None, output_at[memory], what, op, value.type, cotangents)
+
+
+def _kept(nodes: Sequence[Node], backward: _Backward, gradients: Sequence[Operand]) -> tuple[Value, ...]:
+    """The values of the primal `nodes` that gradient formulas of any order read, in the order of the graph.
+
+    A higher derivative goes through the same formulas again, from the values that they read; so what the first
+    derivative reads suffices, except below values it reads and has no gradient of.
+    """
+    primal = {v for node in nodes if node.op != "constant" for v in node.values}
+    graph = backward.tracer.builder.graph
+    read = {o for node in needed(gradients, graph) - {v.node for v in primal} for o in node.operands}
+    read |= {g for g in gradients if isinstance(g, Value)}
+    tracked, reached = backward.tracer.tracked, set[Value]()
+    for node in reversed(nodes):
+        op = node.target
+        below = any(v in tracked and v not in backward.gradients and (v in read or v in reached) for v in node.values)
+        if below and isinstance(op, Definition) and op.vjp is not None:
+            operands, results = op.vjp_reads(len(node.args))
+            read.update(o for o, is_read in zip(node.args, operands, strict=True) if is_read and isinstance(o, Value))
+            read.update(node.values if results else ())
+            reached.update(o for o in node.operands if o in tracked)
+    return tuple(v for node in nodes for v in node.values if v in primal and v in read)

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 
 import networkx as nx
 
+from tracegraph.aot.dataflow import memory_of, needed
 from tracegraph.aot.joint import Joint
-from tracegraph.aot.partition import Partition, cut, memory_of, needed
+from tracegraph.aot.partition import Partition, cut
 from tracegraph.ir import Kind, Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops.definition import Definition

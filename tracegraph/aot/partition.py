@@ -16,13 +16,15 @@ A partitioner decides which values to save; `cut` does the rest for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from tracegraph.aot.dataflow import memory_of, needed
 from tracegraph.aot.joint import Joint
 from tracegraph.dtypes import float32
 from tracegraph.errors import IRError
-from tracegraph.ir import Graph, Kind, Node, Operand, Rebuilder, Role, TensorType, Value, lookup
+from tracegraph.ir import Graph, Kind, Node, Rebuilder, Role, TensorType, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.fused import node_symbols
 from tracegraph.ops import functional as F
@@ -38,12 +40,15 @@ class Partition:
         outputs: the number of outputs of the primal graph.
         saved_inputs: positions of the inputs that backward takes. Whoever keeps them must check that they were not
             written to meanwhile; inputs that the call itself writes to are not among them.
+        restore: makes a third graph, which takes the inputs and saved values that backward takes, and returns the
+            kept values of the joint graph.
     """
 
     forward: Graph
     backward: Graph
     outputs: int
     saved_inputs: tuple[int, ...]
+    restore: Callable[[], Graph]
 
     def __str__(self) -> str:
         return f"{self.forward}\n\n{self.backward}"
@@ -86,6 +91,7 @@ def cut(joint: Joint, saved: Iterable[Value], written: frozenset[int] = frozense
         IRError: a gradient depends on an input that is neither saved nor below a saved value.
     """
     chosen = tuple(dict.fromkeys(map(_base_to_save, saved)))
+    chosen = (*chosen, *_out_of_reach(joint, chosen))
     readers = needed(joint.gradients, joint.graph, frozenset((*chosen, *joint.cotangents)))
     missing = [n.value for n in readers if n.op == "placeholder"]
     if missing:
@@ -95,18 +101,23 @@ def cut(joint: Joint, saved: Iterable[Value], written: frozenset[int] = frozense
     witnesses = _unseen_symbols(readers, (*chosen, *joint.cotangents))
     forward = _forward(joint, computed, witnesses, {joint.primals[i] for i in written})
     backward = _backward(joint, (*kept, *computed), witnesses, readers)
-    return Partition(forward, backward, joint.outputs, tuple(kept.values()))
+    restore = partial(_restoring, joint, (*kept, *computed), witnesses)
+    return Partition(forward, backward, joint.outputs, tuple(kept.values()), restore)
 
 
-def needed(outputs: Sequence[Operand], graph: Graph, given: frozenset[Value] = frozenset()) -> set[Node]:
-    """The nodes, placeholders among them, that `outputs` are computed by when the values of `given` are known."""
-    wanted = {o for o in outputs if isinstance(o, Value)} - given
-    nodes: set[Node] = set()
-    for node in reversed(graph.nodes):
-        if not wanted.isdisjoint(node.values):
-            nodes.add(node)
-            wanted.update(o for o in node.operands if o not in given)
-    return nodes
+def _out_of_reach(joint: Joint, chosen: Sequence[Value]) -> list[Value]:
+    """Kept values that cannot be computed from the chosen ones: the first derivative does without them."""
+    known, kept = set(chosen), set(joint.kept)
+    found = []
+    for node in joint.graph.nodes if kept else ():
+        computable = node.op != "placeholder" and known.issuperset(node.operands)
+        for value in node.values:
+            if not computable and value in kept and value not in known:
+                found.append(value)
+            elif not computable:
+                continue
+            known.add(value)
+    return found
 
 
 def _forward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], overwritten: set[Value]) -> Graph:
@@ -128,16 +139,32 @@ def _forward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], ove
 
 
 def _backward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], readers: set[Node]) -> Graph:
-    rebuilder = Rebuilder(joint.graph, f"{joint.graph.name}.backward")
-    for i, value in enumerate(saved):
-        rebuilder.mapping[value] = rebuilder.builder.placeholder(value.type, f"saved{i}", Role.SAVED)
-    for i, symbol in enumerate(witnesses, len(saved)):
-        rebuilder.builder.placeholder(witness_type(symbol), f"saved{i}", Role.SAVED)
+    rebuilder = _from_saved(joint, "backward", saved, witnesses)
     for node in joint.graph.nodes:
         if node in readers or node.role is Role.COTANGENT:
             rebuilder.copy(node)
     rebuilder.builder.output(*map(rebuilder.operand, joint.gradients))
     return rebuilder.graph
+
+
+def _restoring(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str]) -> Graph:
+    rebuilder = _from_saved(joint, "restore", saved, witnesses)
+    nodes = needed(joint.kept, joint.graph, frozenset(saved))
+    for node in joint.graph.nodes:
+        if node in nodes:
+            rebuilder.copy(node)
+    rebuilder.builder.output(*map(rebuilder.operand, joint.kept))
+    return rebuilder.graph
+
+
+def _from_saved(joint: Joint, name: str, saved: Sequence[Value], witnesses: Sequence[str]) -> Rebuilder:
+    """A graph that begins with placeholders for the saved values, then for the witnesses of sizes."""
+    rebuilder = Rebuilder(joint.graph, f"{joint.graph.name}.{name}")
+    for i, value in enumerate(saved):
+        rebuilder.mapping[value] = rebuilder.builder.placeholder(value.type, f"saved{i}", Role.SAVED)
+    for i, symbol in enumerate(witnesses, len(saved)):
+        rebuilder.builder.placeholder(witness_type(symbol), f"saved{i}", Role.SAVED)
+    return rebuilder
 
 
 def _base_to_save(value: Value) -> Value:
@@ -149,13 +176,6 @@ def _base_to_save(value: Value) -> Value:
         if isinstance(excess, int) and excess <= 0:
             best = memory
     return memory if memory.node.op == "placeholder" else best
-
-
-def memory_of(value: Value) -> Value:
-    """The value whose memory a view shows; itself, if it is no view."""
-    while value.node.is_call and value.node.call_op.kind is Kind.VIEW:
-        (value,) = value.node.operands
-    return value
 
 
 def witness_type(symbol: str) -> TensorType:

@@ -124,7 +124,7 @@ def _traverse(
     create_graph: bool,
 ) -> None:
     pending: Cotangents = {}
-    queue: list[tuple[int, Node]] = []  # newest first; numbers are unique
+    queue: list[tuple[float, Node]] = []  # newest first
 
     def send(node: Node | None, index: int, leaf: Tensor | None, gradient: Tensor) -> None:
         if node is None:

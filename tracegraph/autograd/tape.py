@@ -59,7 +59,8 @@ class Node(ABC):
     __slots__ = ("__weakref__", "edges", "hooks", "number", "results")
 
     def __init__(self, edges: tuple[Edge | None, ...], results: int) -> None:
-        self.number = next(_numbers)
+        #: the order of recording; a node put in later, in the place of others, lies between theirs
+        self.number: float = next(_numbers)
         self.edges = edges
         self.results = results
         #: hooks of result tensors, by result index
@@ -80,6 +81,10 @@ class Node(ABC):
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+    def __lt__(self, other: Node) -> bool:
+        """Nodes of one number do not depend on each other: the engine may take either first."""
+        return False
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
@@ -203,10 +208,15 @@ class OpNode(Node):
 
     def _check_version(self, what: str, shape: tuple[int, ...], saved: int, now: int) -> None:
         if saved != now:
-            raise AutogradError(
-                f"{what} of {self.op.name}, of shape {list(shape)}, was modified by an in-place operation after it "
-                f"was saved for backward (version {saved}, now {now}); write out of place or clone() it first"
-            )
+            raise modified_error(what, self.op.name, shape, saved, now)
+
+
+def modified_error(what: str, op: str, shape: Sequence[int], saved: int, now: int) -> AutogradError:
+    """The error that something a gradient formula reads was written to."""
+    return AutogradError(
+        f"{what} of {op}, of shape {list(shape)}, was modified by an in-place operation after it was saved for "
+        f"backward (version {saved}, now {now}); write out of place or clone() it first"
+    )
 
 
 def _version_of(kept: Any) -> int:

@@ -21,7 +21,7 @@ from tracegraph.cli.targets import Target, find_target, user_code
 from tracegraph.compiler import Options, compile, stages
 from tracegraph.compiler.stages import Product
 from tracegraph.errors import CompileError, OptionError
-from tracegraph.runtime.compiled_graph import GraphNode
+from tracegraph.runtime.graph_node import GraphNode
 from tracegraph.tensor import Tensor
 
 

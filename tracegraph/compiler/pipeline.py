@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TypeAlias
@@ -16,11 +16,13 @@ from tracegraph.compiler import stages
 from tracegraph.compiler.options import Options
 from tracegraph.compiler.paused_collection import paused_collection
 from tracegraph.errors import TracegraphError
-from tracegraph.ir import Graph, interpret
+from tracegraph.ir import Graph, bind_sizes, interpret
 from tracegraph.ir.fused import free_symbols
 from tracegraph.ops.graph_module import GraphModule
 from tracegraph.passes import fuse, optimise, optimise_joint, plan_memory, run_passes
-from tracegraph.runtime.compiled_graph import CompiledGraph, Differentiation, Executable
+from tracegraph.runtime.compiled_graph import CompiledGraph
+from tracegraph.runtime.expansion import Formulas
+from tracegraph.runtime.graph_node import Differentiation, Executable
 from tracegraph.tensor import Tensor
 
 #: makes a pure graph executable
@@ -37,13 +39,16 @@ def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Optio
     if not any(requires_grad):
         return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
     cotangents = record.takes_cotangent(len(pure.outputs))
-    joint = stages.run("joint", pure.name, differentiate, pure, requires_grad, cotangents)
+    joint = stages.run("joint", pure.name, differentiate, pure, requires_grad, cotangents, True)
     if not joint.differentiable:
         return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
     # composites become visible to the cut, and forward and backward share what they have in common
-    joint = stages.run("simplify", pure.name, simplified, joint, options)
-    parts = stages.run("partition", pure.name, partition, joint, record.written, options)
+    simple = stages.run("simplify", pure.name, simplified, joint, options)
+    sizes = bind_sizes(types, [t.shape for t in example_inputs])
+    parts = stages.run("partition", pure.name, partition, simple, record.written, sizes, options)
     forward = finish(parts.forward, options)
+    # inputs that the call itself writes to are kept as copies
+    joint = replace(joint, reads=tuple(r for r in joint.reads if r.input not in record.written))
     return CompiledGraph(types, record, forward, _differentiation(joint, parts, options, finish), op_by_op)
 
 
@@ -52,10 +57,11 @@ def simplified(joint: Joint, options: Options) -> Joint:
     return replace(joint, graph=optimise_joint(joint.graph, options))
 
 
-def partition(joint: Joint, written: frozenset[int], options: Options) -> Partition:
-    """Cut the joint graph with the partitioner that the options name."""
-    cut = partition_min_cut if options.partitioner == "min_cut" else partition_default
-    return cut(joint, written)
+def partition(joint: Joint, written: frozenset[int], sizes: Mapping[str, int], options: Options) -> Partition:
+    """Cut the joint graph with the partitioner that the options name; `sizes` are examples of the symbolic ones."""
+    if options.partitioner == "min_cut":
+        return partition_min_cut(joint, written, sizes)
+    return partition_default(joint, written)
 
 
 def optimised_by(graph: Graph, options: Options) -> Graph:
@@ -108,10 +114,13 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
         backward()  # now: what is decided about symbolic sizes must be guarded
 
     return Differentiation(
+        types=tuple(p.type for p in joint.primals),
         outputs=parts.outputs,
         differentiable=joint.differentiable,
         wanted=joint.requiring,
         saved_inputs=parts.saved_inputs,
+        reads=joint.reads,
+        formulas=Formulas(joint, parts.restore),
         # compiled at the first backward pass: evaluation in grad mode never needs it
         backward=run_backward,
     )

@@ -8,14 +8,13 @@ returned, and puts one node on the tape whose backward pass is the compiled back
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result, Static, ViewChain
-from tracegraph.autograd import enable_grad, is_grad_enabled
-from tracegraph.autograd.tape import Node, attach, edge_to, handle
+from tracegraph.autograd import enable_grad
+from tracegraph.autograd.tape import handle
 from tracegraph.errors import AutogradError, ElementError, IndexRangeError, TracegraphError
 from tracegraph.ir import bind_sizes
 from tracegraph.ir.interpreter import at_sizes
@@ -23,34 +22,8 @@ from tracegraph.ir.types import TensorType
 from tracegraph.ops import functional
 from tracegraph.ops.effects import check_writable
 from tracegraph.ops.generator import get_rng_state, set_rng_state
+from tracegraph.runtime.graph_node import Differentiation, Executable, GraphNode
 from tracegraph.tensor import Tensor
-from tracegraph.tensor.storage import Storage
-
-#: executes a pure graph on contiguous or strided arrays; its results share memory with nothing
-Executable: TypeAlias = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Differentiation:
-    """How the forward and backward graphs fit together.
-
-    The forward graph returns `outputs` tensors and then the values saved for backward; the backward graph takes the
-    inputs in `saved_inputs`, the saved values and the cotangents of the `differentiable` outputs, and returns the
-    gradients of the inputs in `wanted`, None where there is none.
-
-    Attributes:
-        outputs: number of outputs of the pure graph.
-        differentiable: positions of outputs with a history.
-        wanted: positions of inputs whose gradient is computed.
-        saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
-        backward: the compiled backward graph.
-    """
-
-    outputs: int
-    differentiable: tuple[int, ...]
-    wanted: tuple[int, ...]
-    saved_inputs: tuple[int, ...]
-    backward: Executable
 
 
 class CompiledGraph:
@@ -84,6 +57,9 @@ class CompiledGraph:
         #: (position among the results, index among the differentiable outputs) of results with a history
         differentiable = differentiation.differentiable if differentiation is not None else ()
         self._recorded = [(n, differentiable.index(o)) for n, o in enumerate(self._fresh or ()) if o in differentiable]
+        #: (position among the results, output) of results that backward reads in eager
+        read = differentiation.read_outputs if differentiation is not None else frozenset()
+        self._read = [(n, o) for n, o in enumerate(self._fresh or ()) if o in read]
 
     def __call__(self, *inputs: Tensor) -> Sequence[Any]:
         return self.run(inputs)
@@ -103,6 +79,8 @@ class CompiledGraph:
             node.keep(arrays, outputs)
             for position, index in self._recorded:
                 node.adopt(results[position], index)
+            for position, output in self._read:
+                node.watch_output(results[position], output)
         return results
 
     def _run_with_effects(self, inputs: Sequence[Tensor]) -> Sequence[Any]:
@@ -162,6 +140,8 @@ class CompiledGraph:
             for index, output in enumerate(node.plan.differentiable):
                 if output in tensors:
                     node.adopt(tensors[output], index)
+            for output in node.plan.read_outputs.intersection(tensors):
+                node.watch_output(tensors[output], output)
         return tensors
 
     def _write_back(self, inputs: Sequence[Tensor], outputs: Sequence[np.ndarray], node: GraphNode | None) -> None:
@@ -172,6 +152,8 @@ class CompiledGraph:
             if node is not None and write.output in node.plan.differentiable:
                 node.adopt(target, node.plan.differentiable.index(write.output))
                 target.storage.history += 1
+            if node is not None and write.output in node.plan.read_outputs:
+                node.watch_output(target, write.output)
 
     def _result(
         self, result: Result, inputs: Sequence[Tensor], tensors: dict[int, Tensor], made: dict[int, Any]
@@ -193,61 +175,6 @@ class CompiledGraph:
 
     def _sizes(self, inputs: Sequence[Tensor]) -> dict[str, int]:
         return bind_sizes(self.types, [t.shape for t in inputs])
-
-
-class GraphNode(Node):
-    """The tape node of one call of a compiled graph."""
-
-    __slots__ = ("_inputs", "_results", "plan", "saved")
-
-    def __init__(self, plan: Differentiation, inputs: Sequence[Tensor]) -> None:
-        super().__init__(tuple([edge_to(inputs[i]) for i in plan.wanted]), len(plan.differentiable))
-        self.plan = plan
-        self.saved: tuple[np.ndarray, ...] | None = None
-        self._results: list[tuple[tuple[int, ...], np.dtype]] = []
-        self._inputs: list[tuple[Storage, int, int]] = []
-        for position in plan.saved_inputs:
-            if position < len(inputs):  # random keys come after the tensors, and nobody writes to them
-                storage = inputs[position].storage
-                self._inputs.append((storage, storage.version, position))
-
-    @property
-    def name(self) -> str:
-        return "CompiledGraphBackward"
-
-    def keep(self, arrays: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
-        """Keep what backward needs of what forward took and returned."""
-        self.saved = (*[arrays[i] for i in self.plan.saved_inputs], *outputs[self.plan.outputs :])
-        self._results = [(outputs[i].shape, outputs[i].dtype) for i in self.plan.differentiable]
-
-    def adopt(self, tensor: Tensor, index: int) -> None:
-        """Make `tensor` result `index` of this node."""
-        attach(self, (tensor,))
-        tensor._grad_index = index
-
-    def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
-        if self.saved is None:
-            raise AutogradError(
-                "backward through a compiled graph a second time, after its saved values were freed; pass "
-                "retain_graph=True to the first backward()"
-            )
-        if is_grad_enabled():
-            raise AutogradError(
-                "create_graph=True through a compiled graph: its backward pass is compiled code and not recorded; "
-                'compile with backend="eager", which records every operation, or run this function eagerly'
-            )
-        for storage, version, position in self._inputs:
-            if storage.version != version:
-                raise AutogradError(
-                    f"input {position} of a compiled graph was modified by an in-place operation between forward and "
-                    f"backward (version {version}, now {storage.version}); write out of place or clone() it first"
-                )
-        given = [np.zeros(*self._results[i]) if c is None else c._np for i, c in enumerate(cotangents)]
-        gradients = self.plan.backward([*self.saved, *given])
-        return [None if g is None else Tensor(np.asarray(g)) for g in gradients]
-
-    def release(self) -> None:
-        self.saved = None
 
 
 def _fresh_results(record: MutationRecord) -> tuple[int, ...] | None:

@@ -1,0 +1,86 @@
+"""Graphs for derivatives of derivatives: a compiled call taken apart again.
+
+The first derivative of a compiled call is the backward graph, made for speed: it remembers no formula. For the
+derivative of a derivative the formulas are needed as they were, and the primal values they read, which the backward
+graph's own inputs suffice to restore. Those values count as further outputs of the call, so that the gradient of
+what a formula did with them has somewhere to go:
+
+    graph f(%x: f32[4] primal, %t0: f32[4] cotangent) {       graph f.primal(%x: f32[4] primal) {
+      %0: f32[4] = exp(%x)                                      %0: f32[4] = exp(%x)
+      %1: f32[4] = mul(%t0, %0)                        -->      return %0, %0
+      return %0, %1, %0                                       }
+    }
+
+    graph f.pullback(%given0: f32[4] saved, %t0: f32[4] cotangent, %t1: f32[4] cotangent) {
+      %0: f32[4] = add(%t0, %t1)
+      %1: f32[4] = mul(%0, %given0)
+      return %1
+    }
+
+The pull-back reads nothing but the kept values and cotangents; executed on the tape, it is itself differentiable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tracegraph.aot.dataflow import needed
+from tracegraph.aot.joint import Joint, differentiate
+from tracegraph.errors import IRError
+from tracegraph.ir import Graph, Node, Rebuilder, Role, TensorType, Value, rebuild
+from tracegraph.ir.interpreter import at_sizes
+
+
+def primal_graph(joint: Joint) -> Graph:
+    """From the inputs of the primal graph to its differentiable outputs, then the kept values."""
+    outputs = (*(joint.results[i] for i in joint.differentiable), *joint.kept)
+    nodes = needed(outputs, joint.graph)
+    rebuilder = Rebuilder(joint.graph, f"{joint.graph.name}.primal")
+    for node in joint.graph.nodes:
+        if node in nodes or (node.op == "placeholder" and node.role is not Role.COTANGENT):
+            rebuilder.copy(node)
+    rebuilder.builder.output(*map(rebuilder.operand, outputs))
+    return rebuilder.graph
+
+
+def pullback_graph(primal: Graph, requires_grad: Sequence[bool], kept: int, present: Sequence[bool]) -> Graph:
+    """From the last `kept` outputs of `primal` and the cotangents of the `present` outputs to the gradients.
+
+    Raises:
+        IRError: a formula reads a value that is not kept.
+    """
+    joint = differentiate(primal, requires_grad, present)
+    given = joint.results[len(joint.results) - kept :]
+    nodes = needed(joint.gradients, joint.graph, frozenset(v for v in given if isinstance(v, Value)))
+    rebuilder = Rebuilder(joint.graph, f"{primal.name.removesuffix('.primal')}.pullback")
+    for i, value in enumerate(given):
+        assert isinstance(value, Value)
+        rebuilder.mapping[value] = rebuilder.builder.placeholder(value.type, f"given{i}", Role.SAVED)
+    for node in joint.graph.nodes:
+        if node in nodes and node.op == "placeholder" and node.role is not Role.COTANGENT:
+            raise IRError(f"a gradient formula of {primal.name} reads {node.value!r}, which is not kept")
+        if node in nodes or node.role is Role.COTANGENT:
+            rebuilder.copy(node)
+    rebuilder.builder.output(*map(rebuilder.operand, joint.gradients))
+    return rebuilder.graph
+
+
+def at_fixed_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
+    """The graph for these values of its size symbols alone."""
+
+    def visit(rebuilder: Rebuilder, node: Node) -> bool:
+        builder = rebuilder.builder
+        builder.location = node.location
+        if node.op == "placeholder":
+            shape = at_sizes(node.value.type.shape, sizes)
+            fixed = TensorType(node.value.type.dtype, shape)  # type: ignore[arg-type]
+            rebuilder.replace(node, builder.placeholder(fixed, node.name, node.role))
+        elif node.is_call:
+            operands = [at_sizes(o, sizes) for o in rebuilder.operands(node)]
+            attrs = {k: at_sizes(v, sizes) for k, v in node.attrs.items()}
+            rebuilder.replace(node, *builder.call_all(node.call_op, *operands, **attrs))  # type: ignore[arg-type]
+        else:
+            return False
+        return True
+
+    return rebuild(graph, visit)

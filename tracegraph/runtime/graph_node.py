@@ -1,0 +1,159 @@
+"""The tape node of one call of a compiled graph: what it keeps for backward, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from tracegraph.aot.joint import Read
+from tracegraph.autograd import is_grad_enabled
+from tracegraph.autograd.tape import Node, attach, edge_to, modified_error
+from tracegraph.errors import AutogradError
+from tracegraph.ir import bind_sizes
+from tracegraph.ir.interpreter import at_sizes
+from tracegraph.ir.types import TensorType
+from tracegraph.runtime.expansion import Expansion, Formulas
+from tracegraph.tensor import Tensor
+from tracegraph.tensor.storage import Storage
+
+#: executes a pure graph on contiguous or strided arrays; its results share memory with nothing
+Executable: TypeAlias = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Differentiation:
+    """How the forward and backward graphs fit together.
+
+    The forward graph returns `outputs` tensors and then the values saved for backward; the backward graph takes the
+    inputs in `saved_inputs`, the saved values and the cotangents of the `differentiable` outputs, and returns the
+    gradients of the inputs in `wanted`, None where there is none.
+
+    Attributes:
+        types: types of the inputs, of which those after the tensors are random keys.
+        outputs: number of outputs of the pure graph.
+        differentiable: positions of outputs with a history.
+        wanted: positions of inputs whose gradient is computed.
+        saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
+        reads: what eager execution would read in backward of inputs as they were and of outputs: a write to it before
+            backward is an error there, hence here.
+        backward: the compiled backward graph.
+        formulas: the gradient formulas, for what the backward graph cannot do.
+    """
+
+    types: tuple[TensorType, ...]
+    outputs: int
+    differentiable: tuple[int, ...]
+    wanted: tuple[int, ...]
+    saved_inputs: tuple[int, ...]
+    reads: tuple[Read, ...]
+    backward: Executable
+    formulas: Formulas
+
+    @cached_property
+    def watched_inputs(self) -> tuple[int, ...]:
+        """Positions of the inputs that must not be written to before backward."""
+        return tuple(sorted({*self.saved_inputs, *(r.input for r in self.reads if r.input is not None)}))
+
+    @cached_property
+    def read_outputs(self) -> frozenset[int]:
+        """Positions of the outputs that must not be written to before backward."""
+        return frozenset(r.output for r in self.reads if r.output is not None)
+
+    @cached_property
+    def is_symbolic(self) -> bool:
+        return not all(t.is_static for t in self.types)
+
+
+class GraphNode(Node):
+    """The tape node of one call of a compiled graph."""
+
+    __slots__ = ("_inputs", "_outputs", "_results", "_shapes", "plan", "saved")
+
+    def __init__(self, plan: Differentiation, inputs: Sequence[Tensor]) -> None:
+        super().__init__(tuple([edge_to(inputs[i]) for i in plan.wanted]), len(plan.differentiable))
+        self.plan = plan
+        self.saved: tuple[np.ndarray, ...] | None = None
+        self._results: list[tuple[tuple[int, ...], np.dtype]] = []
+        self._inputs: list[tuple[Storage, int, int]] = []
+        self._outputs: list[tuple[Storage, int, int]] = []
+        self._shapes = [t._np.shape for t in inputs] if plan.is_symbolic else None
+        for position in plan.watched_inputs:
+            if position < len(inputs):  # random keys come after the tensors, and nobody writes to them
+                storage = inputs[position].storage
+                self._inputs.append((storage, storage.version, position))
+
+    @property
+    def name(self) -> str:
+        return "CompiledGraphBackward"
+
+    def keep(self, arrays: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+        """Keep what backward needs of what forward took and returned."""
+        self.saved = (*[arrays[i] for i in self.plan.saved_inputs], *outputs[self.plan.outputs :])
+        self._results = [(outputs[i].shape, outputs[i].dtype) for i in self.plan.differentiable]
+
+    def adopt(self, tensor: Tensor, index: int) -> None:
+        """Make `tensor` result `index` of this node."""
+        attach(self, (tensor,))
+        tensor._grad_index = index
+
+    def watch_output(self, tensor: Tensor, output: int) -> None:
+        """From now on, take notice of writes to `tensor`, which holds an output that backward reads in eager."""
+        storage = tensor.storage
+        self._outputs.append((storage, storage.version, output))
+
+    def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
+        if self.saved is None:
+            raise AutogradError(
+                "backward through a compiled graph a second time, after its saved values were freed; pass "
+                "retain_graph=True to the first backward()"
+            )
+        self.check_versions(cotangents)
+        if is_grad_enabled():
+            expansion = Expansion(self.plan.formulas, self, self.saved, self._sizes())
+            return expansion.backward((*cotangents, *[None] * (expansion.results - self.results)))
+        given = [np.zeros(*self._results[i]) if c is None else c._np for i, c in enumerate(cotangents)]
+        gradients = self.plan.backward([*self.saved, *given])
+        return [None if g is None else Tensor(np.asarray(g)) for g in gradients]
+
+    def release(self) -> None:
+        self.saved = None
+
+    def _sizes(self) -> Mapping[str, int]:
+        return bind_sizes(self.plan.types[: len(self._shapes)], self._shapes) if self._shapes is not None else {}
+
+    # ------------------------------------------------------------------------------------ writes
+
+    def check_versions(self, cotangents: Sequence[object]) -> None:
+        """Refuse to go on if something was written to that these cotangents' gradients need.
+
+        Raises:
+            AutogradError: that of eager execution; for an input that only compiled code keeps, one of its own.
+        """
+        for storage, version, _ in (*self._inputs, *self._outputs):
+            if storage.version != version:
+                self._refuse_writes(cotangents)
+                return
+
+    def _refuse_writes(self, cotangents: Sequence[object]) -> None:
+        inputs: dict[int | None, tuple[int, int]] = {
+            i: (version, s.version) for s, version, i in self._inputs if s.version != version
+        }
+        outputs: dict[int | None, tuple[int, int]] = {
+            o: (version, s.version) for s, version, o in self._outputs if s.version != version
+        }
+        for read in self.plan.reads:
+            changed = inputs.get(read.input) if read.input is not None else outputs.get(read.output)
+            if changed is not None and any(cotangents[i] is not None for i in read.cotangents):
+                shape: tuple[int, ...] = at_sizes(read.type.shape, self._sizes())  # type: ignore[assignment]
+                raise modified_error(read.what, read.op, shape, *changed)
+        for position in self.plan.saved_inputs:
+            if position in inputs:
+                version, now = inputs[position]
+                raise AutogradError(
+                    f"input {position} of a compiled graph was modified by an in-place operation between forward and "
+                    f"backward (version {version}, now {now}); write out of place or clone() it first"
+                )
