@@ -110,12 +110,22 @@ class Definition(Op):
             bound = self.binder.bind_fast(*args, **kwargs)
         except TypeError:
             bound = None  # `bind` explains; it runs outside the handler, so that its error stands alone
+        if bound is None and "out" in kwargs:
+            return self._with_out(args, kwargs)
         operands, attrs = bound or self.binder.bind(args, kwargs)
         try:
             return self.apply(operands, attrs)
         except UndecidableError as error:
             name_operands(error, self.name, operands)
             raise
+
+    def _with_out(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The call without the argument `out`, its result written there."""
+        from tracegraph.ops.out_argument import write_out
+
+        out = kwargs.pop("out")
+        result = self(*args, **kwargs)
+        return result if out is None else write_out(self.name, out, result)
 
     def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Execute the op on bound operands and attributes; `attrs` is the op's to keep and change."""

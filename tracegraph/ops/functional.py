@@ -1,4 +1,7 @@
-"""Every op as a function, by name or alias: `functional.exp(x)`, `functional.cat([a, b], dim=0)`."""
+"""Every op as a function, by name or alias: `functional.exp(x)`, `functional.cat([a, b], dim=0)`.
+
+In-place methods are functions, too: `functional.relu_(x)`.
+"""
 
 from __future__ import annotations
 
@@ -16,4 +19,14 @@ def __getattr__(name: str) -> Callable[..., Any]:
     try:
         return lookup(name)  # type: ignore[return-value]
     except IRError as e:
-        raise AttributeError(str(e)) from None
+        in_place = _in_place(name)
+        if in_place is None:
+            raise AttributeError(str(e)) from None
+        return in_place
+
+
+def _in_place(name: str) -> Callable[..., Any] | None:
+    """The in-place method of an op, called `name`."""
+    from tracegraph.ops.methods import TensorMethods
+
+    return vars(TensorMethods).get(name) if name.endswith("_") and not name.endswith("__") else None

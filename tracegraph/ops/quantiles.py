@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -68,9 +69,9 @@ class Quantiles(Derived):
             low = F.lerp(low, high, weight)
         return F.where(is_nan, float("nan"), low)
 
+    @abstractmethod
     def places(self, ranked: Handle, q: Handle) -> tuple[Handle, Handle]:
         """Positions among the sorted elements, and where the result is nan."""
-        raise NotImplementedError
 
 
 @define_op
@@ -122,9 +123,9 @@ class LineMedian(Selected):
             return x.copy(), np.zeros((), np.int64)
         return self.select(x, self.positions(x, dim), dim, keepdim)
 
+    @abstractmethod
     def positions(self, x: np.ndarray, dim: int) -> np.ndarray:
         """Which element of each line, with `dim` kept."""
-        raise NotImplementedError
 
 
 @define_op
