@@ -10,11 +10,12 @@ Each stage is a function here or in the module of its name, to be run and tested
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from tracegraph.codegen import jit
+from tracegraph.codegen.compiled_body import CompiledBody
 from tracegraph.codegen.executable import Executable
 from tracegraph.codegen.kernel_store import STORE
 from tracegraph.codegen.loop_ir import Kernel
@@ -23,6 +24,7 @@ from tracegraph.codegen.program import ENTRY, Program, emit_program
 from tracegraph.codegen.schedule import schedule
 from tracegraph.codegen.steps import KernelStep, Step, steps_of
 from tracegraph.ir.fused import free_symbols
+from tracegraph.ir.graph import Graph
 from tracegraph.ir.memory_plan import MemoryPlan
 
 T = TypeVar("T")
@@ -42,12 +44,16 @@ def run_unwatched(stage: str, title: str, function: Callable[..., T], /, *args: 
 
 
 def compile_program(plan: MemoryPlan, run_stage: RunStage = run_unwatched) -> Executable:
-    """Compile a planned graph to native code; `run_stage` runs each stage, and may time it and report its product."""
+    """Compile a planned graph to native code; `run_stage` runs each stage, and may time it and report its product.
+
+    The graphs that nodes hold are compiled first, each to an executable of its own.
+    """
     name = plan.graph.name
+    bodies = {body: CompiledBody(body, compile_program(held, run_stage)) for body, held in plan.bodies.items()}
     steps = run_stage("lower", name, steps_of, plan, shown=_listed)
     scheduled = run_stage("schedule", name, schedule_all, kernels_of(steps), shown=_printed)
     program = run_stage("emit", name, emit, plan, steps, scheduled, shown=lambda found: found.text)
-    return run_stage("load", name, load, program, shown=str)
+    return run_stage("load", name, load, program, bodies, shown=str)
 
 
 def kernels_of(steps: Sequence[Step]) -> list[Kernel]:
@@ -67,10 +73,10 @@ def emit(plan: MemoryPlan, steps: Sequence[Step], scheduled: Sequence[Kernel]) -
     return emit_program(plan, updated, scheduled, free_symbols(plan.graph))
 
 
-def load(program: Program) -> Executable:
+def load(program: Program, bodies: Mapping[Graph, CompiledBody]) -> Executable:
     """Compile what is not in a cache, and link it."""
     imports = STORE.load(program.kernels) | program.imports
-    return Executable(program, jit.load(program.driver, [ENTRY], imports, jit.Effort.DRIVER))
+    return Executable(program, jit.load(program.driver, [ENTRY], imports, jit.Effort.DRIVER), bodies)
 
 
 def _printed(kernels: Sequence[Kernel]) -> str:

@@ -1,9 +1,9 @@
 """Calling eager rules back from native code.
 
-Ops without a loop rule (sorting, linear algebra, data-dependent loops) run through their eager rule on numpy views of
-the program's memory. Native code calls one process-wide function with the number of the step; which program it
-belongs to is known from the frame that the executable entered on this thread. Exceptions cannot cross native code:
-they are kept, the program stops, and the executable raises them.
+Ops without a loop rule (sorting, linear algebra, control flow) run through their eager rule on numpy views of the
+program's memory; the graphs that control flow runs are programs of their own. Native code calls one process-wide
+function with the number of the step; which program it belongs to is known from the frame that the executable entered
+on this thread. Exceptions cannot cross native code: they are kept, the program stops, and the executable raises them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import numpy as np
 from tracegraph.errors import ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import SymExpr
-from tracegraph.ir.graph import Node, Operand, Value
+from tracegraph.ir.graph import Graph, Node, Operand, Value
 from tracegraph.ir.memory_plan import Placement, Space
+from tracegraph.ir.subgraphs import Body
 from tracegraph.ir.user_line import note_user_line
 
 #: the symbol through which native code calls eager rules: i32 f(i64 number), 0 or RAISED
@@ -37,12 +38,14 @@ class Frame:
         placements: where values live.
         sizes: values of the size symbols.
         memory: the arrays behind the storages, by space and number.
+        bodies: the compiled graphs that nodes hold.
     """
 
     nodes: Sequence[Node]
     placements: Mapping[Value, Placement]
     sizes: Mapping[str, int]
     memory: Mapping[Space, Sequence[np.ndarray]]
+    bodies: Mapping[Graph, Body]
 
     def run(self, number: int) -> None:
         """Execute node `number`.
@@ -72,6 +75,8 @@ class Frame:
     def _static(self, attr: object) -> object:
         if isinstance(attr, SymExpr):
             return dims.evaluate(attr, self.sizes)
+        if isinstance(attr, Graph):
+            return self.bodies[attr]
         return tuple(map(self._static, attr)) if isinstance(attr, tuple) else attr
 
     def view(self, value: Value) -> np.ndarray:

@@ -9,7 +9,7 @@ interpreter lock.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NoReturn
@@ -26,8 +26,9 @@ from tracegraph.codegen.steps import KernelStep
 from tracegraph.codegen.workspace import CellWorkspace, Workspace, aligned
 from tracegraph.errors import DTypeError, ElementError, IndexRangeError, ShapeError
 from tracegraph.ir import dim as dims
-from tracegraph.ir.graph import Operand, Value
+from tracegraph.ir.graph import Graph, Operand, Value
 from tracegraph.ir.memory_plan import Space
+from tracegraph.ir.subgraphs import Body
 from tracegraph.ir.types import TensorType
 
 # without argument types: ctypes passes its own arrays as pointers, and converts nothing
@@ -74,11 +75,12 @@ class Executable:
     tensors come back as they are.
     """
 
-    def __init__(self, program: Program, library: Library) -> None:
+    def __init__(self, program: Program, library: Library, bodies: Mapping[Graph, Body]) -> None:
         self.program = program
         self.plan = program.plan
         graph = self.plan.graph
         self._library = library
+        self._bodies = bodies
         self._entry = _ENTRY(library.address(ENTRY))
         self._types = tuple(p.type for p in graph.placeholders)
         self._binding = SizeBinding(graph, program.symbols)
@@ -140,7 +142,7 @@ class Executable:
             Space.OUTPUT: outputs,
             Space.ARENA: [workspace.arena[offset:] for offset in binding.offsets],
         }
-        with entered(Frame(self.program.eager_nodes, self.plan.placements, binding.sizes, memory)):
+        with entered(Frame(self.program.eager_nodes, self.plan.placements, binding.sizes, memory, self._bodies)):
             return self._entry(workspace.table, binding.array)
 
     # ------------------------------------------------------------------------------------ inputs

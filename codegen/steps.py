@@ -55,13 +55,17 @@ class GemmStep:
 
 @dataclass(frozen=True)
 class EagerStep:
-    """Call the eager rule of a node back from native code; `number` counts these steps."""
+    """Call the eager rule of a node back from native code; `number` counts these steps.
+
+    That of a node that holds graphs is the control flow alone: the graphs are compiled.
+    """
 
     node: Node
     number: int
 
     def __str__(self) -> str:
-        return f"eager {self.node.call_op.name} #{self.number}"
+        kind = "control" if self.node.call_op.kind is Kind.CONTROL else "eager"
+        return f"{kind} {self.node.call_op.name} #{self.number}"
 
 
 Step: TypeAlias = KernelStep | GemmStep | EagerStep

@@ -72,7 +72,7 @@ class _Folder:
         """Replace a call by what it gives, or its uniform operands by numbers; whether it was."""
         operands = self.rebuilder.operands(node)
         tensors = [o for o in operands if isinstance(o, Value)]
-        if not tensors:
+        if not tensors or node.call_op.kind is Kind.CONTROL:  # a loop may take any time
             return False
         if node.call_op.kind in (Kind.VIEW, Kind.POINTWISE) and all(t in self.numbers for t in tensors):
             return self.fold_uniform(node, operands)

@@ -2,7 +2,8 @@
 
 A pass is a function `Graph -> Graph` under `@graph_pass`; its name is the function's, its documentation the
 docstring. It takes a pure graph and leaves it as it is, keeps the inputs and outputs in place, and returns a valid
-graph: its argument where there was nothing to do. Settings are keyword arguments with defaults.
+graph: its argument where there was nothing to do. Settings are keyword arguments with defaults. Calling it does the
+same to the graphs that the graph's nodes hold (branches, loop bodies), these first.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import difflib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeAlias, TypeVar
+from functools import partial, wraps
+from typing import Any, TypeAlias, TypeVar, cast
 
 from tracegraph.errors import CompileError, IRError, TracegraphError
 from tracegraph.ir import Graph, verify
+from tracegraph.ir.subgraphs import with_subgraphs
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 P = TypeVar("P", bound=Callable[..., Graph])
@@ -35,7 +37,7 @@ class PassRun:
 
 
 def graph_pass(function: P) -> P:
-    """Register a pass under its function's name.
+    """Register a pass under its function's name, and let it descend into subgraphs.
 
     Raises:
         IRError: the name is taken, or there is no docstring.
@@ -45,8 +47,14 @@ def graph_pass(function: P) -> P:
         raise IRError(f"a pass called {name!r} is registered already")
     if not function.__doc__:
         raise IRError(f"pass {name} has no docstring; say what it does, with IR text before --> after")
-    PASSES[name] = function
-    return function
+
+    @wraps(function)
+    def descending(graph: Graph, *args: Any, **settings: Any) -> Graph:
+        inner = with_subgraphs(graph, lambda body: descending(body, *args, **settings))
+        return function(inner, *args, **settings)
+
+    PASSES[name] = descending
+    return cast(P, descending)
 
 
 def find_pass(name: str) -> Pass:

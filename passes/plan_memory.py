@@ -36,12 +36,19 @@ from tracegraph.ir.loop_nest import (
 from tracegraph.ir.memory_plan import MemoryPlan, Placement, Space, Storage, whole
 from tracegraph.ir.rules import Rule, rule_of
 from tracegraph.ir.signature import call_signature
+from tracegraph.ir.subgraphs import subgraphs, with_sizes_shown
 from tracegraph.passes.view_places import ViewPlaces
 
 
 def plan_memory(graph: Graph) -> MemoryPlan:
-    """Places for the values of `graph`."""
-    return _Planner(graph).run()
+    """Places for the values of `graph`, and of the graphs that its nodes hold."""
+    held = {body: None for node in graph.nodes for body in subgraphs(node).values()}
+    return replace(_Planner(graph).run(), bodies={body: _plan_body(body) for body in held})
+
+
+def _plan_body(graph: Graph) -> MemoryPlan:
+    shown, sizes = with_sizes_shown(graph)
+    return replace(plan_memory(shown), shown_sizes=sizes)
 
 
 class _Planner:

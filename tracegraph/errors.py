@@ -63,6 +63,10 @@ class DataDependentError(TracegraphError):
     """Python asked a traced tensor for its data; capture turns this into a graph break."""
 
 
+class ControlFlowError(TracegraphError):
+    """A branch or a loop body given to cond, while_loop or scan is none that can become part of a graph."""
+
+
 class StateDictError(TracegraphError):
     """A state dict does not fit the module it is loaded into; the message lists every problem."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from random_graphs import assert_same_results
@@ -15,7 +17,7 @@ from tracegraph.passes.matmul_fusion import matmul_fusion
 @pytest.fixture(autouse=True)
 def _costly_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every group of these small products worth it."""
-    monkeypatch.setitem(matmul_fusion.__globals__, "CALL_OVERHEAD", 10**6)
+    monkeypatch.setitem(inspect.unwrap(matmul_fusion).__globals__, "CALL_OVERHEAD", 10**6)
 
 
 def calls(graph: Graph) -> list[str]:

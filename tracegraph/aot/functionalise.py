@@ -22,6 +22,7 @@ from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result,
 from tracegraph.errors import IRError
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value
 from tracegraph.ir import dim as dims
+from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.ops import functional as F
 from tracegraph.ops.kinds import View
 from tracegraph.ops.layout import Shape, Strides, contiguous_strides
@@ -45,6 +46,19 @@ def functionalise(graph: Graph) -> tuple[Graph, MutationRecord]:
     for node in graph.nodes:
         rewriter.visit(node)
     return rewriter.finish()
+
+
+def _pure_body(node: Node, body: Graph) -> Graph:
+    """The pure graph of a graph that `node` runs."""
+    rewriter = _Functionaliser(body)
+    rewriter.inputs()
+    for inner in body.nodes:
+        rewriter.visit(inner)
+    try:
+        return rewriter.finish_body()
+    except IRError as e:
+        where = f" at {node.location}" if node.location else ""
+        raise IRError(f"{node.call_op.name}{where}: {e}") from None
 
 
 class _Alias:
@@ -148,7 +162,8 @@ class _Functionaliser:
             view = self.builder.call(op, self.current(origin), **node.attrs)
             self.aliases[node.value] = _Alias(view, origin, op, node.attrs)
             return
-        results = self.builder.call_all(op, *map(self.operand, node.args), **node.attrs)
+        attrs = {**node.attrs, **{name: _pure_body(node, body) for name, body in subgraphs(node).items()}}
+        results = self.builder.call_all(op, *map(self.operand, node.args), **attrs)
         self.aliases.update((old, _Alias(new)) for old, new in zip(node.values, results, strict=True))
 
     def effect(self, node: Node) -> None:
@@ -188,6 +203,14 @@ class _Functionaliser:
         return elements
 
     # ------------------------------------------------------------------------------------ the end
+
+    def finish_body(self) -> Graph:
+        """The pure graph of a branch or a loop body: it leaves nothing to its caller, so returns what `graph` does."""
+        written = [p for p in self.graph.placeholders if self.aliases[p].version]
+        if written or self.keys:
+            what = f"writes to {written[0]!r}, a tensor from outside" if written else "draws random numbers"
+            raise IRError(f"{self.graph.name} {what}, which control flow in a pure graph cannot state")
+        return self.builder.output(*map(self.operand, self.graph.outputs))
 
     def finish(self) -> tuple[Graph, MutationRecord]:
         outputs: list[Operand] = []

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,11 @@ from tracegraph.aot.dataflow import memory_of, needed
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Definition
+from tracegraph.ops.kinds import ControlFlow
 from tracegraph.ops.recording import Recorder, Traced
+
+if TYPE_CHECKING:
+    from tracegraph.aot.control_flow import Gradient
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,8 @@ class _ForwardTracer(Recorder):
         super().__init__(builder)
         #: results of calls, and inputs, that require grad
         self.tracked: set[Value] = set()
+        #: how nodes that hold graphs are differentiated
+        self.control_flow: dict[Node, Gradient] = {}
 
     def traced(self, value: Value, requires_grad: bool = False) -> Traced:
         if requires_grad:
@@ -169,6 +175,8 @@ class _ForwardTracer(Recorder):
         return super().traced(value, requires_grad)
 
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        if isinstance(op, ControlFlow) and any(map(_requires_grad, operands)):
+            return self._control_flow(op, operands, attrs)
         if op.vjp is None and op.decompose is not None and any(_requires_grad(o) for o in operands):
             with self.active():
                 return op.expand(operands, attrs)
@@ -176,6 +184,20 @@ class _ForwardTracer(Recorder):
         packed = results if isinstance(results, tuple) else (results,)
         self.tracked.update(r.value for r in packed if _requires_grad(r))
         return results
+
+    def _control_flow(self, op: ControlFlow, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Record control flow in a form that can be differentiated; its own results."""
+        from tracegraph.aot.control_flow import gradient_of
+
+        gradient = gradient_of(op, attrs, [_requires_grad(o) for o in operands])
+        packed = super().handle(op, operands, gradient.attrs)
+        every = packed if isinstance(packed, tuple) else (packed,)
+        self.control_flow[every[0].value.node] = gradient
+        results = every[: len(gradient.results)]
+        for result, requires_grad in zip(results, gradient.results, strict=True):
+            result.requires_grad = requires_grad
+        self.tracked.update(r.value for r in results if r.requires_grad)
+        return op.pack(results)
 
 
 def _requires_grad(operand: Any) -> bool:
@@ -226,10 +248,31 @@ class _Backward:
             self.reads += _named_reads(node, op, names, sources)
 
         with self.tracer.active():
-            gradients = op.pullback(cotangents, results, operands, dict(node.attrs), needs, on_read)
+            if node in self.tracer.control_flow:
+                gradients = self._control_flow(node, operands, results, cotangents, sources)
+            else:
+                gradients = op.pullback(cotangents, results, operands, dict(node.attrs), needs, on_read)
             for operand, gradient in zip(node.args, gradients, strict=True):
                 if isinstance(operand, Value) and gradient is not None:
                     self.accumulate(operand, gradient, sources)
+
+    def _control_flow(
+        self,
+        node: Node,
+        operands: tuple[Any, ...],
+        results: tuple[Traced, ...],
+        cotangents: tuple[Traced | None, ...],
+        sources: frozenset[int],
+    ) -> Sequence[Traced | None]:
+        """The gradients of a node that holds graphs; what the nodes recorded for them use of its operands is read."""
+        nodes = self.tracer.builder.graph.nodes
+        before = len(nodes)
+        gradients = self.tracer.control_flow[node].gradients(node, operands, results, cotangents)
+        used = {o for new in nodes[before:] for o in new.operands}
+        self.reads += [
+            _FormulaRead(o, "an operand", node.call_op.name, sources) for o in dict.fromkeys(node.operands) if o in used
+        ]
+        return gradients
 
 
 def _named_reads(node: Node, op: Definition, names: Collection[str], sources: frozenset[int]) -> Iterator[_FormulaRead]:

@@ -107,6 +107,8 @@ class MemoryPlan:
         views: results of views that are placements within their operand, and so no step.
         copies: values to copy into an output storage at the end, because they are inputs, constants, views, or are
             returned twice.
+        bodies: the plans of the graphs that nodes hold. A plan's graph may take further inputs than the graph itself,
+            which show it the sizes named in `shown_sizes` (see `subgraphs.with_sizes_shown`).
     """
 
     graph: Graph
@@ -115,6 +117,8 @@ class MemoryPlan:
     outputs: tuple[Storage | None, ...]
     views: frozenset[Value]
     copies: tuple[tuple[Value, Storage], ...]
+    bodies: Mapping[Graph, MemoryPlan] = field(default_factory=dict, repr=False)
+    shown_sizes: tuple[str, ...] = ()
     _layouts: dict[tuple[tuple[str, int], ...], Layout] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -155,7 +159,7 @@ class MemoryPlan:
             lines.append(text.rstrip())
         lines += views
         lines += [f"  copy {names[value]} to {storage.name}" for value, storage in self.copies]
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(str, self.bodies.values())])
 
 
 def lay_out(storages: Sequence[Storage], sizes: Mapping[str, int]) -> Layout:

@@ -32,6 +32,7 @@ class Kind(Enum):
     COMPOSITE = "composite"
     LIBRARY = "library"
     EFFECT = "effect"
+    CONTROL = "control"
     FUSED = "fused"
 
 

@@ -6,7 +6,7 @@ traced handles copies the graph into another one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,11 +42,15 @@ class GraphModule:
             ShapeError: wrong number of inputs, or one whose shape does not fit its placeholder.
             Exception: whatever an op raises, with a note that gives the user's line.
         """
+        return self.run(inputs)
+
+    def run(self, inputs: Sequence[Any], sizes: Mapping[str, int] | None = None) -> tuple[Any, ...]:
+        """As calling it; `sizes` gives values of size symbols that no input shows."""
         placeholders = self.graph.placeholders
         if len(inputs) != len(placeholders):
             raise ShapeError(f"{self.graph.name} takes {len(placeholders)} tensors, got {len(inputs)}")
         runner = Interpreter(self.graph)
-        runner.sizes = bind_sizes([p.type for p in placeholders], [i.shape for i in inputs])
+        runner.sizes = bind_sizes([p.type for p in placeholders], [i.shape for i in inputs], sizes)
         runner.environment = dict(zip(placeholders, inputs, strict=True))
         for node in self.graph.nodes:
             if node.op == "constant":

@@ -6,7 +6,8 @@ handles of one graph share: the builder, the grad mode, and how foreign tensors 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +49,9 @@ class Recorder:
 
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """The dispatch handler: record one call and return handles on its results."""
+        operands, attrs = self.prepared(op, operands, attrs)
+        if op.mutates:
+            operands = self._writing(op, operands)
         arguments = tuple(self._operand(op, o) for o in operands)
         values = self.builder.call_all(op, *arguments, **attrs)
         tracked = any(type(o) is Traced and o.requires_grad for o in operands)
@@ -56,16 +60,47 @@ class Recorder:
             return None
         return op.pack(results)
 
+    def prepared(
+        self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Operands and attributes as they are to be recorded."""
+        return operands, attrs
+
+    def check_write(self, target: Traced) -> None:
+        """Refuse a write to `target` by an exception, if it must not be recorded."""
+
+    def _writing(self, op: Definition, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The operands of an op that writes to some of them."""
+        for position in op.mutates:
+            self.check_write(operands[position])
+        tracked = [o for o in operands if isinstance(o, Traced) and o.requires_grad]
+        if not self.grad_enabled:
+            # outside grad mode the elements change and no history does: write to an alias without history
+            return tuple([o.detach() if isinstance(o, Traced) and o.requires_grad else o for o in operands])
+        if tracked:
+            for position in op.mutates:
+                operands[position].requires_grad = True
+        return operands
+
     def _operand(self, op: Definition, operand: Any) -> Any:
-        if isinstance(operand, Traced):
-            if operand.recorder is not self:
-                raise IRError(f"{op.name}: an operand was traced into another graph")
-            return operand.value
-        if is_tensor(operand):
-            if self.lift is None:
-                raise IRError(f"{op.name}: an eager tensor meets a traced one, and this graph takes no new inputs")
-            return self.lift(operand)
-        return operand
+        try:
+            return self.inside(operand).value if is_tensor(operand) else operand
+        except IRError as e:
+            raise IRError(f"{op.name}: {e}") from None
+
+    def inside(self, tensor: Any) -> Traced:
+        """The handle in this graph on a tensor of any kind.
+
+        Raises:
+            IRError: it belongs to another graph, or is an eager tensor and this graph takes no new inputs.
+        """
+        if isinstance(tensor, Traced):
+            if tensor.recorder is not self:
+                raise IRError("an operand was traced into another graph")
+            return tensor
+        if self.lift is None:
+            raise IRError("an eager tensor meets a traced one, and this graph takes no new inputs")
+        return Traced(self, self.lift(tensor), tensor.requires_grad)
 
     def _result(self, op: Definition, value: Value, tracked: bool) -> Traced:
         tracked = tracked and op.is_differentiable and value.type.dtype.is_floating
@@ -87,6 +122,10 @@ class Recorder:
                 known = contiguous_strides(value.type.shape)
             self.strides[value] = known
         return known
+
+    def is_within(self, other: Recorder) -> bool:
+        """Whether this graph is `other`'s, or is recorded as part of it."""
+        return self is other
 
     @contextmanager
     def active(self) -> Iterator[Recorder]:
@@ -168,9 +207,28 @@ class Traced(TensorMethods):
         return (self[i] for i in range(len(self)))
 
 
+class _Nested(threading.local):
+    """Recorders of graphs inside graphs that are being recorded on this thread, innermost last (see `nested`)."""
+
+    def __init__(self) -> None:
+        self.stack: list[Recorder] = []
+
+
+NESTED = _Nested()
+
+
+def recorder_of(operands: Iterable[Any]) -> Recorder:
+    """Who records an op on these operands, at least one of them traced: the recorder that they belong to, or the
+    innermost one inside of it.
+    """
+    recorder: Recorder = next(o.recorder for o in operands if isinstance(o, Traced))
+    if NESTED.stack and NESTED.stack[-1].is_within(recorder):
+        return NESTED.stack[-1]
+    return recorder
+
+
 def _record(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-    recorder = next(o.recorder for o in operands if isinstance(o, Traced))
-    return recorder.handle(op, operands, attrs)
+    return recorder_of(operands).handle(op, operands, attrs)
 
 
 dispatch.register_handler(Traced, _record, rank=10)
