@@ -99,5 +99,8 @@ def test_size_guard_reads_in_the_users_terms() -> None:
     function = capture_of(size_dependent, dynamic=True)
     function(ramp(6, 2))
     function(ramp(3, 2))
-    ((_, failure),) = function.family.recompiles
-    assert "L['x'].shape[0]" in failure
+    ((_, recompile),) = function.family.recompiles
+    (failed,) = recompile.failed
+    assert failed.guard == "x.shape[0] > 4"
+    assert (failed.was, failed.now) == ("x.shape[0] was 6", "3")
+    assert failed.location.line == size_dependent.__code__.co_firstlineno + 1

@@ -14,21 +14,43 @@ from tracegraph.capture.compiled_function import CaptureOptions, compiled
 from tracegraph.errors import CaptureError
 
 
-def test_recompile_names_the_guard_and_both_values() -> None:
-    function = capture_of(lambda x, scale: x * scale, dynamic=False)
+def test_recompile_names_the_guard_both_values_and_the_line() -> None:
+    def scaled(x, scale):
+        y = x + 1
+        return y * scale
+
+    function = capture_of(scaled, dynamic=False)
     function(ramp(2), 2)
     function(ramp(2), 3)
-    ((_, failure),) = function.family.recompiles
-    assert failure == "value of L['scale'] was 2, now 3"
+    ((_, recompile),) = function.family.recompiles
+    (failed,) = recompile.failed
+    assert (failed.guard, failed.was, failed.now) == ("scale == 2", "scale was 2", "3")
+    line = scaled.__code__.co_firstlineno
+    assert failed.location.line == line + 2
+    assert str(recompile).splitlines() == [
+        f"{scaled.__qualname__} ({__file__}:{line}) is compiled again:",
+        f"  scale == 2 failed: scale was 2, now 3 (used at {__file__}:{line + 2})",
+    ]
+
+
+def test_recompile_names_a_guard_of_every_trace() -> None:
+    function = capture_of(lambda x, key: x * len(key))
+    for key in ("a", "bb", "ccc"):
+        function(ramp(2), key)
+    failed = function.family.recompiles[-1][1].failed
+    assert [f.guard for f in failed] == ["key == 'bb'", "key == 'a'"]
 
 
 def test_tensor_guard_is_explained() -> None:
     function = capture_of(lambda x: x * 2, dynamic=False)
     function(ramp(2))
     function(ramp(3))
-    ((_, failure),) = function.family.recompiles
-    expected = "tensor of L['x'] was Tensor f32[2], layout contiguous, now Tensor f32[3], layout contiguous"
-    assert failure == expected
+    function(ramp(4, 6)[:, ::2])
+    failures = [recompile.failed[0] for _, recompile in function.family.recompiles]
+    assert [(f.was, f.now) for f in failures] == [
+        ("x was Tensor f32[2]", "Tensor f32[3]"),
+        ("x was Tensor f32[3]", "Tensor f32[4, 3], strides (6, 2)"),
+    ]
 
 
 def test_recompile_limit_then_eager_with_one_warning() -> None:
@@ -38,7 +60,11 @@ def test_recompile_limit_then_eager_with_one_warning() -> None:
     function = capture_of(scaled, recompile_limit=3)
     for n in range(3):
         function(ramp(2), "a" * n)
-    with pytest.warns(RuntimeWarning, match=r"scaled \(.*test_specialisations.py:\d+\).*recompile_limit.*L\['name'\]"):
+    message = (
+        r"(?s)scaled \(.*test_specialisations.py:\d+\).*captured 3 times \(recompile_limit\)"
+        r".*name == 'aa' failed: name was 'aa', now 'four'"
+    )
+    with pytest.warns(RuntimeWarning, match=message):
         assert_same(function(ramp(2), "four"), scaled(ramp(2), "four"))
     assert_same(function(ramp(2), "again"), scaled(ramp(2), "again"))
     assert specialisation_count(function) == 3

@@ -15,7 +15,7 @@ def test_whole_function(run: Run) -> None:
     assert lines[0].startswith("model.py:affine: 1 graph, 0 breaks")
     assert "  inputs: f32[3, 4], f32[4, 2]" in lines
     assert "  operations: matmul, mul, add" in lines
-    assert any("tensor of L['x']" in line for line in lines)
+    assert any("x is a Tensor f32[3, 4]" in line for line in lines)
 
 
 def test_break_names_line_reason_and_remedy(run: Run) -> None:

@@ -111,8 +111,8 @@ ALIASED_INPUTS = _reason(
 )
 USER_BREAK = _reason(
     "graph-break",
-    "tracegraph.graph_break() was called, or the callee is disabled.",
-    "Remove the call.",
+    "The program asks for it: tracegraph.compiler.graph_break(), or a function marked by tracegraph.compiler.disable.",
+    "Remove the call, or the mark of the function.",
 )
 ASYNC = _reason(
     "async",

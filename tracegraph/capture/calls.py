@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import attributes, builtin_calls, library_calls, modules, native_calls
+from tracegraph.capture import attributes, builtin_calls, directives, library_calls, modules, native_calls
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind
@@ -78,11 +78,12 @@ def call_operation(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
 
 
 def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Any:
-    if getattr(function, "__tracegraph_op__", False):
+    if directives.is_operation(function):
         return call_operation(tracer, function, args, kwargs)
-    if getattr(function, "_tracegraph_disabled", False):
-        raise Break(reasons.USER_BREAK, f"{function.__qualname__} is excluded from compilation")
-    library = library_calls.HANDLERS.get(function)
+    directives.refuse_disabled(function)
+    if directives.has_constant_result(function):
+        return directives.call_for_constant(tracer, function, args, kwargs)
+    library = library_calls.HANDLERS.get(function) or directives.HANDLERS.get(function)
     if library is not None:
         return library(tracer, *args, **kwargs)
     shortcut = modules.METHODS.get(function)

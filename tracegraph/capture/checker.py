@@ -16,6 +16,8 @@ from typing import Any
 from tracegraph.capture import eager
 from tracegraph.capture.guards import FunctionFacts, Guard, GuardKind, TensorFacts, describe
 from tracegraph.capture.sources import MISSING, Pool, Source, SourceWriter
+from tracegraph.capture.user_terms import full_place, source_text
+from tracegraph.capture.values import is_constant
 from tracegraph.ir import dim as dims
 
 Check = Callable[[tuple[Any, ...], tuple[Any, ...]], bool]
@@ -215,17 +217,60 @@ CHECKS: dict[GuardKind, Callable[[SourceWriter, Guard], Conditions]] = {
 
 @dataclass(frozen=True)
 class Failure:
-    """The first guard that does not hold, and what its source holds now (MISSING if the path is gone)."""
+    """The first guard of a trace that does not hold, and what its source holds now (MISSING if the path is gone).
+
+    It refers to the arguments of a call, so it must not outlive it; `recompiles.Recompile` keeps the texts.
+    """
 
     guard: Guard
     actual: Any
 
+    @property
+    def was(self) -> str:
+        """What the trace found."""
+        expected = self.guard.expected
+        if self.guard.kind is GuardKind.SIZES:
+            values = (
+                f"{source_text(s)} was {n}" for (_, s), n in zip(expected.symbols, expected.examples, strict=True)
+            )
+            return ", ".join(values)
+        if self.guard.kind in _RELATIONS:
+            return f"{self.guard} held"
+        return f"{self._subject} was {describe_expected(self.guard)}"
+
+    @property
+    def now(self) -> str:
+        """What this call brings."""
+        if self.guard.kind is GuardKind.SIZES and isinstance(self.actual, tuple):
+            return ", ".join(map(str, self.actual))
+        if self.guard.kind in _RELATIONS:
+            return "it does not"
+        return describe_actual(self.guard, self.actual)
+
+    @property
+    def _subject(self) -> str:
+        if self.guard.source is None:
+            return self.guard.kind.value
+        text = source_text(self.guard.source)
+        template = _SUBJECTS.get(self.guard.kind, "{}")
+        return template.format(text)
+
     def __str__(self) -> str:
-        expected = describe(self.guard.expected)
-        if self.guard.source is None and self.guard.kind is not GuardKind.GRAD_MODE:
-            return f"{self.guard.kind.value}: {expected} no longer holds"
-        subject = f" of {self.guard.source}" if self.guard.source is not None else ""
-        return f"{self.guard.kind.value}{subject} was {expected}, now {describe_actual(self.guard, self.actual)}"
+        place = f" (used at {full_place(self.guard.location)})" if self.guard.location is not None else ""
+        return f"{self.guard} failed: {self.was}, now {self.now}{place}"
+
+
+#: kinds that state how several sources are related, or that something is not there
+_RELATIONS = frozenset({
+    GuardKind.ALIAS, GuardKind.DISTINCT, GuardKind.SEPARATE_STORAGE, GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT,
+    GuardKind.NO_HOOKS,
+})  # fmt: skip
+_SUBJECTS = {
+    GuardKind.TYPE: "type({})",
+    GuardKind.INTEGER: "type({})",
+    GuardKind.LENGTH: "len({})",
+    GuardKind.KEYS: "list({})",
+}
 
 
 def find_failure(guards: Iterable[Guard], args: tuple[Any, ...], cells: tuple[Any, ...]) -> Failure | None:
@@ -233,10 +278,14 @@ def find_failure(guards: Iterable[Guard], args: tuple[Any, ...], cells: tuple[An
     for guard in guards:
         check, _ = compile_guards([guard])
         if not check(args, cells):
-            source = guard.source
-            actual = evaluate(source, args, cells) if source is not None else eager.is_grad_enabled()
-            return Failure(guard, actual)
+            return Failure(guard, _actual(guard, args, cells))
     return None
+
+
+def _actual(guard: Guard, args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
+    if guard.kind is GuardKind.SIZES:
+        return tuple(evaluate(source, args, cells) for _, source in guard.expected.symbols)
+    return evaluate(guard.source, args, cells) if guard.source is not None else eager.is_grad_enabled()
 
 
 def evaluate(source: Source, args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
@@ -252,6 +301,17 @@ def evaluate(source: Source, args: tuple[Any, ...], cells: tuple[Any, ...]) -> A
         return MISSING
 
 
+def describe_expected(guard: Guard) -> str:
+    """What the guard expects, as users read it."""
+    if guard.kind in (GuardKind.TYPE, GuardKind.INTEGER):
+        return guard.expected.__qualname__
+    if guard.kind is GuardKind.KEYS:
+        return describe(list(guard.expected))
+    if guard.kind is GuardKind.ELEMENTS:
+        return describe(set(guard.expected))
+    return describe(guard.expected)
+
+
 def describe_actual(guard: Guard, actual: Any) -> str:
     """The present value in the terms of the guard."""
     if actual is MISSING:
@@ -260,12 +320,21 @@ def describe_actual(guard: Guard, actual: Any) -> str:
         shape = tuple(actual.shape)
         facts = TensorFacts(type(actual), actual.dtype, shape, eager.layout_of(actual), bool(actual.requires_grad))
         return str(facts)
-    if guard.kind is GuardKind.TYPE:
-        return type(actual).__name__
+    if guard.kind in (GuardKind.TYPE, GuardKind.INTEGER):
+        return type(actual).__qualname__
     if guard.kind is GuardKind.FUNCTION and isinstance(actual, types.FunctionType):
         return str(FunctionFacts(actual.__code__, actual.__globals__))
     if guard.kind is GuardKind.LENGTH:
         return str(len(actual))
     if guard.kind is GuardKind.KEYS:
-        return describe(tuple(actual))
-    return describe(actual)
+        return describe(list(actual))
+    return describe_object(actual)
+
+
+def describe_object(value: Any) -> str:
+    """A value for people; of an object that is no plain data the class only, since its repr is the program's code."""
+    if eager.is_tensor(value):
+        return f"a {type(value).__name__} {value.dtype.name}{list(value.shape)}"
+    if is_constant(value) or isinstance(value, set | frozenset):
+        return describe(value)
+    return getattr(value, "__qualname__", None) or f"a {type(value).__qualname__}"

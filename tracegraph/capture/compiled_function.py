@@ -6,11 +6,21 @@ import functools
 import types
 from typing import Any, ClassVar
 
-from tracegraph.capture.specialisations import CalleeCompiler, CaptureOptions, CompileGraph, EntryPoint, Family
+from tracegraph.capture.directives import disabled_reason
+from tracegraph.capture.specialisations import (
+    FAMILIES,
+    CalleeCompiler,
+    CaptureOptions,
+    CompileGraph,
+    EntryPoint,
+    Family,
+    Observer,
+)
+from tracegraph.capture.stance import STANCE
 from tracegraph.errors import ArgumentError
 from tracegraph.nn.module import Module
 
-__all__ = ["CaptureOptions", "CompiledFunction", "CompiledModule", "compiled", "family_of"]
+__all__ = ["CaptureOptions", "CompiledFunction", "CompiledModule", "compiled", "family_of", "forget_everything"]
 
 
 class CompiledFunction:
@@ -32,6 +42,8 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         function = self._tracegraph_original
+        if STANCE.is_eager:
+            return function(*args, **kwargs)
         if type(function) is not types.FunctionType:
             return self._call_other(function, *args, **kwargs)
         entry = self._entry
@@ -98,14 +110,27 @@ def family_of(target: Any) -> Family:
     raise ArgumentError(f"expected something that tracegraph.compile returned, got {type(target).__name__}")
 
 
-def compiled(target: Any, compile_graph: CompileGraph, options: CaptureOptions) -> Any:
-    """Wrap a function, method, Module or other callable so that its calls are captured and compiled."""
+def compiled(
+    target: Any, compile_graph: CompileGraph, options: CaptureOptions, observer: Observer | None = None
+) -> Any:
+    """Wrap a function, method, Module or other callable so that its calls are captured and compiled.
+
+    What is excluded by `directives.disable` comes back as it is.
+    """
     if isinstance(target, CompiledFunction | CompiledModule):
         original = target._tracegraph_original
-        return compiled(original, compile_graph, options)
-    family = Family(options, compile_graph)
+        return compiled(original, compile_graph, options, observer)
+    if disabled_reason(target) is not None:
+        return target
+    family = Family(options, compile_graph, observer or Observer())
     if isinstance(target, Module):
         return _compile_module(target, family)
     if isinstance(target, types.MethodType):
         return types.MethodType(CompiledFunction(target.__func__, family), target.__self__)
     return CompiledFunction(target, family)
+
+
+def forget_everything() -> None:
+    """Forget all that was captured and compiled; the next call of each function begins anew."""
+    for family in list(FAMILIES):
+        family.clear()

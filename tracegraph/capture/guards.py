@@ -9,11 +9,12 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from tracegraph.capture.sources import Reference, Source
+from tracegraph.ir import Location
 
 
 class GuardKind(Enum):
@@ -54,7 +55,8 @@ class TensorFacts:
     def __str__(self) -> str:
         shape = ", ".join("?" if n is None else str(n) for n in self.shape)
         grad = ", requires_grad" if self.requires_grad else ""
-        return f"{self.type.__name__} {self.dtype.name}[{shape}], layout {self.layout}{grad}"
+        layout = "" if self.layout == "contiguous" else f", strides {self.layout}"
+        return f"{self.type.__name__} {self.dtype.name}[{shape}]{layout}{grad}"
 
 
 class Identity:
@@ -63,7 +65,8 @@ class Identity:
     __slots__ = ("reference", "text")
 
     def __init__(self, value: Any) -> None:
-        self.text = getattr(value, "__qualname__", None) or repr(value)
+        is_module = isinstance(value, types.ModuleType)
+        self.text = f"module {value.__name__}" if is_module else getattr(value, "__qualname__", None) or repr(value)
         self.reference: Callable[[], Any]
         try:
             self.reference = weakref.ref(value)
@@ -87,15 +90,22 @@ class FunctionFacts:
 
 @dataclass(frozen=True)
 class Guard:
-    """One condition for reusing a trace. `source` is None for state of the interpreter or library."""
+    """One condition for reusing a trace.
+
+    Attributes:
+        source: None for state of the interpreter or library.
+        location: the line of the user's program that made the trace depend on it, if known.
+    """
 
     kind: GuardKind
     source: Source | None
     expected: Any
+    location: Location | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        subject = f" of {self.source}" if self.source is not None else ""
-        return f"{self.kind.value}{subject}: {describe(self.expected)}"
+        from tracegraph.capture.user_terms import condition_text
+
+        return condition_text(self)
 
 
 def describe(expected: Any) -> str:
@@ -111,6 +121,8 @@ class GuardSet:
 
     def __init__(self) -> None:
         self._guards: dict[Any, Guard] = {}
+        #: the user's line being traced
+        self.location: Location | None = None
 
     def add(self, kind: GuardKind, source: Source | None, expected: Any) -> None:
         """Record a guard; a second one of the same kind on the same source is the same fact, except for names."""
@@ -118,7 +130,9 @@ class GuardSet:
                            GuardKind.SIZES)  # fmt: skip
         key = (kind, source, str(expected)) if several else (kind, source)
         record = _RECORDS.get(kind)
-        self._guards.setdefault(key, Guard(kind, source, record(expected) if record is not None else expected))
+        if key not in self._guards:
+            kept = record(expected) if record is not None else expected
+            self._guards[key] = Guard(kind, source, kept, self.location)
 
     def __iter__(self) -> Iterator[Guard]:
         return iter(self._guards.values())

@@ -25,6 +25,7 @@ from tracegraph.capture.recorder import root_of
 from tracegraph.capture.result import CaptureResult
 from tracegraph.capture.sources import FrameCell, Local
 from tracegraph.capture.tracer import Stop, Tracer
+from tracegraph.capture.tracing_state import tracing
 from tracegraph.capture.units import Unit, entry
 from tracegraph.capture.values import NULL, Observed
 from tracegraph.ir import Node
@@ -118,7 +119,7 @@ class _Attempt:
             RunEagerly: see `capture`.
         """
         try:
-            with self.tracer.recorder.active(), self.tracer.sizes.env.active():
+            with tracing(), self.tracer.recorder.active(), self.tracer.sizes.env.active():
                 return self._trace()
         except Break as stop:
             return self._restart(stop)

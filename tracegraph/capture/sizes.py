@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tracegraph.capture.sources import Source
-from tracegraph.ir import ShapeEnv, SymExpr
+from tracegraph.capture.user_terms import full_place, size_condition, source_text
+from tracegraph.errors import ConstraintViolationError
+from tracegraph.ir import Location, ShapeEnv, SizeGuard, SymExpr
 from tracegraph.ir import dim as dims
 
 #: an int symbol may take any value, a size symbol none below 2
@@ -16,14 +17,18 @@ _ANY_INT = -(2**63)
 
 @dataclass(frozen=True)
 class SizeCondition:
-    """A guard on symbols: `text` is a Python condition over the symbols' names."""
+    """A guard on symbols: `text` is a Python condition over the symbols' names.
+
+    `examples` are the values the symbols had when the trace was made, `location` the user's line that asked.
+    """
 
     text: str
     symbols: tuple[tuple[str, Source], ...]
+    examples: tuple[int, ...] = field(default=(), compare=False)
+    location: Location | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        sources = dict(self.symbols)
-        return re.sub(r"\b[a-z]+\d+\b", lambda m: str(sources.get(m[0], m[0])), self.text)
+        return size_condition(self)
 
 
 class Sizes:
@@ -34,6 +39,8 @@ class Sizes:
         self.sources: dict[str, Source] = {}
         self._sizes: dict[int, str] = {}
         self._equal: list[tuple[str, Source]] = []
+        #: symbols of sizes that the user marked, with their ranges
+        self._marked: dict[str, tuple[int, int | None]] = {}
 
     def symbol(self, size: int, source: Source) -> SymExpr:
         """The symbol of a tensor size. Sizes that are equal now share one, guarded to stay equal."""
@@ -46,6 +53,35 @@ class Sizes:
         self.sources[str(symbol)] = source
         return symbol
 
+    def marked(self, size: int, source: Source, low: int, high: int | None) -> SymExpr:
+        """The symbol of a tensor size that the user marked: it is shared with no other size."""
+        symbol = self.env.fresh(size, low, high)
+        self.sources[str(symbol)] = source
+        self._marked[str(symbol)] = (low, high)
+        return symbol
+
+    def check_marks(self) -> None:
+        """Require that sizes marked as dynamic are not fixed by what was asked of them.
+
+        Raises:
+            ConstraintViolationError: names the size, the value it is fixed to, and the user's line.
+        """
+        for guard in self.env.guards:
+            names = dims.symbols(guard.left) | dims.symbols(guard.right)
+            name = next(iter(names))
+            if len(names) == 1 and name in self._marked and self._fixes(guard, name):
+                place = f" at {full_place(guard.location)}" if guard.location is not None else ""
+                raise ConstraintViolationError(
+                    f"{source_text(self.sources[name])} was marked as dynamic, but the program fixes it to "
+                    f"{self.env.examples[name]}{place}; remove mark_dynamic, or what asks for one size"
+                )
+
+    def _fixes(self, guard: SizeGuard, name: str) -> bool:
+        """Whether a guard on one symbol holds for no size near the one it has, of those it may have."""
+        size, (low, high) = self.env.examples[name], self._marked[name]
+        near = range(max(low, size - 64), size + 65 if high is None else min(high, size + 64) + 1)
+        return len(near) > 1 and not any(n != size and guard.holds({name: n}) for n in near)
+
     def integer(self, value: int, source: Source) -> SymExpr:
         """The symbol of an int argument that varies."""
         symbol = self.env.fresh(value, low=_ANY_INT)
@@ -54,20 +90,28 @@ class Sizes:
 
     def known_to_graph(self, value: Any) -> Any:
         """`value` for use in the graph: ints that vary are no inputs of it, so they become constants."""
-        if isinstance(value, SymExpr) and not dims.symbols(value) <= set(self._sizes.values()):
+        if isinstance(value, SymExpr) and not dims.symbols(value) <= {*self._sizes.values(), *self._marked}:
             return int(value)
         if isinstance(value, tuple):
             return tuple(map(self.known_to_graph, value))
         return value
 
-    def condition(self, text: str, *expressions: object) -> SizeCondition:
-        names = sorted(set().union(*map(dims.symbols, expressions)))
-        return SizeCondition(text, tuple((n, self.sources[n]) for n in names))
+    def _condition(self, guard: SizeGuard) -> SizeCondition:
+        names = sorted(set().union(*map(dims.symbols, (guard.left, guard.right))))
+        symbols = tuple((n, self.sources[n]) for n in names)
+        return SizeCondition(str(guard), symbols, tuple(self.env.examples[n] for n in names), guard.location)
 
     def conditions(self) -> list[SizeCondition]:
-        """What was asked of the symbols during the trace."""
-        found = [self.condition(str(g), g.left, g.right) for g in self.env.guards]
+        """What was asked of the symbols during the trace, and what is known of them."""
+        found = [self._condition(g) for g in self.env.guards]
+        for name, (low, high) in self._marked.items():
+            bounds = [f"{low} <= {name}"] if low > 2 else []
+            bounds += [f"{name} <= {high}"] if high is not None else []
+            symbols, examples = ((name, self.sources[name]),), (self.env.examples[name],)
+            found += [SizeCondition(text, symbols, examples) for text in bounds]
         for position, (name, source) in enumerate(self._equal):
-            other = f"other{position}"
-            found.append(SizeCondition(f"{other} == {name}", ((other, source), (name, self.sources[name]))))
+            other, size = f"other{position}", self.env.examples[name]
+            found.append(
+                SizeCondition(f"{other} == {name}", ((other, source), (name, self.sources[name])), (size, size))
+            )
         return found

@@ -6,26 +6,35 @@ A `Family` holds what belongs to one `compile` call: options, backend, and the c
 
 from __future__ import annotations
 
+import logging
+import time
 import types
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracegraph.capture import logs
 from tracegraph.capture.break_reasons import USER_EXCEPTION, Break
 from tracegraph.capture.checker import Check, Failure, compile_guards, find_failure
 from tracegraph.capture.decode import is_supported
+from tracegraph.capture.directives import disabled_reason
 from tracegraph.capture.driver import Tail
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.functions import make_binder
 from tracegraph.capture.guards import Guard, GuardKind, TensorFacts
 from tracegraph.capture.native_ops import CALL_COMPILED
+from tracegraph.capture.recompiles import Recompile, definition_of, failed_guard
 from tracegraph.capture.result import CaptureResult
 from tracegraph.capture.resume import run_resumed
 from tracegraph.capture.session import COMPILING, Call, RunEagerly, capture
 from tracegraph.capture.sources import class_lookup
+from tracegraph.capture.stance import STANCE, config
+from tracegraph.capture.tracing_state import is_tracing
 from tracegraph.capture.units import Unit, entry, spread
 from tracegraph.capture.user_frame import warn_user
-from tracegraph.errors import CaptureError
+from tracegraph.capture.user_terms import full_place
+from tracegraph.errors import CaptureError, RecompileError
 from tracegraph.ir import Graph
 
 Args = tuple[Any, ...]
@@ -40,12 +49,22 @@ class CaptureOptions:
     Attributes:
         fullgraph: raise CaptureError instead of breaking the graph.
         dynamic: sizes symbolic from the start (True), never (False), or once they vary (None).
-        recompile_limit: specialisations of one unit before it runs eagerly.
+        recompile_limit: specialisations of one unit before it runs eagerly; None: as `stance.config` says.
+        error_on_recompile: raise instead of making a second specialisation; None: as `stance.config` says.
     """
 
     fullgraph: bool = False
     dynamic: bool | None = None
-    recompile_limit: int = 8
+    recompile_limit: int | None = None
+    error_on_recompile: bool | None = None
+
+    def limit(self) -> int:
+        """The number of specialisations of one unit."""
+        return config.recompile_limit if self.recompile_limit is None else self.recompile_limit
+
+    def forbids_recompiles(self) -> bool:
+        """Whether a second specialisation is an error."""
+        return config.error_on_recompile if self.error_on_recompile is None else self.error_on_recompile
 
 
 @dataclass
@@ -56,6 +75,8 @@ class Specialisation:
     check: Check
     run: Callable[[Args, Args], Any]
     graph: Graph | None
+    #: the backend's callable for the graph
+    compiled: Callable[[list[Any]], Sequence[Any]] | None
     #: source texts, for dumps
     guard_text: str
     driver_text: str
@@ -63,17 +84,37 @@ class Specialisation:
     stop: Break | None
 
 
-@dataclass
+class Observer:
+    """Told what a family does; `explain` and the log of stages derive from it."""
+
+    def captured(self, unit: Unit, graph: Graph | None, seconds: float) -> None:
+        """A call was captured."""
+
+    def specialised(self, unit: Unit, made: Specialisation, call: Call, inputs: list[Any]) -> None:
+        """A specialisation is about to run for the first time: `call` has its arguments, `inputs` its graph's."""
+
+
+#: families alive, for `reset`
+FAMILIES: weakref.WeakSet[Family] = weakref.WeakSet()
+
+
+@dataclass(eq=False)
 class Family:
     """See the module docstring."""
 
     options: CaptureOptions
     compile_graph: CompileGraph
+    observer: Observer = field(default_factory=Observer)
     units: dict[tuple[Unit, bool], CompiledUnit] = field(default_factory=dict)
-    #: graph breaks and failed guards so far, for `explain`
+    #: graph breaks and recompiles so far, for `explain`
     breaks: list[tuple[Unit, Break]] = field(default_factory=list)
-    recompiles: list[tuple[Unit, str]] = field(default_factory=list)
+    recompiles: list[tuple[Unit, Recompile]] = field(default_factory=list)
+    #: units that run eagerly from some point on, and why
+    given_up: list[tuple[Unit, str]] = field(default_factory=list)
     _entries: dict[int, EntryPoint] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        FAMILIES.add(self)
 
     def unit(self, unit: Unit, namespace: dict[str, Any], is_native: bool = False) -> CompiledUnit:
         """The cache of `unit`, made on first use."""
@@ -91,6 +132,14 @@ class Family:
             found = self._entries[id(function.__code__)] = EntryPoint(function, unit)
         return found
 
+    def clear(self) -> None:
+        """Forget everything that was captured; calls under way end with what they have."""
+        with COMPILING:
+            for entry_point in self._entries.values():
+                entry_point.code = None
+            for record in (self._entries, self.units, self.breaks, self.recompiles, self.given_up):
+                record.clear()
+
 
 class EntryPoint:
     """Binds the arguments of a call, runs the unit, and follows its continuations."""
@@ -98,7 +147,8 @@ class EntryPoint:
     def __init__(self, function: types.FunctionType, unit: CompiledUnit) -> None:
         self.namespace = function.__globals__
         self.unit = unit
-        self.code = function.__code__
+        #: the code it enters; None once the family was cleared
+        self.code: types.CodeType | None = function.__code__
         self._defaults = function.__defaults__
         self._keyword_defaults = function.__kwdefaults__
         self._binder = make_binder(function, self._defaults, self._keyword_defaults)
@@ -137,7 +187,8 @@ class CompiledUnit:
         for specialisation in self.specialisations:
             if specialisation.check(args, cells):
                 return specialisation.run(args, cells)
-        if self.is_native:
+        # inside a trace that calls this natively, the original joins that trace
+        if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing():
             return self.eager(args, cells)
         with COMPILING:
             found = next((s for s in self.specialisations if s.check(args, cells)), None)
@@ -160,26 +211,30 @@ class CompiledUnit:
         """Capture and compile; None if this call is to run eagerly.
 
         Raises:
-            CaptureError: `fullgraph` is set and the graph breaks.
+            CaptureError: `fullgraph` is set and the graph breaks, or a setting forbids to compile again.
         """
         if not is_supported():
             self._give_up("the bytecode of this Python version is not known")
             return None
-        failure = self._last_failure(args, cells)
-        if self._attempts >= self.family.options.recompile_limit:
-            if failure is None:
-                # every attempt ended in an exception of the function itself: nothing to report
-                self.is_native = True
-            else:
-                self._give_up(f"it was captured {self._attempts} times (recompile_limit); last: {failure}")
+        failures = self._failures(args, cells)
+        recompile = self._recompile(failures)
+        self._check_permission(recompile)
+        if self._attempts >= self.family.options.limit():
+            self._stop_compiling(recompile)
             return None
-        self._learn(failure)
-        self._attempts += 1
+        if recompile is not None:
+            self.family.recompiles.append((self.unit, recompile))
+            logs.RECOMPILES.info("%s", recompile)
+            self._learn(failures[0])
+        return self._attempt(Call(self.unit, self.namespace, args, cells))
+
+    def _attempt(self, call: Call) -> Specialisation | None:
+        """Capture and compile one call; an interrupt leaves everything as it was."""
         try:
-            result = capture(Call(self.unit, self.namespace, args, cells), self._dynamism)
-            self._note_break(result.stop)
-            specialisation = self._build(result)
+            specialisation = self._captured(call)
         except RunEagerly as e:
+            self._attempts += 1
+            self._refuse_break(e.stop)
             self._note_break(e.stop)
             if e.stop.reason.id != USER_EXCEPTION:
                 self.is_native = True
@@ -191,44 +246,85 @@ class CompiledUnit:
                 raise
             self._give_up(f"{type(e).__name__}: {e}. Please report this")
             return None
+        self._attempts += 1
         self.specialisations.append(specialisation)
+        self._note_break(specialisation.stop)
+        if logs.GUARDS.isEnabledFor(logging.INFO):
+            guards = "\n".join(f"  {g}  [{full_place(g.location)}]" for g in specialisation.guards)
+            logs.GUARDS.info("%s is used again while:\n%s", self.unit.code.co_qualname, guards)
         return specialisation
+
+    def _captured(self, call: Call) -> Specialisation:
+        start = time.perf_counter()
+        result = capture(call, self._dynamism)
+        self.family.observer.captured(self.unit, result.graph, time.perf_counter() - start)
+        self._refuse_break(result.stop)
+        made = self._build(result)
+        self.family.observer.specialised(self.unit, made, call, result.example_inputs)
+        return made
+
+    def _refuse_break(self, stop: Break | None) -> None:
+        if stop is not None and self.family.options.fullgraph and stop.reason.id != USER_EXCEPTION:
+            name = self.unit.code.co_qualname
+            raise CaptureError(f"fullgraph=True, but {name} does not make one graph. {stop.describe()}")
 
     def _note_break(self, stop: Break | None) -> None:
         if stop is None:
             return
-        if self.family.options.fullgraph and stop.reason.id != USER_EXCEPTION:
-            name = self.unit.code.co_qualname
-            raise CaptureError(f"fullgraph=True, but {name} does not make one graph. {stop.describe()}")
         # the frames of the trace hold the call's arguments
         stop.__traceback__ = stop.__context__ = stop.__cause__ = None
         self.family.breaks.append((self.unit, stop))
+        logs.GRAPH_BREAKS.info("graph of %s ends: %s", self.unit.code.co_qualname, LazyText(stop.describe))
 
     def _build(self, result: CaptureResult) -> Specialisation:
         names: dict[str, Any] = dict(result.names)
+        compiled = None
         if result.graph is not None:
+            # what the stages ask of the sizes is no line of the user's
+            result.sizes.env.location = None
             with result.sizes.env.active():
-                names["graph"] = self.family.compile_graph(result.graph, result.example_inputs)
+                compiled = names["graph"] = self.family.compile_graph(result.graph, result.example_inputs)
+        result.sizes.check_marks()
         for name, value in result.names.items():
             if value is CALL_COMPILED:
                 names[name] = CalleeCompiler(self.family)
         for way in result.continuations:
             names[way.name] = self.family.unit(way.unit, self.namespace, way.is_native)
         exec(compile(result.driver, f"<driver of {self.unit.label}>", "exec"), names)
-        sizes = [Guard(GuardKind.SIZES, None, condition) for condition in result.sizes.conditions()]
+        sizes = [Guard(GuardKind.SIZES, None, c, c.location) for c in result.sizes.conditions()]
         guards = (*result.guards, *sizes)
         check, text = compile_guards(guards)
-        return Specialisation(guards, check, names["run"], result.graph, text, result.driver, result.stop)
+        run = names["run"]
+        return Specialisation(guards, check, run, result.graph, compiled, text, result.driver, result.stop)
 
-    def _last_failure(self, args: Args, cells: Args) -> Failure | None:
-        """Why the newest specialisation does not fit."""
-        return find_failure(self.specialisations[-1].guards, args, cells) if self.specialisations else None
+    # ------------------------------------------------------------------------------ recompiles
 
-    def _learn(self, failure: Failure | None) -> None:
+    def _failures(self, args: Args, cells: Args) -> list[Failure]:
+        """Why no specialisation fits: the failed guard of each, newest first."""
+        failures = (find_failure(s.guards, args, cells) for s in reversed(self.specialisations))
+        return [f for f in failures if f is not None]
+
+    def _recompile(self, failures: list[Failure]) -> Recompile | None:
+        code = self.unit.code
+        if not failures:
+            return None
+        return Recompile(code.co_qualname, definition_of(code), tuple(map(failed_guard, failures)))
+
+    def _check_permission(self, recompile: Recompile | None) -> None:
+        """Raise if a setting forbids to compile.
+
+        Raises:
+            RecompileError: names the setting and the guards that failed.
+        """
+        code = self.unit.code
+        if STANCE.name == "fail_on_recompile":
+            which = recompile or f"{code.co_qualname} ({full_place(definition_of(code))}) is not compiled yet"
+            raise RecompileError(f'the stance is "fail_on_recompile". {which}')
+        if recompile is not None and self.family.options.forbids_recompiles():
+            raise RecompileError(f"error_on_recompile is set. {recompile}")
+
+    def _learn(self, failure: Failure) -> None:
         """Let what varies become symbolic."""
-        if failure is None:
-            return
-        self.family.recompiles.append((self.unit, str(failure)))
         source, expected, actual = failure.guard.source, failure.guard.expected, failure.actual
         if source is None:
             return
@@ -237,13 +333,31 @@ class CompiledUnit:
         elif failure.guard.kind is GuardKind.CONSTANT and type(expected) is type(actual) is int:
             self._dynamism.note_integer(source)
 
+    def _stop_compiling(self, recompile: Recompile | None) -> None:
+        if recompile is None:
+            # every attempt ended in an exception of the function itself: nothing to report
+            self.is_native = True
+        else:
+            self._give_up(f"it was captured {self._attempts} times (recompile_limit). {recompile}")
+
     def _give_up(self, why: str) -> None:
         self.is_native = True
+        self.family.given_up.append((self.unit, why))
         code = self.unit.code
         warn_user(
-            f"tracegraph: {code.co_qualname} ({code.co_filename}:{code.co_firstlineno}) runs eagerly from now on "
+            f"tracegraph: {code.co_qualname} ({full_place(definition_of(code))}) runs eagerly from now on "
             f"for new kinds of arguments: {why}"
         )
+
+
+class LazyText:
+    """Text that is made only if a log writes it."""
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+
+    def __str__(self) -> str:
+        return self._make()
 
 
 class CalleeCompiler:
@@ -255,10 +369,12 @@ class CalleeCompiler:
     def __call__(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         from tracegraph.capture.native_calls import may_inline
 
+        if STANCE.is_eager:
+            return function(*args, **kwargs)
         if isinstance(function, types.MethodType):
             return self(function.__func__, function.__self__, *args, **kwargs)
         if isinstance(function, types.FunctionType):
-            if not may_inline(function) or getattr(function, "_tracegraph_disabled", False):
+            if not may_inline(function) or disabled_reason(function) is not None:
                 return function(*args, **kwargs)
             return self.family.entry_point(function).call(function, args, kwargs)
         method = class_lookup(type(function), "__call__")

@@ -97,9 +97,10 @@ class Tracer:
                 raise Stop
 
     def at(self, file: str, line: int | None) -> None:
-        """Give graph nodes the user's line they come from."""
+        """Give graph nodes and guards the user's line they come from."""
         if line is not None:
-            self.builder.location = Location(file, line)
+            location = Location(file, line)
+            self.builder.location = self.guards.location = self.sizes.env.location = location
 
     # ------------------------------------------------------------------------------ native execution
 

@@ -9,9 +9,12 @@ from functools import partial
 from typing import Any
 
 from tracegraph.capture.compiled_function import CaptureOptions, compiled
+from tracegraph.capture.specialisations import Observer
+from tracegraph.capture.units import Unit
 from tracegraph.capture.user_frame import warn_user
 from tracegraph.compiler import stages
 from tracegraph.compiler.backends import Backend, Compiled, list_backends, resolve
+from tracegraph.compiler.compile_times import PROCESS
 from tracegraph.compiler.options import OPTION_NAMES, Options
 from tracegraph.errors import ArgumentError, CompileError, OptionError, TracegraphError
 from tracegraph.ir import Graph
@@ -65,8 +68,23 @@ def compile(
     chosen, settings = resolve(backend), Options().updated(options)
     if disable:
         return target
-    capture_options = CaptureOptions(fullgraph, dynamic, settings.recompile_limit)
-    return compiled(target, graph_compiler(chosen, settings, fullgraph), capture_options)
+    compiler = graph_compiler(chosen, settings, fullgraph)
+    return compiled(target, compiler, capture_options(settings, fullgraph, dynamic), StageReports())
+
+
+def capture_options(options: Options, fullgraph: bool, dynamic: bool | None) -> CaptureOptions:
+    """What capture needs to know of the arguments of `compile`."""
+    return CaptureOptions(fullgraph, dynamic, options.recompile_limit, options.error_on_recompile)
+
+
+class StageReports(Observer):
+    """Reports capture as the stage that it is."""
+
+    def captured(self, unit: Unit, graph: Graph | None, seconds: float) -> None:
+        if graph is not None:
+            stages.report("capture", graph.name, graph, seconds)
+        else:
+            PROCESS.note("capture", seconds)
 
 
 def _check_switches(**switches: object) -> None:
@@ -91,7 +109,6 @@ def graph_compiler(
     takes_options = "options" in inspect.signature(backend).parameters
 
     def compile_captured(graph: Graph, example_inputs: list[Tensor]) -> Callable[[list[Tensor]], Sequence[Any]]:
-        stages.report("capture", graph.name, graph, 0.0)
         module = GraphModule(graph, Tensor)
         start = time.perf_counter()
         try:

@@ -21,7 +21,9 @@ class Options:
         verify: verify every graph between passes.
         fuse: fuse elementwise, view and reduction ops into kernels.
         fold_size_limit: largest constant, in elements, that constant folding may create.
-        recompile_limit: specialisations of one function before further calls run eagerly.
+        recompile_limit: specialisations of one function before further calls run eagerly; None: as
+            `tracegraph.compiler.config` says.
+        error_on_recompile: compiling a function again raises RecompileError; None: as the config says.
         strict: a failure inside the compiler raises instead of falling back to eager with a warning.
         custom_passes: functions `Graph -> Graph` that run after the optimising passes and before fusion, in order.
     """
@@ -31,7 +33,8 @@ class Options:
     verify: bool = False
     fuse: bool = True
     fold_size_limit: int = 4096
-    recompile_limit: int = 8
+    recompile_limit: int | None = None
+    error_on_recompile: bool | None = None
     strict: bool = False
     custom_passes: tuple[Callable[[Graph], Graph], ...] = ()
 
@@ -47,13 +50,15 @@ class Options:
         if result.partitioner not in PARTITIONERS:
             raise OptionError(f"option partitioner={result.partitioner!r}: one of {', '.join(PARTITIONERS)}")
         for name in ("fold_size_limit", "recompile_limit"):
-            if getattr(result, name) < 0:
+            if (getattr(result, name) or 0) < 0:
                 raise OptionError(f"option {name}={getattr(result, name)}: must not be negative")
         return result
 
 
 PARTITIONERS = ("min_cut", "default")
-_TYPES: dict[str, type] = {f.name: type(f.default) for f in fields(Options)}
+#: options whose default is None, which means that something else decides
+_DECIDED_ELSEWHERE: dict[str, type] = {"recompile_limit": int, "error_on_recompile": bool}
+_TYPES: dict[str, type] = {f.name: _DECIDED_ELSEWHERE.get(f.name, type(f.default)) for f in fields(Options)}
 OPTION_NAMES = tuple(_TYPES)
 
 
@@ -62,5 +67,5 @@ def _check(name: str, value: object) -> None:
         near = difflib.get_close_matches(name, _TYPES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; options are {', '.join(OPTION_NAMES)}"
         raise OptionError(f"unknown option {name!r}{hint}")
-    if type(value) is not _TYPES[name]:
+    if type(value) is not _TYPES[name] and not (value is None and name in _DECIDED_ELSEWHERE):
         raise OptionError(f"option {name}={value!r}: expected {_TYPES[name].__name__}, got {type(value).__name__}")

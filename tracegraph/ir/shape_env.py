@@ -13,16 +13,21 @@ from dataclasses import dataclass, field
 
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim, SymExpr
+from tracegraph.ir.graph import Location
 
 
 @dataclass(frozen=True)
 class SizeGuard:
-    """`left relation right` must evaluate to `expected` for the graph to be valid."""
+    """`left relation right` must evaluate to `expected` for the graph to be valid.
+
+    `location` is the user's line that asked, if it was the user's program.
+    """
 
     relation: str
     left: Dim
     right: Dim
     expected: bool
+    location: Location | None = None
 
     def holds(self, binding: dict[str, int]) -> bool:
         """Whether the guard holds for these sizes."""
@@ -42,6 +47,8 @@ class ShapeEnv:
     examples: dict[str, int] = field(default_factory=dict)
     ranges: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     guards: list[SizeGuard] = field(default_factory=list)
+    #: the user's line being traced, for the guards that it asks for
+    location: Location | None = None
 
     def fresh(self, example: int, low: int = 2, high: int | None = None) -> SymExpr:
         """A new symbol whose example value is `example`.
@@ -63,7 +70,7 @@ class ShapeEnv:
         if known is not None:
             return known
         answer = dims.decide(relation, self.example(a), self.example(b))
-        guard = SizeGuard(relation, a, b, answer)  # type: ignore[arg-type]
+        guard = SizeGuard(relation, a, b, answer, self.location)  # type: ignore[arg-type]
         if guard not in self._recorded():
             self.guards.append(guard)
         return answer
@@ -71,7 +78,7 @@ class ShapeEnv:
     def specialise(self, dim: SymExpr) -> int:
         """The example value of `dim`; the graph becomes valid for that value only."""
         value = self.example(dim)
-        guard = SizeGuard("==", dim, value, True)
+        guard = SizeGuard("==", dim, value, True, self.location)
         if guard not in self._recorded():
             self.guards.append(guard)
         return value

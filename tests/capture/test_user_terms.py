@@ -1,0 +1,97 @@
+"""Guards and their failures as the user's program would write them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from captured import capture_of, ramp
+
+from tracegraph import nn
+from tracegraph.capture.session import capture_call
+
+FACTOR = 3
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+        self.config = {"k": [1, 2]}
+
+    def forward(self, x):
+        return self.layers(x) * self.config["k"][1] * FACTOR
+
+
+def test_sources():
+    texts = {str(g) for g in capture_call(Net.forward, (Net(), ramp(2, 3))).guards}
+    assert {
+        "x is a Tensor f32[2, 3]",
+        "self.layers[0].weight is a Parameter f32[3, 3], requires_grad",
+        "list(self.config) == ['k']",
+        "self.config['k'][1] == 2",
+        "FACTOR == 3",
+        "type(self.layers[1]) is ReLU",
+    } <= texts
+
+
+def test_closures_and_builtins():
+    scale = 2
+
+    def f(x):
+        return x * scale if isinstance(x, object) else x
+
+    texts = {str(g) for g in capture_call(f, (ramp(2),)).guards}
+    assert "scale == 2" in texts
+    assert "isinstance is isinstance" in texts
+
+
+@pytest.mark.parametrize(
+    ("condition", "first", "second", "guard"),
+    [
+        (lambda x: x.shape[0] % 2 == 0, 6, 5, "x.shape[0] % 2 == 0"),
+        (lambda x: x.shape[0] // 2 == 3, 6, 5, "x.shape[0] // 2 == 3"),
+        (lambda x: x.shape[0] > 4, 6, 3, "x.shape[0] > 4"),
+        (lambda x: x.shape[0] * 2 <= 10, 5, 6, "2 * x.shape[0] <= 10"),
+        (lambda x: (x.shape[0] + 1) % 3 != 0, 6, 5, "(x.shape[0] + 1) % 3 != 0"),
+    ],
+)
+def test_conditions_on_sizes(condition, first, second, guard):
+    function = capture_of(lambda x: x * 2 if condition(x) else x * 3, dynamic=True)
+    function(ramp(first, 2))
+    function(ramp(second, 2))
+    ((_, recompile),) = function.family.recompiles
+    (failed,) = recompile.failed
+    assert failed.guard == guard
+    assert (failed.was, failed.now) == (f"x.shape[0] was {first}", str(second))
+    assert failed.location.file == __file__
+
+
+def change(state, **new):
+    state.__dict__.update(new)
+
+
+@pytest.mark.parametrize(
+    ("program", "state", "new", "guard", "was", "now"),
+    [
+        (lambda x, s: x * s.k, {"k": 1.5}, {"k": 2.5}, "s.k == 1.5", "s.k was 1.5", "2.5"),
+        (lambda x, s: x * len(s.v), {"v": [1]}, {"v": [1, 2]}, "len(s.v) == 1", "len(s.v) was 1", "2"),
+        (lambda x, s: x * len(s.v), {"v": [1]}, {"v": (1,)}, "type(s.v) is list", "type(s.v) was list", "tuple"),
+        (lambda x, s: x * len(s.v), {"v": {"a": 1}}, {"v": {"b": 1}}, "list(s.v) == ['a']", "list(s.v) was ['a']",
+         "['b']"),
+        (lambda x, s: x if s.v is None else x * 2, {"v": None}, {"v": SimpleNamespace()}, "s.v is None",
+         "s.v was None", "a SimpleNamespace"),
+        (lambda x, s: x * 2 if s.a is s.b else x, {"a": (t := ramp(2)), "b": t}, {"b": ramp(2)}, "s.b is s.a",
+         "s.b is s.a held", "it does not"),
+    ],
+)  # fmt: skip
+def test_failures(program, state, new, guard, was, now):
+    function = capture_of(program, dynamic=False)
+    holder = SimpleNamespace(**state)
+    function(ramp(2), holder)
+    change(holder, **new)
+    function(ramp(2), holder)
+    ((_, recompile),) = function.family.recompiles
+    (failed,) = recompile.failed
+    assert (failed.guard, failed.was, failed.now) == (guard, was, now)
+    assert f"{guard} failed: {was}, now {now} (used at {__file__}:" in str(recompile)

@@ -1,0 +1,47 @@
+"""Logs of what capture does: ordinary loggers, and the environment variable that turns them on.
+
+`TRACEGRAPH_LOGS=recompiles,graph_breaks` writes to stderr without a line of code; `logging.getLogger(...)` under the
+names below does the same to any handler. Messages have the level INFO.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+
+from tracegraph.errors import OptionError
+
+RECOMPILES = logging.getLogger("tracegraph.recompiles")
+GRAPH_BREAKS = logging.getLogger("tracegraph.graph_breaks")
+GUARDS = logging.getLogger("tracegraph.guards")
+
+#: what may be named in the environment variable
+LOGS = {logger.name.rpartition(".")[2]: logger for logger in (RECOMPILES, GRAPH_BREAKS, GUARDS)}
+VARIABLE = "TRACEGRAPH_LOGS"
+
+
+def set_logs(names: str) -> None:
+    """Write the logs with these comma-separated names (or "all") to stderr.
+
+    Raises:
+        OptionError: there is no log of that name; the nearest is suggested.
+    """
+    for name in filter(None, map(str.strip, names.split(","))):
+        for logger in LOGS.values() if name == "all" else [_named(name)]:
+            logger.setLevel(logging.INFO)
+            if not logger.handlers:
+                handler = logging.StreamHandler()
+                handler.setFormatter(logging.Formatter("[%(name)s] %(message)s"))
+                logger.addHandler(handler)
+
+
+def _named(name: str) -> logging.Logger:
+    if name not in LOGS:
+        near = difflib.get_close_matches(name, LOGS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "separate several by commas"
+        raise OptionError(f"{VARIABLE}: unknown log {name!r}: one of {', '.join(LOGS)}, all; {hint}")
+    return LOGS[name]
+
+
+set_logs(os.environ.get(VARIABLE, ""))

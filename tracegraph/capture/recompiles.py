@@ -1,0 +1,60 @@
+"""Recompiles: what is kept of a call that fitted no trace, in words only, so that no argument is kept alive."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+
+from tracegraph.capture.checker import Failure
+from tracegraph.capture.user_terms import full_place
+from tracegraph.ir import Location
+
+
+@dataclass(frozen=True)
+class FailedGuard:
+    """A guard that did not hold.
+
+    Attributes:
+        guard: the condition, in the terms of the user's program.
+        was: what the trace had found.
+        now: what the call brought.
+        location: the user's line that made the trace depend on it.
+    """
+
+    guard: str
+    was: str
+    now: str
+    location: Location | None
+
+    def __str__(self) -> str:
+        place = f" (used at {full_place(self.location)})" if self.location is not None else ""
+        return f"{self.guard} failed: {self.was}, now {self.now}{place}"
+
+
+@dataclass(frozen=True)
+class Recompile:
+    """One recompile of a function.
+
+    Attributes:
+        function: its qualified name.
+        location: where it is defined.
+        failed: per trace it had, newest first, the guard that did not hold.
+    """
+
+    function: str
+    location: Location
+    failed: tuple[FailedGuard, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.function} ({full_place(self.location)}) is compiled again:"]
+        return "\n".join([*lines, *(f"  {guard}" for guard in self.failed)])
+
+
+def failed_guard(failure: Failure) -> FailedGuard:
+    """The words of a failure."""
+    return FailedGuard(str(failure.guard), failure.was, failure.now, failure.guard.location)
+
+
+def definition_of(code: types.CodeType) -> Location:
+    """The line on which a function is defined."""
+    return Location(code.co_filename, code.co_firstlineno)
