@@ -16,6 +16,7 @@ from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, is_data_descriptor
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_entry, missing, pending_value
+from tracegraph.capture.safety import specialised
 from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
@@ -26,6 +27,7 @@ from tracegraph.capture.values import (
 )
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
+from tracegraph.ops.sym_float import SymFloat
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -150,8 +152,8 @@ def _get_of_builtin(tracer: Tracer, value: Any, name: str) -> Any:
     return tracer.native(getattr, value, name)
 
 
-def _get_of_size(tracer: Tracer, size: SymExpr, name: str) -> Any:
-    return tracer.native(getattr, tracer.native(int, size), name)
+def _get_of_number(tracer: Tracer, number: SymExpr | SymFloat, name: str) -> Any:
+    return tracer.native(getattr, specialised(tracer, number), name)
 
 
 def _get_of_class(tracer: Tracer, cls: type, name: str) -> Any:
@@ -220,7 +222,8 @@ def generic_get(tracer: Tracer, instance: Any, name: str) -> Any:
 
 _GETTERS: dict[type, Callable[[Any, Any, str], Any]] = {
     Traced: _get_of_tensor,
-    SymExpr: _get_of_size,
+    SymExpr: _get_of_number,
+    SymFloat: _get_of_number,
     types.ModuleType: _get_of_module,
     types.FunctionType: _get_of_function,
     types.MethodType: _get_of_method,

@@ -17,9 +17,10 @@ from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.safety import check_default, check_elements, flatten, is_opaque, stringable
 from tracegraph.capture.sources import MISSING
-from tracegraph.capture.values import Observed, is_constant, is_instance_of_python_class, is_tensor
+from tracegraph.capture.values import Observed, is_constant, is_instance_of_python_class, is_tensor, is_varying
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
+from tracegraph.ops.sym_float import SymFloat
 
 if TYPE_CHECKING:
     from tracegraph.capture.frame import Frame
@@ -150,9 +151,15 @@ def _call_bool(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) 
 
 
 def _call_int(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    if len(args) == 1 and type(args[0]) is SymExpr:
-        return args[0]
+    if len(args) == 1 and is_varying(args[0]):
+        return args[0] if type(args[0]) is SymExpr else tracer.native(tracer.numbers.compute, int, *args)
     return _native(tracer, int, args, kwargs)
+
+
+def _call_float(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) == 1 and is_varying(args[0]):
+        return args[0] if type(args[0]) is SymFloat else tracer.native(tracer.numbers.compute, float, *args)
+    return _native(tracer, float, args, kwargs)
 
 
 def _with_polyfill(builtin: Any, polyfill: Any) -> Handler:
@@ -320,6 +327,7 @@ _TABLE: dict[Any, Handler] = {
     next: _call_next,
     bool: _call_bool,
     int: _call_int,
+    float: _call_float,
     sum: _with_polyfill(sum, polyfills.sum_),
     min: _with_polyfill(min, polyfills.min_),
     max: _with_polyfill(max, polyfills.max_),

@@ -79,6 +79,11 @@ def same_constant(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+def _integer(writer: SourceWriter, guard: Guard) -> Conditions:
+    value, allowed = _value(writer, guard), guard.expected
+    return [f"type({value}) is int", f"{allowed.low} <= {value} <= {allowed.high}"]
+
+
 def _identity(writer: SourceWriter, guard: Guard) -> Conditions:
     value, reference = _value(writer, guard), guard.expected.reference
     if not isinstance(reference, weakref.ref) or isinstance(reference(), type | types.ModuleType):
@@ -194,7 +199,8 @@ def _value(writer: SourceWriter, guard: Guard) -> str:
 CHECKS: dict[GuardKind, Callable[[SourceWriter, Guard], Conditions]] = {
     GuardKind.TYPE: _type,
     GuardKind.CONSTANT: _constant,
-    GuardKind.INTEGER: lambda writer, guard: [f"type({_value(writer, guard)}) is int"],
+    GuardKind.INTEGER: _integer,
+    GuardKind.FLOAT: lambda writer, guard: [f"type({_value(writer, guard)}) is float"],
     GuardKind.IDENTITY: _identity,
     GuardKind.FUNCTION: _function,
     GuardKind.LENGTH: _length,
@@ -267,7 +273,7 @@ _RELATIONS = frozenset({
 })  # fmt: skip
 _SUBJECTS = {
     GuardKind.TYPE: "type({})",
-    GuardKind.INTEGER: "type({})",
+    GuardKind.FLOAT: "type({})",
     GuardKind.LENGTH: "len({})",
     GuardKind.KEYS: "list({})",
 }
@@ -303,7 +309,7 @@ def evaluate(source: Source, args: tuple[Any, ...], cells: tuple[Any, ...]) -> A
 
 def describe_expected(guard: Guard) -> str:
     """What the guard expects, as users read it."""
-    if guard.kind in (GuardKind.TYPE, GuardKind.INTEGER):
+    if guard.kind in (GuardKind.TYPE, GuardKind.FLOAT):
         return guard.expected.__qualname__
     if guard.kind is GuardKind.KEYS:
         return describe(list(guard.expected))
@@ -320,7 +326,7 @@ def describe_actual(guard: Guard, actual: Any) -> str:
         shape = tuple(actual.shape)
         facts = TensorFacts(type(actual), actual.dtype, shape, eager.layout_of(actual), bool(actual.requires_grad))
         return str(facts)
-    if guard.kind in (GuardKind.TYPE, GuardKind.INTEGER):
+    if guard.kind in (GuardKind.TYPE, GuardKind.FLOAT):
         return type(actual).__qualname__
     if guard.kind is GuardKind.FUNCTION and isinstance(actual, types.FunctionType):
         return str(FunctionFacts(actual.__code__, actual.__globals__))

@@ -26,7 +26,7 @@ from tracegraph.capture.native_ops import Exit, NativeStep
 from tracegraph.capture.reconstruct import Reconstructor
 from tracegraph.capture.result import CaptureResult, Continuation
 from tracegraph.capture.sources import Pool, SourceWriter
-from tracegraph.capture.tracer import Tracer
+from tracegraph.capture.tracer import Input, Tracer
 from tracegraph.capture.units import Unit
 from tracegraph.capture.values import NULL
 from tracegraph.ir import Graph, Node, Rebuilder, rebuild
@@ -176,7 +176,7 @@ class DriverWriter:
         inputs = [i for i in self.tracer.inputs if graph is not None and i.handle.value in self._kept]
         lines: list[str] = []
         if graph is not None:
-            arguments = ", ".join(self.sources.name(i.source) for i in inputs)
+            arguments = ", ".join(map(self._argument, inputs))
             targets = "".join(f"t{i}, " for i in range(len(self.values.outputs)))
             lines.append(f"({targets}) = graph([{arguments}])" if targets else f"graph([{arguments}])")
         lines = [*self.sources.lines, *lines, *self.values.lines, *self.effects, *self.tail]
@@ -193,6 +193,10 @@ class DriverWriter:
             example_inputs=[i.tensor for i in inputs],
             sizes=self.tracer.sizes,
         )
+
+    def _argument(self, graph_input: Input) -> str:
+        name = self.sources.name(graph_input.source)
+        return name if graph_input.convert is None else f"{self.sources.pool.name(graph_input.convert)}({name})"
 
     def _graph(self) -> Graph | None:
         """The recorded graph without unused inputs; None if it computes nothing."""

@@ -1,4 +1,4 @@
-"""Which sizes and ints of the arguments become symbols: static at first, dynamic once they have been seen to vary."""
+"""Which sizes and numbers become symbols: static at first, dynamic once they have been seen to vary."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import eager
-from tracegraph.capture.guards import GuardKind, TensorFacts
+from tracegraph.capture.checker import same_constant
+from tracegraph.capture.guards import TensorFacts
 from tracegraph.capture.size_marks import SizeMark, marks_of
-from tracegraph.capture.sources import Size, Source
+from tracegraph.capture.sources import Item, Local, Size, Source
 from tracegraph.capture.user_terms import source_text
 from tracegraph.errors import ConstraintViolationError
 from tracegraph.ir import SymExpr
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 #: sizes 0 and 1 behave differently under broadcasting, so they always get graphs of their own
 SMALLEST_DYNAMIC = 2
+_NUMBERS = (int, float)
 
 
 @dataclass
@@ -30,23 +32,45 @@ class Dynamism:
 
     dynamic: bool | None = None
     _varying: set[str] = field(default_factory=set)
+    #: the shape of every input in the last trace that read it
+    _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    #: the value of every number and tuple of constants in the last trace that read it
+    _numbers: dict[str, Any] = field(default_factory=dict)
 
-    def note_sizes(self, source: Source, expected: TensorFacts, tensor: Any) -> None:
-        """Learn from a failed guard which sizes of `source` vary."""
-        if self.dynamic is not False and len(expected.shape) == len(tensor.shape):
-            for i, (old, new) in enumerate(zip(expected.shape, tensor.shape, strict=True)):
-                if old is not None and old != new:
-                    self._varying.add(str(Size(source, i)))
+    def _note_sizes(self, source: Source, shape: tuple[int, ...]) -> None:
+        """Learn which sizes of `source` vary from trace to trace; all inputs of a trace are compared, not only the
+        one whose guard failed first, so that a list of growing tensors takes one trace and not one for each.
+        """
+        last = self._shapes.get(str(source), shape)
+        self._shapes[str(source)] = shape
+        if self.dynamic is not False and len(last) == len(shape):
+            self._varying |= {
+                str(Size(source, i)) for i, (old, new) in enumerate(zip(last, shape, strict=True)) if old != new
+            }
 
-    def note_integer(self, source: Source) -> None:
-        """Learn from a failed guard that the int at `source` varies."""
-        if self.dynamic is not False:
-            self._varying.add(str(source))
+    def varies(self, source: Source, value: Any) -> bool:
+        """Whether an int or float at `source`, or one in the tuple of constants there, is to be read as a symbol.
+
+        Like sizes, numbers are compared from trace to trace: one that has changed its value varies.
+        """
+        if self.dynamic is False:
+            return False
+        name = str(source)
+        last = self._numbers.get(name, value)
+        self._numbers[name] = value
+        if not same_constant(last, value) and type(last) is type(value):
+            is_tuple = type(value) is tuple
+            if not is_tuple or (len(last) == len(value) and any(type(v) in _NUMBERS for v in value)):
+                self._varying.add(name)
+            for i, item in enumerate(last if is_tuple else ()):
+                self._numbers.setdefault(str(Item(source, i)), item)
+        return name in self._varying or (self.dynamic is True and _is_argument(source))
 
     def tensor(self, tracer: Tracer, tensor: Any, source: Source) -> tuple[tuple[int | SymExpr, ...], TensorFacts]:
         """The symbolic shape of an input, and the facts to guard."""
         layout, marks = eager.layout_of(tensor), marks_of(tensor)
         shape: tuple[int | SymExpr, ...] = tuple(tensor.shape)
+        self._note_sizes(source, tuple(tensor.shape))
         if layout == "contiguous":
             # other strides are multiples of sizes: such a tensor is guarded as it is
             shape = tuple(self._size(tracer, n, Size(source, i), marks.get(i)) for i, n in enumerate(tensor.shape))
@@ -76,10 +100,9 @@ class Dynamism:
             )
         return size if size < SMALLEST_DYNAMIC else tracer.sizes.marked(size, source, low, high)
 
-    def integer(self, tracer: Tracer, value: int, source: Source) -> int | SymExpr:
-        """An int read from outside: a constant, or a symbol once it has been seen to vary."""
-        if str(source) in self._varying:
-            tracer.guards.add(GuardKind.INTEGER, source, int)
-            return tracer.sizes.integer(value, source)
-        tracer.guards.add(GuardKind.CONSTANT, source, value)
-        return value
+
+def _is_argument(source: Source) -> bool:
+    """Whether a source is an argument of the captured function, or an element of one."""
+    while isinstance(source, Item):
+        source = source.parent
+    return isinstance(source, Local)

@@ -23,6 +23,7 @@ class GuardKind(Enum):
     TYPE = "type"
     CONSTANT = "value"
     INTEGER = "int"
+    FLOAT = "float"
     IDENTITY = "identity"
     FUNCTION = "code"
     LENGTH = "length"

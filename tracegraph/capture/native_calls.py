@@ -29,8 +29,11 @@ from tracegraph.capture.values import (
     STAND_INS,
     is_constant,
     is_instance_of_python_class,
+    is_number,
+    is_varying,
     native_base,
 )
+from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 
 if TYPE_CHECKING:
@@ -170,9 +173,17 @@ def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
         name = getattr(function, "__qualname__", None) or type(function).__name__
         raise Break(reasons.NATIVE_CALL, f"{getattr(function, '__module__', None) or 'builtins'}.{name}()")
     _refuse_objects(tracer, function, args, kwargs)
+    if any(map(is_varying, args)) and all(map(is_number, args)) and not kwargs:
+        is_polynomial = id(function) in _SYMBOLIC_FUNCTIONS and all(type(a) in (int, SymExpr) for a in args)
+        return tracer.native(function, *args) if is_polynomial else _computed(tracer, function, args)
     if id(function) not in _SYMBOLIC_FUNCTIONS:
         args = _known(tracer, args)
     return tracer.native(function, *args, **_callables(tracer, kwargs))
+
+
+def _computed(tracer: Tracer, function: Any, args: Args) -> Any:
+    """A pure function of numbers that vary, computed by each call."""
+    return tracer.native(tracer.numbers.compute, function, *args)
 
 
 def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:

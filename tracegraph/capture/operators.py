@@ -23,7 +23,7 @@ from tracegraph.capture.safety import (
     stringable,
 )
 from tracegraph.capture.sources import MISSING
-from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.capture.values import Observed, is_instance_of_python_class, is_number, is_varying
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 
@@ -51,7 +51,7 @@ _COMPARE: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
 #: functions of the operator module, by what they do
 BINARY_FUNCTIONS = {function: symbol for symbol, function in (_FUNCTIONS | _IN_PLACE).items()}
 COMPARISONS = {function: symbol for symbol, (_, _, function) in _COMPARE.items()}
-#: operators a SymExpr understands; under any other it becomes its value
+#: operators under which expressions over sizes and ints stay such expressions
 _SYMBOLIC = frozenset(["+", "-", "*", "//", "%", "+=", "-=", "*=", "//=", "%="])
 #: concatenation and repetition are no number slots: the other operand's reflected method is asked first
 _SEQUENCES = (list, tuple, str, bytes, bytearray)
@@ -95,8 +95,8 @@ def _is_plain(tracer: Tracer, value: Any) -> bool:
 def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     """`a symbol b`; an augmented assignment has a symbol that ends in `=`."""
     if _is_plain(tracer, a) and _is_plain(tracer, b):
-        if (type(a) is SymExpr or type(b) is SymExpr) and not _is_symbolic(symbol, a, b):
-            a, b = specialised(tracer, a), specialised(tracer, b)
+        if is_varying(a) or is_varying(b):
+            return _varying(tracer, symbol, a, b)
         if type(a) is str and symbol.startswith("%"):
             b = stringable(tracer, b)
         return tracer.native((_IN_PLACE if symbol.endswith("=") else _FUNCTIONS)[symbol], a, b)
@@ -112,10 +112,15 @@ def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     return result
 
 
-def _is_symbolic(symbol: str, a: Any, b: Any) -> bool:
-    if Traced in (type(a), type(b)):
-        return True  # tensor ops take sizes as operands
-    return symbol in _SYMBOLIC and all(type(v) in (int, SymExpr, Traced) for v in (a, b))
+def _varying(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
+    """An operator with a number that varies: more of its kind, a tensor op, or an operation on its value."""
+    function = (_IN_PLACE if symbol.endswith("=") else _FUNCTIONS)[symbol]
+    is_polynomial = symbol in _SYMBOLIC and all(type(v) in (int, SymExpr) for v in (a, b))
+    if Traced in (type(a), type(b)) or is_polynomial:
+        return tracer.native(function, a, b)
+    if is_number(a) and is_number(b):
+        return tracer.native(tracer.numbers.compute, _FUNCTIONS[symbol.removesuffix("=")], a, b)
+    return tracer.native(function, specialised(tracer, a), specialised(tracer, b))
 
 
 def _either(tracer: Tracer, left: tuple[Any, str, Any], right: tuple[Any, str, Any], compares: bool = False) -> Any:
@@ -142,6 +147,8 @@ def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     if _is_plain(tracer, a) and _is_plain(tracer, b):
         check_elements(tracer, a)
         check_elements(tracer, b)
+        if (is_varying(a) or is_varying(b)) and float in (type(a), type(b)):
+            return tracer.native(tracer.numbers.compute, function, a, b)
         return tracer.native(function, a, b)
     result = _either(tracer, (a, name, b), (b, reflected, a), compares=True)
     if result is not NotImplemented:
@@ -163,7 +170,8 @@ def identical(tracer: Tracer, a: Any, b: Any) -> bool:
 def unary(tracer: Tracer, name: str, function: Callable[[Any], Any], value: Any) -> Any:
     """`function(value)`, whose special method is `name`."""
     if _is_plain(tracer, value):
-        value = specialised(tracer, value) if name in ("__pos__", "__invert__") else value
+        if type(value) is SymExpr and name in ("__pos__", "__invert__"):
+            return tracer.native(tracer.numbers.compute, function, value)
         return tracer.native(function, value)
     result = special(tracer, value, name)
     if result is NotImplemented:

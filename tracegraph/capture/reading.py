@@ -49,8 +49,10 @@ def _reader(value: Any) -> Callable[[Tracer, Any, Source], Any]:
 
 
 def _read_constant(tracer: Tracer, value: Any, source: Source) -> Any:
-    if type(value) is int:
-        return tracer.dynamism.integer(tracer, value, source)
+    if type(value) in (int, float) and tracer.dynamism.varies(source, value):
+        return tracer.numbers.number(value, source)
+    if type(value) is tuple and value and tracer.dynamism.varies(source, value):
+        return _read_tuple(tracer, value, source)
     tracer.guards.add(GuardKind.CONSTANT, source, value)
     return value
 

@@ -30,6 +30,7 @@ from tracegraph.capture.values import (
 from tracegraph.ir import Op, SymExpr, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops.recording import Traced
+from tracegraph.ops.sym_float import SymFloat
 
 
 class NotReconstructible(Exception):
@@ -136,6 +137,10 @@ class Reconstructor:
             if f"{function}(" in text:
                 text = text.replace(f"{function}(", f"{self.pool.name(dims.FUNCTIONS[function], function)}(")
         return f"({text})"
+
+    def build_float(self, number: SymFloat) -> str:
+        """A float that the arguments hold, or arithmetic on such."""
+        return self.writer.name(number.source)
 
     # ------------------------------------------------------------------------------ the rest
 
@@ -318,6 +323,7 @@ def _slot_names(cls: type) -> list[str]:
 _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     Traced: Reconstructor.build_tensor,
     SymExpr: Reconstructor.build_size,
+    SymFloat: Reconstructor.build_float,
     list: Reconstructor.build_list,
     dict: Reconstructor.build_dict,
     collections.OrderedDict: Reconstructor.build_ordered_dict,

@@ -7,27 +7,28 @@ from typing import Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
-from tracegraph.capture.sizes import Sizes
+from tracegraph.capture.numbers import TraceNumbers
 from tracegraph.ir import Builder, Kind, Value
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Recorder, Traced
 
 
 class CaptureRecorder(Recorder):
-    """Accepts no tensor but those the trace has read, and no symbol but those of tensor sizes.
+    """Accepts no tensor but those the trace has read, and numbers as the graph may have them.
 
     Args:
+        numbers: the numbers of the trace that vary.
         is_leaf: whether a placeholder stands for a leaf that requires grad; writing to one is an error in eager.
     """
 
-    def __init__(self, builder: Builder, sizes: Sizes, is_leaf: Callable[[Value], bool]) -> None:
+    def __init__(self, builder: Builder, numbers: TraceNumbers, is_leaf: Callable[[Value], bool]) -> None:
         super().__init__(builder, lift=self._refuse)
-        self._sizes = sizes
+        self._numbers = numbers
         self._is_leaf = is_leaf
 
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        attrs = {k: self._sizes.known_to_graph(v) for k, v in attrs.items()}
-        operands = tuple(map(self._sizes.known_to_graph, operands))
+        attrs = {k: self._numbers.known_to_graph(v) for k, v in attrs.items()}
+        operands = tuple(map(self._numbers.known_to_graph, self._numbers.lifted(op, operands)))
         mutated = [operands[i] for i in getattr(op, "mutates", ())]
         if not mutated:
             return super().handle(op, operands, attrs)

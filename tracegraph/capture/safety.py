@@ -17,9 +17,10 @@ from tracegraph.capture.values import (
     Observed,
     is_constant,
     is_instance_of_python_class,
+    is_varying,
 )
-from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
+from tracegraph.ops.sym_float import SymFloat
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -49,14 +50,18 @@ def is_followed(tracer: Tracer, value: Any) -> bool:
 
 
 def specialised(tracer: Tracer, value: Any) -> Any:
-    """Replace symbolic sizes by their values, one level deep."""
-    if type(value) is SymExpr:
-        return tracer.native(int, value)
-    if type(value) in (tuple, list) and any(type(v) is SymExpr for v in value):
+    """Replace numbers that vary by their values, one level deep."""
+    if is_varying(value):
+        return tracer.native(_value, value)
+    if type(value) in (tuple, list) and any(map(is_varying, value)):
         return type(value)(specialised(tracer, v) for v in value)
     if type(value) is slice:
         return slice(*(specialised(tracer, v) for v in (value.start, value.stop, value.step)))
     return value
+
+
+def _value(number: Any) -> int | float:
+    return float(number) if type(number) is SymFloat else int(number)
 
 
 def stringable(tracer: Tracer, value: Any) -> Any:
@@ -76,11 +81,11 @@ def stringable(tracer: Tracer, value: Any) -> Any:
 
 
 def _with_values(tracer: Tracer, value: Any) -> Any:
-    if type(value) is SymExpr:
-        return tracer.native(int, value)
-    if type(value) in (tuple, list) and any(type(p) is SymExpr for p in flatten(value)):
+    if is_varying(value):
+        return tracer.native(_value, value)
+    if type(value) in (tuple, list) and any(map(is_varying, flatten(value))):
         return type(value)(_with_values(tracer, v) for v in value)
-    if type(value) is dict and any(type(p) is SymExpr for p in flatten(value)):
+    if type(value) is dict and any(map(is_varying, flatten(value))):
         return {k: _with_values(tracer, v) for k, v in value.items()}
     return value
 
@@ -139,8 +144,8 @@ def check_hashable(tracer: Tracer, key: Any) -> Any:
     """
     if is_constant(key):
         return key
-    if type(key) is SymExpr:
-        return tracer.native(int, key)
+    if is_varying(key):
+        return tracer.native(_value, key)
     if type(key) is tuple:
         return tuple(check_hashable(tracer, k) for k in key)
     if getattr(type(key), "__hash__", None) is None:

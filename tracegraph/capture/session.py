@@ -193,12 +193,13 @@ def _check_aliasing(tracer: Tracer) -> None:
     """A graph that writes to its inputs must know that they do not overlap, now and in later calls."""
     if not any(_writes_input(node) for node in tracer.builder.graph.calls):
         return
-    tensors = [i.tensor for i in tracer.inputs]
+    inputs = [i for i in tracer.inputs if i.convert is None]
+    tensors = [i.tensor for i in inputs]
     overlap = any(eager.share_storage(a, b) for i, a in enumerate(tensors) for b in tensors[:i])
     if overlap:
         raise Break(reasons.ALIASED_INPUTS, "an in-place operation", Extent.FRAME)
     if len(tensors) > 1:
-        tracer.guards.add(GuardKind.SEPARATE_STORAGE, None, tuple(i.source for i in tracer.inputs))
+        tracer.guards.add(GuardKind.SEPARATE_STORAGE, None, tuple(i.source for i in inputs))
 
 
 def _writes_input(node: Node) -> bool:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from tracegraph.capture.sources import Source
+from tracegraph.capture.sources import Computed, Reference, Source
 from tracegraph.capture.user_terms import full_place, size_condition, source_text
 from tracegraph.errors import ConstraintViolationError
 from tracegraph.ir import Location, ShapeEnv, SizeGuard, SymExpr
 from tracegraph.ir import dim as dims
-
-#: an int symbol may take any value, a size symbol none below 2
-_ANY_INT = -(2**63)
 
 
 @dataclass(frozen=True)
@@ -83,18 +79,20 @@ class Sizes:
         return len(near) > 1 and not any(n != size and guard.holds({name: n}) for n in near)
 
     def integer(self, value: int, source: Source) -> SymExpr:
-        """The symbol of an int argument that varies."""
-        symbol = self.env.fresh(value, low=_ANY_INT)
+        """The symbol of an int that varies, at least 0."""
+        symbol = self.env.fresh(value, low=0)
         self.sources[str(symbol)] = source
         return symbol
 
-    def known_to_graph(self, value: Any) -> Any:
-        """`value` for use in the graph: ints that vary are no inputs of it, so they become constants."""
-        if isinstance(value, SymExpr) and not dims.symbols(value) <= {*self._sizes.values(), *self._marked}:
-            return int(value)
-        if isinstance(value, tuple):
-            return tuple(map(self.known_to_graph, value))
-        return value
+    def source(self, expression: SymExpr) -> Source:
+        """Where later calls find the value of an expression over the symbols."""
+        source = self.sources.get(str(expression))
+        if source is not None:
+            return source
+        names = sorted(dims.symbols(expression))
+        function = eval(f"lambda {', '.join(names)}: {expression}", dict(dims.FUNCTIONS))
+        function.__name__ = str(expression)
+        return Computed(Reference(function), tuple(self.sources[n] for n in names))
 
     def _condition(self, guard: SizeGuard) -> SizeCondition:
         names = sorted(set().union(*map(dims.symbols, (guard.left, guard.right))))

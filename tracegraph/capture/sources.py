@@ -6,6 +6,7 @@ dictionaries, slots, items, cells), never properties, so that evaluating one run
 
 from __future__ import annotations
 
+import operator
 import types
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -57,10 +58,18 @@ class Source(ABC):
     def base(self) -> Source | None:
         return None
 
-    @abstractmethod
+    @property
+    def parents(self) -> tuple[Source, ...]:
+        """The sources that must be evaluated first."""
+        return () if self.base is None else (self.base,)
+
     @abstractmethod
     def code(self, base: str, pool: Pool) -> str:
         """A Python expression for this step, given the expression of the base."""
+
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        """A Python expression for this step, given those of the parents."""
+        return self.code(parents[0] if parents else "", pool)
 
 
 @dataclass(frozen=True)
@@ -223,6 +232,41 @@ class Size(_Step):
         return f"{self.parent}.shape[{self.dim}]"
 
 
+#: functions that are written as operators
+OPERATORS: dict[Any, str] = {
+    operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.floordiv: "//",
+    operator.mod: "%", operator.pow: "**", operator.lshift: "<<", operator.rshift: ">>", operator.and_: "&",
+    operator.or_: "|", operator.xor: "^", operator.eq: "==", operator.ne: "!=", operator.lt: "<", operator.le: "<=",
+    operator.gt: ">", operator.ge: ">=",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Computed(Source):
+    """A number that the program computes from others with a pure function: `L['lr'] / 2`."""
+
+    function: Reference
+    operands: tuple[Source, ...]
+
+    @property
+    def parents(self) -> tuple[Source, ...]:
+        return self.operands
+
+    def code(self, base: str, pool: Pool) -> str:
+        return self.expression([base], pool)
+
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        symbol = OPERATORS.get(self.function.object)
+        return f" {symbol} ".join(parents) if symbol else f"{pool.name(self.function.object)}({', '.join(parents)})"
+
+    def __str__(self) -> str:
+        symbol = OPERATORS.get(self.function.object)
+        texts = list(map(str, self.operands))
+        if symbol is not None:
+            return "(" + f" {symbol} ".join(texts) + ")"
+        return f"{self.function.object.__name__}({', '.join(texts)})"
+
+
 def class_lookup(cls: type, name: str, after: type | None = None) -> Any:
     """The attribute of a class as stored, or MISSING; binds nothing and runs no user code.
 
@@ -260,8 +304,7 @@ class SourceWriter:
         found = self._names.get(source)
         if found is not None:
             return found
-        base = self.name(source.base) if source.base is not None else ""
-        code = source.code(base, self.pool)
+        code = source.expression(list(map(self.name, source.parents)), self.pool)
         if isinstance(source, Constant):
             name = code
         else:

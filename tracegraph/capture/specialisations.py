@@ -22,7 +22,7 @@ from tracegraph.capture.directives import disabled_reason
 from tracegraph.capture.driver import Tail
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.functions import make_binder
-from tracegraph.capture.guards import Guard, GuardKind, TensorFacts
+from tracegraph.capture.guards import Guard, GuardKind
 from tracegraph.capture.native_ops import CALL_COMPILED
 from tracegraph.capture.recompiles import Recompile, definition_of, failed_guard
 from tracegraph.capture.result import CaptureResult
@@ -225,7 +225,6 @@ class CompiledUnit:
         if recompile is not None:
             self.family.recompiles.append((self.unit, recompile))
             logs.RECOMPILES.info("%s", recompile)
-            self._learn(failures[0])
         return self._attempt(Call(self.unit, self.namespace, args, cells))
 
     def _attempt(self, call: Call) -> Specialisation | None:
@@ -322,16 +321,6 @@ class CompiledUnit:
             raise RecompileError(f'the stance is "fail_on_recompile". {which}')
         if recompile is not None and self.family.options.forbids_recompiles():
             raise RecompileError(f"error_on_recompile is set. {recompile}")
-
-    def _learn(self, failure: Failure) -> None:
-        """Let what varies become symbolic."""
-        source, expected, actual = failure.guard.source, failure.guard.expected, failure.actual
-        if source is None:
-            return
-        if isinstance(expected, TensorFacts) and hasattr(actual, "shape"):
-            self._dynamism.note_sizes(source, expected, actual)
-        elif failure.guard.kind is GuardKind.CONSTANT and type(expected) is type(actual) is int:
-            self._dynamism.note_integer(source)
 
     def _stop_compiling(self, recompile: Recompile | None) -> None:
         if recompile is None:

@@ -17,6 +17,7 @@ from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.effects import Effects
 from tracegraph.capture.guards import GuardKind, GuardSet
+from tracegraph.capture.numbers import TraceNumbers
 from tracegraph.capture.recorder import CaptureRecorder
 from tracegraph.capture.sizes import Sizes
 from tracegraph.capture.sources import MISSING, ClassEntry, Constant, Reference, Source, class_lookup, constant_source
@@ -28,7 +29,7 @@ from tracegraph.capture.values import (
     is_python_class,
 )
 from tracegraph.errors import DataDependentError
-from tracegraph.ir import Builder, Location, TensorType, Value
+from tracegraph.ir import Builder, Location, Role, TensorType, Value
 from tracegraph.ops.recording import Traced
 
 MAX_STEPS = 1_000_000
@@ -40,11 +41,16 @@ class Stop(BaseException):
 
 @dataclass
 class Input:
-    """A tensor that enters the graph."""
+    """A tensor that enters the graph.
+
+    Attributes:
+        convert: makes the tensor of what is found at `source`; None if that is the tensor.
+    """
 
     source: Source
     tensor: Any
     handle: Traced
+    convert: Callable[[Any], Any] | None = None
 
 
 @dataclass
@@ -70,7 +76,8 @@ class Tracer:
 
     def __post_init__(self) -> None:
         self.builder = Builder(self.name)
-        self.recorder = CaptureRecorder(self.builder, self.sizes, self._is_leaf)
+        self.numbers = TraceNumbers(self)
+        self.recorder = CaptureRecorder(self.builder, self.numbers, self._is_leaf)
         self.initial_grad_mode = self.recorder.grad_enabled = eager.is_grad_enabled()
         self.guards.add(GuardKind.GRAD_MODE, None, self.initial_grad_mode)
         self._proxies: dict[int, Any] = {}
@@ -180,11 +187,18 @@ class Tracer:
         shape, facts = self.dynamism.tensor(self, tensor, source)
         self.guards.add(GuardKind.TENSOR, source, facts)
         type = TensorType(tensor.dtype, shape)
-        value = self.builder.placeholder(type, eager.input_name(source), eager.role_of(tensor, source))
+        handle = self.add_input(source, tensor, type, eager.role_of(tensor, source))
         if facts.layout != "contiguous":
-            self.recorder.strides[value] = facts.layout
+            self.recorder.strides[handle.value] = facts.layout
+        return handle
+
+    def add_input(
+        self, source: Source, tensor: Any, type: TensorType, role: Role, convert: Callable[[Any], Any] | None = None
+    ) -> Traced:
+        """A new input of the graph; `convert` makes the tensor from what the source holds."""
+        value = self.builder.placeholder(type, eager.input_name(source), role)
         handle = self.recorder.traced(value, bool(tensor.requires_grad))
-        self.inputs.append(Input(source, tensor, handle))
+        self.inputs.append(Input(source, tensor, handle, convert))
         return handle
 
     def input_of(self, handle: Traced) -> Input | None:

@@ -35,6 +35,12 @@ def _attribute(source: Any) -> str:
     return f"{source_text(source.parent)}.{source.name}"
 
 
+def _computed(source: Any) -> str:
+    texts = list(map(source_text, source.operands))
+    symbol = sources.OPERATORS.get(source.function.object)
+    return f"({f' {symbol} '.join(texts)})" if symbol else f"{source.function.object.__name__}({', '.join(texts)})"
+
+
 _SOURCES: dict[type, Callable[[Any], str]] = {
     sources.Local: lambda source: source.name,
     sources.FrameCell: lambda source: source.name,
@@ -44,6 +50,7 @@ _SOURCES: dict[type, Callable[[Any], str]] = {
     sources.Slot: _attribute,
     sources.ClassEntry: _attribute,
     sources.Item: _item,
+    sources.Computed: _computed,
     sources.TypeOf: lambda source: f"type({source_text(source.parent)})",
     sources.Size: lambda source: f"{source_text(source.parent)}.shape[{source.dim}]",
 }
@@ -116,7 +123,8 @@ def _identity(guard: Guard) -> str:
 _CONDITIONS: dict[GuardKind, Callable[[Guard], str]] = {
     GuardKind.TYPE: lambda guard: f"type({_subject(guard)}) is {guard.expected.__qualname__}",
     GuardKind.CONSTANT: _constant,
-    GuardKind.INTEGER: lambda guard: f"type({_subject(guard)}) is int",
+    GuardKind.INTEGER: lambda guard: f"{_subject(guard)} is {guard.expected}",
+    GuardKind.FLOAT: lambda guard: f"type({_subject(guard)}) is float",
     GuardKind.IDENTITY: _identity,
     GuardKind.FUNCTION: lambda guard: f"{_subject(guard)} is the function {guard.expected}",
     GuardKind.LENGTH: lambda guard: f"len({_subject(guard)}) == {guard.expected}",

@@ -20,6 +20,7 @@ from tracegraph.dtypes import DType
 from tracegraph.ir import Op, SymExpr
 from tracegraph.ops.device import Device
 from tracegraph.ops.recording import Traced
+from tracegraph.ops.sym_float import SymFloat
 from tracegraph.tensor import Tensor
 
 _NAMEDTUPLE: Any = collections.namedtuple("_NAMEDTUPLE", ["field"])
@@ -124,9 +125,26 @@ def is_namedtuple(value: Any) -> bool:
 
 
 #: our own Python classes on the stack, and the class the traced program sees (None: its own)
-STAND_INS: dict[type, type | None] = {Traced: Tensor, SymExpr: int, DType: None, Device: None, _Null: None}
+STAND_INS: dict[type, type | None] = {
+    Traced: Tensor,
+    SymExpr: int,
+    SymFloat: float,
+    DType: None,
+    Device: None,
+    _Null: None,
+}
 
 
 def is_tensor(value: Any) -> bool:
     """Whether `value` is a traced tensor."""
     return type(value) is Traced
+
+
+def is_varying(value: Any) -> bool:
+    """Whether `value` stands for a number that may differ in the next call."""
+    return type(value) is SymFloat or type(value) is SymExpr
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is an int or a float, or stands for one."""
+    return is_varying(value) or type(value) in (int, float, bool)

@@ -151,10 +151,10 @@ class SymExpr:
         return float(specialise(self))
 
     def __truediv__(self, other: object) -> float:
-        return float(self) / float(other)  # type: ignore[arg-type]
+        return float(self) / float(other) if isinstance(other, int | float | SymExpr) else NotImplemented
 
     def __rtruediv__(self, other: object) -> float:
-        return float(other) / float(self)  # type: ignore[arg-type]
+        return float(other) / float(self) if isinstance(other, int | float) else NotImplemented
 
     def __abs__(self) -> int | SymExpr:
         return self if self >= 0 else -self

@@ -15,6 +15,7 @@ from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples, unary
 from tracegraph.ops.scalar import Scalars
+from tracegraph.ops.sym_float import Float
 
 BINARY = "(input: Number, other: Number)"
 SCALED = "(input: Number, other: Number, *, alpha: number = 1)"
@@ -32,8 +33,8 @@ class Scaled(Pointwise):
         if alpha == 1:
             return operands, attrs
         x, y = operands
-        if isinstance(alpha, float) and not any(
-            o.dtype.is_floating if hasattr(o, "dtype") else isinstance(o, float) for o in operands
+        if isinstance(alpha, Float) and not any(
+            o.dtype.is_floating if hasattr(o, "dtype") else isinstance(o, Float) for o in operands
         ):
             raise DTypeError(f"{self.name}: alpha={alpha} must be an integer for integer operands")
         return (x, y * alpha), attrs

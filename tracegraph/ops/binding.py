@@ -121,7 +121,7 @@ class Signature:
             return value
         if value is None and p.sort.startswith("Optional"):
             return None
-        if p.sort.endswith("Number") and isinstance(value, bool | int | float | SymExpr):
+        if p.sort.endswith("Number") and is_number(value):
             return value
         if p.sort.endswith("Number") and hasattr(value, "item") and getattr(value, "shape", None) == ():
             return value.item()
@@ -153,6 +153,11 @@ def is_tensor(value: object) -> bool:
     return getattr(type(value), "__tracegraph_tensor__", False)
 
 
+def is_number(value: object) -> bool:
+    """Whether `value` is a Python number, or stands for one."""
+    return type(value) in NUMBER_TYPES or isinstance(value, int | float)
+
+
 #: what an operand of each sort must be
 _EXPECTED = {
     "Tensor": "a Tensor",
@@ -180,7 +185,8 @@ def described(value: object) -> str:
 
 #: types whose instances are tensors, learnt as they are met
 TENSOR_TYPES: set[type] = set()
-_NUMBERS = frozenset((bool, int, float, SymExpr))
+#: types whose instances are numbers; recording adds the stand-ins of its numbers
+NUMBER_TYPES: set[type] = {bool, int, float, SymExpr}
 
 
 def _fast_tensor(value: Any) -> Any:
@@ -209,7 +215,7 @@ def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
     """A Python function with the op's own parameters that returns (operands, attributes) or raises TypeError."""
     names: dict[str, Any] = {
         "T": TENSOR_TYPES,
-        "N": _NUMBERS,
+        "N": NUMBER_TYPES,
         "tensor": _fast_tensor,
         "tensors": _tensors,
         "spread": _spread,
@@ -256,6 +262,8 @@ def normalize_dim(op: str, name: str, dim: Any, rank: int) -> int:
         IndexRangeError: out of range; the message gives the range.
     """
     index = _integer(op, name, dim)
+    if isinstance(index, SymExpr):
+        index = int(index)  # a graph has a fixed number of dimensions
     limit = max(rank, 1)
     if not -limit <= index < limit:
         raise IndexRangeError(f"{op}: {name}={index} is out of range for {rank} dimensions [{-limit}, {limit - 1}]")
@@ -289,7 +297,7 @@ def _optional_float(op: str, name: str, value: Any, rank: int) -> float | None:
 
 
 def _number(op: str, name: str, value: Any, rank: int) -> Any:
-    if isinstance(value, bool | int | float | SymExpr):
+    if is_number(value):
         return value
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         return value.item()

@@ -18,7 +18,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, IndexRangeError
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.binding import is_number, is_tensor
 from tracegraph.ops.shapes import equal
 
 Handle = Any
@@ -97,9 +97,7 @@ def written(view: Handle, parsed: Parsed, value: Handle, accumulate: bool) -> Ha
 def _value(x: Handle, value: Any) -> Handle:
     if is_tensor(value):
         return value.to(x.dtype)
-    if isinstance(value, bool | int | float | SymExpr | np.generic) or (
-        isinstance(value, np.ndarray) and not value.ndim
-    ):
+    if is_number(value) or isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
         return x.new_full((), value)
     raise ArgumentError(
         f"x[...] = value: the value must be a tensor or a number, got {type(value).__name__}; wrap it with "

@@ -11,6 +11,7 @@ from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import REAL, A, call, samples
 from tracegraph.ops.scalar import Scalars
+from tracegraph.ops.sym_float import Float
 
 
 @define_op
@@ -47,7 +48,7 @@ class Accumulate(Pointwise):
     recompute_cost = 5
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if isinstance(attrs["value"], float) and not any(o.dtype.is_floating for o in operands):
+        if isinstance(attrs["value"], Float) and not any(o.dtype.is_floating for o in operands):
             raise DTypeError(f"{self.name}: value={attrs['value']} must be an integer for integer operands")
         return operands, attrs
 

@@ -16,7 +16,7 @@ from tracegraph.ir import lookup
 from tracegraph.ops import functional as F
 from tracegraph.ops import indexing
 from tracegraph.ops.attributes import TensorAttributes
-from tracegraph.ops.binding import TENSOR_TYPES, normalize_dim
+from tracegraph.ops.binding import NUMBER_TYPES, TENSOR_TYPES, normalize_dim
 from tracegraph.ops.device import check_device, names_device
 from tracegraph.ops.layout import Strides, is_contiguous
 
@@ -257,7 +257,7 @@ def _named(method: Any, name: str) -> Any:
 def _is_operand(other: Any) -> bool:
     kind = type(other)
     return (
-        kind in (int, float, bool)
+        kind in NUMBER_TYPES
         or hasattr(kind, "__tracegraph_tensor__")
         or hasattr(kind, "__index__")
         or (getattr(other, "shape", None) == () and hasattr(other, "item"))

@@ -19,6 +19,7 @@ from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.promotion import result_type
 from tracegraph.ops.samples import A, call, samples, unary
 from tracegraph.ops.scalar import Scalars
+from tracegraph.ops.sym_float import Float
 
 
 @define_op
@@ -86,7 +87,7 @@ class MaskedFill(Pointwise):
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """A number is brought to the input's category: 1.5 fills integers with 1."""
         x, mask, value = operands
-        if isinstance(value, float) and not x.dtype.is_floating:
+        if isinstance(value, Float) and not x.dtype.is_floating:
             value = int(value)
         return (x, mask, value), attrs
 

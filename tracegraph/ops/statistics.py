@@ -21,6 +21,7 @@ from tracegraph.ops.reductions import reduced_count, spread
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
 from tracegraph.ops.shapes import type_of
+from tracegraph.ops.sym_float import Float
 
 VARIANCE = samples(
     call(A((3, 5))),
@@ -70,7 +71,7 @@ def widened(x: np.ndarray) -> np.ndarray:
 def degrees_of_freedom(x: Handle, dim: Any, correction: Any) -> Any:
     """Elements per result less the correction, at least 0; perhaps symbolic."""
     count = reduced_count(x, dim)
-    if isinstance(correction, float) and not correction.is_integer():
+    if isinstance(correction, Float) and not correction.is_integer():
         return max(count - correction, 0.0)
     return dims.maximum(count - int(correction), 0)
 

@@ -1,0 +1,233 @@
+"""Ints and floats that vary from call to call: symbols of one graph, with what they decide guarded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+import tracegraph as tg
+from tests.captured import capture_of, family_of
+
+
+def agree(expected: Any, actual: Any) -> None:
+    """Same types, values and dtypes, through tuples."""
+    if isinstance(expected, tuple):
+        assert len(expected) == len(actual)
+        for a, b in zip(expected, actual, strict=True):
+            agree(a, b)
+    elif isinstance(expected, tg.Tensor):
+        assert (expected.dtype, tuple(expected.shape)) == (actual.dtype, tuple(actual.shape))
+        assert tg.allclose(expected.double(), actual.double(), rtol=1e-5, atol=1e-6, equal_nan=True)
+    else:
+        assert type(expected) is type(actual)
+        assert expected == actual
+
+
+def traces(program: Callable[..., Any], calls: Sequence[tuple[Any, ...]], **options: Any) -> int:
+    """Run eagerly and captured with each set of arguments; the number of specialisations this took."""
+    captured = capture_of(program, **options)
+    for args in calls:
+        agree(program(*args), captured(*args))
+    return sum(len(unit.specialisations) for unit in family_of(captured).units.values())
+
+
+def x() -> tg.Tensor:
+    return tg.arange(24, dtype=tg.float32).reshape(4, 6) - 7.5
+
+
+def test_a_float_that_varies_becomes_an_input():
+    assert traces(lambda x, lr: x * lr, [(x(), v) for v in (0.1, 0.2, 0.3, -1.0, math.inf, 0.0)]) == 2
+
+
+def test_the_optimiser_step_of_adam_is_traced_twice():
+    def step(p, m, lr, beta, t):
+        correction = 1 - beta**t
+        m = m * beta + p * (1 - beta)
+        return p - m * (lr / correction), lr / math.sqrt(correction)
+
+    assert traces(step, [(x(), x(), 0.1 / t, 0.9, t) for t in range(1, 7)]) == 2
+
+
+def test_ints_in_arithmetic():
+    def program(x, n):
+        return x * n + n // 2, n / 3, n**2, n % 3, 7 // (n + 1), -n, n << 1, n & 6, abs(n), math.sqrt(n), +n, ~n
+
+    assert traces(program, [(x(), n) for n in (3, 5, 8, 13)]) == 2
+
+
+def test_signs_have_graphs_of_their_own():
+    assert traces(lambda x, n: x * n, [(x(), n) for n in (3, 5, -7, -8, 0, 1)]) == 3
+
+
+def test_ints_beyond_64_bits_stay_constants():
+    assert traces(lambda n: (tg.ones(2), n + 1), [(2,), (3,), (2**70,), (2**71,)]) == 4
+
+
+def test_ints_as_sizes_and_bounds():
+    def program(x, n):
+        return x[:, :n], x[:, -n:].sum(1), tg.arange(n) * 2, tg.zeros(n, 3), x.repeat(n, 1), x.narrow(1, 0, n)
+
+    assert traces(program, [(x(), n) for n in (2, 3, 4, 5)]) == 2
+
+
+def test_one_row_at_an_index_that_varies():
+    assert traces(lambda x, i: (x[i], x.select(0, i)), [(x(), i) for i in (1, 2, 3, 0)]) == 2
+
+
+def test_the_outcome_of_a_comparison_is_guarded():
+    def program(x, a):
+        return x + a if a > 0.5 else x - a
+
+    assert traces(program, [(x(), a) for a in (0.1, 0.2, 0.3, 0.6, 0.7, 0.4)]) == 3
+
+
+def test_comparisons_between_ints_and_floats():
+    def program(x, n, a):
+        return (x if n < a else -x), n == a, n != 2.0, a >= n
+
+    assert traces(program, [(x(), 1, 0.5), (x(), 2, 2.5), (x(), 3, 3.5), (x(), 4, 4.5)]) <= 3
+
+
+def test_plain_functions_of_floats():
+    def program(x, a):
+        numbers = (round(a), round(a, 1), int(a), math.floor(a), abs(-a), max(a, 2.0), min(a, 9), float(a), 1 / a)
+        return x * numbers[0], numbers, a % 2, divmod(a, 2), a.is_integer(), bool(a), math.exp(a), a // 0.3
+
+    assert traces(program, [(x(), a) for a in (3.1, 3.2, 3.3)]) <= 3
+
+
+def test_text_binds_the_trace_to_the_value():
+    assert (
+        traces(lambda x, a, n: (x + a, f"{a:.2f} {n}"), [(x(), a, n) for a, n in ((0.5, 1), (0.6, 2), (0.7, 3))]) == 3
+    )
+
+
+def test_a_float_keys_a_dict():
+    assert traces(lambda x, a: x * {0.5: 1, 0.25: 2}[a], [(x(), a) for a in (0.5, 0.25, 0.5)]) == 2
+
+
+def test_numbers_in_tuples_lists_and_dicts():
+    def program(x, size, more):
+        return x * size[0] + size[1], more["a"] + more["b"][0]
+
+    calls = [(x(), (k, k / 2), {"a": k, "b": [0.1 * k]}) for k in range(2, 6)]
+    assert traces(program, calls) == 2
+
+
+def test_attributes_that_count():
+    class Schedule:
+        def __init__(self) -> None:
+            self.position, self.rate = 0, 1.0
+
+        def __call__(self, x):
+            y = x[:, self.position : self.position + 2] * self.rate
+            self.position += 1
+            self.rate *= 0.5
+            return y
+
+    eager, captured = Schedule(), Schedule()
+    step = capture_of(lambda s, x: s(x))
+    for _ in range(4):
+        agree(eager(x()), step(captured, x()))
+        agree((eager.position, eager.rate), (captured.position, captured.rate))
+    assert sum(len(u.specialisations) for u in family_of(step).units.values()) <= 3
+
+
+def test_exceptions_of_arithmetic_are_pythons():
+    captured = capture_of(lambda x, a: x / (1 / a))
+    for a in (1.0, 2.0, 3.0):
+        captured(x(), a)
+    with pytest.raises(ZeroDivisionError, match="float division by zero"):
+        captured(x(), 0.0)
+
+
+def test_a_power_that_turns_complex():
+    assert traces(lambda x, a: (x, a**0.5), [(x(), a) for a in (1.0, 2.0, 3.0, -4.0, 5.0)]) == 3
+
+
+@pytest.mark.parametrize("dtype", [tg.float16, tg.bfloat16, tg.float32, tg.float64, tg.int64, tg.uint8, tg.bool])
+def test_results_have_the_dtype_a_python_number_gives(dtype):
+    def program(x, a):
+        return x * a, a - x, x.sum() * a, x > a, tg.where(x > 0, x, a)
+
+    given = x().abs().to(dtype)
+    traces(program, [(given, a) for a in (0.5, 1.5, 2.5, 3.5)])
+
+
+@pytest.mark.parametrize("dtype", [tg.float16, tg.float32, tg.int64, tg.bool])
+def test_results_have_the_dtype_a_python_int_gives(dtype):
+    traces(lambda x, n: (x * n, n - x.to(tg.int64), x.sum() * n, x < n), [(x().to(dtype), n) for n in (2, 3, 4)])
+
+
+def test_in_place_operations_and_their_factors():
+    def program(x, a):
+        y = x.clone()
+        y.mul_(a).add_(x, alpha=a)
+        return y, x.clamp(-a, a), x.masked_fill(x > 0, a), x.abs() ** a, tg.lerp(x, -x, a)
+
+    assert traces(program, [(x(), a) for a in (1.1, 2.2, 2.3, 2.4)]) == 2
+
+
+def test_an_integer_tensor_refuses_a_float_factor_as_ever():
+    captured = capture_of(lambda x, a: x.add(x, alpha=a))
+    with pytest.raises(tg.TracegraphError, match="alpha"):
+        for a in (0.5, 1.5, 2.5):
+            captured(tg.arange(3), a)
+    for a in (0.5, 1.5, 2.5):
+        with pytest.raises(tg.TracegraphError, match="alpha"):
+            captured(tg.arange(3), a)
+
+
+def test_gradients_scale_with_the_float():
+    captured = capture_of(lambda x, a: (x * a).sum())
+    for a in (0.5, 1.5, 2.5):
+        leaf = x().requires_grad_()
+        captured(leaf, a).backward()
+        assert tg.allclose(leaf.grad, tg.full((4, 6), a))
+
+
+def test_an_item_that_varies():
+    def program(x):
+        scale = x.sum().item()
+        return x * scale
+
+    captured = capture_of(program)
+    for k in range(5):
+        agree(program(x() + k), captured(x() + k))
+    assert sum(len(u.specialisations) for u in family_of(captured).units.values()) == 3
+
+
+def test_dynamic_true_makes_arguments_symbols_at_once():
+    assert traces(lambda x, n, a: x * n + a, [(x(), n, n / 2) for n in (2, 3, 4)], dynamic=True) == 1
+
+
+def test_dynamic_false_makes_none():
+    assert traces(lambda x, n, a: x * n + a, [(x(), n, n / 2) for n in (2, 3, 4)], dynamic=False) == 3
+
+
+def test_dimension_numbers_are_part_of_the_graph():
+    assert traces(lambda x, d: x.sum(d), [(x(), d) for d in (0, 1, 0, -1)]) == 3
+
+
+def test_loops_over_an_int_are_unrolled_for_its_value():
+    def program(x, n):
+        for _ in range(n):
+            x = x + 1
+        return x
+
+    assert traces(program, [(x(), n) for n in (1, 2, 3)]) == 3
+
+
+@pytest.mark.parametrize("backend", ["llvm", "interpreter"])
+def test_compiled_natively(backend, recwarn):
+    def program(x, n, a):
+        return x[:, :n] * a + n, tg.arange(n) + a, (x @ x.T) * (a / n)
+
+    compiled = tg.compile(program, backend=backend, fullgraph=True)
+    for n, a in ((2, 0.5), (3, 1.5), (4, 2.5), (5, 3.5)):
+        agree(program(x(), n, a), compiled(x(), n, a))
+    assert len(recwarn) == 0
+    assert sum(len(u.specialisations) for u in family_of(compiled).units.values()) == 2
