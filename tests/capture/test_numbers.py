@@ -173,9 +173,6 @@ def test_in_place_operations_and_their_factors():
 
 def test_an_integer_tensor_refuses_a_float_factor_as_ever():
     captured = capture_of(lambda x, a: x.add(x, alpha=a))
-    with pytest.raises(tg.TracegraphError, match="alpha"):
-        for a in (0.5, 1.5, 2.5):
-            captured(tg.arange(3), a)
     for a in (0.5, 1.5, 2.5):
         with pytest.raises(tg.TracegraphError, match="alpha"):
             captured(tg.arange(3), a)

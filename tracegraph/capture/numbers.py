@@ -15,7 +15,7 @@ In the graph a float is a 0-d input. An int is a symbol like a tensor's size; th
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,7 @@ class TraceNumbers:
             return tuple(map(self.known_to_graph, value))
         return value
 
-    def _show(self, symbols: Iterable[str]) -> None:
+    def _show(self, symbols: set[str]) -> None:
         """Let the graph have inputs that tell the values of `symbols`."""
         for name in sorted(self._symbols.keys() & symbols - self._shown):
             self._shown.add(name)

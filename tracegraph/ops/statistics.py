@@ -70,7 +70,7 @@ def widened(x: np.ndarray) -> np.ndarray:
 
 def degrees_of_freedom(x: Handle, dim: Any, correction: Any) -> Any:
     """Elements per result less the correction, at least 0; perhaps symbolic."""
-    count = reduced_count(x, dim)
+    count: Any = reduced_count(x, dim)
     if isinstance(correction, Float) and not correction.is_integer():
         return max(count - correction, 0.0)
     return dims.maximum(count - int(correction), 0)
