@@ -26,6 +26,7 @@ from tracegraph.ops import (
     extrema,
     functional,
     gathering,
+    grid_sampling,
     index_functions,
     interpolation,
     joining,
@@ -46,6 +47,7 @@ from tracegraph.ops import (
     reductions,
     reordering,
     repeating,
+    resampling,
     rounding,
     sampling,
     scans,
@@ -58,6 +60,7 @@ from tracegraph.ops import (
     trigonometric,
     uniqueness,
     views,
+    volumes,
     windows,
 )
 
@@ -92,6 +95,7 @@ __all__ = [
     "extrema",
     "functional",
     "gathering",
+    "grid_sampling",
     "index_functions",
     "interpolation",
     "joining",
@@ -113,6 +117,7 @@ __all__ = [
     "reductions",
     "reordering",
     "repeating",
+    "resampling",
     "rounding",
     "sampling",
     "scans",
@@ -125,5 +130,6 @@ __all__ = [
     "trigonometric",
     "uniqueness",
     "views",
+    "volumes",
     "windows",
 ]

@@ -112,3 +112,15 @@ class AdaptiveAvgPool1d(Derived):
 
     def decompose(self, x: Handle, *, output_size: int) -> Handle:
         return F.adaptive_avg_pool2d(as_image(self.name, x), (1, output_size)).squeeze(-2)
+
+
+@define_op
+class AdaptiveMaxPool1d(Derived):
+    """Maximum over `output_size` windows that cover the signal as evenly as possible."""
+
+    signature = "(input: Tensor, output_size: int)"
+    method = False
+    samples = samples(call(A((2, 3, 9), distinct=True), 3))
+
+    def decompose(self, x: Handle, *, output_size: int) -> Handle:
+        return F.adaptive_max_pool2d(as_image(self.name, x), (1, output_size)).squeeze(-2)
