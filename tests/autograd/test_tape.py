@@ -100,3 +100,28 @@ def test_hooks_on_results_of_a_node() -> None:
     y.register_hook(lambda g: g * 10)
     y.sum().backward()
     assert x.grad.tolist() == [20, 20]
+
+
+CHOICES = {
+    "topk": lambda x: x.topk(2),
+    "sort": lambda x: x.sort(),
+    "max": lambda x: x.max(1),
+    "kthvalue": lambda x: x.kthvalue(2),
+    "cummax": lambda x: x.cummax(1),
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_chosen_values_may_be_overwritten(name: str) -> None:
+    """The gradients of ops that give values and positions read the positions only."""
+    choose, rows = CHOICES[name], [[3.0, 1.0, 2.0], [4.0, 6.0, 5.0]]
+    x, y = (tg.tensor(rows, requires_grad=True) for _ in range(2))
+    values, _ = choose(x * 2)
+    values *= 3
+    values.sum().backward()
+    (choose(y * 2)[0] * 3).sum().backward()
+    assert tg.equal(x.grad, y.grad)
+    values, positions = choose(x * 2)
+    positions.add_(0)
+    with pytest.raises(AutogradError, match="modified by an in-place operation"):
+        values.sum().backward()

@@ -279,12 +279,17 @@ def _named_reads(node: Node, op: Definition, names: Collection[str], sources: fr
     """What a gradient formula reads that reads the parameters `names`."""
     result, *named = op.vjp_parameters
     if result in names:
-        for value in node.values:
+        for value in _read_results(node, op):
             yield _FormulaRead(value, "the result", op.name, sources)
     for position, operand in enumerate(node.args):
         # operands beyond the named ones are read through *operands
         if isinstance(operand, Value) and (position >= len(named) or named[position] in names):
             yield _FormulaRead(operand, "an operand", op.name, sources)
+
+
+def _read_results(node: Node, op: Definition) -> list[Value]:
+    """The results that a gradient formula reads that reads results."""
+    return [v for v in node.values if v.index not in op.unread_results]
 
 
 def _aliased_reads(
@@ -318,6 +323,6 @@ def _kept(nodes: Sequence[Node], backward: _Backward, gradients: Sequence[Operan
         if below and isinstance(op, Definition) and op.vjp is not None:
             operands, results = op.vjp_reads(len(node.args))
             read.update(o for o, is_read in zip(node.args, operands, strict=True) if is_read and isinstance(o, Value))
-            read.update(node.values if results else ())
+            read.update(_read_results(node, op) if results else ())
             reached.update(o for o in node.operands if o in tracked)
     return tuple(v for node in nodes for v in node.values if v in primal and v in read)

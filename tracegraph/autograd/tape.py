@@ -144,8 +144,10 @@ class OpNode(Node):
         self._operands: list[Any] | None = kept
         self._versions = versions
         self._results = [
-            _SavedResult(r._np, r.storage, r._version) if result_is_read else OperandInfo(r._np.shape, r.dtype)
-            for r in results
+            _SavedResult(r._np, r.storage, r._version)
+            if result_is_read and index not in op.unread_results
+            else OperandInfo(r._np.shape, r.dtype)
+            for index, r in enumerate(results)
         ]
 
     @property

@@ -36,7 +36,7 @@ Gradient: TypeAlias = Any
 
 
 class Reads(NamedTuple):
-    """What a gradient formula reads: each operand, and the results."""
+    """What a gradient formula reads: each operand, and the results (but for `Definition.unread_results`)."""
 
     operands: tuple[bool, ...]
     results: bool
@@ -57,8 +57,8 @@ class Definition(Op):
         idempotent: f(f(x)) is f(x), with equal attributes.
         samples: inputs for the generated tests and the documentation.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
-        shape_only: parameters of `vjp` of which the formula asks only shape and dtype; a tape keeps none of their
-            elements, and later writes to them do not matter.
+        shape_only: parameters of `vjp`, and names of results, of which the formula asks only shape and dtype; a tape
+            keeps none of their elements, and later writes to them do not matter.
 
     Rules (methods, each optional per kind):
         eager(self, *operands, **attrs) -> array or tuple: on numpy arrays.
@@ -217,6 +217,11 @@ class Definition(Op):
             found = Reads(flags[:operands] + (rest,) * (operands - len(flags)), result)
             self._vjp_reads[operands] = found
         return found
+
+    @cached_property
+    def unread_results(self) -> frozenset[int]:
+        """Positions of results whose elements `vjp` does not read even if it reads others."""
+        return frozenset(i for i, name in enumerate(self.result_names) if name in self.shape_only)
 
     @cached_property
     def _vjp_reads(self) -> dict[int, Reads]:

@@ -183,7 +183,7 @@ class ExtremumDim(Composite):
     signature = "(input: Tensor, dim: dim, keepdim: bool = False)"
     result_names = ("values", "indices")
     method = False
-    shape_only = ("x",)
+    shape_only = ("x", "values")
     samples = position_samples(dtypes.ALL)
     extreme: ClassVar[str]
     position: ClassVar[str]

@@ -145,7 +145,7 @@ class RunningExtremum(Library):
 
     signature = "(input: Tensor, dim: dim)"
     result_names = ("values", "indices")
-    shape_only = ("x",)
+    shape_only = ("x", "values")
     ufunc: ClassVar[np.ufunc]
     samples = samples(
         call(A((3, 5), distinct=True), 1, dtypes=dtypes.ALL),

@@ -36,7 +36,7 @@ class Sort(Library):
 
     signature = "(input: Tensor, dim: dim = -1, descending: bool = False, stable: bool = False)"
     result_names = ("values", "indices")
-    shape_only = ("x",)
+    shape_only = ("x", "values")
     samples = samples(
         call(A((3, 5), distinct=True), dtypes=dtypes.ALL),
         call(A((2, 3, 4), distinct=True), 0, True, dtypes=dtypes.ALL),
@@ -97,7 +97,7 @@ class Topk(Library):
 
     signature = "(input: Tensor, k: int, dim: dim = -1, largest: bool = True, sorted: bool = True)"
     result_names = ("values", "indices")
-    shape_only = ("x",)
+    shape_only = ("x", "values")
     samples = samples(
         call(A((3, 5), distinct=True), 2, dtypes=dtypes.ALL[1:]),
         call(A((2, 3, 4), distinct=True), 3, 1, False),
@@ -141,7 +141,7 @@ class Selected(Library):
     """Base of ops that choose one element of each line by its rank."""
 
     result_names = ("values", "indices")
-    shape_only = ("x",)
+    shape_only = ("x", "values")
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         (x,) = operands
