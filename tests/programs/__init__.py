@@ -5,6 +5,8 @@ A program is a function with one or more sets of arguments and the ids of the gr
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +35,12 @@ def program(*make_args: MakeArgs, breaks: tuple[str, ...] | None = ()) -> Callab
         return function
 
     return register
+
+
+def load() -> None:
+    """Import every module of this package, which registers its programs."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
 
 
 def programs_of(group: str) -> dict[str, Program]:

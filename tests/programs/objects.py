@@ -619,7 +619,7 @@ class WithMeta(metaclass=Meta):
         self.v = v
 
 
-@program(breaks=("native-call",))
+@program()
 def meta(x):
     return WithMeta(x).tag
 
@@ -877,7 +877,7 @@ def sort_obj(x):
     return ([c.v for c in sorted([Cmp(3), Cmp(1)], key=lambda c: c.v)], min(Cmp(3), Cmp(1)).v, x)
 
 
-@program(breaks=("unsupported-value",))
+@program()
 def dictkey_obj(x):
     d = {Cmp(1): x}
     return d[Cmp(1)]

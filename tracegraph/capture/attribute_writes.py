@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import eager
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.descriptors import part
+from tracegraph.capture.descriptors import bind, part
 from tracegraph.capture.instance_dicts import instance_dict, instance_entry, missing
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import Observed, is_instance_of_python_class
@@ -41,17 +41,45 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
 def delete_attribute(tracer: Tracer, target: Any, name: str) -> None:
     """`del target.name`."""
     _check_target(target, name)
-    if isinstance(tracer.class_entry(type(target), "__delattr__"), types.FunctionType):
-        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{type(target).__name__} defines __delattr__")
+    custom = tracer.class_entry(type(target), "__delattr__")
+    if isinstance(custom, types.FunctionType):
+        from tracegraph.capture.calls import call
+
+        call(tracer, custom, (target, name), {})
+    else:
+        generic_delete(tracer, target, name)
+
+
+def generic_delete(tracer: Tracer, target: Any, name: str) -> None:
+    """What `object.__delattr__(target, name)` does."""
     raw = tracer.class_entry(type(target), name)
-    if raw is not MISSING and hasattr(type(raw), "__delete__"):
-        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"deleting {type(target).__name__}.{name}")
-    if instance_entry(tracer, target, name) is MISSING:
+    if isinstance(raw, types.MemberDescriptorType):
+        bind(tracer, raw, target, type(target), name)
+    elif raw is not MISSING and hasattr(type(raw), "__delete__"):
+        _delete_through_descriptor(tracer, raw, target, name)
+        return
+    elif instance_entry(tracer, target, name) is MISSING:
         raise missing(tracer, target, name)
+    tracer.effects.note_write()
     if tracer.is_outside(target):
         tracer.effects.set_attribute(target, name, MISSING)
     else:
         tracer.native(object.__delattr__, target, name)
+
+
+def _delete_through_descriptor(tracer: Tracer, raw: Any, target: Any, name: str) -> None:
+    from tracegraph.capture.calls import call
+
+    if isinstance(raw, property):
+        deleter = part(tracer, raw, "fdel")
+        if deleter is None:
+            raise Observed(AttributeError(f"property {name!r} of {type(target).__name__!r} object has no deleter"))
+        call(tracer, deleter, (target,), {})
+        return
+    deleter = tracer.class_entry(type(raw), "__delete__")
+    if not isinstance(deleter, types.FunctionType):
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"deleting {type(target).__name__}.{name}")
+    call(tracer, deleter, (raw, target), {})
 
 
 def _check_target(target: Any, name: str) -> None:
@@ -93,6 +121,7 @@ def _set_through_descriptor(tracer: Tracer, raw: Any, target: Any, name: str, va
 
 def store(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     """Put a value into the instance dictionary or slot."""
+    tracer.effects.note_write()
     if tracer.is_outside(target):
         tracer.effects.set_attribute(target, name, value)
     else:

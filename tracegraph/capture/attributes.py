@@ -52,15 +52,19 @@ def get(tracer: Tracer, value: Any, name: str) -> Any:
     return _get_of_builtin(tracer, value, name)
 
 
-def has(tracer: Tracer, value: Any, name: str) -> bool:
-    """`hasattr(value, name)`."""
+def find(tracer: Tracer, value: Any, name: str) -> Any:
+    """`value.name`, MISSING if there is none."""
     try:
-        get(tracer, value, name)
+        return get(tracer, value, name)
     except Observed as observed:
         if isinstance(observed.exception, AttributeError):
-            return False
+            return MISSING
         raise
-    return True
+
+
+def has(tracer: Tracer, value: Any, name: str) -> bool:
+    """`hasattr(value, name)`."""
+    return find(tracer, value, name) is not MISSING
 
 
 # ------------------------------------------------------------------------------------------ by kind of object
@@ -187,9 +191,11 @@ def _get_of_instance(tracer: Tracer, instance: Any, name: str) -> Any:
     """`object.__getattribute__`, then `__getattr__`."""
     cls = type(instance)
     custom = tracer.class_entry(cls, "__getattribute__")
-    if isinstance(custom, types.FunctionType):
-        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__} defines __getattribute__")
+    from tracegraph.capture.calls import call
+
     try:
+        if isinstance(custom, types.FunctionType):
+            return call(tracer, custom, (instance, name), {})
         return generic_get(tracer, instance, name)
     except Observed as observed:
         if not isinstance(observed.exception, AttributeError):
@@ -198,7 +204,6 @@ def _get_of_instance(tracer: Tracer, instance: Any, name: str) -> Any:
         if fallback is MISSING:
             raise
     from tracegraph.capture import modules
-    from tracegraph.capture.calls import call
 
     registered = modules.get_registered(tracer, instance, name, fallback)
     return registered if registered is not MISSING else call(tracer, fallback, (instance, name), {})

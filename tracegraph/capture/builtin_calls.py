@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import builtins
+import collections
 import enum
 import functools
+import itertools
 import operator
 import sys
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import attribute_writes, attributes, operators, polyfills
+from tracegraph.capture import attribute_writes, attributes, conversions, operators, polyfills
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.guards import GuardKind
-from tracegraph.capture.safety import check_default, check_elements, flatten, is_opaque, stringable
+from tracegraph.capture.keys import hash_of
+from tracegraph.capture.ordering import sort_items
+from tracegraph.capture.safety import flatten, is_opaque, stringable
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import Observed, is_constant, is_instance_of_python_class, is_tensor, is_varying
 from tracegraph.ir import SymExpr
@@ -115,6 +119,10 @@ def _call_object_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Fram
     attribute_writes.generic_set(tracer, *args)
 
 
+def _call_object_delattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+    attribute_writes.generic_delete(tracer, *args)
+
+
 def _call_object_getattribute(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     return attributes.generic_get(tracer, *args)
 
@@ -132,9 +140,24 @@ def _call_len(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -
 
 
 def _call_iter(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    if len(args) != 1:
-        raise Break(reasons.NATIVE_CALL, "iter() with a sentinel")
+    if len(args) == 2:
+        return _inline(tracer, polyfills.iterate_until, args, {})
     return operators.iterate(tracer, args[0])
+
+
+def _inline(tracer: Tracer, polyfill: Any, args: Args, kwargs: Kwargs) -> Any:
+    from tracegraph.capture.functions import inline
+
+    return inline(tracer, polyfill, args, kwargs)
+
+
+def _always(polyfill: Any) -> Handler:
+    """Inline a Python version in place of a builtin."""
+    return lambda tracer, args, kwargs, frame: _inline(tracer, polyfill, args, kwargs)
+
+
+def _call_reversed(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return operators.backwards(tracer, args[0])
 
 
 def _call_next(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
@@ -168,9 +191,7 @@ def _with_polyfill(builtin: Any, polyfill: Any) -> Handler:
     def handle(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
         if all(type(a) in (list, tuple) for a in args[:1]) and not kwargs and _is_simple(tracer, args):
             return tracer.native(builtin, *args)
-        from tracegraph.capture.functions import inline
-
-        return inline(tracer, polyfill, args, kwargs)
+        return _inline(tracer, polyfill, args, kwargs)
 
     return handle
 
@@ -181,26 +202,8 @@ def _is_simple(tracer: Tracer, value: Any) -> bool:
 
 def _call_sorted(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[Any]:
     items = list(operators.walk(tracer, args[0]))
-    _sort_items(tracer, items, kwargs)
+    sort_items(tracer, items, **kwargs)
     return items
-
-
-def _sort_items(tracer: Tracer, items: list[Any], kwargs: Kwargs) -> None:
-    """Sort in place by keys computed in the trace."""
-    from tracegraph.capture.calls import call
-
-    key = kwargs.get("key")
-    keys = [call(tracer, key, (item,), {}) for item in items] if key is not None else list(items)
-    check_elements(tracer, keys)
-    for part in flatten(keys):
-        if is_instance_of_python_class(part) and not isinstance(part, enum.IntEnum):
-            raise Break(reasons.NATIVE_CALL, f"sorting objects of type {type(part).__name__}")
-    order = tracer.native(_sorted_positions, keys, operators.truth(tracer, kwargs.get("reverse", False)))
-    items[:] = [items[i] for i in order]
-
-
-def _sorted_positions(keys: list[Any], reverse: bool) -> list[int]:
-    return sorted(range(len(keys)), key=keys.__getitem__, reverse=reverse)
 
 
 def _binary(symbol: str) -> Handler:
@@ -209,6 +212,17 @@ def _binary(symbol: str) -> Handler:
 
 def _comparison(symbol: str) -> Handler:
     return lambda tracer, args, kwargs, frame: operators.compare(tracer, symbol, *args)
+
+
+def _call_pow(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if not any(map(is_instance_of_python_class, args)):
+        return _native(tracer, pow, args, kwargs)
+    return conversions.power(tracer, *args)
+
+
+def _call_divmod(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    result = conversions.divide(tracer, *args) if any(map(is_instance_of_python_class, args)) else NotImplemented
+    return _native(tracer, divmod, args, kwargs) if result is NotImplemented else result
 
 
 def _call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
@@ -294,10 +308,15 @@ def _call_hash(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) 
     (value,) = args
     if is_constant(value):
         return tracer.native(hash, value)
-    if is_instance_of_python_class(value) and tracer.is_outside(value):
-        check_default(tracer, value, "__hash__")
-        return tracer.native(hash, value)
-    raise Break(reasons.NATIVE_CALL, f"hash() of an object of type {tracer.type_of(value).__name__}")
+    if is_tensor(value) or (is_instance_of_python_class(value) and _hashes_identity(tracer, value)):
+        raise Break(reasons.NATIVE_CALL, f"hash() of an object of type {tracer.type_of(value).__name__}")
+    return hash_of(tracer, value)
+
+
+def _hashes_identity(tracer: Tracer, value: Any) -> bool:
+    """Whether the hash of an object made by the trace is its address, which the next call does not share."""
+    method = tracer.class_entry(type(value), "__hash__")
+    return getattr(method, "__objclass__", None) is object and not tracer.is_outside(value)
 
 
 def _native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -320,6 +339,7 @@ _TABLE: dict[Any, Handler] = {
     delattr: _call_delattr,
     vars: _call_vars,
     object.__setattr__: _call_object_setattr,
+    object.__delattr__: _call_object_delattr,
     object.__getattribute__: _call_object_getattribute,
     object.__new__: _call_object_new,
     len: _call_len,
@@ -335,6 +355,11 @@ _TABLE: dict[Any, Handler] = {
     all: _with_polyfill(all, polyfills.all_),
     functools.reduce: _with_polyfill(functools.reduce, polyfills.reduce_),
     sorted: _call_sorted,
+    reversed: _call_reversed,
+    itertools.tee: _always(polyfills.tee_),
+    collections._count_elements: _always(polyfills.count_elements),  # type: ignore[attr-defined]
+    pow: _call_pow,
+    divmod: _call_divmod,
     operator.getitem: _call_getitem,
     operator.truth: _call_bool,
     **{function: _binary(symbol) for function, symbol in operators.BINARY_FUNCTIONS.items()},

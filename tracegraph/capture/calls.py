@@ -6,18 +6,27 @@ have handlers or policies of their own, classes are instantiated step by step. A
 
 from __future__ import annotations
 
+import enum
 import functools
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import attributes, builtin_calls, directives, library_calls, modules, native_calls
+from tracegraph.capture import (
+    attributes,
+    builtin_calls,
+    directives,
+    library_calls,
+    members,
+    modules,
+    native_calls,
+)
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind
 from tracegraph.capture.functions import inline
-from tracegraph.capture.safety import flatten, is_opaque
-from tracegraph.capture.sources import MISSING, Slot, class_lookup, constant_source
+from tracegraph.capture.safety import flatten, is_opaque, plain_number
+from tracegraph.capture.sources import MISSING, Slot, class_lookup
 from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_python_class
 from tracegraph.ir import Op
 from tracegraph.ops.recording import Traced
@@ -67,6 +76,8 @@ def call_operation(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
     Raises:
         Break: an argument is neither a tensor of the trace nor plain data.
     """
+    args = tuple(plain_number(tracer, a) for a in args)
+    kwargs = {k: plain_number(tracer, v) for k, v in kwargs.items()}
     for part in flatten((args, tuple(kwargs.values()))):
         if is_opaque(tracer, part) or (is_instance_of_python_class(part) and not isinstance(part, int | str)):
             name = getattr(function, "__name__", repr(function))
@@ -91,6 +102,8 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
         result = shortcut(tracer, *args, **kwargs)
         if result is not NotImplemented:
             return result
+    if function.__module__ == "enum" and members.are_members(args, kwargs):
+        return members.call(tracer, function, args, kwargs)
     if not native_calls.may_inline(function):
         raise Break(reasons.NATIVE_CALL, f"{function.__module__}.{function.__qualname__}()")
     return inline(tracer, function, args, kwargs)
@@ -138,14 +151,19 @@ _BY_TYPE: dict[type, Callable[[Any, Any, Args, Kwargs], Any]] = {
 
 
 def call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
-    """Instantiate a class: its metaclass's `__call__`, `__new__`, then `__init__`."""
+    """Instantiate a class, as its metaclass has it."""
     if not is_python_class(cls):
         return native_calls.call_native(tracer, cls, args, kwargs)
     if getattr(cls, "__tracegraph_tensor__", False):
         raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}")
     meta_call = tracer.class_entry(type(cls), "__call__")
-    if isinstance(meta_call, types.FunctionType):
-        return _call_metaclass(tracer, cls, args, kwargs)
+    if meta_call is not type.__call__:
+        return _call_metaclass(tracer, cls, meta_call, args, kwargs)
+    return instantiate(tracer, cls, args, kwargs)
+
+
+def instantiate(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
+    """`type.__call__(cls, ...)`: `__new__`, then `__init__`."""
     if tracer.class_entry(cls, "__del__") is not MISSING:
         raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}, which has a finalizer")
     instance = _allocate(tracer, cls, args, kwargs)
@@ -154,14 +172,12 @@ def call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     return instance
 
 
-def _call_metaclass(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
-    import enum
-
-    is_plain_lookup = "_missing_" not in cls.__dict__ and len(args) == 1 and not kwargs
-    if issubclass(cls, enum.Enum) and is_plain_lookup:
-        member = tracer.native(cls, *args)
-        return tracer.read(member, constant_source(member))
-    raise Break(reasons.NATIVE_CALL, f"the metaclass of {cls.__name__} defines __call__")
+def _call_metaclass(tracer: Tracer, cls: type, meta_call: Any, args: Args, kwargs: Kwargs) -> Any:
+    if issubclass(cls, enum.Enum):
+        if "_missing_" in cls.__dict__ or len(args) != 1 or kwargs:
+            raise Break(reasons.NATIVE_CALL, f"an Enum made or looked up by {cls.__name__}()")
+        return members.call(tracer, cls, args, kwargs)
+    return call(tracer, bind(tracer, meta_call, cls, type(cls), "__call__"), args, kwargs)
 
 
 def _allocate(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:

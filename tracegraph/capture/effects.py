@@ -6,10 +6,14 @@ and compared with their first contents at the end; attributes, cells and globals
 
 from __future__ import annotations
 
+import contextlib
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.sources import MISSING, Source
 
 
@@ -70,6 +74,29 @@ class Effects:
         self.copies: list[TrackedCopy] = []
         self._writes: dict[tuple[int, str], Write] = {}
         self._changed_modules: dict[int, Any] = {}
+        self._forbidden_during = ""
+
+    @contextlib.contextmanager
+    def unchanging(self, activity: str) -> Iterator[None]:
+        """Trace code that C code is going to run a second time, natively: it must not change anything.
+
+        Raises:
+            Break: it does.
+        """
+        outer, self._forbidden_during = self._forbidden_during, activity
+        try:
+            yield
+        finally:
+            self._forbidden_during = outer
+
+    def note_write(self) -> None:
+        """Something is about to be changed, be it made by the trace or from outside.
+
+        Raises:
+            Break: not now.
+        """
+        if self._forbidden_during:
+            raise Break(reasons.UNSUPPORTED_VALUE, f"{self._forbidden_during} changes an object")
 
     @property
     def writes(self) -> list[Write]:
@@ -101,6 +128,7 @@ class Effects:
         self._put((id(namespace), name), GlobalWrite(namespace, name, value))
 
     def _put(self, key: tuple[int, str], write: Write) -> None:
+        self.note_write()
         before = self._writes.get(key)
         if before is not None and (before.value is MISSING) != (write.value is MISSING):
             # deleting and setting again moves an attribute to the end of its dictionary

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.decode import Instruction, Program, decode
+from tracegraph.capture.decode import SEND_KEEPS_RECEIVER, Instruction, Program, decode
 from tracegraph.capture.sources import Source
 from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.values import NULL, Observed
@@ -148,9 +148,18 @@ class Frame:
         if not self.is_root:
             stop.is_inside_callee = True
 
-    def is_delegating(self) -> bool:
-        """Whether a suspended generator stands in a `yield from`."""
-        return any(i.op == "SEND" for i in self.program.instructions[max(0, self.current - 2) : self.current])
+    def receiver(self) -> Any:
+        """The iterator that a suspended generator delegates to by `yield from`, None if it does not."""
+        is_delegating = self.current > 0 and self.program.instructions[self.current - 1].op == "SEND"
+        return self.peek() if is_delegating else None
+
+    def finish_delegation(self, value: Any) -> None:
+        """Continue a suspended `yield from`, whose iterator has returned `value`."""
+        self.current -= 1
+        if not SEND_KEEPS_RECEIVER:
+            self.pop()
+        self.push(value)
+        self.jump()
 
     # ------------------------------------------------------------------------------ stack and variables
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import STAND_INS, Observed
 
 if TYPE_CHECKING:
@@ -45,9 +44,35 @@ class SymbolicGenerator:
         if self._is_finished or not self._is_started:
             self._is_finished = True
             raise exception
-        if self._frame.is_delegating():
-            raise Break(reasons.UNSUPPORTED_VALUE, "throw() into a generator that delegates to another")
+        if self._is_running:
+            raise ValueError("generator already executing")
+        receiver = self._frame.receiver()
+        if receiver is not None:
+            return self._throw_into(receiver, exception)
         return self._run(Observed(exception))
+
+    def _throw_into(self, receiver: Any, exception: BaseException) -> Any:
+        """Raise in the iterator that this generator delegates to; what it lets through continues here."""
+        from tracegraph.capture import attributes
+        from tracegraph.capture.calls import call
+
+        tracer = self._frame.tracer
+        is_exit = isinstance(exception, GeneratorExit)
+        method = attributes.find(tracer, receiver, "close" if is_exit else "throw")
+        if method is MISSING:
+            return self._run(Observed(exception))
+        self._is_running = True
+        try:
+            result = call(tracer, method, () if is_exit else (exception,), {})
+        except Observed as observed:
+            self._is_running = False
+            if not isinstance(observed.exception, StopIteration):
+                return self._run(observed)
+            self._frame.finish_delegation(observed.exception.value)
+            return self._run(None)
+        finally:
+            self._is_running = False
+        return self._run(Observed(exception)) if is_exit else result
 
     def close(self) -> None:
         """Finish the generator by raising GeneratorExit in it."""
@@ -61,20 +86,25 @@ class SymbolicGenerator:
         raise RuntimeError("generator ignored GeneratorExit")
 
     def _run(self, thrown: Observed | None) -> Any:
-        from tracegraph.capture.frame import Yielded
+        from tracegraph.capture.frame import Returned, Yielded
 
         if self._is_running:
             raise ValueError("generator already executing")
         self._is_started = self._is_running = True
+        error: BaseException = StopIteration()
+        outcome: Returned | Yielded | None
         try:
             outcome = self._frame.run(thrown)
         except Observed as observed:
-            self._is_finished = True
-            if isinstance(observed.exception, StopIteration):
-                raise RuntimeError("generator raised StopIteration") from observed.exception
-            raise observed.exception from None
+            outcome, error = None, observed.exception
         finally:
             self._is_running = False
+        if outcome is None:
+            self._is_finished = True
+            if isinstance(error, StopIteration):
+                raise RuntimeError("generator raised StopIteration") from error
+            # outside of the handler, and so without a context of ours
+            raise error
         if isinstance(outcome, Yielded):
             return outcome.value
         self._is_finished = True

@@ -18,18 +18,26 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture import polyfills
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.conversions import convert
+from tracegraph.capture.functions import inline
 from tracegraph.capture.instance_dicts import InstanceDict
-from tracegraph.capture.safety import check_elements, check_hashable, flatten, is_opaque, specialised, stringable
+from tracegraph.capture.keys import check_hashable
+from tracegraph.capture.ordering import sort_items
+from tracegraph.capture.safety import comparable, flatten, is_opaque, specialised, stringable
+from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import (
     CONSTANT_TYPES,
     CONTAINER_TYPES,
     DICT_VIEW_TYPES,
     STAND_INS,
+    Observed,
     is_constant,
     is_instance_of_python_class,
     is_number,
+    is_python_class,
     is_varying,
     native_base,
 )
@@ -54,6 +62,12 @@ _ITERATING = frozenset({
     "issubset", "issuperset", "isdisjoint", "difference_update", "intersection_update",
     "symmetric_difference_update", "__init__", "join",
 })  # fmt: skip
+#: methods that change nothing
+_READING = frozenset({
+    "copy", "get", "keys", "values", "items", "__getitem__", "__contains__", "__len__", "__iter__", "__reduce__",
+    "__length_hint__", "indices", "index", "count", "union", "intersection", "difference", "symmetric_difference",
+    "issubset", "issuperset", "isdisjoint", "fromkeys",
+})  # fmt: skip
 #: methods whose first argument is a key
 _KEYED = frozenset({"get", "pop", "setdefault", "add", "discard", "remove", "move_to_end", "__setitem__",
                     "__getitem__", "__delitem__", "__contains__"})  # fmt: skip
@@ -69,6 +83,17 @@ _ITERATING_CLASSES: frozenset[Any] = frozenset({
     itertools.combinations_with_replacement, itertools.compress, itertools.filterfalse, itertools.groupby,
     itertools.pairwise,
 })  # fmt: skip
+#: of those, the ones that call an argument: its position or name
+_CALLED: dict[Any, frozenset[int | str]] = {
+    map: frozenset([0]), filter: frozenset([0]), collections.defaultdict: frozenset([0]),
+    itertools.takewhile: frozenset([0]), itertools.dropwhile: frozenset([0]), itertools.filterfalse: frozenset([0]),
+    itertools.starmap: frozenset([0]), itertools.accumulate: frozenset([1, "func"]),
+    itertools.groupby: frozenset([1, "key"]),
+}  # fmt: skip
+#: of those, the ones that keep their arguments as they are
+_KEEPING: frozenset[Any] = frozenset({itertools.repeat, itertools.count})
+#: class methods of C classes in Python
+_CLASS_METHODS: dict[tuple[Any, str], Any] = {(itertools.chain, "from_iterable"): polyfills.chain_from_iterable}
 #: classes of immutable data, made from immutable data
 _VALUE_CLASSES: frozenset[Any] = frozenset({
     int, float, bool, complex, bytes, range, slice, object, bytearray,
@@ -100,6 +125,7 @@ _INLINED_LIBRARY = (
     "tracegraph.autograd.grad_mode",
     "tracegraph.tensor.cuda",
     "tracegraph.tensor.questions",
+    "tracegraph.capture.polyfills",
 )
 
 
@@ -140,9 +166,17 @@ def _noted(tracer: Tracer, result: Any) -> Any:
 def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     if cls in _ITERATING_CLASSES:
         if cls in (dict, set, frozenset, collections.OrderedDict, collections.defaultdict):
-            args = _hashable_items(tracer, args)
-        return tracer.native(cls, *_for_c(tracer, args), **kwargs)
+            args = _hashable_items(tracer, {} if issubclass(cls, dict) else (), args)
+        if cls in _KEEPING:
+            return tracer.native(cls, *_known(tracer, args), **kwargs)
+        called = _CALLED.get(cls, frozenset())
+        args = tuple(_callable(tracer, a) if i in called else _adapted(tracer, a) for i, a in enumerate(args))
+        kwargs = {k: _callable(tracer, v) if k in called else v for k, v in kwargs.items()}
+        return tracer.native(cls, *args, **kwargs)
     if cls in _VALUE_CLASSES:
+        is_settled, args = convert(tracer, cls, args)
+        if is_settled:
+            return args
         _refuse_objects(tracer, cls, args, kwargs)
         return tracer.native(cls, *_known(tracer, args), **kwargs)
     if cls in _HOLDING_CLASSES:
@@ -152,16 +186,26 @@ def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     raise Break(reasons.NATIVE_CALL, f"{cls.__name__}()")
 
 
-def _hashable_items(tracer: Tracer, args: Args) -> Args:
-    """Items that become keys must be hashable without running Python code."""
-    from tracegraph.capture.operators import materialised
+def _hashable_items(tracer: Tracer, owner: Any, args: Args) -> Args:
+    """Items that become keys of `owner`, checked, in a form that C code may iterate."""
+    from tracegraph.capture.operators import mapping, materialised
 
-    if not args or isinstance(args[-1], dict) or args[-1] is None or callable(args[-1]):
+    if not args or args[-1] is None or callable(args[-1]):
         return args
-    items = materialised(tracer, args[-1])
-    for item in items if not isinstance(items, dict) else ():
-        check_hashable(tracer, item[0] if isinstance(item, tuple | list) and len(item) == 2 else item)
+    items = args[-1]
+    if isinstance(owner, dict) and _is_mapping(tracer, items):
+        items = mapping(tracer, items)
+    elif not isinstance(items, dict | InstanceDict):
+        items = materialised(tracer, items)
+    keys = list(owner)
+    for item in items:
+        is_pair = isinstance(item, tuple | list) and len(item) == 2 and isinstance(owner, dict)
+        keys.append(check_hashable(tracer, item[0] if is_pair else item, keys))
     return (*args[:-1], items)
+
+
+def _is_mapping(tracer: Tracer, value: Any) -> bool:
+    return is_instance_of_python_class(value) and tracer.class_entry(type(value), "keys") is not MISSING
 
 
 def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -172,13 +216,16 @@ def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
     if not is_pure:
         name = getattr(function, "__qualname__", None) or type(function).__name__
         raise Break(reasons.NATIVE_CALL, f"{getattr(function, '__module__', None) or 'builtins'}.{name}()")
+    is_settled, args = convert(tracer, function, args)
+    if is_settled:
+        return args
     _refuse_objects(tracer, function, args, kwargs)
     if any(map(is_varying, args)) and all(map(is_number, args)) and not kwargs:
         is_polynomial = id(function) in _SYMBOLIC_FUNCTIONS and all(type(a) in (int, SymExpr) for a in args)
         return tracer.native(function, *args) if is_polynomial else _computed(tracer, function, args)
     if id(function) not in _SYMBOLIC_FUNCTIONS:
         args = _known(tracer, args)
-    return tracer.native(function, *args, **_callables(tracer, kwargs))
+    return tracer.native(function, *args, **kwargs)
 
 
 def _computed(tracer: Tracer, function: Any, args: Args) -> Any:
@@ -190,7 +237,17 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
     name = method.__name__
     if name == "__new__" and isinstance(owner, type) and args and isinstance(args[0], type):
         return construct(tracer, args[0], args[1:], kwargs)
+    if name == "__call__" and isinstance(owner, type) and method == type.__call__.__get__(owner):
+        from tracegraph.capture.calls import instantiate
+
+        return instantiate(tracer, owner, args, kwargs)
+    polyfill = _CLASS_METHODS.get((owner, name)) if isinstance(owner, type) else None
+    if polyfill is not None:
+        return inline(tracer, polyfill, args, kwargs)
     if isinstance(owner, type) and owner in (dict, str, bytes, int, float, bytearray):
+        if name == "fromkeys":
+            keys = _hashable_items(tracer, {}, (_adapted(tracer, args[0]),))
+            return tracer.native(method, *keys, *args[1:])
         _refuse_objects(tracer, method, args, kwargs)
         return tracer.native(method, *_for_c(tracer, args), **kwargs)
     if is_opaque(tracer, owner) or (tracer.is_outside(method)):
@@ -218,22 +275,44 @@ def _call_container(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
     name = method.__name__
     is_keyed = isinstance(owner, dict | set | frozenset)
     if is_keyed and name in _KEYED and args:
-        args = (check_hashable(tracer, args[0]), *args[1:])
+        args = (check_hashable(tracer, args[0], owner), *args[1:])
     elif not is_keyed:
         args = _known(tracer, args) if name in ("pop", "insert", "rotate") else args
+    if name not in _READING:
+        tracer.effects.note_write()
     if name in _ITERATING or (is_keyed and name == "update"):
-        args = _hashable_items(tracer, args) if is_keyed else args
+        args = _hashable_items(tracer, owner, args) if is_keyed else args
         return tracer.native(method, *_for_c(tracer, args), **kwargs)
     if name in _COMPARING:
-        for part in (owner, *args):
-            check_elements(tracer, part)
-        return tracer.native(method, *args, **_callables(tracer, kwargs))
+        return _call_comparing(tracer, method, owner, args, kwargs)
     if name in _MOVING or is_keyed:
         return tracer.native(method, *args, **kwargs)
     if isinstance(owner, tuple | slice) or name.startswith("__"):
         _refuse_objects(tracer, method, args, kwargs)
         return tracer.native(method, *args, **kwargs)
     raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
+
+
+def _call_comparing(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
+    """`index`, `count`, `remove` and `sort` of a sequence."""
+    if method.__name__ == "sort":
+        return sort_items(tracer, owner, *args, **kwargs)
+    contents = list(list.__iter__(owner)) if is_instance_of_python_class(owner) else owner
+    subject, *items = comparable(tracer, (contents, *args))
+    if subject is contents:
+        return tracer.native(method, *items, **kwargs)
+    if method.__name__ != "remove":
+        return tracer.native(getattr(subject, method.__name__), *items, **kwargs)
+    position = next((i for i, other in enumerate(subject) if tracer.native(_is_same, other, *items)), None)
+    if position is None:
+        kind = type(owner).__name__
+        raise Observed(ValueError(f"{kind}.remove(x): x not in {kind}"))
+    del owner[position]
+    return None
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    return a is b or bool(a == b)
 
 
 def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -244,7 +323,7 @@ def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
     generics: dict[str, Callable[..., Any]] = {
         "__setattr__": attribute_writes.generic_set,
         "__getattribute__": attributes.generic_get,
-        "__delattr__": attribute_writes.delete_attribute,
+        "__delattr__": attribute_writes.generic_delete,
     }
     if name in generics:
         return generics[name](tracer, owner, *args)
@@ -257,8 +336,9 @@ def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
         raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}() on contents that are not tracked")
     if name in ("__repr__", "__str__", "__format__", "__reduce_ex__", "__sizeof__", "__dir__"):
         raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
-    args = _hashable_items(tracer, args) if name in _ITERATING and isinstance(owner, dict | set) else args
-    return tracer.native(method, *_for_c(tracer, args), **kwargs)
+    if isinstance(owner, list | dict | set | collections.deque):
+        return _call_container(tracer, method, owner, args, kwargs)
+    return tracer.native(method, *_known(tracer, args), **kwargs)
 
 
 def construct(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
@@ -307,9 +387,10 @@ def _adapted(tracer: Tracer, value: Any) -> Any:
     return CallableAdapter(tracer, value) if callable(value) else value
 
 
-def _callables(tracer: Tracer, kwargs: Kwargs) -> Kwargs:
-    """Keyword arguments such as `key=`."""
-    return {k: _adapted(tracer, v) if callable(v) else v for k, v in kwargs.items()}
+def _callable(tracer: Tracer, value: Any) -> Any:
+    """A function that C code is going to call."""
+    is_native = value is None or (isinstance(value, type) and not is_python_class(value))
+    return value if is_native or not callable(value) else CallableAdapter(tracer, value)
 
 
 def _known(tracer: Tracer, args: Args) -> Args:

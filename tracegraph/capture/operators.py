@@ -6,24 +6,26 @@ through their special methods, which are inlined. Objects from outside whose con
 
 from __future__ import annotations
 
-import enum
 import operator
 import types
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture import polyfills
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.instance_dicts import InstanceDict
+from tracegraph.capture.keys import check_hashable
 from tracegraph.capture.safety import (
-    check_elements,
-    check_hashable,
+    comparable,
     is_followed,
     is_opaque,
+    plain_number,
     specialised,
     stringable,
 )
 from tracegraph.capture.sources import MISSING
-from tracegraph.capture.values import Observed, is_instance_of_python_class, is_number, is_varying
+from tracegraph.capture.values import CONTAINER_TYPES, Observed, is_instance_of_python_class, is_number, is_varying
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 
@@ -94,6 +96,8 @@ def _is_plain(tracer: Tracer, value: Any) -> bool:
 
 def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     """`a symbol b`; an augmented assignment has a symbol that ends in `=`."""
+    if Traced in (type(a), type(b)):
+        a, b = plain_number(tracer, a), plain_number(tracer, b)
     if _is_plain(tracer, a) and _is_plain(tracer, b):
         if is_varying(a) or is_varying(b):
             return _varying(tracer, symbol, a, b)
@@ -105,7 +109,7 @@ def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
         result = special(tracer, a, f"__i{name}__", b)
         if result is not NotImplemented:
             return result
-    result = _either(tracer, (a, f"__{name}__", b), (b, f"__r{name}__", a))
+    result = either(tracer, (a, f"__{name}__", b), (b, f"__r{name}__", a))
     if result is NotImplemented:
         left, right = (tracer.type_of(v).__name__ for v in (a, b))
         raise Observed(TypeError(f"unsupported operand type(s) for {symbol}: {left!r} and {right!r}"))
@@ -123,7 +127,7 @@ def _varying(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     return tracer.native(function, specialised(tracer, a), specialised(tracer, b))
 
 
-def _either(tracer: Tracer, left: tuple[Any, str, Any], right: tuple[Any, str, Any], compares: bool = False) -> Any:
+def either(tracer: Tracer, left: tuple[Any, str, Any], right: tuple[Any, str, Any], compares: bool = False) -> Any:
     """Ask one operand, then the other; a subclass is asked before its base.
 
     Args:
@@ -145,12 +149,12 @@ def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     """`a symbol b` for a comparison."""
     name, reflected, function = _COMPARE[symbol]
     if _is_plain(tracer, a) and _is_plain(tracer, b):
-        check_elements(tracer, a)
-        check_elements(tracer, b)
+        if type(a) in CONTAINER_TYPES or type(b) in CONTAINER_TYPES:
+            a, b = comparable(tracer, (a, b))
         if (is_varying(a) or is_varying(b)) and float in (type(a), type(b)):
             return tracer.native(tracer.numbers.compute, function, a, b)
         return tracer.native(function, a, b)
-    result = _either(tracer, (a, name, b), (b, reflected, a), compares=True)
+    result = either(tracer, (a, name, b), (b, reflected, a), compares=True)
     if result is not NotImplemented:
         return result
     if symbol in ("==", "!="):
@@ -215,7 +219,7 @@ def contains(tracer: Tracer, container: Any, item: Any) -> bool:
     if isinstance(container, list | tuple) and not (_is_simple(tracer, container) and _is_simple(tracer, item)):
         return any(is_same(tracer, x, item) for x in list(container))
     if isinstance(container, dict | set | frozenset):
-        item = check_hashable(tracer, item)
+        item = check_hashable(tracer, item, container)
     return bool(tracer.native(operator.contains, container, item))
 
 
@@ -242,15 +246,16 @@ def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
             raise Observed(TypeError(f"{type(container).__name__!r} object is not subscriptable"))
         return result
     if isinstance(container, dict):
-        key = check_hashable(tracer, key)
+        key = check_hashable(tracer, key, container)
         factory = getattr(container, "default_factory", None)
         if factory is not None and key not in container:
             from tracegraph.capture.calls import call
 
             container[key] = call(tracer, factory, (), {})
-    elif type(container) is not Traced:
+        return tracer.native(operator.getitem, container, key)
+    if type(container) is not Traced:
         key = specialised(tracer, key)
-    _check_index(key)
+    key = _index(tracer, key)
     return tracer.native(operator.getitem, container, key)
 
 
@@ -260,8 +265,8 @@ def set_subscript(tracer: Tracer, container: Any, key: Any, value: Any) -> None:
         if special(tracer, container, "__setitem__", key, value) is NotImplemented:
             raise Observed(TypeError(f"{type(container).__name__!r} object does not support item assignment"))
         return
-    key = check_hashable(tracer, key) if isinstance(container, dict) else key
-    _check_index(key)
+    tracer.effects.note_write()
+    key = check_hashable(tracer, key, container) if isinstance(container, dict) else _index(tracer, key)
     value = materialised(tracer, value) if isinstance(key, slice) and isinstance(container, list) else value
     tracer.native(operator.setitem, container, key, value)
 
@@ -272,14 +277,23 @@ def delete_subscript(tracer: Tracer, container: Any, key: Any) -> None:
         if special(tracer, container, "__delitem__", key) is NotImplemented:
             raise Observed(TypeError(f"{type(container).__name__!r} object doesn't support item deletion"))
         return
-    key = check_hashable(tracer, key) if isinstance(container, dict) else key
+    tracer.effects.note_write()
+    key = check_hashable(tracer, key, container) if isinstance(container, dict) else _index(tracer, key)
     tracer.native(operator.delitem, container, key)
 
 
-def _check_index(key: Any) -> None:
-    for part in key if type(key) is tuple else (key,):
-        if is_instance_of_python_class(part) and not isinstance(part, str | int | enum.Enum):
-            raise Break(reasons.UNSUPPORTED_VALUE, f"a subscript of type {type(part).__name__}")
+def _index(tracer: Tracer, key: Any) -> Any:
+    """A position or slice with `__index__` called on objects."""
+    if type(key) is tuple:
+        return tuple(_index(tracer, part) for part in key)
+    if type(key) is slice:
+        return slice(*(_index(tracer, part) for part in (key.start, key.stop, key.step)))
+    if not is_instance_of_python_class(key) or isinstance(key, str):
+        return key
+    if isinstance(key, int):
+        return plain_number(tracer, key)
+    result = special(tracer, key, "__index__")
+    return key if result is NotImplemented else result
 
 
 # ------------------------------------------------------------------------------------------ iteration
@@ -299,9 +313,52 @@ def iterate(tracer: Tracer, value: Any) -> Any:
     result = special(tracer, value, "__iter__")
     if result is NotImplemented:
         if tracer.class_entry(type(value), "__getitem__") is not MISSING:
-            raise Break(reasons.OPAQUE_ITERATOR, f"{type(value).__name__} is iterated by __getitem__")
+            return _inline(tracer, polyfills.iterate_by_index, value)
         raise Observed(TypeError(f"{type(value).__name__!r} object is not iterable"))
     return result
+
+
+def _inline(tracer: Tracer, polyfill: Any, *args: Any) -> Any:
+    from tracegraph.capture.functions import inline
+
+    return inline(tracer, polyfill, args, {})
+
+
+def backwards(tracer: Tracer, value: Any) -> Any:
+    """`reversed(value)`."""
+    if type(value) is Traced:
+        return backwards(tracer, list(walk(tracer, value)))
+    if not is_instance_of_python_class(value):
+        if is_opaque(tracer, value):
+            raise Break(reasons.OPAQUE_ITERATOR, f"reversed() of an object of type {type(value).__name__}")
+        return tracer.fresh(tracer.native(reversed, value))
+    result = special(tracer, value, "__reversed__")
+    if result is not NotImplemented:
+        return result
+    if (
+        tracer.class_entry(type(value), "__getitem__") is MISSING
+        or tracer.class_entry(type(value), "__len__") is MISSING
+    ):
+        raise Observed(TypeError(f"{type(value).__name__!r} object is not reversible"))
+    return _inline(tracer, polyfills.reversed_, value)
+
+
+def mapping(tracer: Tracer, value: Any) -> dict[Any, Any]:
+    """The content of a mapping, as `{**value}` takes it.
+
+    Raises:
+        Observed: TypeError for what is no mapping.
+    """
+    if isinstance(value, InstanceDict):
+        return dict(value)
+    if not is_instance_of_python_class(value):
+        if isinstance(value, dict):
+            return value
+        raise Observed(TypeError(f"{tracer.type_of(value).__name__!r} object is not a mapping"))
+    if tracer.class_entry(type(value), "keys") is MISSING:
+        raise Observed(TypeError(f"{type(value).__name__!r} object is not a mapping"))
+    items: dict[Any, Any] = _inline(tracer, polyfills.mapping_items, value)
+    return items
 
 
 def iter_returns_self(value: Any) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 _NOTHING = object()
@@ -70,3 +71,66 @@ def reduce_(function: Callable[[Any, Any], Any], iterable: Iterable[Any], initia
     for item in iterator:
         initial = function(initial, item)
     return initial
+
+
+def iterate_by_index(sequence: Any) -> Iterator[Any]:
+    """The iterator of an object that has `__getitem__` and no `__iter__`."""
+    position = 0
+    while True:
+        try:
+            item = sequence[position]
+        except (IndexError, StopIteration):
+            return
+        yield item
+        position += 1
+
+
+def iterate_until(function: Callable[[], Any], sentinel: Any) -> Iterator[Any]:
+    """`iter(function, sentinel)`."""
+    while True:
+        item = function()
+        if item == sentinel:
+            return
+        yield item
+
+
+def reversed_(sequence: Any) -> Iterator[Any]:
+    """`reversed` of an object with `__len__` and `__getitem__`."""
+    for position in range(len(sequence) - 1, -1, -1):
+        yield sequence[position]
+
+
+def chain_from_iterable(iterables: Iterable[Iterable[Any]], /) -> Iterator[Any]:
+    """`itertools.chain.from_iterable`."""
+    for iterable in iterables:
+        yield from iterable
+
+
+def tee_(iterable: Iterable[Any], n: int = 2, /) -> tuple[Iterator[Any], ...]:
+    """`itertools.tee`."""
+    iterator = iter(iterable)
+    queues: list[deque[Any]] = [deque() for _ in range(n)]
+
+    def items(queue: deque[Any]) -> Iterator[Any]:
+        while True:
+            if not queue:
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+                for other in queues:
+                    other.append(item)
+            yield queue.popleft()
+
+    return tuple(items(queue) for queue in queues)
+
+
+def count_elements(counts: Any, iterable: Iterable[Any]) -> None:
+    """What `collections.Counter` counts with."""
+    for item in iterable:
+        counts[item] = counts.get(item, 0) + 1
+
+
+def mapping_items(mapping: Any) -> dict[Any, Any]:
+    """What `{**mapping}` copies from an object with `keys` and `__getitem__`."""
+    return {key: mapping[key] for key in mapping.keys()}  # noqa: SIM118 - the protocol asks for keys()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import collections
 import functools
+import gc
+import operator
 import re
 import types
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from typing import Any
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.frame import Unread
 from tracegraph.capture.instance_dicts import InstanceDict, instance_dict
-from tracegraph.capture.sources import Pool, SourceWriter
+from tracegraph.capture.sources import Pool, SourceWriter, class_lookup
 from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.values import (
     IDENTITY_TYPES,
@@ -53,6 +55,7 @@ class Reconstructor:
         self._names: dict[int, str] = {}
         self._open: dict[int, str | None] = {}
         self._later: list[Callable[[], None]] = []
+        self._last: list[Callable[[], None]] = []
         self._count = 0
 
     def expression(self, value: Any) -> str:
@@ -77,9 +80,9 @@ class Reconstructor:
         return self._other(value)
 
     def finish(self) -> None:
-        """Emit what was put off until every object exists: contents of cells and of instances."""
-        while self._later:
-            self._later.pop(0)()
+        """Emit what was put off: contents of cells and instances until every object exists, then what hashes them."""
+        while self._later or self._last:
+            (self._later or self._last).pop(0)()
 
     def expressions(self, values: Any) -> str:
         return ", ".join(map(self.expression, values))
@@ -106,6 +109,22 @@ class Reconstructor:
             return self.assign(value, code)
         self.lines.append(fill(early))
         return early
+
+    def keyed(self, value: Any, empty: str, display: Callable[[], str], stem: str = "c") -> str:
+        """A dict or set whose keys hash by Python code, which must find its objects complete."""
+        name = self.assign(value, empty, stem)
+        content = display()
+        self._last.append(lambda: self.lines.append(f"{name}.update({content})"))
+        return name
+
+    def _hashes_late(self, keys: Any) -> bool:
+        parts = (part for key in keys for part in (key if type(key) in (tuple, frozenset) else (key,)))
+        return any(
+            is_instance_of_python_class(p)
+            and not self.tracer.is_outside(p)
+            and isinstance(class_lookup(type(p), "__hash__"), types.FunctionType)
+            for p in parts
+        )
 
     # ------------------------------------------------------------------------------ leaves
 
@@ -173,13 +192,18 @@ class Reconstructor:
         if isinstance(value, BaseException):
             name = self.assign(value, f"{cls}.__new__({cls}, {self.expressions(value.args)})", "o")
         else:
-            name = self.assign(value, f"{self.pool.name(native_base(type(value)))}.__new__({cls})", "o")
+            content = f", {self._constant(base_value(value))}" if isinstance(value, _VALUE_BASES) else ""
+            name = self.assign(value, f"{self.pool.name(native_base(type(value)))}.__new__({cls}{content})", "o")
         self._later.append(lambda: self._fill(name, value))
         return name
 
     def _fill(self, name: str, value: Any) -> None:
         if isinstance(value, dict):
-            self.lines.append(f"dict.update({name}, {self._dict_display(value)})")
+            content = f"dict.update({name}, {self._dict_display(value)})"
+            if self._hashes_late(kind_of_dict(value).keys(value)):
+                self._last.append(lambda: self.lines.append(content))
+            else:
+                self.lines.append(content)
         elif isinstance(value, list):
             self.lines.append(f"list.extend({name}, [{self.expressions(list.__iter__(value))}])")
         elif isinstance(value, set | collections.deque):
@@ -197,14 +221,15 @@ class Reconstructor:
                 self.lines.append(f"object.__setattr__({name}, {attribute!r}, {content})")
 
     def _dict_display(self, value: dict[Any, Any]) -> str:
-        kind: Any = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
-        pairs = (f"{self.expression(k)}: {self.expression(v)}" for k, v in kind.items(value))
+        pairs = (f"{self.expression(k)}: {self.expression(v)}" for k, v in kind_of_dict(value).items(value))
         return f"{{{', '.join(pairs)}}}"
 
     def _iterator(self, value: Any) -> str:
         """Builtin iterators describe themselves: (function, arguments[, state])."""
         if type(value).__module__ != "builtins":
             raise NotReconstructible(value)
+        if type(value) in _DICT_ITERATORS:
+            return self._dict_iterator(value)
         try:
             function, args, *state = value.__reduce__()
         except TypeError:
@@ -216,6 +241,22 @@ class Reconstructor:
             self._later.append(lambda: self.lines.append(f"{name}.__setstate__({position})"))
         return name
 
+    def _dict_iterator(self, value: Any) -> str:
+        """An iterator that must notice when its dict changes size: made anew, and advanced as far."""
+        left = operator.length_hint(value)
+        if left == 0:
+            try:
+                next(value)
+            except StopIteration:
+                return self.assign(value, "iter(())")
+            except RuntimeError:
+                raise NotReconstructible(value) from None
+        owner = next(r for r in gc.get_referents(value) if isinstance(r, dict))
+        name = self.assign(value, f"iter({self.expression(owner)}.{_DICT_ITERATORS[type(value)]}())")
+        code = f"for _ in range({len(owner) - left}): next({name})"
+        self._last.append(lambda: self.lines.append(code))
+        return name
+
     # ------------------------------------------------------------------------------ builders
 
     def build_list(self, value: Any) -> str:
@@ -224,6 +265,8 @@ class Reconstructor:
         )
 
     def build_dict(self, value: Any) -> str:
+        if self._hashes_late(value):
+            return self.keyed(value, "{}", lambda: self._dict_display(value))
         return self.container(
             value, "{}", lambda: self._dict_display(value), lambda n: f"{n}.update({self._dict_display(value)})"
         )
@@ -233,6 +276,8 @@ class Reconstructor:
         factory = ""
         if isinstance(value, collections.defaultdict):
             factory = f"{self.expression(_plain(value.default_factory))}, "
+        if self._hashes_late(value):
+            return self.keyed(value, f"{cls}({factory})", lambda: self._dict_display(value))
         return self.assign(value, f"{cls}({factory}{self._dict_display(value)})")
 
     def build_deque(self, value: Any) -> str:
@@ -242,6 +287,10 @@ class Reconstructor:
         return f"({''.join(f'{self.expression(v)}, ' for v in value)})"
 
     def build_set(self, value: Any) -> str:
+        if self._hashes_late(value):
+            if type(value) is frozenset:
+                raise NotReconstructible(value)
+            return self.keyed(value, "set()", lambda: f"[{self.expressions(value)}]")
         return self.assign(value, f"{type(value).__name__}([{self.expressions(value)}])")
 
     def build_slice(self, value: Any) -> str:
@@ -297,6 +346,24 @@ class Reconstructor:
 
     def build_adapted_iterator(self, value: IteratorAdapter) -> str:
         return self.expression(value.iterator)
+
+
+def kind_of_dict(value: Any) -> Any:
+    """The C class whose methods read a dict past what its own class overrides."""
+    return collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
+
+
+_VALUE_BASES = (int, float, complex, str, bytes)
+#: iterators over dicts, and the view each comes from
+_DICT_ITERATORS: dict[type, str] = {
+    type(iter({})): "keys", type(iter({}.values())): "values", type(iter({}.items())): "items",
+}  # fmt: skip
+
+
+def base_value(value: Any) -> Any:
+    """An instance of a class derived from a number or text, as that number or text."""
+    base = next(b for b in _VALUE_BASES if isinstance(value, b))
+    return complex(value.real, value.imag) if base is complex else base.__getnewargs__(value)[0]
 
 
 def _plain(value: Any) -> Any:

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.adapters import adapted
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
     STAND_INS,
-    Observed,
     is_constant,
     is_instance_of_python_class,
     is_varying,
@@ -64,20 +63,28 @@ def _value(number: Any) -> int | float:
     return float(number) if type(number) is SymFloat else int(number)
 
 
+def plain_number(tracer: Tracer, value: Any) -> Any:
+    """A member of an IntEnum, or another instance of a class derived from a number, as that number."""
+    if is_instance_of_python_class(value) and isinstance(value, int | float | complex):
+        tracer.pin(value)
+        base: Any = next(b for b in (int, float, complex) if isinstance(value, b))
+        # past what the class overrides
+        return base.__getnewargs__(value)[0] if base is not complex else complex(value.real, value.imag)
+    return value
+
+
 def stringable(tracer: Tracer, value: Any) -> Any:
     """`value` ready to be turned into text.
 
     Raises:
-        Break: its text depends on the elements of a tensor, or on code of the program.
+        Break: its text depends on the elements of a tensor, or on an object that cannot be followed.
     """
     for part in flatten(value):
         if type(part) is Traced:
             raise Break(reasons.DATA_DEPENDENT, "the text of a tensor")
-        if is_instance_of_python_class(part) and not isinstance(part, enum.Enum):
-            raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(part).__name__}")
         if isinstance(part, _CALLABLES) or is_opaque(tracer, part):
             raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(part).__name__}")
-    return _with_values(tracer, value)
+    return _with_values(tracer, adapted(tracer, value))
 
 
 def _with_values(tracer: Tracer, value: Any) -> Any:
@@ -109,52 +116,15 @@ def flatten(value: Any, depth: int = 0) -> Iterable[Any]:
         yield value
 
 
-def check_elements(tracer: Tracer, value: Any) -> None:
-    """Let C code compare the elements of `value`.
+def comparable(tracer: Tracer, value: Any) -> Any:
+    """`value` ready for C code that compares the elements of a container.
 
     Raises:
-        Break: that would run Python code of the program.
+        Break: an element cannot be followed.
     """
     if type(value) not in CONTAINER_TYPES:
-        return
+        return value
     for part in flatten(value):
         if is_opaque(tracer, part):
             raise Break(reasons.UNSUPPORTED_VALUE, f"comparing objects of type {type(part).__name__}")
-        if is_instance_of_python_class(part):
-            check_default(tracer, part, "__eq__")
-
-
-def check_default(tracer: Tracer, value: Any, name: str) -> None:
-    """Require that a special method is C code over identity or immutable contents, and pin what it looks at."""
-    raw = tracer.class_entry(type(value), name)
-    is_immutable = isinstance(value, enum.Enum | int | float | str | bytes)
-    if raw is not MISSING and isinstance(raw, types.FunctionType) and not isinstance(value, enum.Enum):
-        raise Break(reasons.UNSUPPORTED_VALUE, f"{type(value).__name__}.{name} called by a builtin")
-    if is_immutable or getattr(raw, "__objclass__", object) is object:
-        tracer.pin(value)
-    elif not is_followed(tracer, value):
-        raise Break(reasons.UNSUPPORTED_VALUE, f"{name} of an object of type {type(value).__name__}")
-
-
-def check_hashable(tracer: Tracer, key: Any) -> Any:
-    """`key` fit for a dict or set in the trace.
-
-    Raises:
-        Break: hashing or comparing it would run Python code of the program.
-    """
-    if is_constant(key):
-        return key
-    if is_varying(key):
-        return tracer.native(_value, key)
-    if type(key) is tuple:
-        return tuple(check_hashable(tracer, k) for k in key)
-    if getattr(type(key), "__hash__", None) is None:
-        raise Observed(TypeError(f"unhashable type: {type(key).__name__!r}"))
-    if is_instance_of_python_class(key):
-        check_default(tracer, key, "__hash__")
-        check_default(tracer, key, "__eq__")
-    elif is_opaque(tracer, key):
-        raise Break(reasons.UNSUPPORTED_VALUE, f"an object of type {type(key).__name__} as a key")
-    else:
-        tracer.pin(key)
-    return key
+    return adapted(tracer, value)

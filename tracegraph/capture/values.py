@@ -43,6 +43,9 @@ class Observed(BaseException):
         super().__init__(exception)
         self.exception = exception
         exception.__traceback__ = None
+        if isinstance(exception.__context__, Observed):
+            # raised by a native call while the machine was handling another exception of the program
+            exception.__context__ = None
 
 
 #: values that are guarded by equality and may be baked into code

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.frame import Frame
-from tracegraph.capture.operators import iterate, materialised, walk
-from tracegraph.capture.safety import check_hashable
-from tracegraph.capture.values import Observed, is_python_class
+from tracegraph.capture.keys import check_hashable
+from tracegraph.capture.operators import iterate, mapping, materialised, walk
+from tracegraph.capture.values import Observed
 
 
 def op_BUILD_TUPLE(frame: Frame, count: int) -> None:
@@ -21,13 +20,18 @@ def op_BUILD_LIST(frame: Frame, count: int) -> None:
 
 
 def op_BUILD_SET(frame: Frame, count: int) -> None:
-    frame.push({check_hashable(frame.tracer, v) for v in frame.pop_many(count)})
+    elements: set[Any] = set()
+    for value in frame.pop_many(count):
+        elements.add(check_hashable(frame.tracer, value, elements))
+    frame.push(elements)
 
 
 def op_BUILD_MAP(frame: Frame, count: int) -> None:
     items = frame.pop_many(2 * count)
-    keys = [check_hashable(frame.tracer, k) for k in items[::2]]
-    frame.push(dict(zip(keys, items[1::2], strict=True)))
+    made: dict[Any, Any] = {}
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        made[check_hashable(frame.tracer, key, made)] = value
+    frame.push(made)
 
 
 def op_BUILD_CONST_KEY_MAP(frame: Frame, count: int) -> None:
@@ -45,13 +49,15 @@ def op_LIST_APPEND(frame: Frame, depth: int) -> None:
 
 
 def op_SET_ADD(frame: Frame, depth: int) -> None:
-    value = check_hashable(frame.tracer, frame.pop())
-    frame.peek(depth).add(value)
+    value = frame.pop()
+    elements = frame.peek(depth)
+    elements.add(check_hashable(frame.tracer, value, elements))
 
 
 def op_MAP_ADD(frame: Frame, depth: int) -> None:
     key, value = frame.pop_many(2)
-    frame.peek(depth)[check_hashable(frame.tracer, key)] = value
+    target = frame.peek(depth)
+    target[check_hashable(frame.tracer, key, target)] = value
 
 
 def op_LIST_EXTEND(frame: Frame, depth: int) -> None:
@@ -70,33 +76,44 @@ def _unpackable(frame: Frame, value: Any) -> list[Any]:
 
 
 def op_SET_UPDATE(frame: Frame, depth: int) -> None:
-    values = [check_hashable(frame.tracer, v) for v in walk(frame.tracer, frame.pop())]
-    frame.peek(depth).update(values)
+    value = frame.pop()
+    elements = frame.peek(depth)
+    for item in walk(frame.tracer, value):
+        elements.add(check_hashable(frame.tracer, item, elements))
 
 
 def op_DICT_UPDATE(frame: Frame, depth: int) -> None:
-    new = _mapping(frame, frame.pop())
+    new = mapping(frame.tracer, frame.pop())
     frame.peek(depth).update(new)
 
 
 def op_DICT_MERGE(frame: Frame, depth: int) -> None:
     """`f(**a, **b)`: repeated names are an error."""
-    new = _mapping(frame, frame.pop())
+    value = frame.pop()
     target = frame.peek(depth)
+    callee = frame.stack[-(depth + (3 if NULL_AFTER_CALLABLE else 2))]
+    try:
+        new = mapping(frame.tracer, value)
+    except Observed as observed:
+        if not isinstance(observed.exception, TypeError):
+            raise
+        kind = frame.tracer.type_of(value).__name__
+        text = f"{_function_text(callee)} argument after ** must be a mapping, not {kind}"
+        raise Observed(TypeError(text)) from None
     repeated = next((k for k in new if k in target), None)
     if repeated is not None:
-        raise Observed(TypeError(f"got multiple values for keyword argument {repeated!r}"))
+        text = f"{_function_text(callee)} got multiple values for keyword argument {repeated!r}"
+        raise Observed(TypeError(text))
     target.update(new)
 
 
-def _mapping(frame: Frame, value: Any) -> dict[Any, Any]:
-    from tracegraph.capture.instance_dicts import InstanceDict
-
-    if isinstance(value, InstanceDict):
-        return dict(value)
-    if isinstance(value, dict) and not (frame.tracer.is_outside(value) and is_python_class(type(value))):
-        return value
-    raise Break(reasons.UNSUPPORTED_VALUE, f"unpacking a mapping of type {type(value).__name__}")
+def _function_text(function: Any) -> str:
+    """A function as CPython names it in such errors."""
+    name = getattr(function, "__qualname__", None)
+    module = getattr(function, "__module__", None)
+    if not isinstance(name, str):
+        return str(type(function))
+    return f"{module}.{name}()" if module not in (None, "builtins") else f"{name}()"
 
 
 def op_LIST_TO_TUPLE(frame: Frame, arg: object) -> None:

@@ -39,6 +39,15 @@ def op_SEND(frame: Frame, arg: object) -> None:
         frame.jump()
 
 
+def op_CLEANUP_THROW(frame: Frame, arg: object) -> None:
+    """What was thrown into a generator that delegates has come out of the other iterator."""
+    exception = frame.pop()
+    if not isinstance(exception, StopIteration):
+        raise Observed(exception)
+    frame.pop_many(2)
+    frame.stack.extend((None, exception.value))
+
+
 def op_END_SEND(frame: Frame, arg: object) -> None:
     value = frame.pop()
     frame.pop()

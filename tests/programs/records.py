@@ -1,0 +1,462 @@
+"""Records: dataclasses, named tuples, enums, namespaces, typed dictionaries."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from captured import ramp
+
+from programs import program
+
+
+@dataclass
+class Config:
+    width: int = 3
+    scale: float = 2.0
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def area(self) -> float:
+        return self.width * self.scale
+
+
+@dataclass(frozen=True)
+class Point:
+    x: Any
+    y: Any = 1
+
+    def moved(self, by):
+        return Point(self.x + by, self.y)
+
+
+@dataclass(slots=True)
+class Slotted:
+    value: Any
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSlotted:
+    value: Any
+    count: int = 0
+
+
+@dataclass(order=True)
+class Version:
+    major: int
+    minor: int = 0
+    label: str = field(default="", compare=False)
+
+
+@dataclass(kw_only=True)
+class Options:
+    rate: float
+    steps: int = 1
+
+
+@dataclass
+class Checked:
+    low: int
+    high: int
+    span: int = field(init=False)
+    seed: dataclasses.InitVar[int] = 0
+
+    def __post_init__(self, seed):
+        if self.high < self.low:
+            raise ValueError(f"high {self.high} below low {self.low}")
+        self.span = self.high - self.low + seed
+
+
+@dataclass
+class Derived(Config):
+    depth: int = 4
+
+    def __post_init__(self):
+        self.total = self.depth * self.width
+
+
+@dataclass(eq=False)
+class ByIdentity:
+    value: Any
+
+
+@dataclass(unsafe_hash=True)
+class Hashed:
+    a: int
+    b: str = "b"
+
+
+@program()
+def dataclass_defaults(x):
+    c = Config()
+    c.names.append("a")
+    return (x * c.area, c.names, Config().names, c.width)
+
+
+@program()
+def dataclass_returned(x):
+    return Config(4, names=["z"]), Point(x * 2), Slotted(x), FrozenSlotted(x + 1, 2)
+
+
+@program()
+def dataclass_frozen(x):
+    p = Point(x).moved(3)
+    try:
+        p.x = x
+    except dataclasses.FrozenInstanceError as e:
+        return p.x * p.y, str(e)
+    return None
+
+
+@program()
+def dataclass_frozen_delete(x):
+    p = Point(x)
+    try:
+        del p.x
+    except AttributeError as e:
+        return x * 2, type(e).__name__, str(e)
+    return None
+
+
+@program()
+def dataclass_slots(x):
+    s = Slotted(x)
+    s.count += 1
+    s.value = s.value * s.count
+    t = FrozenSlotted(s.value)
+    return s, t.value + t.count
+
+
+@program()
+def dataclass_order(x):
+    return (
+        x,
+        Version(1, 2) < Version(1, 3),
+        Version(2) >= Version(1, 9),
+        Version(1, 1, "a") == Version(1, 1, "b"),
+        max(Version(1), Version(3), Version(2)).major,
+        [v.major for v in sorted([Version(3), Version(1)])],
+    )
+
+
+@program()
+def dataclass_keyword_only(x):
+    o = Options(rate=0.5)
+    return x * o.rate * o.steps, o
+
+
+@program()
+def dataclass_missing_keyword(x):
+    try:
+        Options(0.5)
+    except TypeError as e:
+        return x, str(e)
+    return None
+
+
+@program()
+def dataclass_post_init(x):
+    c = Checked(1, 4, seed=2)
+    try:
+        Checked(4, 1)
+    except ValueError as e:
+        return x * c.span, str(e)
+    return None
+
+
+@program()
+def dataclass_inherited(x):
+    d = Derived(2)
+    return x * d.total, d.area, d
+
+
+@program()
+def dataclass_identity(x):
+    a, b = ByIdentity(1), ByIdentity(1)
+    return x, a == b, a == a, a != b
+
+
+@program()
+def dataclass_equality(x):
+    return x, Config() == Config(), Config(1) != Config(2), Config() == 3
+
+
+@program()
+def dataclass_hash_key(x):
+    table = {Hashed(1): 10, Hashed(2): 20}
+    return x * table[Hashed(1)], Hashed(2) in table, Hashed(3) in table, len({Hashed(1), Hashed(1)})
+
+
+@program()
+def dataclass_replace(x):
+    p = Point(x, 3)
+    q = dataclasses.replace(p, y=5)
+    return q.x * q.y, q
+
+
+@program()
+def dataclass_fields(x):
+    return x, [f.name for f in dataclasses.fields(Config)], [f.name for f in dataclasses.fields(Config())]
+
+
+@program()
+def dataclass_is(x):
+    return x, dataclasses.is_dataclass(Config), dataclasses.is_dataclass(Config()), dataclasses.is_dataclass(3)
+
+
+@program()
+def dataclass_asdict_of_numbers(x):
+    return {f.name: getattr(Config(), f.name) for f in dataclasses.fields(Config)}, x
+
+
+@program(lambda: (ramp(), Config(5)), lambda: (ramp(), Config(6)))
+def dataclass_argument(x, c):
+    c.width += 1
+    c.names.append("seen")
+    return x * c.width
+
+
+@program(lambda: (ramp(), Point(ramp() + 1)), lambda: (ramp(), Point(ramp() + 2, 7)))
+def dataclass_frozen_argument(x, p):
+    return x * p.x + p.y
+
+
+@program(lambda: (ramp(), Slotted(ramp())))
+def dataclass_slots_argument(x, s):
+    s.count = s.count + 1
+    s.value = s.value + x
+    return s.value
+
+
+@program(lambda: (ramp(), Config(5)))
+def dataclass_replace_argument(x, c):
+    return dataclasses.replace(c, scale=7.0), x
+
+
+class Pair(typing.NamedTuple):
+    first: Any
+    second: Any = 2
+
+    def total(self):
+        return self.first + self.second
+
+    @property
+    def swapped(self):
+        return Pair(self.second, self.first)
+
+
+Triple = collections.namedtuple("Triple", ["a", "b", "c"], defaults=[0])
+
+
+@program()
+def namedtuple_methods(x):
+    p = Pair(x)
+    return p.total(), p.swapped, p.swapped.first
+
+
+@program()
+def namedtuple_unpack(x):
+    a, b, c = Triple(x, 1)
+    return a * b + c, Triple(x, 2, 3)
+
+
+@program()
+def namedtuple_replace(x):
+    t = Triple(1, 2, 3)._replace(b=x)
+    return t, t._asdict(), t._fields, Triple._make([1, 2, 3])
+
+
+@program()
+def namedtuple_as_tuple(x):
+    t = Triple(1, 2, 3)
+    return (
+        x,
+        t == (1, 2, 3),
+        t[1:],
+        len(t),
+        2 in t,
+        t.index(3),
+        t + (4,),
+        isinstance(t, tuple),
+        hash(t) == hash((1, 2, 3)),
+    )
+
+
+@program()
+def namedtuple_keywords(x):
+    t = Triple(c=x, a=1, b=2)
+    return t.c * t.b, Triple(**{"a": 1, "b": x}), Triple(*[1, 2])
+
+
+@program()
+def namedtuple_wrong_call(x):
+    try:
+        Triple(1)
+    except TypeError as e:
+        return x, str(e)
+    return None
+
+
+@program(lambda: (ramp(), Pair(ramp(), 3)), lambda: (ramp(), Pair(ramp(), 4)))
+def namedtuple_argument(x, p):
+    return p._replace(first=x * p.second), p.first
+
+
+@program()
+def namedtuple_text(x):
+    return x, repr(Triple(1, 2)), str(Pair(1, "s"))
+
+
+class Color(enum.Enum):
+    RED = 1
+    GREEN = 2
+    CRIMSON = 1
+
+    @property
+    def doubled(self):
+        return self.value * 2
+
+    @classmethod
+    def default(cls):
+        return cls.GREEN
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 5
+
+
+class Mode(enum.Flag):
+    READ = enum.auto()
+    WRITE = enum.auto()
+    BOTH = READ | WRITE
+
+
+class Bits(enum.IntFlag):
+    A = 1
+    B = 2
+
+
+class Kind(str, enum.Enum):
+    LINEAR = "linear"
+    CUBIC = "cubic"
+
+
+@program()
+def enum_members(x):
+    return x * Color.RED.value, Color.GREEN.name, Color.CRIMSON is Color.RED, Color.default(), Color.GREEN.doubled
+
+
+@program()
+def enum_lookup(x):
+    return x, Color(2), Color["RED"], Color.RED in Color, len(Color)
+
+
+@program()
+def enum_iteration(x):
+    return x, [c.name for c in Color], {c: c.value for c in Color}, list(Level)
+
+
+@program()
+def enum_missing(x):
+    try:
+        Color(9)
+    except ValueError as e:
+        return x, str(e)
+    return None
+
+
+@program()
+def enum_missing_name(x):
+    try:
+        Color["BLUE"]
+    except KeyError as e:
+        return x, str(e)
+    return None
+
+
+@program()
+def enum_compare(x):
+    return x, Color.RED == Color.RED, Color.RED != Color.GREEN, Color.RED == 1, Level.LOW == 1, Level.LOW < Level.HIGH
+
+
+@program()
+def int_enum_arithmetic(x):
+    return x * Level.HIGH, Level.LOW + 2, [10, 20][Level.LOW], max(Level)
+
+
+@program()
+def flag_combinations(x):
+    m = Mode.READ | Mode.WRITE
+    return x, m is Mode.BOTH, Mode.READ in m, bool(m & Mode.WRITE), (m & ~Mode.READ) == Mode.WRITE, m.value
+
+
+@program()
+def int_flag(x):
+    b = Bits.A | Bits.B
+    return x * int(b), b & Bits.A, Bits.A in b, b == 3
+
+
+@program()
+def str_enum(x):
+    k = Kind("cubic")
+    return x, k is Kind.CUBIC, k == "cubic", k.upper(), {"cubic": 3}[k], Kind.LINEAR.value
+
+
+@program()
+def enum_text(x):
+    return x, str(Color.RED), repr(Color.GREEN), f"{Color.RED}", f"{Level.LOW}", str(Mode.READ)
+
+
+@program()
+def enum_dispatch(x):
+    table = {Color.RED: lambda t: t + 1, Color.GREEN: lambda t: t * 2}
+    return table[Color.GREEN](x)
+
+
+@program(lambda: (ramp(), Color.RED), lambda: (ramp(), Color.GREEN), lambda: (ramp(), Level.LOW))
+def enum_argument(x, c):
+    if c is Color.RED:
+        return x + 1
+    if c == Color.GREEN:
+        return x * 2
+    return x - c.value
+
+
+@program()
+def namespace_made(x):
+    n = types.SimpleNamespace(a=x, b=2)
+    n.c = n.a * n.b
+    del n.a
+    return n.c, sorted(vars(n)), n
+
+
+@program(lambda: (ramp(), types.SimpleNamespace(rate=2.0, steps=[1])))
+def namespace_argument(x, n):
+    n.rate *= 2
+    n.steps.append(2)
+    n.extra = x
+    return x * n.rate
+
+
+class Movie(typing.TypedDict, total=False):
+    name: str
+    score: Any
+
+
+@program()
+def typed_dict(x):
+    m = Movie(name="a", score=x)
+    m["score"] = m["score"] * 2
+    return m, type(m).__name__
+
+
+@program()
+def typing_cast(x):
+    return typing.cast("int", x) * 2, typing.cast(list[int], [1])
