@@ -353,7 +353,7 @@ def kind_of_dict(value: Any) -> Any:
     return collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
 
 
-_VALUE_BASES = (int, float, complex, str, bytes)
+_VALUE_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
 #: iterators over dicts, and the view each comes from
 _DICT_ITERATORS: dict[type, str] = {
     type(iter({})): "keys", type(iter({}.values())): "values", type(iter({}.items())): "items",
