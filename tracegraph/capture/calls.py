@@ -12,19 +12,12 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import (
-    attributes,
-    builtin_calls,
-    directives,
-    library_calls,
-    members,
-    modules,
-    native_calls,
-)
+from tracegraph.capture import attributes, builtin_calls, directives, library_calls, modules, native_calls
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind
 from tracegraph.capture.functions import inline
+from tracegraph.capture.members import are_members, call_member
 from tracegraph.capture.safety import flatten, is_opaque, plain_number
 from tracegraph.capture.sources import MISSING, Slot, class_lookup
 from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_python_class
@@ -102,8 +95,8 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
         result = shortcut(tracer, *args, **kwargs)
         if result is not NotImplemented:
             return result
-    if function.__module__ == "enum" and members.are_members(args, kwargs):
-        return members.call(tracer, function, args, kwargs)
+    if function.__module__ == "enum" and are_members(args, kwargs):
+        return call_member(tracer, function, args, kwargs)
     if not native_calls.may_inline(function):
         raise Break(reasons.NATIVE_CALL, f"{function.__module__}.{function.__qualname__}()")
     return inline(tracer, function, args, kwargs)
@@ -176,7 +169,7 @@ def _call_metaclass(tracer: Tracer, cls: type, meta_call: Any, args: Args, kwarg
     if issubclass(cls, enum.Enum):
         if "_missing_" in cls.__dict__ or len(args) != 1 or kwargs:
             raise Break(reasons.NATIVE_CALL, f"an Enum made or looked up by {cls.__name__}()")
-        return members.call(tracer, cls, args, kwargs)
+        return call_member(tracer, cls, args, kwargs)
     return call(tracer, bind(tracer, meta_call, cls, type(cls), "__call__"), args, kwargs)
 
 

@@ -28,7 +28,7 @@ def _is_fixed(value: Any) -> bool:
     return is_plain or isinstance(value, enum.Enum) or (isinstance(value, type) and issubclass(value, enum.Enum))
 
 
-def call(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_member(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`function(*args)`, natively; the members among the arguments are guarded by identity."""
     for arg in args:
         tracer.pin(arg)
