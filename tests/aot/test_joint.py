@@ -157,3 +157,18 @@ def test_symbolic_sizes() -> None:
 def test_random_graphs(graph: Graph) -> None:
     inputs = inputs_for(graph)
     check(graph, inputs, [a.dtype.kind == "f" and i % 3 != 2 for i, a in enumerate(inputs)])
+
+
+def test_reads_of_inputs_and_outputs_and_the_cotangents_that_lead_there() -> None:
+    graph = parse("""graph f(%x: f32[3], %y: f32[3]) {
+  %0: f32[3] = exp(%x)
+  %1: f32[2] = basic_index(%0, index=[[1, 3, 1]])
+  %2: f32[3] = mul(%x, %y)
+  %3: f32[3] = add(%2, %y)
+  return %1, %3
+}""")
+    reads = differentiate(graph, [True, False]).reads
+    assert [(r.input, r.output, f"{r.what} of {r.op}", str(r.type), set(r.cotangents)) for r in reads] == [
+        (1, None, "an operand of mul", "f32[3]", {1}),
+        (None, 0, "the result of exp", "f32[3]", {0}),
+    ]

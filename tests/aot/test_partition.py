@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from tracegraph.aot import Joint, Partition, differentiate, partition_default, p
 from tracegraph.aot.partition import cut
 from tracegraph.errors import IRError
 from tracegraph.ir import Graph, Role
+from tracegraph.passes import optimise_joint
 
 PARTITIONERS = [partition_default, partition_min_cut]
 
@@ -165,3 +168,51 @@ def test_a_cut_that_leaves_an_input_out_is_an_error() -> None:
 def test_random_graphs(partition: object, graph: Graph) -> None:
     joint = differentiate(graph, [np.issubdtype(p.type.dtype.np, np.floating) for p in graph.placeholders])
     check(joint, partition(joint))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("columns", "saved"), [(2, 0), (1000, 1)])
+def test_min_cut_weighs_by_the_example_sizes(columns: int, saved: int) -> None:
+    """Adding up a few numbers again is less work than saving their sum."""
+    environment = ir.ShapeEnv()
+    environment.fresh(40)
+    environment.fresh(columns)
+    with environment.active():
+        joint = joint_of("""graph f(%x: f32[s0], %y: f32[s0, s1]) {
+  %0: f32[s0, s1] = mul(%y, %y)
+  %1: f32[s0] = sum(%0, dim=[1], keepdim=false)
+  %2: f32[s0] = mul(%1, %x)
+  return %2
+}""")
+        parts = partition_min_cut(joint, sizes=environment.examples)
+    check(joint, parts, environment.examples)
+    assert len(parts.forward.outputs) == 1 + saved
+
+
+@pytest.mark.parametrize("partition", PARTITIONERS)
+@pytest.mark.parametrize("lasting", [frozenset(), frozenset({0, 1})])
+def test_kept_values_are_restored_from_saved_values_and_lasting_inputs(
+    partition: object, lasting: frozenset[int]
+) -> None:
+    graph = ir.verify(
+        ir.parse("""graph f(%x: f32[64, 4], %b: f32[4]) {
+  %0: f32[64, 4] = add(%x, %b)
+  %1: f32[64, 4] = gelu(%0, approximate="none")
+  %2: f32[64, 4] = softmax(%1, dim=1, dtype=none)
+  return %2
+}""")
+    )
+    joint = differentiate(graph, [True, True], keep=True)
+    joint = replace(joint, graph=optimise_joint(joint.graph))
+    parts = partition(joint, lasting=lasting)  # type: ignore[operator]
+    inputs = inputs_for(joint.graph)
+    saved = [inputs[i] for i in parts.saved_inputs] + run(parts.forward, inputs[: joint.inputs])[parts.outputs :]
+    restored = run(ir.verify(parts.restore()), [*saved, *(inputs[i] for i in parts.restore_inputs)])
+    wanted = run(joint.graph, inputs)[joint.outputs + len(joint.requiring) :]
+    assert len(restored) == len(wanted) == 2
+    for a, b in zip(restored, wanted, strict=True):
+        assert_same(a, b, exact=False)
+    # with inputs that last anyway, the call saves no more than its first derivative reads
+    first = differentiate(graph, [True, True])
+    first = replace(first, graph=optimise_joint(first.graph))
+    *taken, _ = partition(first).backward.placeholders  # type: ignore[operator]
+    assert not lasting or len(saved) == len(taken)

@@ -31,16 +31,20 @@ _READS_ALL = (Kind.REDUCTION, Kind.SCAN, Kind.SCATTER, Kind.WINDOWED)
 
 
 def partition_min_cut(
-    joint: Joint, written: frozenset[int] = frozenset(), sizes: Mapping[str, int] | None = None
+    joint: Joint,
+    written: frozenset[int] = frozenset(),
+    lasting: frozenset[int] = frozenset(),
+    sizes: Mapping[str, int] | None = None,
 ) -> Partition:
     """Cut `joint` so that saving and computing again together cost least.
 
     Args:
         written: positions of the inputs that are written to after the forward graph has run.
+        lasting: positions of the inputs that outlive backward in any case.
         sizes: example values of size symbols.
     """
     problem = _CutProblem(joint, sizes or {})
-    return cut(joint, problem.solve(), written)
+    return cut(joint, problem.solve(), written, lasting)
 
 
 class _CutProblem:

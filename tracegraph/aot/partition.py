@@ -40,8 +40,9 @@ class Partition:
         outputs: the number of outputs of the primal graph.
         saved_inputs: positions of the inputs that backward takes. Whoever keeps them must check that they were not
             written to meanwhile; inputs that the call itself writes to are not among them.
-        restore: makes a third graph, which takes the inputs and saved values that backward takes, and returns the
-            kept values of the joint graph.
+        restore: makes a third graph, which takes the inputs and saved values that backward takes, then the inputs at
+            `restore_inputs`, and returns the kept values of the joint graph.
+        restore_inputs: positions of further inputs that the third graph takes.
     """
 
     forward: Graph
@@ -49,16 +50,20 @@ class Partition:
     outputs: int
     saved_inputs: tuple[int, ...]
     restore: Callable[[], Graph]
+    restore_inputs: tuple[int, ...]
 
     def __str__(self) -> str:
         return f"{self.forward}\n\n{self.backward}"
 
 
-def partition_default(joint: Joint, written: frozenset[int] = frozenset()) -> Partition:
+def partition_default(
+    joint: Joint, written: frozenset[int] = frozenset(), lasting: frozenset[int] = frozenset()
+) -> Partition:
     """Forward computes what the outputs need and nothing else; backward is given every value it reads of that.
 
     Args:
         written: positions of the inputs that are written to after the forward graph has run.
+        lasting: positions of the inputs that outlive backward in any case.
     """
     forward = needed(joint.results, joint.graph)
     readers = needed(joint.gradients, joint.graph) - forward
@@ -70,7 +75,7 @@ def partition_default(joint: Joint, written: frozenset[int] = frozenset()) -> Pa
         if _is_savable(operand, forward)
     )
     returned = [g for g in joint.gradients if isinstance(g, Value) and _is_savable(g, forward)]
-    return cut(joint, [*saved, *returned], written)
+    return cut(joint, [*saved, *returned], written, lasting)
 
 
 def _is_savable(value: Value, forward: set[Node]) -> bool:
@@ -80,34 +85,45 @@ def _is_savable(value: Value, forward: set[Node]) -> bool:
     return value.node.op == "placeholder" or value.node in forward
 
 
-def cut(joint: Joint, saved: Iterable[Value], written: frozenset[int] = frozenset()) -> Partition:
+def cut(
+    joint: Joint,
+    saved: Iterable[Value],
+    written: frozenset[int] = frozenset(),
+    lasting: frozenset[int] = frozenset(),
+) -> Partition:
     """Both halves of `joint`, given the values to save.
 
     In the place of a view its base is saved where that is no larger: a view costs nothing to make again, and a copy
     to return. Forward also saves an empty tensor for every size symbol that backward mentions and nothing else it
     takes shows.
 
+    Values kept for higher derivatives are computed when they are asked for, from saved values and lasting inputs.
+    What cannot be, the call saves too.
+
     Raises:
         IRError: a gradient depends on an input that is neither saved nor below a saved value.
     """
     chosen = tuple(dict.fromkeys(map(_base_to_save, saved)))
-    chosen = (*chosen, *_out_of_reach(joint, chosen))
+    inputs = joint.primals
+    chosen = (*chosen, *_out_of_reach(joint, {*chosen, *(inputs[i] for i in lasting - written)}))
     readers = needed(joint.gradients, joint.graph, frozenset((*chosen, *joint.cotangents)))
     missing = [n.value for n in readers if n.op == "placeholder"]
     if missing:
         raise IRError(f"cut of {joint.graph.name}: backward reads {missing[0]!r}, which is not saved")
-    kept = {value: i for i, value in enumerate(joint.primals) if value in chosen and i not in written}
+    kept = {value: i for i, value in enumerate(inputs) if value in chosen and i not in written}
     computed = [v for v in chosen if v not in kept]
     witnesses = _unseen_symbols(readers, (*chosen, *joint.cotangents))
     forward = _forward(joint, computed, witnesses, {joint.primals[i] for i in written})
     backward = _backward(joint, (*kept, *computed), witnesses, readers)
-    restore = partial(_restoring, joint, (*kept, *computed), witnesses)
-    return Partition(forward, backward, joint.outputs, tuple(kept.values()), restore)
+    restorers = needed(joint.kept, joint.graph, frozenset(chosen))
+    more = {value: i for i, value in enumerate(inputs) if value.node in restorers}
+    restore = partial(_restoring, joint, (*kept, *computed), witnesses, restorers)
+    return Partition(forward, backward, joint.outputs, tuple(kept.values()), restore, tuple(more.values()))
 
 
-def _out_of_reach(joint: Joint, chosen: Sequence[Value]) -> list[Value]:
-    """Kept values that cannot be computed from the chosen ones: the first derivative does without them."""
-    known, kept = set(chosen), set(joint.kept)
+def _out_of_reach(joint: Joint, given: Iterable[Value]) -> list[Value]:
+    """Kept values that cannot be computed from the given ones."""
+    known, kept = set(given), set(joint.kept)
     found = []
     for node in joint.graph.nodes if kept else ():
         computable = node.op != "placeholder" and known.issuperset(node.operands)
@@ -147,11 +163,10 @@ def _backward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], re
     return rebuilder.graph
 
 
-def _restoring(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str]) -> Graph:
+def _restoring(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], restorers: set[Node]) -> Graph:
     rebuilder = _from_saved(joint, "restore", saved, witnesses)
-    nodes = needed(joint.kept, joint.graph, frozenset(saved))
     for node in joint.graph.nodes:
-        if node in nodes:
+        if node in restorers:
             rebuilder.copy(node)
     rebuilder.builder.output(*map(rebuilder.operand, joint.kept))
     return rebuilder.graph

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 
-from tracegraph.aot import Joint, Partition, differentiate, functionalise, partition_default, partition_min_cut
+from tracegraph.aot import (
+    Joint,
+    MutationRecord,
+    Partition,
+    differentiate,
+    functionalise,
+    partition_default,
+    partition_min_cut,
+)
 from tracegraph.capture.user_frame import warn_user
 from tracegraph.codegen.compile import compile_program
 from tracegraph.compiler import stages
@@ -44,8 +52,7 @@ def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Optio
         return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
     # composites become visible to the cut, and forward and backward share what they have in common
     simple = stages.run("simplify", pure.name, simplified, joint, options)
-    sizes = bind_sizes(types, [t.shape for t in example_inputs])
-    parts = stages.run("partition", pure.name, partition, simple, record.written, sizes, options)
+    parts = stages.run("partition", pure.name, partition, simple, record, example_inputs, options)
     forward = finish(parts.forward, options)
     # inputs that the call itself writes to are kept as copies
     joint = replace(joint, reads=tuple(r for r in joint.reads if r.input not in record.written))
@@ -57,11 +64,15 @@ def simplified(joint: Joint, options: Options) -> Joint:
     return replace(joint, graph=optimise_joint(joint.graph, options))
 
 
-def partition(joint: Joint, written: frozenset[int], sizes: Mapping[str, int], options: Options) -> Partition:
-    """Cut the joint graph with the partitioner that the options name; `sizes` are examples of the symbolic ones."""
-    if options.partitioner == "min_cut":
-        return partition_min_cut(joint, written, sizes)
-    return partition_default(joint, written)
+def partition(joint: Joint, record: MutationRecord, example_inputs: Sequence[Tensor], options: Options) -> Partition:
+    """Cut the joint graph with the partitioner that the options name."""
+    # data, parameters and random keys; not activations that other graphs have computed
+    activations = {i for i, t in enumerate(example_inputs) if t.requires_grad and not t.is_leaf}
+    lasting = frozenset(range(joint.inputs)) - activations
+    if options.partitioner == "default":
+        return partition_default(joint, record.written, lasting)
+    types = [p.type for p in joint.primals[: record.inputs]]
+    return partition_min_cut(joint, record.written, lasting, bind_sizes(types, [t.shape for t in example_inputs]))
 
 
 def optimised_by(graph: Graph, options: Options) -> Graph:
@@ -120,6 +131,7 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
         wanted=joint.requiring,
         saved_inputs=parts.saved_inputs,
         reads=joint.reads,
+        restore_inputs=parts.restore_inputs,
         formulas=Formulas(joint, parts.restore),
         # compiled at the first backward pass: evaluation in grad mode never needs it
         backward=run_backward,

@@ -38,6 +38,7 @@ class Differentiation:
         differentiable: positions of outputs with a history.
         wanted: positions of inputs whose gradient is computed.
         saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
+        restore_inputs: positions of further inputs that a derivative of the gradients starts from.
         reads: what eager execution would read in backward of inputs as they were and of outputs: a write to it before
             backward is an error there, hence here.
         backward: the compiled backward graph.
@@ -49,6 +50,7 @@ class Differentiation:
     differentiable: tuple[int, ...]
     wanted: tuple[int, ...]
     saved_inputs: tuple[int, ...]
+    restore_inputs: tuple[int, ...]
     reads: tuple[Read, ...]
     backward: Executable
     formulas: Formulas
@@ -71,7 +73,7 @@ class Differentiation:
 class GraphNode(Node):
     """The tape node of one call of a compiled graph."""
 
-    __slots__ = ("_inputs", "_outputs", "_results", "_shapes", "plan", "saved")
+    __slots__ = ("_inputs", "_outputs", "_restore", "_restore_versions", "_results", "_shapes", "plan", "saved")
 
     def __init__(self, plan: Differentiation, inputs: Sequence[Tensor]) -> None:
         super().__init__(tuple([edge_to(inputs[i]) for i in plan.wanted]), len(plan.differentiable))
@@ -80,6 +82,11 @@ class GraphNode(Node):
         self._results: list[tuple[tuple[int, ...], np.dtype]] = []
         self._inputs: list[tuple[Storage, int, int]] = []
         self._outputs: list[tuple[Storage, int, int]] = []
+        #: inputs that only derivatives of the gradients need, and their memories with the versions they had
+        self._restore: list[np.ndarray] = []
+        self._restore_versions = [
+            (inputs[i].storage, inputs[i]._version) for i in plan.restore_inputs if i < len(inputs)
+        ]
         self._shapes = [t._np.shape for t in inputs] if plan.is_symbolic else None
         for position in plan.watched_inputs:
             if position < len(inputs):  # random keys come after the tensors, and nobody writes to them
@@ -92,6 +99,7 @@ class GraphNode(Node):
 
     def keep(self, arrays: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         """Keep what backward needs of what forward took and returned."""
+        self._restore = [arrays[i] for i in self.plan.restore_inputs]
         self.saved = (*[arrays[i] for i in self.plan.saved_inputs], *outputs[self.plan.outputs :])
         self._results = [(outputs[i].shape, outputs[i].dtype) for i in self.plan.differentiable]
 
@@ -113,7 +121,7 @@ class GraphNode(Node):
             )
         self.check_versions(cotangents)
         if is_grad_enabled():
-            expansion = Expansion(self.plan.formulas, self, self.saved, self._sizes())
+            expansion = Expansion(self.plan.formulas, self, self._to_restore(), self._sizes())
             return expansion.backward((*cotangents, *[None] * (expansion.results - self.results)))
         given = [np.zeros(*self._results[i]) if c is None else c._np for i, c in enumerate(cotangents)]
         gradients = self.plan.backward([*self.saved, *given])
@@ -121,6 +129,19 @@ class GraphNode(Node):
 
     def release(self) -> None:
         self.saved = None
+        self._restore = []
+
+    def _to_restore(self) -> list[np.ndarray]:
+        """What the kept values are restored from.
+
+        Raises:
+            AutogradError: an input was written to since.
+        """
+        for position, (storage, version) in zip(self.plan.restore_inputs, self._restore_versions, strict=False):
+            if storage.version != version:
+                raise _input_error(position, version, storage.version)
+        assert self.saved is not None
+        return [*self.saved, *self._restore]
 
     def _sizes(self) -> Mapping[str, int]:
         return bind_sizes(self.plan.types[: len(self._shapes)], self._shapes) if self._shapes is not None else {}
@@ -153,7 +174,11 @@ class GraphNode(Node):
         for position in self.plan.saved_inputs:
             if position in inputs:
                 version, now = inputs[position]
-                raise AutogradError(
-                    f"input {position} of a compiled graph was modified by an in-place operation between forward and "
-                    f"backward (version {version}, now {now}); write out of place or clone() it first"
-                )
+                raise _input_error(position, version, now)
+
+
+def _input_error(position: int, version: int, now: int) -> AutogradError:
+    return AutogradError(
+        f"input {position} of a compiled graph was modified by an in-place operation between forward and backward "
+        f"(version {version}, now {now}); write out of place or clone() it first"
+    )

@@ -1,0 +1,82 @@
+"""Writes between forward and backward: compiled graphs refuse what the tape refuses, in its words, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import tracegraph as tg
+
+Program = Callable[[tg.Tensor, tg.Tensor], Any]
+
+
+def views(x: tg.Tensor, y: tg.Tensor) -> Any:
+    base = (x * y).exp()
+    return base, base[1:]
+
+
+def in_place(x: tg.Tensor, y: tg.Tensor) -> Any:
+    z = x * y
+    z.exp_()
+    return z
+
+
+def written_input(x: tg.Tensor, y: tg.Tensor) -> Any:
+    y.add_(1)
+    return x * y
+
+
+# name: function of a leaf and of another tensor, and what is done under no_grad before backward, with the same three
+CASES: dict[str, tuple[Program, Callable[[Any, Any, Any], Any]]] = {
+    "a result that is read": (lambda x, y: x.exp(), lambda x, y, r: r.mul_(2)),
+    "a result that is not read": (lambda x, y: x + y, lambda x, y, r: r.mul_(2)),
+    "a result that is read in an op of several": (lambda x, y: x.softmax(0), lambda x, y, r: r.zero_()),
+    "a result on the way": (lambda x, y: (x.tanh(), x.tanh().sum()), lambda x, y, r: r[0].zero_()),
+    "a view of a result": (lambda x, y: x.exp()[1:], lambda x, y, r: r.zero_()),
+    "the base of a view": (views, lambda x, y, r: r[0].zero_()),
+    "a view beside its base": (views, lambda x, y, r: r[1].zero_()),
+    "an input that is read": (lambda x, y: x * y, lambda x, y, r: y.add_(1)),
+    "a leaf that is read": (lambda x, y: x * x * y, lambda x, y, r: x.add_(1)),
+    "a view of an input that is read": (lambda x, y: x[:2] * y[1:], lambda x, y, r: y[0].add_(1)),
+    "an input that is not read": (lambda x, y: x + y, lambda x, y, r: y.add_(1)),
+    "an input of which only the shape is read": (lambda x, y: (x * 2).sum(), lambda x, y, r: x.add_(1)),
+    "a result changed in place in the call": (in_place, lambda x, y, r: r.add_(1)),
+    "an input that the call wrote to": (written_input, lambda x, y, r: y.mul_(2)),
+    "one of two results, not gone back from": (lambda x, y: (x.exp(), x * y), lambda x, y, r: r[0].add_(1)),
+    "nothing": (lambda x, y: x * y, lambda x, y, r: None),
+}
+
+
+@pytest.mark.parametrize("backend", ["interpreter", "llvm"])
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_as_on_the_tape(name: str, dynamic: bool, backend: str) -> None:
+    program, change = CASES[name]
+    compiled = tg.compile(program, fullgraph=True, dynamic=dynamic, backend=backend, options={"strict": True})
+    seen = []
+    for run in (program, compiled):
+        x, y = tg.tensor([0.5, 1.0, 2.0], requires_grad=True), tg.tensor([2.0, 3.0, 4.0])
+        results = run(x, y)
+        with tg.no_grad():
+            change(x, y, results)
+        try:
+            (results[-1] if isinstance(results, tuple) else results).sum().backward()
+            seen.append((None, x.grad.tolist()))
+        except tg.TracegraphError as e:
+            seen.append((type(e), str(e)))
+    (error, wanted), (found_error, found) = seen
+    assert found_error is error
+    assert found == (wanted if error is not None else pytest.approx(wanted, rel=1e-6))
+
+
+def test_an_input_that_only_compiled_code_keeps() -> None:
+    """Eager keeps the result, the compiled call the operand: it refuses to compute with new elements."""
+    compiled = tg.compile(lambda x: x.sqrt().sum(), fullgraph=True, options={"strict": True})
+    x = tg.ones(3, requires_grad=True)
+    loss = compiled(x)
+    with tg.no_grad():
+        x.add_(1)
+    with pytest.raises(RuntimeError, match="input 0 of a compiled graph was modified by an in-place operation"):
+        loss.backward()
