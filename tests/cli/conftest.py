@@ -25,6 +25,11 @@ def broken(x):
 def failing(x):
     return x.reshape(7)
 
+def lookup(table, i, shift):
+    return table[i + shift]
+
+double = lambda x: x * 2
+
 def numbers(n):
     return n + 1
 
@@ -45,6 +50,20 @@ def example():
 
 def apply(model, x):
     return model(x)
+
+def no_arguments():
+    pass
+
+def one_number():
+    return 3
+
+class Wide(Net):
+    def __init__(self, width):
+        super().__init__()
+
+def written(x, y):
+    y.add_(1)
+    return x.t(), tg.rand(3)
 """
 
 Run = Callable[..., Result]

@@ -88,9 +88,18 @@ def test_times(run: Run) -> None:
         (["-O", "fus=True", "model.py:affine"], "unknown option 'fus'; did you mean 'fuse'?"),
         (["-O", "fuse", "model.py:affine"], "option 'fuse' has no value"),
         (["-O", "fuse=3", "model.py:affine"], "option fuse=3: expected bool"),
-        (["model.py:affine", "f32[3,4]"], "missing 1 required positional argument: 'w'"),
+        (["model.py:affine", "f32[3,4]"], "model.py:affine takes (x, w): missing a required argument: 'w'"),
+        (["model.py:Net", "f32[3,4]", "f32[3]"], "model.py:Net takes (x): too many positional arguments"),
+        (["model.py:affine", "f32[3,4]", "z=f32[3]"], "model.py:affine takes (x, w): missing a required argument"),
+        (["model.py:apply", "@no_arguments"], "no_arguments() returns None, not the arguments of model.py:apply"),
+        (["model.py:apply", "@one_number"], "model.py:apply takes (model, x): missing a required argument: 'x'"),
+        (["model.py:affine", "@affine"], "@affine takes (x, w): missing a required argument: 'x'"),
+        (["model.py:affine", "@nn"], "@nn is <module 'tracegraph.nn'"),
+        (["model.py:affine", "@"], "input '@' names no function"),
+        (["model.py:Wide", "f32[3,4]"], "model.py:Wide is a class, and its constructor takes (width)"),
+        (["model.py:numbers", "'a'"], "calling model.py:numbers('a') failed: TypeError"),
         (["--stage", "joint", "model.py:affine", "f32[3,4]", "f32[4,2]"], "stage joint did not run"),
-        (["model.py:numbers", "3"], "stage all did not run"),
+        (["model.py:numbers", "3"], "no stage ran for model.py:numbers"),
     ],
 )
 def test_bad_input(refused: Callable[..., str], arguments: list[str], problem: str) -> None:
@@ -105,3 +114,37 @@ def test_wrong_shape_names_the_users_line(refused: Callable[..., str]) -> None:
 
 def test_help_names_every_stage(run: Run) -> None:
     assert " ".join(STAGES) in run("dump", "--help").stdout
+
+
+def test_options_are_listed(run: Run, refused: Callable[..., str]) -> None:
+    listed = "fastmath=False, partitioner=min_cut, verify=False, fuse=True"
+    assert listed in " ".join(run("dump", "--help").stdout.split())
+    assert listed in refused("dump", "-O", "zzz=1", "model.py:affine")
+
+
+def test_what_fails_in_a_graph_names_the_users_line(refused: Callable[..., str]) -> None:
+    error = refused("dump", "model.py:lookup", "f32[2,4]", "i64[1]:1", "7")
+    assert "IndexRangeError: index: index 7 is out of bounds" in error
+    assert "model.py:17: return table[i + shift]" in error
+
+
+@pytest.mark.parametrize(
+    ("target", "title"),
+    [("Net", "Net"), ("affine", "affine"), ("double", "lambda_model_19"), ("Net.forward", "forward")],
+)
+def test_titles_say_what_was_captured(run: Run, target: str, title: str) -> None:
+    inputs = ["f32[3,4]", "f32[4,2]"] if target == "affine" else ["f32[3,4]"]
+    inputs = ["@example"] if target == "Net.forward" else inputs
+    output = run("dump", "--stage", "capture", f"model.py:{target}", *inputs).stdout
+    assert output.startswith(f"// stage capture: {title}\ngraph {title}(")
+
+
+def test_what_functionalising_takes_out_is_told_in_words(run: Run) -> None:
+    output = run("dump", "--stage", "functionalise", "model.py:written", "f32[3,4]", "f32[3,4]").stdout
+    record = output.partition("}\n\n")[2]
+    assert record == (
+        "// result 0: permute(dims=[1, 0]) of input 1, a view\n"
+        "// result 1: output 1\n"
+        "// output 0 is written to input 0\n"
+        "// input 2 is a random key, drawn at each call\n"
+    )

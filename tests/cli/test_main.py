@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import subprocess
@@ -35,11 +36,9 @@ def in_terminal(*arguments: str, cwd: Path) -> str:
     with subprocess.Popen(command, stdout=theirs, cwd=cwd, env=environment) as process:
         os.close(theirs)
         chunks = []
-        try:
+        with contextlib.suppress(OSError):  # which is how Linux reports the end of a terminal
             while chunk := os.read(ours, 4096):
                 chunks.append(chunk)
-        except OSError:  # Linux reports the end of a terminal so
-            pass
     os.close(ours)
     assert process.returncode == 0
     return b"".join(chunks).decode()
@@ -51,3 +50,12 @@ def test_coloured_in_a_terminal_and_plain_in_a_pipe(tmp_path: Path) -> None:
     assert "\x1b[" in in_terminal(*arguments, cwd=tmp_path)
     piped = subprocess.check_output([sys.executable, "-m", "tracegraph", *arguments], text=True, cwd=tmp_path)
     assert piped == "graph f(%x: f32[4]) {\n  return %x\n}\n"
+
+
+def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tracegraph", "ops"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()  # before the command prints anything
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

@@ -60,6 +60,7 @@ def test_piping_into_and_out_of(run: Run) -> None:
     ("arguments", "text", "problem"),
     [
         (["nope.tg"], "", "there is no file nope.tg"),
+        (["."], "", ". is a directory"),
         (["-"], "", "there is no graph in <stdin>"),
         (["-", "--passes", "cs"], ONCE, "unknown pass 'cs'"),
         (["-"], "\n" + ONCE.replace("exp", "expp"), "<stdin>, line 3, column 16: unknown op 'expp'"),

@@ -10,6 +10,10 @@ from tracegraph.cli.failure import Failure
 from tracegraph.cli.targets import find_target
 
 SOURCE = """
+import difflib
+from pathlib import Path
+from json import dumps
+
 print("imported")
 
 def double(x):
@@ -66,8 +70,10 @@ def test_prints_of_the_user_stay_off_standard_output(file: Path, capsys: pytest.
         ("missing.py:f", "there is no file missing.py", "check the path"),
         ("no_such_module:f", "there is no module no_such_module", "named with its .py"),
         ("json.no_such:f", "there is no module json.no_such", "named with its .py"),
-        ("{file}:doubl", "there is no 'doubl' in", "it defines double"),
-        ("{file}:number", "is a int, not a function", "path/file.py:function"),
+        ("{file}:doubl", "there is no 'doubl' in", "did you mean double?"),
+        ("{file}:unheard", "there is no 'unheard' in", "it defines double, make, Scale"),
+        ("{file}:Scale.made", "there is no 'Scale.made' in", "it defines no function"),
+        ("{file}:number", "is 7 (int), not a function", "path/file.py:function"),
     ],
 )
 def test_bad_target_is_named_with_a_remedy(file: Path, target: str, problem: str, remedy: str) -> None:

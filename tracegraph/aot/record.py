@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tracegraph.ir.dim import SymExpr
+from tracegraph.ir.printer import attr_text
 from tracegraph.ops.kinds import View
 
 #: view ops with their attributes, first applied first; eager tensors keep theirs in the same form
@@ -27,6 +28,10 @@ class WriteBack:
     output: int
     keeps_history: bool = False
 
+    def __str__(self) -> str:
+        history = ", outside grad mode" if self.keeps_history else ""
+        return f"output {self.output} is written to input {self.input}{history}"
+
 
 @dataclass(frozen=True)
 class FromInput:
@@ -34,6 +39,9 @@ class FromInput:
 
     input: int
     chain: ViewChain = ()
+
+    def __str__(self) -> str:
+        return _viewed(f"input {self.input}", self.chain)
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,18 @@ class FromOutput:
     output: int
     chain: ViewChain = ()
 
+    def __str__(self) -> str:
+        return _viewed(f"output {self.output}", self.chain)
+
 
 @dataclass(frozen=True)
 class Static:
     """A result that is no tensor: a number, a size (in terms of the sizes of the inputs) or None."""
 
     value: int | float | bool | SymExpr | None
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 Result: TypeAlias = FromInput | FromOutput | Static
@@ -84,3 +98,18 @@ class MutationRecord:
     def written(self) -> frozenset[int]:
         """Positions of the inputs that are written to."""
         return frozenset(w.input for w in self.write_backs)
+
+    def __str__(self) -> str:
+        """As comments of IR text, which the graph it belongs to can be followed by."""
+        lines = [f"result {n}: {result}" for n, result in enumerate(self.results)]
+        lines += map(str, self.write_backs)
+        if self.keys:
+            first, last = self.inputs, self.inputs + self.keys - 1
+            which = f"input {first} is a random key" if first == last else f"inputs {first} to {last} are random keys"
+            lines.append(f"{which}, drawn at each call")
+        return "\n".join(f"// {line}" for line in lines)
+
+
+def _viewed(base: str, chain: ViewChain) -> str:
+    steps = [f"{op.name}({', '.join(f'{k}={attr_text(v)}' for k, v in attrs.items())})" for op, attrs in chain]
+    return f"{' of '.join([*reversed(steps), base])}, a view" if steps else base

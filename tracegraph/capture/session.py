@@ -107,7 +107,7 @@ class _Attempt:
     """One trace, up to `stop_at` if that is known."""
 
     def __init__(self, call: Call, dynamism: Dynamism, stop: Break | None, stop_at: int | None) -> None:
-        self.tracer = Tracer(call.unit.label, dynamism, stop_at)
+        self.tracer = Tracer(call.unit.label_for(call.args), dynamism, stop_at)
         self.unit = call.unit
         self.stop = stop
         self.frame = _root_frame(self.tracer, call)

@@ -7,8 +7,10 @@ variables and its stack. A resumed function is traced on the *original* code, so
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from tracegraph.capture.functions import parameter_names
@@ -38,8 +40,24 @@ class Unit:
     @property
     def label(self) -> str:
         """A readable name, used for graphs and in messages."""
-        name = self.code.co_name.strip("<>")
+        return self.named(_name(self.code))
+
+    def named(self, name: str) -> str:
+        """The label that the unit has if its function is called `name`."""
         return name if self.is_entry else f"{name}_resumed_at_{self.index}"
+
+    def label_for(self, args: tuple[Any, ...]) -> str:
+        """The label for a call with these arguments: what makes an object callable is named for its class."""
+        if self.code.co_name != "__call__" or not args or self.names[:1] != ("self",):
+            return self.label
+        return self.named(type(args[0]).__name__)
+
+
+def _name(code: types.CodeType) -> str:
+    """The name of a function; a lambda is told from others by its line: `lambda_model_12`."""
+    if code.co_name != "<lambda>":
+        return code.co_name.strip("<>")
+    return re.sub(r"\W", "_", f"lambda_{PurePath(code.co_filename).stem}_{code.co_firstlineno}")
 
 
 def entry(function: types.FunctionType) -> Unit:

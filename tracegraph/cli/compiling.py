@@ -7,7 +7,7 @@ import functools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import click
@@ -16,13 +16,18 @@ from tracegraph.autograd import no_grad
 from tracegraph.capture.compiled_function import family_of
 from tracegraph.capture.specialisations import Family
 from tracegraph.cli.failure import Failure
-from tracegraph.cli.inputs import Inputs, parse_inputs
-from tracegraph.cli.targets import Target, find_target, user_code
+from tracegraph.cli.inputs import GRAMMAR, Inputs, parse_inputs
+from tracegraph.cli.targets import Target, check_call, find_target, user_code
 from tracegraph.compiler import Options, compile, stages
 from tracegraph.compiler.stages import Product
 from tracegraph.errors import CompileError, OptionError
+from tracegraph.ir import TensorType
 from tracegraph.runtime.graph_node import GraphNode
 from tracegraph.tensor import Tensor
+
+REMEDY = "correct the inputs or the function"
+#: the options that a command line can set, with their defaults
+OPTIONS = ", ".join(f"{f.name}={f.default}" for f in fields(Options) if isinstance(f.default, bool | int | str))
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,13 @@ def compile_arguments(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random inputs."),
         click.option("--inference", is_flag=True, help="Compile under no_grad, without a backward graph."),
         click.option("--dynamic", is_flag=True, help="Make the sizes of the inputs symbolic."),
-        click.option("-O", "--option", multiple=True, metavar="NAME=VALUE", help="An option of tracegraph.compile."),
+        click.option(
+            "-O",
+            "--option",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help=f"Set an option of the compiler; they and their defaults are {OPTIONS}.",
+        ),
         click.argument("inputs", nargs=-1, metavar="[INPUT]..."),
         click.argument("target"),
     ):
@@ -69,12 +80,14 @@ def parse_options(texts: tuple[str, ...]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise Failure(f"option {text!r} has no value", "write NAME=VALUE, for example -O fuse=False")
+            raise Failure(
+                f"option {text!r} has no value", f"write NAME=VALUE; the options and their defaults are {OPTIONS}"
+            )
         options[name] = _literal(value)
     try:
         Options().updated(options)
     except OptionError as error:
-        raise Failure(str(error), "options are described under tracegraph.compiler.options.Options") from None
+        raise Failure(str(error), f"the options and their defaults are {OPTIONS}") from None
     return options
 
 
@@ -102,8 +115,13 @@ def record(request: Request, backend: str = "llvm") -> Run:
         Failure: the target raises, or a stage of the compiler fails.
     """
     args, kwargs = request.inputs.make(request.target, request.seed)
-    doing = f"calling {request.target.text}"
-    with stages.recorded() as log, user_code(doing), compiler_failures():
+    call = f"{request.target.text}({_arguments(args, kwargs)})"
+    check_call(request.target.text, request.target.function, args, kwargs, f"give one INPUT for each; {GRAMMAR}")
+    with (
+        stages.recorded() as log,
+        user_code(f"calling {call}", "correct the inputs or the function"),
+        compiler_failures(),
+    ):
         options = {**request.options, "strict": True}
         function = compile(request.target.function, dynamic=request.dynamic or None, backend=backend, options=options)
         if request.inference:
@@ -112,6 +130,18 @@ def record(request: Request, backend: str = "llvm") -> Run:
         else:
             run_backward(function(*args, **kwargs))
     return Run(log, family_of(function))
+
+
+def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The arguments of a call as the command line writes them: `f32[2, 3], 0.5, w=f32[3]`."""
+    texts = list(map(_argument, args)) + [f"{name}={_argument(value)}" for name, value in kwargs.items()]
+    return ", ".join(texts)
+
+
+def _argument(value: object) -> str:
+    if isinstance(value, Tensor):
+        return str(TensorType(value.dtype, value.shape))
+    return repr(value) if isinstance(value, bool | int | float | str | None) else f"<{type(value).__name__}>"
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def dump(request: Request, stage: str, times: bool) -> None:
     wanted = STAGES if stage == "all" else (stage,)
     products = [p for p in record(request, _backend(wanted[-1])).products if p.stage in wanted]
     if not products:
-        raise Failure(f"stage {stage} did not run for {request.target.text}", _reason(stage))
+        raise Failure(_missing(stage, request.target.text), _reason(stage))
     texts = [(_title(product, times), product.text()) for product in products]
     for title, text in texts:
         show(text, title)
@@ -68,7 +68,15 @@ def _title(product: Product, times: bool) -> str:
     return f"stage {product.stage}: {product.title}{took}"
 
 
+def _missing(stage: str, target: str) -> str:
+    return f"no stage ran for {target}" if stage == "all" else f"stage {stage} did not run for {target}"
+
+
 def _reason(stage: str) -> str:
+    if stage in ("all", "capture"):
+        return (
+            "the call computes nothing with tensors that could be captured; `tracegraph explain` says where it breaks"
+        )
     if stage in ("joint", "simplify", "partition"):
         return "nothing requires grad: mark an input as in f32[8]:grad, and leave out --inference"
     return "`--stage all` shows those that did"

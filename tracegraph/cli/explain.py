@@ -47,7 +47,7 @@ def _parts(family: Family) -> Iterator[tuple[str, Specialisation]]:
     """Everything that was captured, each with the name of its part of the program."""
     for unit in family.units.values():
         for specialisation in unit.specialisations:
-            yield unit.unit.label, specialisation
+            yield specialisation.graph.name if specialisation.graph is not None else unit.unit.label, specialisation
 
 
 def _part_lines(part: Specialisation, with_guards: bool) -> Iterator[str]:

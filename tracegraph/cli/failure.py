@@ -10,6 +10,8 @@ from typing import IO, Any
 
 import click
 
+from tracegraph.ir.user_line import users_lines
+
 
 class Failure(click.ClickException):
     """A problem the user can fix.
@@ -37,9 +39,14 @@ class Failure(click.ClickException):
 
 
 def users_line(error: BaseException) -> str:
-    """`file:line: source` of the innermost frame in the user's own code; "" if there is none."""
+    """`file:line: source` of the innermost frame in the user's own code; "" if there is none.
+
+    What a compiled graph raises has the line as a note: the graph has no frame of the user's.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {(error.text or '').strip()}"
+    if noted := users_lines(error):
+        return noted[0]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith(("<", *_foreign_folders())):
             return f"{frame.filename}:{frame.lineno}: {frame.line}"

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from tracegraph.cli.failure import Failure
-from tracegraph.cli.targets import Target, attribute, user_code
+from tracegraph.cli.targets import Target, attribute, check_call, user_code
 from tracegraph.errors import ParseError
 from tracegraph.ir import TensorType, parse_type
+from tracegraph.ops.binding import described
 from tracegraph.tensor import Tensor, tensor
 
 GRAMMAR = (
@@ -62,11 +63,19 @@ class Supplied:
         """What the function returns; a tuple is several arguments.
 
         Raises:
-            Failure: the target's module has no such function, or it fails.
+            Failure: the target's module has no such function, it cannot be called, fails, or returns None.
         """
-        supplier = attribute(target.module, target.text.rpartition(":")[0], self.name)
+        place, remedy = target.text.rpartition(":")[0], "name a function without parameters that returns the arguments"
+        if not self.name:
+            raise Failure("input '@' names no function", remedy)
+        supplier = attribute(target.module, place, self.name)
+        if not callable(supplier):
+            raise Failure(f"@{self.name} is {described(supplier)}, not a function", remedy)
+        check_call(f"@{self.name}", supplier, (), {}, remedy)
         with user_code(f"calling {self.name}()"):
             made = supplier()
+        if made is None:
+            raise Failure(f"{self.name}() returns None, not the arguments of {target.text}", "return them as a tuple")
         return made if isinstance(made, tuple) else (made,)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import Any
+
 import click
 
 from tracegraph.cli.dump import dump
@@ -10,7 +14,19 @@ from tracegraph.cli.listing import ops, passes
 from tracegraph.cli.opt import opt
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """A group whose commands end quietly when nobody reads on (`tracegraph dump ... | head`)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # the interpreter flushes standard output once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="tracegraph", prog_name="tracegraph")
 def cli() -> None:
     """Look inside the tracegraph compiler.

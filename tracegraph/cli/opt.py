@@ -69,7 +69,9 @@ def _read(file: str) -> str:
     if file == "-":
         return sys.stdin.read()
     path = Path(file)
-    if not path.is_file():
+    if path.is_dir():
+        raise Failure(f"{file} is a directory", "give a file of IR text, or - for standard input")
+    if not path.exists():
         raise Failure(f"there is no file {file}", f"check the path; it is looked up from {Path.cwd()}")
     try:
         return path.read_text()
@@ -86,9 +88,9 @@ def _chosen(names: str | None) -> list[Pass]:
     if names is None:
         return optimising_passes(DefaultSettings())
     try:
-        return [find_pass(name.strip()) for name in names.split(",")]
+        return [find_pass(name) for name in filter(None, map(str.strip, names.split(",")))]
     except IRError as error:
-        raise Failure(str(error), "`tracegraph passes` lists them all") from None
+        raise Failure(str(error), "`tracegraph passes` says what each of them does") from None
 
 
 def _run(graph: ir.Graph, passes: list[Pass], sink: Callable[[PassRun], None] | None = None) -> ir.Graph:

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from tracegraph.cli.failure import Failure, users_line
+from tracegraph.ops.binding import described
 
 FORM = "name it as package.module:function or path/file.py:function"
 
@@ -46,7 +47,10 @@ def find_target(text: str, has_inputs: bool) -> Target:
         module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
     found = attribute(module, place, name)
     if not callable(found):
-        raise Failure(f"{text} is a {type(found).__name__}, not a function or Module", FORM)
+        raise Failure(f"{text} is {described(found)}, not a function or Module", FORM)
+    if inspect.isclass(found) and not _is_factory(found):
+        problem = f"{text} is a class, and its constructor takes {inspect.signature(found)}"
+        raise Failure(problem, "write a function without parameters that returns an object of it, and name that")
     made = _made_by(found, text) if has_inputs and _is_factory(found) else found
     return Target(text, made, module)
 
@@ -66,6 +70,24 @@ def user_code(doing: str, remedy: str = "run the code without tracegraph first")
     except (Exception, SystemExit) as error:
         problem = f"{doing} failed: {type(error).__name__}: {error}".rstrip(": ")
         raise Failure(problem, remedy, users_line(error)) from error
+
+
+def check_call(
+    text: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], remedy: str
+) -> None:
+    """Check that `function`, which the user calls `text`, takes these arguments.
+
+    Raises:
+        Failure: it does not; the message gives its parameters.
+    """
+    try:
+        signature = inspect.signature(getattr(function, "forward", function))
+    except ValueError:  # builtins may have none
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise Failure(f"{text} takes {signature}: {error}", remedy) from None
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -101,12 +123,22 @@ def attribute(module: ModuleType, place: str, name: str) -> Any:
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            own = [n for n in vars(found) if not n.startswith("_")] if hasattr(found, "__dict__") else []
-            near = difflib.get_close_matches(part, own, n=3) or own[:8]
-            remedy = f"it defines {', '.join(near)}" if near else f"{place} defines nothing"
-            raise Failure(f"there is no {name!r} in {place}", remedy)
+            raise Failure(f"there is no {name!r} in {place}", _alternatives(found, part))
         found = getattr(found, part)
     return found
+
+
+def _alternatives(holder: Any, name: str) -> str:
+    """What `name` may have meant: the callables that `holder` itself defines, before those that it imports."""
+    where = getattr(holder, "__name__", None) if inspect.ismodule(holder) else getattr(holder, "__module__", None)
+    names = [n for n, value in getattr(holder, "__dict__", {}).items() if not n.startswith("_") and callable(value)]
+    own = [n for n in names if getattr(getattr(holder, n), "__module__", None) == where]
+    near = difflib.get_close_matches(name, own, n=3) or difflib.get_close_matches(name, names, n=3)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    if not own:
+        return "it defines no function"
+    return f"it defines {', '.join(own[:8])}{', ...' if len(own) > 8 else ''}"
 
 
 def _is_factory(found: Callable[..., Any]) -> bool:
@@ -124,6 +156,6 @@ def _made_by(factory: Callable[..., Any], text: str) -> Callable[..., Any]:
     with user_code(f"calling {text}()"):
         made = factory()
     if not callable(made):
-        problem = f"{text} takes no inputs and returns a {type(made).__name__}"
-        raise Failure(problem, "leave the inputs out, or return a Module")
+        problem = f"{text} takes no inputs and returns {described(made)}"
+        raise Failure(problem, "leave the inputs out, or return a function or Module")
     return made
