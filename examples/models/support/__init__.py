@@ -1,0 +1,1 @@
+"""What the model files share and their authors would import: data that is there without a network, and a comparison."""
