@@ -49,3 +49,21 @@ def test_losses_of_several_inputs():
     assert nn.TripletMarginLoss(eps=0.0)(a, b, c).item() == pytest.approx(5.0)
     assert nn.GaussianNLLLoss()(a, b, tg.ones(1, 2)).item() == pytest.approx(6.25)
     assert nn.CosineSimilarity()(b, c).item() == pytest.approx(0.8)
+
+
+def test_further_losses_by_hand() -> None:
+    x, y = tg.tensor([[3.0, 4.0], [1.0, 0.0]]), tg.tensor([[3.0, 4.0], [0.0, 1.0]])
+    assert nn.CosineEmbeddingLoss()(x, y, tg.tensor([1, -1])).item() == pytest.approx(0.0, abs=1e-6)
+    assert nn.HingeEmbeddingLoss()(tg.tensor([2.0, 0.25]), tg.tensor([1, -1])).item() == pytest.approx(1.375)
+    assert nn.SoftMarginLoss()(tg.zeros(2), tg.ones(2)).item() == pytest.approx(0.6931472)
+    assert nn.MultiLabelSoftMarginLoss()(tg.zeros(2, 3), tg.ones(2, 3)).item() == pytest.approx(0.6931472)
+    assert nn.MultiMarginLoss()(tg.tensor([[1.0, 0.5, 3.0]]), tg.tensor([0])).item() == pytest.approx(3.5 / 3)
+    assert nn.MultiMarginLoss(p=2)(tg.tensor([[1.0, 0.5, 3.0]]), tg.tensor([0])).item() == pytest.approx(9.25 / 3)
+    assert nn.PoissonNLLLoss()(tg.zeros(1), tg.ones(1)).item() == pytest.approx(1.0)
+    stirling = nn.PoissonNLLLoss(full=True)(tg.zeros(1), tg.tensor([2.0])).item()
+    assert stirling == pytest.approx(1 + 2 * 0.6931472 - 2 + 0.5 * 2.5310242, abs=1e-5)
+    assert nn.PairwiseDistance(eps=0.0)(x, y).tolist() == pytest.approx([0.0, 2**0.5])
+    far = tg.tensor([[5.0, 0.0]]), tg.tensor([[1.0, 0.0]]), tg.tensor([[0.0, 0.0]])
+    assert nn.TripletMarginLoss(swap=True)(*far).item() == pytest.approx(4.0, abs=1e-4)
+    with pytest.raises(ValueError, match="p=3"):
+        nn.MultiMarginLoss(p=3)(x, tg.tensor([0, 1]))

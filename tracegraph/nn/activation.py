@@ -285,3 +285,26 @@ class Softmin(Softmax):
 
     def forward(self, input: Any) -> Any:
         return F.softmin(input, self.dim)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of images [N, C, H, W] or [C, H, W]."""
+
+    def forward(self, input: Any) -> Any:
+        return F.softmax(input, -3)
+
+
+class RReLU(Module):
+    """x where positive; elsewhere x times a slope, in training a random one between `lower` and `upper`."""
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Any) -> Any:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}"

@@ -176,3 +176,24 @@ class ConvTranspose2d(_TransposedConvolution):
         return F.conv_transpose2d(
             input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )
+
+
+class Conv3d(_Convolution):
+    """Convolution of volumes [N, in_channels, D, H, W] or [in_channels, D, H, W]."""
+
+    rank = 3
+
+    def forward(self, input: Any) -> Any:
+        input, padding = self.padded(input)
+        return F.conv3d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class ConvTranspose3d(_TransposedConvolution):
+    """Transposed convolution of volumes [N, in_channels, D, H, W] or [in_channels, D, H, W]."""
+
+    rank = 3
+
+    def forward(self, input: Any) -> Any:
+        return F.conv_transpose3d(
+            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )

@@ -125,6 +125,12 @@ class BatchNorm2d(_BatchNorm):
     ranks = (4,)
 
 
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of [N, C, D, H, W]."""
+
+    ranks = (5,)
+
+
 class _InstanceNorm(_StatisticsNorm):
     """Normalises each channel of each example on its own."""
 
@@ -168,6 +174,29 @@ class InstanceNorm2d(_InstanceNorm):
     """Instance normalisation of [N, C, H, W] or [C, H, W]."""
 
     ranks = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalisation of [N, C, D, H, W] or [C, D, H, W]."""
+
+    ranks = (4, 5)
+
+
+class LocalResponseNorm(Module):
+    """Divides by the mean square over neighbouring channels."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Any) -> Any:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
 def _shape(normalized_shape: Any) -> tuple[int, ...]:

@@ -49,6 +49,30 @@ class ReplicationPad2d(_Pad):
     rank, mode = 2, "replicate"
 
 
+class ReflectionPad3d(_Pad):
+    """Mirrors volumes at their border elements."""
+
+    rank, mode = 3, "reflect"
+
+
+class ReplicationPad3d(_Pad):
+    """Repeats the border elements of volumes."""
+
+    rank, mode = 3, "replicate"
+
+
+class CircularPad1d(_Pad):
+    """Continues signals with their other end."""
+
+    rank, mode = 1, "circular"
+
+
+class CircularPad3d(_Pad):
+    """Continues volumes on their opposite side."""
+
+    rank, mode = 3, "circular"
+
+
 class CircularPad2d(_Pad):
     """Continues images on their opposite side."""
 
@@ -83,13 +107,35 @@ class ConstantPad2d(_ConstantPad):
     rank = 2
 
 
-class ZeroPad2d(_ConstantPad):
-    """Pads images with zeros."""
+class ConstantPad3d(_ConstantPad):
+    """Pads volumes with a value."""
 
-    rank = 2
+    rank = 3
+
+
+class _ZeroPad(_ConstantPad):
+    """Pads with zeros."""
 
     def __init__(self, padding: int | tuple[int, ...]) -> None:
         super().__init__(padding, 0.0)
 
     def extra_repr(self) -> str:
         return str(self.padding)
+
+
+class ZeroPad1d(_ZeroPad):
+    """Pads signals with zeros."""
+
+    rank = 1
+
+
+class ZeroPad2d(_ZeroPad):
+    """Pads images with zeros."""
+
+    rank = 2
+
+
+class ZeroPad3d(_ZeroPad):
+    """Pads volumes with zeros."""
+
+    rank = 3

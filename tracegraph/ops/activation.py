@@ -94,6 +94,7 @@ class Relu6(Pointwise):
 class LeakyRelu(Pointwise):
     """x above 0, x * negative_slope elsewhere."""
 
+    inplace = True
     signature = "(input: Tensor, negative_slope: float = 0.01)"
     method = False
     accepts = "f"
@@ -130,6 +131,7 @@ class Prelu(Pointwise):
 class Threshold(Pointwise):
     """x where it is above `threshold`, `value` elsewhere."""
 
+    inplace = True
     signature = "(input: Tensor, threshold: number, value: number)"
     method = False
     accepts = "if"
@@ -174,6 +176,7 @@ class Tail(Pointwise):
 class Elu(Tail):
     """x above 0, alpha * (exp(x) - 1) elsewhere."""
 
+    inplace = True
     signature = "(input: Tensor, alpha: float = 1.0)"
     samples = samples(*unary()(), call(A((3, 5)), 0.5))
 
@@ -185,6 +188,7 @@ class Elu(Tail):
 class Celu(Tail):
     """x above 0, alpha * (exp(x / alpha) - 1) elsewhere."""
 
+    inplace = True
     signature = "(input: Tensor, alpha: float = 1.0)"
     samples = samples(*unary()(), call(A((3, 5)), 0.5))
 
@@ -195,6 +199,8 @@ class Celu(Tail):
 @define_op
 class Selu(Tail):
     """Self-normalising elu (Klambauer et al. 2017): scale * elu(x, alpha) with their constants."""
+
+    inplace = True
 
     def constants(self, **attrs: float) -> tuple[float, float, float]:
         return 1.0507009873554805, 1.6732632423543772, 1.0

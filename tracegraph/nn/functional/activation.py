@@ -93,3 +93,11 @@ def glu(input: Any, dim: int = -1) -> Any:
         raise ShapeError(f"glu: dimension {dim} of an input of shape {list(input.shape)} must have an even size")
     value, gate = input.split(size // 2, dim)
     return value * gate.sigmoid()
+
+
+def rrelu(
+    input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Any:
+    """x where positive; elsewhere x times a slope, drawn from [lower, upper] in training, their mean otherwise."""
+    slope = ops.rand_like(input) * (upper - lower) + lower if training else (lower + upper) / 2
+    return in_place(input, ops.where(input >= 0, input, input * slope), inplace)

@@ -44,3 +44,23 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Dropout of whole channels of images [N, C, H, W] or [C, H, W]."""
     return _feature_dropout("dropout2d", input, p, training, inplace, 4)
+
+
+def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Dropout of whole channels of volumes [N, C, D, H, W] or [C, D, H, W]."""
+    return _feature_dropout("dropout3d", input, p, training, inplace, 5)
+
+
+#: what SELU tends to for large negative numbers
+_SELU_FLOOR = -1.7580993408473766
+
+
+def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """Dropout to SELU's lower limit that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
+    _check_probability("alpha_dropout", p)
+    if not training or p == 0:
+        return input
+    is_kept = ops.dropout_with_key(ops.ones_like(input), ops.next_key(), p) > 0
+    scale = 0.0 if p == 1 else ((1 - p) * (1 + p * _SELU_FLOOR**2)) ** -0.5
+    result = ops.where(is_kept, input, _SELU_FLOOR) * scale - scale * _SELU_FLOOR * p
+    return in_place(input, result, inplace)

@@ -102,3 +102,16 @@ def instance_norm(
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """Divide by the norm along `dim`, which counts as at least `eps`."""
     return input / ops.vector_norm(input, p, dim, True).clamp(min=eps)
+
+
+def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    """Divide by (k + alpha * the mean square over `size` neighbouring channels) ** beta (Krizhevsky et al. 2012).
+
+    Raises:
+        ShapeError: an input without dimensions after the channels.
+    """
+    if input.ndim < 3:
+        raise ShapeError(f"local_response_norm: an input of shape {list(input.shape)} must be [N, C, ...]")
+    square = ops.pad((input * input).movedim(1, -1), (size // 2, (size - 1) // 2))
+    mean = square.unfold(-1, size, 1).mean(-1).movedim(-1, 1)
+    return input / (mean * alpha + k) ** beta

@@ -1,0 +1,17 @@
+"""Functions on parameters and sequences, gathered under PyTorch's name for them: `nn.utils`."""
+
+from tracegraph.nn import sequences as rnn
+from tracegraph.nn.gradient_clipping import clip_grad_norm_, clip_grad_value_, get_total_norm
+from tracegraph.nn.parameter_vectors import parameters_to_vector, vector_to_parameters
+from tracegraph.nn.weight_norm import remove_weight_norm, weight_norm
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "remove_weight_norm",
+    "rnn",
+    "vector_to_parameters",
+    "weight_norm",
+]
