@@ -142,7 +142,7 @@ def test_closure_runs_with_gradients():
         (lambda p: optim.SGD(p, lr=1), "single Tensor"),
         (lambda p: optim.SGD([p, p], lr=1), "more than once"),
         (lambda p: optim.SGD([p * 2], lr=1), "not a leaf"),
-        (lambda p: optim.SGD([3], lr=1), "got int"),
+        (lambda p: optim.SGD([3], lr=1), "takes Tensors, got"),
         (lambda p: optim.SGD([p], nesterov=True), "nesterov"),
         (lambda p: optim.Adam([p], betas=(1.0, 0.9)), r"betas\[0\]"),
     ],

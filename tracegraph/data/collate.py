@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracegraph.errors import ArgumentError
+from tracegraph.errors import ArgumentError, ShapeError
 from tracegraph.ops import functional as F
 from tracegraph.tensor import Tensor, from_numpy, tensor
 
@@ -38,6 +38,11 @@ def default_collate(items: Sequence[Any]) -> Any:
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return type(first)(*(default_collate(part) for part in zip(*items, strict=True)))
     if isinstance(first, tuple | list):
+        lengths = sorted({len(item) for item in items})
+        if len(lengths) > 1:
+            raise ShapeError(
+                f"default_collate: items of lengths {lengths} make no batch; give the DataLoader a collate_fn"
+            )
         return [default_collate(part) for part in zip(*items, strict=True)]
     raise ArgumentError(
         f"default_collate: cannot batch items of type {type(first).__name__}; give the DataLoader a collate_fn"

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from tracegraph.errors import IndexRangeError, ShapeError, ValueRangeError
+from tracegraph.errors import ArgumentError, IndexRangeError, ShapeError, ValueRangeError
 from tracegraph.ops import functional as F
+from tracegraph.ops.binding import described
 from tracegraph.tensor import Tensor
 
 
@@ -33,10 +34,16 @@ class TensorDataset(Dataset):
     """Tuples of the rows of tensors with equal first sizes.
 
     Raises:
+        ArgumentError: an argument is no tensor, or one without rows.
         ShapeError: the first sizes differ.
     """
 
     def __init__(self, *tensors: Tensor) -> None:
+        for position, t in enumerate(tensors):
+            if not isinstance(t, Tensor) or not t.ndim:
+                raise ArgumentError(
+                    f"TensorDataset: argument {position} must be a Tensor of at least one dimension, got {described(t)}"
+                )
         sizes = [t.shape[0] for t in tensors]
         if len(set(sizes)) > 1:
             raise ShapeError(f"TensorDataset: the tensors have first sizes {sizes}; they must be equal")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Sized
 from typing import Any
 
-from tracegraph.errors import ValueRangeError
+from tracegraph.errors import ArgumentError, ValueRangeError
 from tracegraph.ops import functional as F
+from tracegraph.ops.binding import described
 from tracegraph.tensor import Tensor, tensor
 
 
@@ -91,6 +92,8 @@ class BatchSampler(Sampler):
     """Lists of `batch_size` numbers from another sampler; the last may be shorter unless `drop_last`."""
 
     def __init__(self, sampler: Any, batch_size: int, drop_last: bool) -> None:
+        if not isinstance(batch_size, int):
+            raise ArgumentError(f"batch_size must be an int, got {described(batch_size)}")
         if batch_size < 1:
             raise ValueRangeError(f"batch_size={batch_size} must be at least 1")
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range
 from tracegraph.tensor import Tensor
 
 
@@ -33,8 +33,7 @@ class Adam(Optimizer):
     ) -> None:
         check_range("lr", lr)
         check_range("eps", eps)
-        check_range("betas[0]", betas[0], high=1.0)
-        check_range("betas[1]", betas[1], high=1.0)
+        check_betas(betas)
         check_range("weight_decay", weight_decay)
         super().__init__(
             params,

@@ -11,8 +11,19 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracegraph.errors import ValueRangeError
-from tracegraph.optim.optimizer import Optimizer
+from tracegraph.errors import ArgumentError, ValueRangeError
+from tracegraph.ops.binding import described
+from tracegraph.optim.optimizer import Optimizer, check_range
+
+
+def check_optimizer(schedule: object, optimizer: object) -> None:
+    """Refuse what is no optimizer.
+
+    Raises:
+        ArgumentError: names the schedule and what it was given.
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError(f"{type(schedule).__name__}: optimizer must be an Optimizer, got {described(optimizer)}")
 
 
 class LRScheduler(ABC):
@@ -24,6 +35,7 @@ class LRScheduler(ABC):
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        check_optimizer(self, optimizer)
         self.optimizer = optimizer
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -76,6 +88,7 @@ class StepLR(LRScheduler):
     """Multiply by `gamma` every `step_size` steps."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        check_range("step_size", step_size, low=1)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer)
 
@@ -109,6 +122,7 @@ class CosineAnnealingLR(LRScheduler):
     """Half a cosine from base_lr to `eta_min` over `T_max` steps, and back (Loshchilov & Hutter, 2017)."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        check_range("T_max", T_max, low=1)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer)
 
@@ -146,6 +160,7 @@ class ReduceLROnPlateau:
         threshold: float = 1e-4,
         min_lr: float = 0.0,
     ) -> None:
+        check_optimizer(self, optimizer)
         if mode not in ("min", "max"):
             raise ValueRangeError(f"ReduceLROnPlateau: mode={mode!r} must be 'min' or 'max'")
         if not 0 < factor < 1:

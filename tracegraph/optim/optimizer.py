@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from tracegraph.autograd import enable_grad, no_grad
 from tracegraph.errors import ArgumentError, ValueRangeError
+from tracegraph.ops.binding import described
 from tracegraph.tensor import Tensor
 
 ParamGroup: TypeAlias = dict[str, Any]
@@ -35,6 +36,9 @@ class Optimizer(ABC):
             raise ArgumentError(
                 "params must be an iterable of tensors or groups, got a single Tensor; wrap it in a list"
             )
+        if not isinstance(params, Iterable):
+            remedy = "; pass its parameters()" if hasattr(params, "parameters") else ""
+            raise ArgumentError(f"params must be an iterable of tensors or groups, got {described(params)}{remedy}")
         listed = list(params)
         if not listed:
             raise ValueRangeError("the optimizer got an empty parameter list")
@@ -43,15 +47,25 @@ class Optimizer(ABC):
             self.add_param_group(group)  # type: ignore[arg-type]
 
     def add_param_group(self, group: ParamGroup) -> None:
-        """Add tensors with options of their own; missing options take the defaults."""
+        """Add tensors with options of their own; missing options take the defaults.
+
+        Raises:
+            ArgumentError: the group is no dict with "params", or holds something other than leaf tensors.
+            ValueRangeError: a tensor is in a group already.
+        """
+        if not isinstance(group, dict) or "params" not in group:
+            raise ArgumentError(f'a parameter group must be a dict with a "params" entry, got {described(group)}')
         given = group["params"]
         tensors = [given] if isinstance(given, Tensor) else list(given)
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for tensor in tensors:
             if not isinstance(tensor, Tensor):
-                raise ArgumentError(f"an optimizer takes Tensors, got {type(tensor).__name__}")
+                raise ArgumentError(f"an optimizer takes Tensors, got {described(tensor)}")
             if not tensor.is_leaf:
-                raise ArgumentError(f"a parameter of shape {list(tensor.shape)} is not a leaf: it was computed")
+                raise ArgumentError(
+                    f"a parameter of shape {list(tensor.shape)} is not a leaf: it was computed; pass what it was "
+                    "computed from, or detach() it"
+                )
             if id(tensor) in known:
                 raise ValueRangeError("a parameter appears more than once in the parameter groups")
             known.add(id(tensor))
@@ -98,8 +112,13 @@ class Optimizer(ABC):
         """Restore what `state_dict` gave, for the same parameters in the same order.
 
         Raises:
+            ArgumentError: `state_dict` is not what `state_dict()` gives.
             ValueRangeError: the groups do not fit.
         """
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= state_dict.keys():
+            raise ArgumentError(
+                f'load_state_dict: expected a dict with "state" and "param_groups", got {described(state_dict)}'
+            )
         saved = state_dict["param_groups"]
         sizes, wanted = [len(g["params"]) for g in saved], [len(g["params"]) for g in self.param_groups]
         if sizes != wanted:
@@ -122,8 +141,23 @@ def check_range(name: str, value: float, low: float = 0.0, high: float | None = 
     """Refuse an option outside [low, high).
 
     Raises:
+        ArgumentError: it is no number.
         ValueRangeError: names the option and the range.
     """
+    if not isinstance(value, int | float | Tensor):
+        raise ArgumentError(f"{name} must be a number, got {described(value)}")
     if not value >= low or (high is not None and not value < high):
         bound = f"at least {low}" if high is None else f"in [{low}, {high})"
         raise ValueRangeError(f"invalid {name}={value}: must be {bound}")
+
+
+def check_betas(betas: Any) -> None:
+    """Refuse decay rates that are not two numbers in [0, 1).
+
+    Raises:
+        ArgumentError, ValueRangeError: they are not.
+    """
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise ArgumentError(f"betas must be two numbers, got {described(betas)}")
+    for number, beta in enumerate(betas):
+        check_range(f"betas[{number}]", beta, high=1.0)
