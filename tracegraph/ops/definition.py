@@ -55,6 +55,8 @@ class Definition(Op):
         commutative: f(x, y) is f(y, x) to the bit; the first two operands may change places.
         involution: f(f(x)) is x, where the types agree.
         idempotent: f(f(x)) is f(x), with equal attributes.
+        gradient_is_slope: `vjp` gives the derivative of the result; False where it is another by definition (a
+            straight-through estimate), which finite differences then say nothing about.
         samples: inputs for the generated tests and the documentation.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
         shape_only: parameters of `vjp`, and names of results, of which the formula asks only shape and dtype; a tape
@@ -83,6 +85,7 @@ class Definition(Op):
     idempotent: ClassVar[bool] = False
     recompute_cost: ClassVar[float] = 1.0
     shape_only: ClassVar[tuple[str, ...]] = ()
+    gradient_is_slope: ClassVar[bool] = True
     samples: ClassVar[Sampler | None] = None
     eager: ClassVar[Callable[..., Any] | None] = None
     vjp: ClassVar[Callable[..., Any] | None] = None

@@ -80,10 +80,8 @@ class ReplaceElements(Pointwise):
     method = False
     signature = "(input: Tensor, source: Tensor)"
     shape_only = ("x", "source")
-    samples = samples(
-        call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL, differentiable=False),
-        call(A(()), A(()), differentiable=False),
-    )
+    gradient_is_slope = False
+    samples = samples(call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL), call(A(()), A(())))
 
     def scalar(self, k: Scalars, x: Scalar, source: Scalar) -> Scalar:
         return source
