@@ -67,3 +67,12 @@ def test_further_losses_by_hand() -> None:
     assert nn.TripletMarginLoss(swap=True)(*far).item() == pytest.approx(4.0, abs=1e-4)
     with pytest.raises(ValueError, match="p=3"):
         nn.MultiMarginLoss(p=3)(x, tg.tensor([0, 1]))
+
+
+def test_the_gradient_of_a_variance_that_is_too_small_is_not_lost():
+    loss = nn.GaussianNLLLoss(eps=0.5, reduction="sum")
+    for run in (loss, tg.compile(loss, options={"strict": True})):
+        variance = tg.tensor([0.1, 2.0], requires_grad=True)
+        run(tg.tensor([1.0, 1.0]), tg.tensor([3.0, 3.0]), variance).backward()
+        # 1 / (2 v) - 4 / (2 v^2) at v = 0.5 and 2
+        assert variance.grad.tolist() == pytest.approx([-7.0, -0.25])

@@ -215,7 +215,11 @@ class BinaryCrossEntropyWithLogits(Composite):
 
 @define_op
 class GaussianNllLoss(Composite):
-    """Negative log-likelihood of targets under normal distributions of mean `input` and variance `var`."""
+    """Negative log-likelihood of targets under normal distributions of mean `input` and variance `var`.
+
+    A variance counts as at least `eps`; the gradient is the one at that variance, as if it had not been raised, so
+    that a variance that has become too small can grow again.
+    """
 
     signature = f"{TWO}, var: Tensor, full: bool = False, eps: float = 1e-06, reduction: str = 'mean')"
     method = False
@@ -228,7 +232,8 @@ class GaussianNllLoss(Composite):
         self, input: Handle, target: Handle, var: Handle, *, full: bool, eps: float, reduction: str
     ) -> Handle:
         dtype, compute = input.dtype, input.dtype.compute
-        bounded = var.to(compute).clamp(min=eps)
+        variance = var.to(compute)
+        bounded = F.replace_elements(variance, variance.detach().clamp(min=eps))
         difference = input.to(compute) - target.to(compute)
         loss = 0.5 * (bounded.log() + difference * difference / bounded)
         if full:
