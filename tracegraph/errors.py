@@ -12,8 +12,8 @@ class TracegraphError(RuntimeError):
     """Base of all errors raised by tracegraph."""
 
 
-class ShapeError(TracegraphError):
-    """Operand shapes do not fit the operation."""
+class ShapeError(TracegraphError, ValueError):
+    """Operand shapes do not fit the operation (a ValueError in numpy and in the checks PyTorch makes in Python)."""
 
 
 class DTypeError(TracegraphError, TypeError):

@@ -20,6 +20,7 @@ IMPOSSIBLE: dict[str, Callable[[], Any]] = {
     r"Conv2d: kernel_size=\(3, 3, 3\) must be one int or 2 of them": lambda: nn.Conv2d(3, 8, (3, 3, 3)),
     "Conv1d: padding=-1 must be at least 0": lambda: nn.Conv1d(3, 8, 3, padding=-1),
     "Conv2d: padding='full' must be 'same' or 'valid'": lambda: nn.Conv2d(3, 8, 3, padding="full"),
+    "Conv2d: padding='same' needs stride=1, got stride=2": lambda: nn.Conv2d(3, 8, 3, stride=2, padding="same"),
     "Conv2d: groups=0 must be at least 1": lambda: nn.Conv2d(3, 8, 3, groups=0),
     "ConvTranspose2d: output_padding=-1 must be at least 0": lambda: nn.ConvTranspose2d(3, 8, 3, output_padding=-1),
     "MaxPool2d: kernel_size=0 must be at least 1": lambda: nn.MaxPool2d(0),

@@ -46,6 +46,8 @@ class _Convolution(Module):
         check_windows(self, rank=self.rank, kernel_size=kernel_size, stride=stride, dilation=dilation)
         if isinstance(padding, str):
             check_choice(self, ("same", "valid"), padding=padding)
+            if padding == "same" and any(step != 1 for step in _tuple(stride, self.rank)):
+                raise ValueRangeError(f"{type(self).__name__}: padding='same' needs stride=1, got stride={stride}")
         else:
             check_windows(self, at_least=0, rank=self.rank, padding=padding)
         check_choice(self, tuple(_PAD_MODES), padding_mode=padding_mode)
