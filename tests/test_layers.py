@@ -34,7 +34,8 @@ LEFT: dict[str, tuple[str, ...]] = {
     "codegen": ("ir",),
     "runtime": ("autograd", "codegen", "aot"),
     "compiler": ("capture", "aot", "passes", "codegen", "runtime"),
-    "cli": ("compiler",),
+    "library": ("compiler",),
+    "cli": ("library",),
     "__main__": ("cli",),
 }
 # Heavy or special libraries, and the layers that may use them.
@@ -48,7 +49,7 @@ RESERVED = {
 COMPOSITION_ROOT = {"tracegraph": "__getattr__"}
 # What `import tracegraph` must not load.
 LAZY = ("llvmlite", "networkx", "click", "rich")
-LAZY_LAYERS = ("compiler", "passes", "codegen", "aot", "runtime", "cli")
+LAZY_LAYERS = ("compiler", "passes", "codegen", "aot", "runtime", "library", "cli")
 VAGUE_NAMES = {"utils", "util", "helpers", "common", "misc"}
 
 

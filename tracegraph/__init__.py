@@ -61,6 +61,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "optim": ("tracegraph.optim", None),
     "data": ("tracegraph.data", None),
     "compiler": ("tracegraph.compiler", None),
+    "library": ("tracegraph.library", None),
     "compile": ("tracegraph.compiler.api", "compile"),
     "device": ("tracegraph.ops.device", "Device"),
     "cuda": ("tracegraph.tensor.cuda", None),

@@ -16,7 +16,7 @@ _TOKEN = re.compile(
   | (?P<digest>\#[0-9a-f]+)
   | (?P<number>-(?:inf|nan)\b|-?\d+\.\d*(?:e[+-]?\d+)?|-?\d+e[+-]?\d+|\d+)
   | (?P<string>"(?:[^"\\\n]|\\.)*")
-  | (?P<name>[A-Za-z_][A-Za-z0-9_.<>]*)
+  | (?P<name>[A-Za-z_][A-Za-z0-9_.<>]*(?:::[A-Za-z_][A-Za-z0-9_.]*)?)
   | (?P<punct>[(){}\[\],:=*+-])
     """,
     re.VERBOSE,

@@ -90,7 +90,7 @@ class GraphModule:
             if node.op == "call":
                 arguments = [text(a) for a in node.args]
                 arguments += [f"{k}={_python(v)}" for k, v in node.attrs.items()]
-                call = f"tg.{node.call_op.name}({', '.join(arguments)})"
+                call = f"{_function(node.call_op.name)}({', '.join(arguments)})"
                 where = f"  # {node.location}" if node.location else ""
                 lines.append(f"    {results + ' = ' if results else ''}{call}{where}")
             elif node.op == "constant":
@@ -109,6 +109,11 @@ class GraphModule:
 
     def __str__(self) -> str:
         return self.code
+
+
+def _function(op: str) -> str:
+    """How Python code calls an op; one that the user's program adds has a namespace in its name."""
+    return f"tg.{op}" if op.isidentifier() else f"tg.library.find_op({op!r})"
 
 
 def _identifier(name: str) -> str:
