@@ -71,13 +71,15 @@ class Group:
         return labels
 
     def is_profitable(self) -> bool:
-        """Whether reading the common factor once, in one call, saves more than copying the others costs.
+        """Whether reading the common factor once, in one call, saves more than the copies cost.
 
-        Constant factors are put together at compile time.
+        The other factors are copied, unless they are constants, put together at compile time; so are results that the
+        graph returns, which must be dense. Others are read where they lie. A copied element is read and written.
         """
         saved = (len(self.nodes) - 1) * (_elements(self.common) + CALL_OVERHEAD)
-        copied = sum(2 * _elements(v) for v in self.others if v.node.op != "constant")
-        return copied < saved
+        returned = (n.value for n in self.nodes if any(user.op == "output" for user in n.users))
+        copied = [*(v for v in self.others if v.node.op != "constant"), *returned]
+        return 2 * sum(map(_elements, copied)) < saved
 
 
 def _elements(value: Value) -> int:
