@@ -32,7 +32,13 @@ def _reason(id: str, explanation: str, hint: str) -> str:
 DATA_DEPENDENT = _reason(
     "data-dependent",
     "Python asks a tensor for its values, which are only known when the graph has run.",
-    "Keep the decision in tensors (tracegraph.where, masks), or move it out of the compiled function.",
+    "Keep the decision in tensors: tracegraph.cond or while_loop for branches and loops, tracegraph.where or masks for "
+    "elements; or move it out of the compiled function.",
+)
+CONTROL_FLOW = _reason(
+    "control-flow",
+    "A branch or a loop body given to cond, while_loop or scan cannot become part of the graph.",
+    "Let it compute its results from tensors and do nothing else: no printing, no writes to what exists outside.",
 )
 NATIVE_CALL = _reason(
     "native-call",

@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import attributes, builtin_calls, directives, library_calls, modules, native_calls
+from tracegraph.capture import attributes, builtin_calls, control_flow, directives, library_calls, modules, native_calls
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind
@@ -22,6 +22,7 @@ from tracegraph.capture.safety import flatten, is_opaque, plain_number
 from tracegraph.capture.sources import MISSING, Slot, class_lookup
 from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_python_class
 from tracegraph.ir import Op
+from tracegraph.ops.kinds import ControlFlow
 from tracegraph.ops.recording import Traced
 from tracegraph.tensor import Tensor
 
@@ -46,6 +47,8 @@ def call(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, frame: Frame
     handler = builtin_calls.lookup(function)
     if handler is not None:
         return handler(tracer, args, kwargs, frame)
+    if isinstance(function, ControlFlow):
+        return control_flow.call_control_flow(tracer, function, args, kwargs)
     if isinstance(function, Op):
         return call_operation(tracer, function, args, kwargs)
     by_type = _BY_TYPE.get(type(function))

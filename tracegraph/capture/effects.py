@@ -115,6 +115,10 @@ class Effects:
     def changed_copies(self) -> list[TrackedCopy]:
         return [c for c in self.copies if c.is_changed()]
 
+    def log(self) -> list[Any]:
+        """Writes and changed modules so far, to compare with later; writes to containers are seen in their copies."""
+        return [*self._writes.values(), *self._changed_modules.values()]
+
     def is_empty(self) -> bool:
         return not self._writes and not self._changed_modules and not self.changed_copies()
 

@@ -26,27 +26,16 @@ class CaptureRecorder(Recorder):
         self._numbers = numbers
         self._is_leaf = is_leaf
 
-    def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        attrs = {k: self._numbers.known_to_graph(v) for k, v in attrs.items()}
-        operands = tuple(map(self._numbers.known_to_graph, self._numbers.lifted(op, operands)))
-        mutated = [operands[i] for i in getattr(op, "mutates", ())]
-        if not mutated:
-            return super().handle(op, operands, attrs)
-        if not self.grad_enabled:
-            # outside grad mode the elements change and no history does: write to an alias without history
-            return super().handle(op, tuple(map(self._detached, operands)), attrs)
-        for target in mutated:
-            self._write(target, operands)
-        return super().handle(op, operands, attrs)
+    def prepared(
+        self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        known = self._numbers.known_to_graph
+        attrs = {k: known(v) for k, v in attrs.items()}
+        return tuple(map(known, self._numbers.lifted(op, operands))), attrs
 
-    def _detached(self, operand: Any) -> Any:
-        return operand.detach() if isinstance(operand, Traced) and operand.requires_grad else operand
-
-    def _write(self, target: Traced, operands: tuple[Any, ...]) -> None:
-        if target.requires_grad and self._is_leaf(root_of(target.value)):
+    def check_write(self, target: Traced) -> None:
+        if self.grad_enabled and target.requires_grad and self._is_leaf(root_of(target.value)):
             raise Break(reasons.USER_EXCEPTION, "an in-place operation on a leaf that requires grad", Extent.FRAME)
-        if any(isinstance(o, Traced) and o.requires_grad for o in operands):
-            target.requires_grad = True
 
     def _refuse(self, tensor: Any) -> Any:
         raise Break(reasons.UNSUPPORTED_VALUE, "a tensor reached an operation without being read by the trace")

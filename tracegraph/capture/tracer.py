@@ -28,7 +28,7 @@ from tracegraph.capture.values import (
     is_instance_of_python_class,
     is_python_class,
 )
-from tracegraph.errors import DataDependentError
+from tracegraph.errors import ControlFlowError, DataDependentError
 from tracegraph.ir import Builder, Location, Role, TensorType, Value
 from tracegraph.ops.recording import Traced
 
@@ -122,6 +122,8 @@ class Tracer:
             return function(*args, **kwargs)
         except DataDependentError as e:
             raise Break(reasons.DATA_DEPENDENT, str(e)) from None
+        except ControlFlowError as e:
+            raise Break(reasons.CONTROL_FLOW, str(e)) from None
         except RecursionError as e:
             raise Break(reasons.RECURSION, str(e), Extent.FRAME) from None
         except Exception as e:

@@ -8,6 +8,7 @@ the tape sees what ran. On traced tensors the functions are recorded as graphs, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tracegraph import dtypes
@@ -67,10 +68,9 @@ class Cond(ControlFlow):
         outer = recorder_of((condition, *given))
         leaves = [outer.inside(leaf) for leaf in given]
         inputs = [_input(leaf) for leaf in leaves]
-        true, false = (
-            record(outer, name, lambda *xs, f=function: f(*unflatten(structure, xs)), inputs)
-            for name, function in (("true_fn", true_fn), ("false_fn", false_fn))
-        )
+        true = record(outer, "true_fn", lambda *xs: true_fn(*unflatten(structure, xs)), inputs)
+        alike = partial(_fitted, types=true.types)
+        false = record(outer, "false_fn", lambda *xs: alike(false_fn(*unflatten(structure, xs))), inputs)
         _check_branches(true, false)
         tracked = [a or b for a, b in zip(true.requires_grad, false.requires_grad, strict=True)]
         results = _node(self, outer, (condition, *leaves), {"true_graph": true, "false_graph": false}, {}, tracked)
@@ -150,8 +150,9 @@ class WhileLoop(ControlFlow):
             return found if is_tensor(found) else F.full((), found, dtype=dtypes.bool_)
 
         cond = record(outer, "cond_fn", condition, inputs)
-        body = record(outer, "body_fn", lambda *xs: _as_tuple(body_fn(*unflatten(structure, xs))), inputs)
         types = [leaf.type for leaf in leaves]
+        alike = partial(_fitted, types=types)
+        body = record(outer, "body_fn", lambda *xs: alike(_as_tuple(body_fn(*unflatten(structure, xs)))), inputs)
         _check_carried("while_loop", "body_fn", (structure, types), (body.structure, body.types))
         if outer.grad_enabled and (any(i.requires_grad for i in inputs) or cond.captures_grad or body.captures_grad):
             raise ControlFlowError(f"while_loop in a graph {NO_GRADIENT}")
@@ -245,12 +246,17 @@ class Scan(ControlFlow):
         outer = recorder_of((*carry, *scanned))
         carry, scanned = [outer.inside(c) for c in carry], [outer.inside(x) for x in scanned]
         slices = [_slice_input(x) for x in scanned]
-        tracked = [c.requires_grad for c in carry]
+        types, tracked = [c.type for c in carry], [c.requires_grad for c in carry]
+
+        def step(*leaves: Handle) -> tuple[Tree, Tree]:
+            state, y = combine(*leaves)
+            return _fitted(state, types), y
+
         while True:
-            inputs = [Input(c.type, t) for c, t in zip(carry, tracked, strict=True)]
-            body = record(outer, "combine_fn", combine, [*inputs, *slices])
+            inputs = [Input(type, t) for type, t in zip(types, tracked, strict=True)]
+            body = record(outer, "combine_fn", step, [*inputs, *slices])
             found, ys = body.structure.items  # type: ignore[union-attr]
-            given = (carry_structure, [c.type for c in carry])
+            given = (carry_structure, types)
             _check_carried("scan", "combine_fn", given, (found, body.types[: len(carry)]))
             later = [a or b for a, b in zip(tracked, body.requires_grad, strict=False)]
             if later == tracked:
@@ -301,7 +307,10 @@ def _node(
         return []
     held: dict[str, Graph] = dict(zip(bodies, graphs, strict=True))
     attrs = {**attrs, **held, "sizes": sizes_of(graphs)}
-    packed = dispatch(op, (*operands, *(outer.traced(v, _is_tracked(bodies, v)) for v in captured)), attrs)
+    every = [*operands, *(outer.traced(v, _is_tracked(bodies, v)) for v in captured)]
+    if not outer.grad_enabled:
+        every = [o.detach() if o.requires_grad else o for o in every]
+    packed = dispatch(op, tuple(every), attrs)
     results = list(packed) if isinstance(packed, tuple) else [packed]
     for result, is_tracked in zip(results, tracked, strict=True):
         result.requires_grad = result.requires_grad and is_tracked
@@ -418,6 +427,20 @@ def _type_of(handle: Handle) -> TensorType:
 def _as_tuple(result: Tree) -> Tree:
     """A list returned in the place of a tuple."""
     return tuple(result) if type(result) is list else result
+
+
+def _fitted(tree: Tree, types: Sequence[TensorType]) -> Tree:
+    """What a body returns, in the shapes it must have where these differ in how they write a size."""
+    leaves, structure = flatten(tree)
+    if len(leaves) != len(types):
+        return tree
+    return unflatten(structure, [_in_shape(leaf, type.shape) for leaf, type in zip(leaves, types, strict=True)])
+
+
+def _in_shape(leaf: Handle, shape: tuple[dims.Dim, ...]) -> Handle:
+    if dims.same_shape(tuple(leaf.shape), shape) or leaf.ndim != len(shape):
+        return leaf
+    return leaf.reshape(shape) if all(a == b for a, b in zip(leaf.shape, shape, strict=True)) else leaf
 
 
 def _pair(result: Any) -> tuple[Tree, Tree]:

@@ -34,10 +34,12 @@ class Recorder:
             that is an error.
     """
 
+    #: whether gradients flow through what is recorded now
+    grad_enabled: bool = True
+
     def __init__(self, builder: Builder, lift: Callable[[Any], Value] | None = None) -> None:
         self.builder = builder
         self.lift = lift
-        self.grad_enabled = True
         #: strides, in elements, of inputs that are not C-contiguous; whoever makes such a placeholder enters it
         self.strides: dict[Value, Strides] = {}
 

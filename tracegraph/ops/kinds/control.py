@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,18 +24,20 @@ class ControlFlow(Definition):
             symbols that these mention (see `ir.subgraphs`).
 
     Rules:
+        enter(self, record, ...): the call as the user writes it, with functions in the place of graphs, which `record`
+            makes of them (`ops.nested.record_body`; capture has another).
         infer: checks that the graphs fit the operands.
         execute(self, runner, operands, attrs): the control flow itself, in Python; `runner` runs the graphs, on numpy
             arrays or on tensor handles, and does the little that the two do not have in common.
 
-    Calling the op is calling its Python form, with functions in place of graphs: on eager tensors it just calls them,
-    on traced ones it records them (`ops.nested`).
+    On eager tensors `enter` just calls the functions; on traced ones it records a node.
     """
 
     kind = Kind.CONTROL
     method = False
     recompute_cost = float("inf")
     bodies: ClassVar[tuple[str, ...]]
+    enter: ClassVar[Callable[..., Any]]
     #: whether a node has a gradient (see `aot.control_flow`)
     differentiable: ClassVar[bool] = True
 
