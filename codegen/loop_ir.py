@@ -25,10 +25,11 @@ Meaning. Buffers are row-major unless strides are given (in elements). Two buffe
 unless both are `in`; whoever wants to write in place passes one `inout` buffer. A masked load touches no
 memory where its condition is false. A literal takes the dtype of the operation's other operands, or of the
 statement when there is none. f16 and bf16 compute in f32 and round after each operation. `reduce` permits
-reordering the `update`s of accumulators defined outside the loop; without it a loop runs strictly in order
-(scans). `vector` says that a loop is meant for vector lanes (LLVM's cost model has the last word), `parallel`
-that iterations are independent, `unroll` that a short loop of constant length should vanish. No statement reads out
-of bounds on its own: the lowering guards data-dependent indices with `check`, `where` or a mask.
+reordering the `update`s of accumulators defined outside the loop, and of zeros of both signs to take either
+for the extreme; without it a loop runs strictly in order (scans). `vector` says that a loop is meant for
+vector lanes (LLVM's cost model has the last word), `parallel` that iterations are independent, `unroll` that
+a short loop of constant length should vanish. No statement reads out of bounds on its own: the lowering
+guards data-dependent indices with `check`, `where` or a mask.
 """
 
 from __future__ import annotations

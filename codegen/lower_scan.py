@@ -28,7 +28,10 @@ def lower_scan(builder: KernelBuilder, root: Node) -> Lowered:
     index = tuple(dims.sym(loop.name) for loop in loops)
     across = [loop for loop in loops if loop not in along]
     with nested(builder, across, {0: {Mark.PARALLEL}} if across else {}):
-        total = builder.acc(rule.accumulator, identity(rule.combine, rule.accumulator))
+        start = identity(rule.combine, rule.accumulator)
+        if rule.combine == "add" and rule.accumulator.is_floating:
+            start = -0.0  # 0.0 would change a -0.0 that comes first
+        total = builder.acc(rule.accumulator, start)
         with nested(builder, along, {}), evaluator.scope():
             term = builder.cast(evaluator.loader(root)(0, index), rule.accumulator)
             builder.set(total, builder.apply(rule.combine, total, term))

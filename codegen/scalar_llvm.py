@@ -20,8 +20,8 @@ from tracegraph.errors import DTypeError
 
 # a product may fuse with a sum; nothing else is allowed to change results
 CONTRACT = "contract"
-# on the accumulator of a `reduce` loop: any order, and the sign of an exact zero does not matter
-REORDER = "reassoc nsz contract"
+# on the accumulator of a `reduce` loop: any order
+REORDER = "reassoc contract"
 
 Emitter = Callable[..., Register]
 

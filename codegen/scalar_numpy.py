@@ -120,6 +120,14 @@ def _erfinv(a: Any) -> float:
     return math.copysign(x, a)
 
 
+def _float_minimum(a: Any, b: Any) -> Any:
+    return -(-a + -b) if a == b == 0 else np.minimum(a, b)
+
+
+def _float_maximum(a: Any, b: Any) -> Any:
+    return a + b if a == b == 0 else np.maximum(a, b)
+
+
 def _shift_left(a: Any, count: Any) -> Any:
     return np.left_shift(a, count) if 0 <= count < 8 * a.itemsize else 0
 
@@ -164,6 +172,8 @@ _FLOAT: dict[str, Callable[..., Any]] = {
     "sqrt": np.sqrt,
     "rsqrt": lambda a: 1 / np.sqrt(a),
     "recip": lambda a: 1 / a,
+    "minimum": _float_minimum,
+    "maximum": _float_maximum,
     "copysign": np.copysign,
     "nextafter": np.nextafter,
     "isnan": np.isnan,

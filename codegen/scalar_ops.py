@@ -68,7 +68,7 @@ def _table() -> dict[str, ScalarOp]:
     add("div", 2, Domain.FLOAT)
     add("floordiv mod", 2, Domain.NUMBER, summary="Python's sign convention; integer division by 0 gives 0")
     add("truncdiv fmod", 2, Domain.NUMBER, summary="C's sign convention; integer division by 0 gives 0")
-    add("minimum maximum", 2, Domain.ANY, summary="propagates nan")
+    add("minimum maximum", 2, Domain.ANY, summary="propagates nan; -0.0 is less than 0.0")
     add("lt le gt ge eq ne", 2, Domain.ANY, Result.BOOL)
     add("and or xor", 2, Domain.BITS)
     add("not", 1, Domain.BITS)

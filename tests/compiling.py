@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from golden import random_inputs, same_array
+from agreement import assert_agree
+from golden import random_inputs
 
 from tracegraph import ir
 from tracegraph.codegen.compile import compile_program
@@ -39,7 +40,7 @@ def compare(executable: Executable, graph: Graph, inputs: Sequence[np.ndarray]) 
     found = executable(inputs)
     assert len(found) == len(wanted)
     for position, (a, b) in enumerate(zip(found, wanted, strict=True)):
-        same_array(np.asarray(a), np.asarray(b), f"output {position}")
+        assert_agree(np.asarray(a), np.asarray(b), f"output {position}")
     return found
 
 

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from agreement import assert_agree
 
-from tracegraph import dtypes, ir
+from tracegraph import ir
 from tracegraph.ir import dim as dims
 from tracegraph.ir.printer import constant_digest
 
@@ -32,8 +33,6 @@ Pass = Callable[[ir.Graph], ir.Graph]
 
 HEADER, SIZES, EXPECT = "// pass:", "// sizes:", "// expect"
 UNCHANGED = f"{EXPECT} unchanged"
-# Passes may reassociate and contract, so results agree to a few units in the last place of the dtype.
-TOLERANCE = {"f16": 4e-3, "bf16": 3e-2, "f32": 2e-5, "f64": 1e-12}
 
 
 @dataclass(frozen=True)
@@ -130,19 +129,7 @@ def check_same_meaning(before: ir.Graph, after: ir.Graph, sizes: dict[str, int] 
     found = ir.interpret(after, *(array.copy() for array in inputs))
     assert len(found) == len(wanted)
     for position, (a, b) in enumerate(zip(found, wanted, strict=True)):
-        same_array(np.asarray(a), np.asarray(b), f"output {position}")
-
-
-def same_array(found: np.ndarray, wanted: np.ndarray, what: str) -> None:
-    """Equal dtypes, shapes, and values up to the dtype's tolerance."""
-    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape), what
-    dtype = dtypes.from_numpy(wanted.dtype)
-    if not dtype.is_floating:
-        np.testing.assert_array_equal(found, wanted, err_msg=what)
-        return
-    tolerance = TOLERANCE[dtype.name]
-    as_double = [array.astype(np.float64) for array in (found, wanted)]
-    np.testing.assert_allclose(*as_double, rtol=tolerance, atol=tolerance, err_msg=what)
+        assert_agree(np.asarray(a), np.asarray(b), f"output {position}")
 
 
 def random_inputs(graph: ir.Graph, sizes: dict[str, int]) -> list[np.ndarray]:

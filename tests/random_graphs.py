@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from agreement import assert_agree, assert_zeros_agree, has_zero_signs
 from hypothesis import reject
 from hypothesis import strategies as st
 
@@ -148,22 +149,19 @@ def assert_same_results(before: Graph, after: Graph, exact: bool = True) -> None
     wanted, found = run(before, inputs), run(after, inputs)
     assert len(wanted) == len(found)
     for a, b in zip(found, wanted, strict=True):
-        assert_same(a, b, exact)
+        assert_same(a, b, exact, has_zero_signs(before))
 
 
-def assert_same(found: Any, wanted: Any, exact: bool = True) -> None:
-    """Equal types and values."""
+def assert_same(found: Any, wanted: Any, exact: bool = True, zero_signs: bool = True) -> None:
+    """Equal types and values, those of zeros with their signs unless these are unspecified."""
     if not isinstance(wanted, np.ndarray):
         assert type(found) is type(wanted) and found == wanted
         return
-    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
-    if not dtypes.from_numpy(wanted.dtype).is_floating:
-        np.testing.assert_array_equal(found, wanted)
+    if not exact:
+        assert_agree(found, wanted, zero_signs=zero_signs)
         return
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
     found, wanted = (np.asarray(a, dtype=np.float64) for a in (found, wanted))
-    if exact:
-        np.testing.assert_array_equal(found, wanted)
-        numbers = ~np.isnan(wanted)
-        np.testing.assert_array_equal(np.signbit(found[numbers]), np.signbit(wanted[numbers]))
-    else:
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found, wanted)
+    if zero_signs:
+        assert_zeros_agree(found, wanted)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden import check, read, same_array
+from agreement import assert_agree
+from golden import check, read
 
 from tracegraph import ir
 
@@ -93,10 +94,10 @@ def test_input_must_be_in_printed_form(path: Path) -> None:
         check(read(path)[0], PASSES.__getitem__)
 
 
-def test_same_array_knows_the_dtype() -> None:
+def test_agreement_knows_the_dtype() -> None:
     x = np.float32([1.0, np.nan])
-    same_array(x * np.float32(1 + 1e-6), x, "x")
+    assert_agree(x * np.float32(1 + 1e-6), x, "x")
     with pytest.raises(AssertionError):
-        same_array(x.astype(np.float64), x, "x")
+        assert_agree(x.astype(np.float64), x, "x")
     with pytest.raises(AssertionError):
-        same_array(np.int64([1, 2]), np.int64([1, 3]), "x")
+        assert_agree(np.int64([1, 2]), np.int64([1, 3]), "x")

@@ -69,7 +69,7 @@ def _lgamma_positive(x: Register) -> Register:
     offset, product = _moved(x)
     logarithm = log_positive(ops.select(is_large, x, product))
     near = ops.horner(offset, _NEAR_TWO) * (offset * (offset + 1.0))
-    small = near + ops.select(ops.compare("olt", x, 1.5), -logarithm, logarithm)
+    small = near + ops.select(ops.compare("olt", x, 1.5), -logarithm, logarithm) + 0.0  # no zero is negative
     inverse = 1.0 / x
     correction = ops.fma(ops.horner(inverse * inverse, _STIRLING), inverse, _HALF_LOG_TWO_PI)
     large = ops.fma(x - 0.5, logarithm, correction - x)

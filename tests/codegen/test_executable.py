@@ -128,6 +128,19 @@ def test_error_of_an_eager_rule_reaches_the_caller() -> None:
     assert executable([np.array([1, 3, 2, 0], np.float32)])[0].tolist() == [3, 2]
 
 
+SUMS = ["sum(%x, dim=[0, 1], keepdim=false)", "sum(%x, dim=[1], keepdim=false)", "sum(%x, dim=[0], keepdim=false)"]
+SUMS += ["mean(%x, dim=[0], keepdim=false)", "cumsum(%x, dim=0)", "cumsum(%x, dim=1)", "sum_to_size(%x, size=[s0, s1])"]
+
+
+@pytest.mark.parametrize("call", SUMS)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (40, 3), (70, 1)])
+def test_sums_of_negative_zeros(call: str, shape: tuple[int, int]) -> None:
+    x = np.full(shape, -0.0, np.float32)
+    sizes = {"[0, 1]": "", "[0]": "s1", "[1]": "s0"}
+    result = next((f"f32[{size}]" for dims, size in sizes.items() if f"dim={dims}," in call), "f32[s0, s1]")
+    check(f"graph f(%x: f32[s0, s1]) {{\n  %0: {result} = {call}\n  return %0\n}}", x)
+
+
 FAULTS = {
     "value": ("remainder(%x, %y)", ElementError, r"^remainder: integer division by zero$"),
     "index": ("gather(%x, %y, dim=0)", IndexRangeError, r"^gather: an index is out of bounds for dimension 0"),

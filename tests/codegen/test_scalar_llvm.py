@@ -108,6 +108,18 @@ def test_matches_reference(op: str, dtype: dtypes.DType, library: jit.Library) -
     assert_matches(op, dtype, got, want, inputs)
 
 
+@pytest.mark.parametrize("dtype", dtypes.FLOATING_DTYPES, ids=lambda d: d.name)
+def test_extremes_of_zeros(dtype: dtypes.DType, library: jit.Library) -> None:
+    pairs = [np.resize(np.array(signs, dtype.np), COUNT) for signs in ((0.0, -0.0, 0.0, -0.0), (0.0, 0.0, -0.0, -0.0))]
+    for op, negative in (("maximum", [False, False, False, True]), ("minimum", [False, True, True, True])):
+        got = np.ones(COUNT, dtype.np)
+        call(library, f"{op}_{dtype.name}.entry", [*pairs, got])
+        want = np.array([apply_scalar(op, [a, b], dtype, dtype) for a, b in zip(*pairs, strict=True)], dtype.np)
+        for found in (got, want):
+            assert not found.astype(np.float64).any()
+            assert np.signbit(found.astype(np.float64))[:4].tolist() == negative
+
+
 @pytest.mark.parametrize("source", dtypes.ALL, ids=lambda d: d.name)
 def test_casts(source: dtypes.DType) -> None:
     module, symbols = ModuleText(), []

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from agreement import assert_agree
 from op_cases import all_ops, cases_of, type_of
 
 from tracegraph.errors import IndexRangeError
@@ -109,19 +110,9 @@ class RuleInterpreter(Interpreter):
         with np.errstate(all="ignore"):
             found = run_rule(node, operands)
         assert found.dtype == wanted[0].dtype
-        exact = found.dtype.kind in "biu"
-        np.testing.assert_allclose(
-            found.astype(np.float64),
-            wanted[0].astype(np.float64),
-            rtol=0 if exact else tolerance(found.dtype),
-            atol=1e-6,
-        )
+        assert_agree(found, wanted[0], node.call_op.name)
         self.ruled += 1
         return wanted
-
-
-def tolerance(dtype: np.dtype) -> float:
-    return {2: 2e-2, 4: 1e-5}.get(dtype.itemsize, 1e-12)
 
 
 @pytest.mark.parametrize("op", RULED, ids=lambda op: op.name)

@@ -27,8 +27,12 @@ GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 @define_op
 class Relu(Pointwise):
-    """max(x, 0); nan stays nan."""
+    """max(x, 0); nan stays nan.
 
+    -0.0 may become 0.0.
+    """
+
+    zero_signs = False
     idempotent = True
     accepts = "if"
     inplace = True
@@ -48,6 +52,7 @@ class Relu(Pointwise):
 class Hardtanh(Pointwise):
     """Elements limited to [min_val, max_val]."""
 
+    zero_signs = False
     idempotent = True
     signature = "(input: Tensor, min_val: number = -1.0, max_val: number = 1.0)"
     accepts = "if"
@@ -78,6 +83,7 @@ class Hardtanh(Pointwise):
 class Relu6(Pointwise):
     """min(max(x, 0), 6)."""
 
+    zero_signs = False
     idempotent = True
     method = False
     accepts = "if"

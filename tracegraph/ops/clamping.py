@@ -25,8 +25,12 @@ def _share(g: Handle, a: Handle, b: Handle) -> Gradient:
 
 @define_op
 class Maximum(Pointwise):
-    """The larger element, nan if either is nan; a tie divides the gradient."""
+    """The larger element, nan if either is nan; a tie divides the gradient.
 
+    Of zeros of both signs either may be taken.
+    """
+
+    zero_signs = False
     signature = PAIR
     samples = binary(dtypes=dtypes.ALL, number=None)
 
@@ -42,8 +46,12 @@ class Maximum(Pointwise):
 
 @define_op
 class Minimum(Pointwise):
-    """The smaller element, nan if either is nan; a tie divides the gradient."""
+    """The smaller element, nan if either is nan; a tie divides the gradient.
 
+    Of zeros of both signs either may be taken.
+    """
+
+    zero_signs = False
     signature = PAIR
     samples = binary(dtypes=dtypes.ALL, number=None)
 
@@ -96,9 +104,11 @@ class Fmin(Pointwise):
 class Clamp(Pointwise):
     """Elements limited to [min, max]; nan stays nan, and `max` wins where the limits cross.
 
-    The limits are numbers or tensors, and one may be left out. At a limit the gradient still goes to the input.
+    The limits are numbers or tensors, and one may be left out. At a limit the gradient still goes to the input. Of
+    zeros of both signs either may be taken.
     """
 
+    zero_signs = False
     idempotent = True
     aliases = ("clip",)
     signature = "(input: Tensor, min: OptionalNumber = None, max: OptionalNumber = None)"

@@ -80,6 +80,8 @@ class Definition(Op):
     takes_scalars: ClassVar[bool] = False
     #: positions of the operands whose elements the op overwrites
     mutates: ClassVar[tuple[int, ...]] = ()
+    #: whether the sign of a zero result is specified even where zeros of both signs compete, to be the extreme
+    zero_signs: ClassVar[bool] = True
     commutative: ClassVar[bool] = False
     involution: ClassVar[bool] = False
     idempotent: ClassVar[bool] = False

@@ -1,7 +1,8 @@
 """Largest and smallest elements along dimensions, and where they are.
 
 Where several elements tie, a reduction to values alone (`amax`, `max()`) divides the gradient among them; one that
-also gives the position (`max(dim)`) sends all of it to the first, the one it reports. nan counts as extreme.
+also gives the position (`max(dim)`) sends all of it to the first, the one it reports. nan counts as extreme. Where the
+extreme is zero and there are zeros of both signs, the sign of the value is either.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def check_not_empty(op: str, x: Any, dim: Any) -> None:
 class Extremum(Reduction):
     """Base of reductions to the extreme value."""
 
+    zero_signs = False
     ufunc: ClassVar[np.ufunc]
     recompute_cost = 1.0
 
@@ -180,6 +182,7 @@ class Argmin(Position):
 class ExtremumDim(Composite):
     """Base of `max(dim)` and `min(dim)`: values and positions."""
 
+    zero_signs = False
     signature = "(input: Tensor, dim: dim, keepdim: bool = False)"
     result_names = ("values", "indices")
     method = False

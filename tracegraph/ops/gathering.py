@@ -235,6 +235,7 @@ class ScatterCombine(ScatterAlong):
     `combine` is "mul", "maximum" or "minimum".
     """
 
+    zero_signs = False
     method = False
     signature = "(input: Tensor, dim: dim, index: Tensor, src: Tensor, *, combine: str)"
     samples = samples(

@@ -105,6 +105,7 @@ class MaxPool2d(WindowedPool):
     `stride` defaults to `kernel_size`.
     """
 
+    zero_signs = False
     signature = MAX_SIGNATURE
     samples = MAX_SAMPLES
 
@@ -168,6 +169,7 @@ class MaxPool2dOffsets(WindowedPool):
 class MaxPool2dWithIndices(WindowedPool):
     """`max_pool2d`, and the position of each maximum in its flattened image."""
 
+    zero_signs = False
     signature = MAX_SIGNATURE
     result_names = ("values", "indices")
     samples = MAX_SAMPLES

@@ -232,6 +232,8 @@ class SumToSize(Composite):
     def eager(self, x: np.ndarray, size: tuple[int, ...]) -> Any:
         dtype = dtypes.from_numpy(x.dtype)
         axes = summed_dims(x, size)
+        if not axes:
+            return x.copy()
         total = np.sum(cast_array(x, dtype.compute), axis=axes, keepdims=True)
         return cast_array(np.asarray(total), dtype).reshape(size)
 

@@ -291,7 +291,7 @@ def lgamma(x: np.ndarray) -> np.ndarray:
     negative = wide <= 0
     if negative.any():
         result[negative] = _lgamma_negative(wide[negative])
-    return result.astype(x.dtype)
+    return (result + 0.0).astype(x.dtype)  # the zeros at 1 and 2 are positive
 
 
 def _lgamma_positive(x: np.ndarray) -> np.ndarray:
