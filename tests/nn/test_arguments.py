@@ -75,3 +75,16 @@ def test_unknown_reduction_is_refused_by_every_loss() -> None:
             loss(scores, classes, reduction="all")
     with pytest.raises(ValueError, match="mse_loss: reduction='all'"):
         nn.MSELoss(reduction="all")(scores, scores)
+
+
+@pytest.mark.parametrize("register", ["register_parameter", "register_buffer", "register_module"])
+def test_registering_does_not_hide_another_attribute(register: str) -> None:
+    layer = nn.Linear(2, 3)
+    layer.note = "plain"
+    with pytest.raises(ValueError, match=rf"{register}\('note'\): Linear has an attribute of this name already"):
+        getattr(layer, register)("note", None)
+    with pytest.raises(ValueError, match=rf"{register}\('forward'\): Linear has an attribute of this name"):
+        getattr(layer, register)("forward", None)
+    layer.register_parameter("weight", nn.Parameter(tg.zeros(3, 2)))
+    layer.weight = nn.Parameter(tg.ones(3, 2))
+    assert layer.weight.sum().item() == 6

@@ -66,7 +66,7 @@ def test_reassignment_and_deletion():
         (lambda b: setattr(b, "count", 3), "takes a Tensor or None"),
         (lambda b: b.register_parameter("p", tg.ones(1)), "expected a Parameter"),
         (lambda b: b.register_buffer("a.b", tg.ones(1)), "without dots"),
-        (lambda b: b.register_buffer("forward", tg.ones(1)), "would hide it"),
+        (lambda b: b.register_buffer("forward", tg.ones(1)), "has an attribute of this name"),
         (lambda b: b.train("yes"), "must be a bool"),
         (lambda b: nn.Parameter([1.0]), "takes a Tensor"),
     ],

@@ -63,10 +63,10 @@ class Module(HookRegistry):
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__
         if isinstance(value, Parameter):
-            self.register_parameter(name, value)
+            self._register("_parameters", name, value)
             return
         if isinstance(value, Module):
-            self.register_module(name, value)
+            self._register("_modules", name, value)
             return
         for registry in _REGISTRIES:
             if name in state.get(registry, ()):
@@ -126,16 +126,30 @@ class Module(HookRegistry):
         """Let compiled code check this module anew."""
         self.__dict__["_changes"] += 1
 
+    def _check_free(self, function: str, registry: str, name: str) -> None:
+        """Refuse to register what would hide an attribute of another kind; assigning replaces it instead.
+
+        Raises:
+            ValueRangeError: there is one.
+        """
+        if isinstance(name, str) and hasattr(self, name) and name not in self.__dict__.get(registry, {}):
+            raise ValueRangeError(
+                f"{function}({name!r}): {type(self).__name__} has an attribute of this name already; choose another "
+                "name, or delete the attribute first"
+            )
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter, or None to declare that there is none."""
         if param is not None and not isinstance(param, Parameter):
             raise ArgumentError(f"register_parameter({name!r}): expected a Parameter, got {type(param).__name__}")
+        self._check_free("register_parameter", "_parameters", name)
         self._register("_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is no parameter but part of the state; `persistent` puts it into `state_dict`."""
         if tensor is not None and not isinstance(tensor, Tensor):
             raise ArgumentError(f"register_buffer({name!r}): expected a Tensor, got {type(tensor).__name__}")
+        self._check_free("register_buffer", "_buffers", name)
         self._register("_buffers", name, tensor)
         if persistent:
             self._non_persistent_buffers.discard(name)
@@ -146,6 +160,7 @@ class Module(HookRegistry):
         """Add a submodule."""
         if module is not None and not isinstance(module, Module):
             raise ArgumentError(f"register_module({name!r}): expected a Module, got {type(module).__name__}")
+        self._check_free("register_module", "_modules", name)
         self._register("_modules", name, module)
 
     add_module = register_module
