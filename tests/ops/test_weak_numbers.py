@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+import tracegraph as tg
 from tracegraph import dtypes, ir
 from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError
@@ -39,6 +40,13 @@ def test_fitting() -> None:
     for number in (-256, 256, math.nan, -math.inf, 1e30):
         with pytest.raises(DTypeError, match=rf"op: x={str(number).replace('+', '.')} does not fit uint8"):
             fitting("op", "x", number, dtypes.uint8)
+
+
+def test_a_fill_that_is_no_integer() -> None:
+    x = tg.ones(3, dtype=tg.int32)
+    assert x.masked_fill(x > 0, 1.5).tolist() == [1, 1, 1]
+    with pytest.raises(DTypeError, match="masked_fill: value=-inf does not fit int32"):
+        x.masked_fill(x > 0, -math.inf)
 
 
 def test_a_size_that_fits_is_guarded() -> None:

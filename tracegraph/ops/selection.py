@@ -20,6 +20,7 @@ from tracegraph.ops.promotion import result_type
 from tracegraph.ops.samples import A, call, samples, unary
 from tracegraph.ops.scalar import Scalars
 from tracegraph.ops.sym_float import Float
+from tracegraph.ops.weak_numbers import fitting
 
 
 @define_op
@@ -88,7 +89,7 @@ class MaskedFill(Pointwise):
         """A number is brought to the input's category: 1.5 fills integers with 1."""
         x, mask, value = operands
         if isinstance(value, Float) and not x.dtype.is_floating:
-            value = int(value)
+            value = fitting("masked_fill", "value", float(value), x.dtype)
         return (x, mask, value), attrs
 
     def operand_dtypes(self, types: OperandTypes) -> tuple[DType, ...]:
