@@ -65,6 +65,8 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "compile": ("tracegraph.compiler.api", "compile"),
     "device": ("tracegraph.ops.device", "Device"),
     "cuda": ("tracegraph.tensor.cuda", None),
+    "linalg": ("tracegraph.tensor.linalg", None),
+    "special": ("tracegraph.tensor.special", None),
     "manual_seed": ("tracegraph.ops.generator", "manual_seed"),
     "Generator": ("tracegraph.ops.generator", "Generator"),
     "default_generator": ("tracegraph.ops.generator", "default_generator"),

@@ -124,6 +124,8 @@ _INLINED_LIBRARY = (
     "tracegraph.nn",
     "tracegraph.autograd.grad_mode",
     "tracegraph.tensor.cuda",
+    "tracegraph.tensor.linalg",
+    "tracegraph.tensor.special",
     "tracegraph.tensor.questions",
     "tracegraph.capture.polyfills",
 )
