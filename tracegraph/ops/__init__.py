@@ -12,7 +12,7 @@ from tracegraph.ops import (
     clamping,
     classification_losses,
     comparison,
-    control_flow,
+    cond,
     conversion,
     convolution,
     creation,
@@ -52,6 +52,7 @@ from tracegraph.ops import (
     resampling,
     rounding,
     sampling,
+    scan,
     scans,
     searching,
     selection,
@@ -63,6 +64,7 @@ from tracegraph.ops import (
     uniqueness,
     views,
     volumes,
+    while_loop,
     windows,
 )
 
@@ -83,7 +85,7 @@ __all__ = [
     "clamping",
     "classification_losses",
     "comparison",
-    "control_flow",
+    "cond",
     "conversion",
     "convolution",
     "creation",
@@ -124,6 +126,7 @@ __all__ = [
     "resampling",
     "rounding",
     "sampling",
+    "scan",
     "scans",
     "searching",
     "selection",
@@ -135,5 +138,6 @@ __all__ = [
     "uniqueness",
     "views",
     "volumes",
+    "while_loop",
     "windows",
 ]

@@ -43,7 +43,7 @@ class RecordedBody:
         captured: values of the enclosing graph, and the placeholders of `graph` that stand for them.
         requires_grad: of each output, whether gradients flow to it.
         structure: of the results.
-        captures_grad: whether something captured requires grad.
+        requiring: the captured values that require grad.
     """
 
     name: str
@@ -52,7 +52,7 @@ class RecordedBody:
     captured: dict[Value, Value]
     requires_grad: tuple[bool, ...]
     structure: Structure
-    captures_grad: bool
+    requiring: frozenset[Value]
 
     @property
     def types(self) -> tuple[TensorType, ...]:
@@ -87,7 +87,7 @@ def record_body(outer: Recorder, name: str, function: Callable[..., Any], inputs
         {value: handle.value for value, handle in recorder.captured.items()},
         tuple(o.requires_grad for o in outputs),
         structure,
-        any(handle.requires_grad for handle in recorder.captured.values()),
+        frozenset(value for value, handle in recorder.captured.items() if handle.requires_grad),
     )
 
 
