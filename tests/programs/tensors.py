@@ -95,6 +95,23 @@ def alias_args2(x, y):
     return x + y
 
 
+@program(
+    lambda: (ramp(2), (lambda t: (t[:, 0], t[:, 1]))(ramp(2, 2))),
+    lambda: (lambda t: (t[0], (t[:, 0], t[1])))(ramp(2, 2)),
+    lambda: (lambda t: (t, (t.detach(), ramp(2))))(ramp(2)),
+    breaks=("aliased-inputs",),
+)
+def alias_unwritten(x, pair):
+    x += 1
+    return x * pair[0] + pair[1]
+
+
+@program(lambda: (ramp(3), (lambda t: (t[:, 0], t[:, 1]))(ramp(3, 2))))
+def alias_of_what_is_only_read(x, pair):
+    x *= pair[0]
+    return x + pair[1]
+
+
 @program(pair)
 def noncontig(x, w):
     return (x.T + 1, x.T.is_contiguous(), x.is_contiguous())

@@ -167,13 +167,8 @@ def _distinct(writer: SourceWriter, guard: Guard) -> Conditions:
 
 
 def _separate(writer: SourceWriter, guard: Guard) -> Conditions:
-    names = ", ".join(writer.name(s) for s in guard.expected)
-    return [f"{writer.pool.name(storages_are_separate)}({names})"]
-
-
-def storages_are_separate(*tensors: Any) -> bool:
-    """Whether no two tensors may overlap in memory."""
-    return not any(eager.share_storage(a, b) for i, a in enumerate(tensors) for b in tensors[:i])
+    written, others = (f"[{', '.join(map(writer.name, sources))}]" for sources in guard.expected)
+    return [f"not {writer.pool.name(eager.may_overlap)}({written}, {others})"]
 
 
 def _sizes(writer: SourceWriter, guard: Guard) -> Conditions:

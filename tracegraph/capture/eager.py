@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from tracegraph.autograd.grad_mode import STATE
@@ -52,8 +53,21 @@ def input_name(source: Source) -> str:
     return re.sub(r"\W+", "_", text).strip("_") or "input"
 
 
-def share_storage(a: Any, b: Any) -> bool:
-    """Whether two eager tensors may overlap in memory."""
-    import numpy as np
+def may_overlap(written: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Whether an eager tensor of `written` may lie in memory of another one, of `written` or of `others`.
 
-    return bool(np.may_share_memory(a._np, b._np))
+    Compares the ranges of addresses, in order: a training step writes to hundreds of tensors among hundreds.
+    """
+    arrays = [t._np for t in (*written, *others)]
+    if len({id(a) for a in arrays}) == len(arrays) and all(a.flags.owndata for a in arrays):
+        return False  # each has memory of its own
+    from numpy.lib.array_utils import byte_bounds
+
+    ranges = sorted((*byte_bounds(a), i < len(written)) for i, a in enumerate(arrays) if a.size)
+    end = end_of_written = 0
+    for start, stop, is_written in ranges:
+        if start < (end if is_written else end_of_written):
+            return True
+        end = max(end, stop)
+        end_of_written = max(end_of_written, stop) if is_written else end_of_written
+    return False

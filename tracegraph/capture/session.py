@@ -190,21 +190,23 @@ def _root_frame(tracer: Tracer, call: Call) -> Frame:
 
 
 def _check_aliasing(tracer: Tracer) -> None:
-    """A graph that writes to its inputs must know that they do not overlap, now and in later calls."""
-    if not any(_writes_input(node) for node in tracer.builder.graph.calls):
-        return
+    """What a graph writes to must not overlap with its other inputs, now and in later calls."""
+    roots = {root_of(node.operands[i]) for node in tracer.builder.graph.calls for i in _mutated(node)}
     inputs = [i for i in tracer.inputs if i.convert is None]
-    tensors = [i.tensor for i in inputs]
-    overlap = any(eager.share_storage(a, b) for i, a in enumerate(tensors) for b in tensors[:i])
-    if overlap:
+    written = [i for i in inputs if i.handle.value in roots]
+    others = [i for i in inputs if i.handle.value not in roots]
+    if not written or len(inputs) == 1:
+        return
+    if eager.may_overlap([i.tensor for i in written], [i.tensor for i in others]):
         raise Break(reasons.ALIASED_INPUTS, "an in-place operation", Extent.FRAME)
-    if len(tensors) > 1:
-        tracer.guards.add(GuardKind.SEPARATE_STORAGE, None, tuple(i.source for i in inputs))
+    tracer.guards.add(
+        GuardKind.SEPARATE_STORAGE, None, (tuple(i.source for i in written), tuple(i.source for i in others))
+    )
 
 
-def _writes_input(node: Node) -> bool:
-    mutated = getattr(node.call_op, "mutates", ())
-    return any(root_of(node.operands[i]).node.op == "placeholder" for i in mutated)
+def _mutated(node: Node) -> tuple[int, ...]:
+    """Positions of the operands that a call writes to."""
+    return getattr(node.call_op, "mutates", ())
 
 
 def _guard_mutation(tracer: Tracer) -> None:
