@@ -60,6 +60,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "nn": ("tracegraph.nn", None),
     "optim": ("tracegraph.optim", None),
     "data": ("tracegraph.data", None),
+    "utils": ("tracegraph.autograd.general_tools", None),
     "compiler": ("tracegraph.compiler", None),
     "library": ("tracegraph.library", None),
     "compile": ("tracegraph.compiler.api", "compile"),

@@ -1,5 +1,6 @@
 """Reverse-mode differentiation of eager tensors by a tape."""
 
+from tracegraph.autograd import functional
 from tracegraph.autograd.engine import backward, grad
 from tracegraph.autograd.function import Function
 from tracegraph.autograd.grad_mode import (
@@ -15,6 +16,7 @@ __all__ = [
     "Function",
     "backward",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "inference_mode",

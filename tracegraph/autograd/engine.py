@@ -129,7 +129,7 @@ def _traverse(
     def send(node: Node | None, index: int, leaf: Tensor | None, gradient: Tensor) -> None:
         if node is None:
             assert leaf is not None
-            sink.leaf(leaf, _hooked(leaf._hooks, gradient) if leaf._hooks else gradient, create_graph)
+            sink.leaf(leaf, hooked(leaf._hooks, gradient) if leaf._hooks else gradient, create_graph)
             return
         cotangents = pending.get(node)
         if cotangents is None:
@@ -146,7 +146,7 @@ def _traverse(
         for index, hooks in node.hooks.items() if node.hooks is not None else ():
             known = cotangents[index]
             if known is not None:
-                cotangents[index] = _hooked(hooks, known)
+                cotangents[index] = hooked(hooks, known)
         sink.node(node, cotangents)
         for edge, gradient in zip(node.edges, node.backward(tuple(cotangents)), strict=True):
             if edge is not None and gradient is not None:
@@ -155,7 +155,8 @@ def _traverse(
             node.release()
 
 
-def _hooked(hooks: dict[int, Any], gradient: Tensor) -> Tensor:
+def hooked(hooks: dict[int, Any], gradient: Tensor) -> Tensor:
+    """A gradient after all the hooks have seen it, and perhaps replaced it."""
     for hook in list(hooks.values()):
         replaced = hook(gradient)
         gradient = gradient if replaced is None else replaced

@@ -26,6 +26,11 @@ from tracegraph.tensor.tensor import Tensor
 _numbers = itertools.count()
 
 
+def mark() -> int:
+    """A number between those of the nodes recorded so far and those to come."""
+    return next(_numbers)
+
+
 class OperandInfo:
     """Stands in for an operand that the gradient formula does not read: its shape and dtype."""
 
