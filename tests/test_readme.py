@@ -23,8 +23,9 @@ def shell_lines(page: str) -> list[str]:
     return [line for line in lines if line.startswith("tracegraph ")]
 
 
-def test_examples() -> None:
-    result = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+@pytest.mark.parametrize("page", ["README.md", "docs/pytorch.md"])
+def test_examples(page: str) -> None:
+    result = doctest.testfile(str(ROOT / page), module_relative=False)
     assert result.attempted > 0
     assert result.failed == 0
 

@@ -91,8 +91,10 @@ def __getattr__(name: str) -> Any:
         return value
     try:
         value = getattr(ops.functional, name)
-    except AttributeError:
-        raise AttributeError(f"module 'tracegraph' has no attribute {name!r}") from None
+    except AttributeError as unknown:
+        suggestion = str(unknown).partition("; ")[2]
+        message = f"module 'tracegraph' has no attribute {name!r}"
+        raise AttributeError(f"{message}; {suggestion}" if suggestion else message) from None
     globals()[name] = value
     return value
 
