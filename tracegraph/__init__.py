@@ -91,10 +91,8 @@ def __getattr__(name: str) -> Any:
         return value
     try:
         value = getattr(ops.functional, name)
-    except AttributeError as unknown:
-        suggestion = str(unknown).partition("; ")[2]
-        message = f"module 'tracegraph' has no attribute {name!r}"
-        raise AttributeError(f"{message}; {suggestion}" if suggestion else message) from None
+    except AttributeError:
+        raise AttributeError(f"module 'tracegraph' has no attribute {name!r}") from None
     globals()[name] = value
     return value
 
