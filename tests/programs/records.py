@@ -460,3 +460,36 @@ def typed_dict(x):
 @program()
 def typing_cast(x):
     return typing.cast("int", x) * 2, typing.cast(list[int], [1])
+
+
+class OrderedRecord(collections.OrderedDict):
+    """Keeps its entries as attributes too, and gives them by position."""
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        super().__setattr__(key, value)
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            return dict(self.items())[key]
+        return tuple(self[k] for k in self.keys())[key]
+
+
+@dataclasses.dataclass
+class ModelOutput(OrderedRecord):
+    first: object = None
+    second: object = None
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                self[field.name] = value
+
+
+@program()
+def ordered_dict_that_is_a_record(x):
+    inner = ModelOutput(first=x * 2)
+    outer = ModelOutput(second=inner[0] + inner.first, first=inner["first"])
+    outer.move_to_end("first")
+    return outer, list(outer.keys()), list(inner.items())

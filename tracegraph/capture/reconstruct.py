@@ -200,6 +200,10 @@ class Reconstructor:
     def _fill(self, name: str, value: Any) -> None:
         if isinstance(value, dict):
             content = f"dict.update({name}, {self._dict_display(value)})"
+            if kind_of_dict(value) is collections.OrderedDict:
+                # its update() would call a __setitem__ of the derived class; dict's knows nothing of the order
+                setter = f"{self.pool.name(collections.OrderedDict)}.__setitem__"
+                content = f"for k, v in {self._dict_display(value)}.items(): {setter}({name}, k, v)"
             if self._hashes_late(kind_of_dict(value).keys(value)):
                 self._last.append(lambda: self.lines.append(content))
             else:
