@@ -78,3 +78,19 @@ def test_a_graph_called_directly_refuses_what_it_was_not_compiled_for() -> None:
             graph.run([tg.ones(4), wrong])
     # strided elements are no mistake
     assert graph.run([tg.ones(4), tg.arange(8.0)[::2]])[0].tolist() == [0, 2, 4, 6]
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_outputs_that_are_not_gone_back_from(dynamic: bool) -> None:
+    """They contribute nothing: no zero times an infinite slope, and no gradient to what only they depend on."""
+
+    def function(x: tg.Tensor, v: tg.Tensor, w: tg.Tensor) -> Any:
+        return x * v, x.sqrt() * w
+
+    seen = []
+    for run in (function, tg.compile(function, fullgraph=True, dynamic=dynamic, options={"strict": True})):
+        for values in ([0.0, 1.0], [1.0, 4.0]):
+            x, v, w = (tg.tensor(values, requires_grad=True) for _ in range(3))
+            run(x, v, w)[0].sum().backward()
+            seen.append((x.grad.tolist(), v.grad.tolist(), w.grad))
+    assert seen[:2] == seen[2:]

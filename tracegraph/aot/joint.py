@@ -64,6 +64,7 @@ class Joint:
         requiring: positions of the inputs that require grad, in the order of gradients.
         reads: which inputs and outputs the gradient formulas read, in the order in which the tape evaluates them.
         with_history: which of the kept values depend on inputs that require grad.
+        sources: for each gradient, the numbers of the cotangents it comes from.
     """
 
     graph: Graph
@@ -73,6 +74,7 @@ class Joint:
     requiring: tuple[int, ...]
     reads: tuple[Read, ...] = ()
     with_history: tuple[bool, ...] = ()
+    sources: tuple[frozenset[int], ...] = ()
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -130,13 +132,14 @@ def differentiate(
     for node in reversed(forward_nodes):
         backward.visit(node)
     requiring = tuple(i for i, p in enumerate(graph.placeholders) if handles[p].requires_grad)
-    found = [backward.gradients.get(handles[graph.placeholders[i]].value) for i in requiring]
-    gradients = [g.value if g is not None else None for g in found]
+    wanted = [handles[graph.placeholders[i]].value for i in requiring]
+    gradients = [backward.gradients[v].value if v in backward.gradients else None for v in wanted]
+    sources = tuple(backward.sources.get(v, frozenset()) for v in wanted)
     kept = _kept(forward_nodes, backward, gradients) if keep else ()
     joint = tracer.builder.output(*results, *gradients, *kept)
     reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results))
     with_history = tuple(v in tracer.tracked for v in kept)
-    return Joint(joint, len(graph.placeholders), len(results), differentiable, requiring, reads, with_history)
+    return Joint(joint, len(graph.placeholders), len(results), differentiable, requiring, reads, with_history, sources)
 
 
 def _forward(graph: Graph, tracer: _ForwardTracer, requires_grad: Sequence[bool]) -> dict[Value, Traced]:

@@ -129,6 +129,7 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
         outputs=parts.outputs,
         differentiable=joint.differentiable,
         wanted=joint.requiring,
+        sources=joint.sources,
         saved_inputs=parts.saved_inputs,
         reads=joint.reads,
         restore_inputs=parts.restore_inputs,

@@ -37,6 +37,7 @@ class Differentiation:
         outputs: number of outputs of the pure graph.
         differentiable: positions of outputs with a history.
         wanted: positions of inputs whose gradient is computed.
+        sources: for each of them, the numbers of the cotangents that its gradient comes from.
         saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
         restore_inputs: positions of further inputs that a derivative of the gradients starts from.
         reads: what eager execution would read in backward of inputs as they were and of outputs: a write to it before
@@ -49,6 +50,7 @@ class Differentiation:
     outputs: int
     differentiable: tuple[int, ...]
     wanted: tuple[int, ...]
+    sources: tuple[frozenset[int], ...]
     saved_inputs: tuple[int, ...]
     restore_inputs: tuple[int, ...]
     reads: tuple[Read, ...]
@@ -121,11 +123,25 @@ class GraphNode(Node):
             )
         self.check_versions(cotangents)
         if is_grad_enabled():
-            expansion = Expansion(self.plan.formulas, self, self._to_restore(), self._sizes())
-            return expansion.backward((*cotangents, *[None] * (expansion.results - self.results)))
+            return self._by_formulas(cotangents)
+        present = frozenset([i for i, c in enumerate(cotangents) if c is not None])
         given = [np.zeros(*self._results[i]) if c is None else c._np for i, c in enumerate(cotangents)]
-        gradients = self.plan.backward([*self.saved, *given])
-        return [None if g is None else Tensor(np.asarray(g)) for g in gradients]
+        found = self.plan.backward([*self.saved, *given])
+        gradients = [None if g is None else Tensor(np.asarray(g)) for g in found]
+        return gradients if len(present) == self.results else self._partial(gradients, cotangents, present)
+
+    def _partial(
+        self, gradients: list[Tensor | None], cotangents: tuple[Tensor | None, ...], present: frozenset[int]
+    ) -> Sequence[Tensor | None]:
+        """What eager execution gives where some outputs have no cotangent, and compiled code took zeros for it."""
+        if not all(np.isfinite(g._np).all() for g in gradients if g is not None):
+            return self._by_formulas(cotangents)  # nan may be zero times the infinite slope of an unused output
+        return [g if present & s else None for g, s in zip(gradients, self.plan.sources, strict=True)]
+
+    def _by_formulas(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
+        """The gradients op by op; recorded in grad mode."""
+        expansion = Expansion(self.plan.formulas, self, self._to_restore(), self._sizes())
+        return expansion.backward((*cotangents, *[None] * (expansion.results - self.results)))
 
     def release(self) -> None:
         self.saved = None
