@@ -45,11 +45,16 @@ class CallableAdapter:
 
 
 class IteratorAdapter:
-    """Advances an iterator of the traced program symbolically when C code asks for its next item."""
+    """Advances an iterator of the traced program symbolically when C code asks for its next item.
 
-    def __init__(self, tracer: Tracer, iterator: Any) -> None:
+    Args:
+        origin: the object that is iterated; C code that makes room for the items asks for its length first.
+    """
+
+    def __init__(self, tracer: Tracer, iterator: Any, origin: Any) -> None:
         self._tracer = tracer
         self.iterator = iterator
+        self._origin = origin
 
     def __iter__(self) -> IteratorAdapter:
         return self
@@ -58,6 +63,11 @@ class IteratorAdapter:
         from tracegraph.capture.operators import advance
 
         return called_back(lambda: advance(self._tracer, self.iterator))
+
+    def __length_hint__(self) -> Any:
+        from tracegraph.capture.operators import special
+
+        return called_back(lambda: special(self._tracer, self._origin, "__len__"))
 
 
 class ObjectAdapter:

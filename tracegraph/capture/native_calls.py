@@ -385,7 +385,7 @@ def _adapted(tracer: Tracer, value: Any) -> Any:
     if not is_instance_of_python_class(value):
         return value
     if hasattr(type(value), "__iter__"):
-        return IteratorAdapter(tracer, iterate(tracer, value))
+        return IteratorAdapter(tracer, iterate(tracer, value), value)
     return CallableAdapter(tracer, value) if callable(value) else value
 
 

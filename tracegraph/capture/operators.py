@@ -67,6 +67,10 @@ def special(tracer: Tracer, value: Any, name: str, *args: Any) -> Any:
     raw = tracer.class_entry(type(value), name)
     if raw is MISSING or raw is None:
         return NotImplemented
+    if raw is object.__ne__:
+        # in C it asks the class's own __eq__, which may be Python code
+        equal = special(tracer, value, "__eq__", *args)
+        return equal if equal is NotImplemented else not truth(tracer, equal)
     if isinstance(raw, types.WrapperDescriptorType | types.MethodDescriptorType):
         return _native_slot(tracer, raw, value, *args)
     from tracegraph.capture.calls import call
@@ -384,7 +388,18 @@ def advance(tracer: Tracer, iterator: Any) -> Any:
 
 def walk(tracer: Tracer, value: Any) -> Iterator[Any]:
     """The items of `value`, iterated symbolically."""
+    return _items(tracer, iterate(tracer, value))
+
+
+def listed(tracer: Tracer, value: Any) -> list[Any]:
+    """`list(value)`, which asks the length before the first item."""
     iterator = iterate(tracer, value)
+    if is_instance_of_python_class(value):
+        special(tracer, value, "__len__")
+    return list(_items(tracer, iterator))
+
+
+def _items(tracer: Tracer, iterator: Any) -> Iterator[Any]:
     while True:
         try:
             item = advance(tracer, iterator)

@@ -7,7 +7,7 @@ from typing import Any
 from tracegraph.capture.calls import call
 from tracegraph.capture.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.frame import Frame
-from tracegraph.capture.operators import walk
+from tracegraph.capture.operators import listed
 from tracegraph.capture.values import NULL
 
 
@@ -23,7 +23,7 @@ def op_CALL_KW(frame: Frame, count: int) -> None:
 
 def op_CALL_FUNCTION_EX(frame: Frame, flags: int) -> None:
     kwargs = frame.pop() if flags & 1 else {}
-    values = list(walk(frame.tracer, frame.pop()))
+    values = listed(frame.tracer, frame.pop())
     function, args = _callee(frame, values)
     frame.push(call(frame.tracer, function, tuple(args), dict(kwargs), frame))
 

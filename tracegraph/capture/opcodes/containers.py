@@ -7,7 +7,7 @@ from typing import Any
 from tracegraph.capture.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.frame import Frame
 from tracegraph.capture.keys import check_hashable
-from tracegraph.capture.operators import iterate, mapping, materialised, walk
+from tracegraph.capture.operators import iterate, listed, mapping, materialised, walk
 from tracegraph.capture.values import Observed
 
 
@@ -67,7 +67,7 @@ def op_LIST_EXTEND(frame: Frame, depth: int) -> None:
 
 def _unpackable(frame: Frame, value: Any) -> list[Any]:
     try:
-        return list(walk(frame.tracer, value))
+        return listed(frame.tracer, value)
     except Observed as observed:
         if isinstance(observed.exception, TypeError) and "is not iterable" in str(observed.exception):
             name = frame.tracer.type_of(value).__name__
