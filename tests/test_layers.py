@@ -20,12 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 # Each layer and its left neighbours; what those may import, it may import as well.
 LEFT: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "providers": (),
     "dtypes": ("errors",),
     "ir": ("dtypes",),
     "ops": ("ir",),
     "tensor": ("ops",),
     "autograd": ("tensor",),
-    "nn": ("autograd",),
+    "nn": ("autograd", "providers"),
     "optim": ("autograd",),
     "data": ("autograd",),
     "capture": ("nn", "optim", "data"),

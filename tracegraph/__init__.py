@@ -32,6 +32,7 @@ from tracegraph.dtypes import (
     uint8,
 )
 from tracegraph.errors import TracegraphError
+from tracegraph.providers import provide
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, set_printoptions, tensor
 
 __version__ = "0.1.0"
@@ -95,6 +96,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'tracegraph' has no attribute {name!r}") from None
     globals()[name] = value
     return value
+
+
+provide("compile", lambda: __getattr__("compile"))
 
 
 def __dir__() -> list[str]:

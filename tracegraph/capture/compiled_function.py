@@ -107,6 +107,8 @@ def family_of(target: Any) -> Family:
         return type(target)._tracegraph_family
     if isinstance(target, CompiledFunction):
         return target.family
+    if isinstance(target, Module) and "_compiled_call" in target.__dict__:
+        return family_of(target.__dict__["_compiled_call"])
     raise ArgumentError(f"expected something that tracegraph.compile returned, got {type(target).__name__}")
 
 

@@ -94,7 +94,7 @@ def _original(tracer: Tracer, value: Any) -> Any:
 
 
 def _call_has_hooks(tracer: Tracer, module: Any) -> Any:
-    """The property `_has_hooks` with one guard; NotImplemented if there are hooks."""
+    """The properties `_has_hooks` and `_is_wrapped` with one guard; NotImplemented if there are hooks."""
     source = tracer.source_of(module)
     if source is None:
         return NotImplemented
@@ -118,5 +118,7 @@ HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_p
 #: methods of Module with a meaning of their own; each may answer NotImplemented to be inlined instead
 METHODS: dict[Any, Callable[[Any, Any], Any]] = {
     HookRegistry.__dict__["_has_hooks"].fget: _call_has_hooks,
+    # a module compiled in place is captured as what it was
+    HookRegistry.__dict__["_is_wrapped"].fget: _call_has_hooks,
     Module.__dict__["_changed"]: _call_changed,
 }

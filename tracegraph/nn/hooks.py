@@ -36,6 +36,14 @@ class HookRegistry:
         s = self.__dict__
         return bool(s["_forward_pre_hooks"] or s["_forward_hooks"] or s["_backward_hooks"] or s["_backward_pre_hooks"])
 
+    @property
+    def _is_wrapped(self) -> bool:
+        """Whether a call is more than `forward`: there are hooks, or the module is compiled in place."""
+        s = self.__dict__
+        if "_compiled_call" in s:
+            return True
+        return bool(s["_forward_pre_hooks"] or s["_forward_hooks"] or s["_backward_hooks"] or s["_backward_pre_hooks"])
+
     def _add_hook(self, registry: str, hook: Any, prepend: bool = False) -> RemovableHook:
         hooks = self.__dict__[registry]
         handle = RemovableHook(hooks, hook)

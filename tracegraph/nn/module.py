@@ -16,6 +16,7 @@ from tracegraph.nn.hooks import HookRegistry, call_with_hooks
 from tracegraph.nn.parameter import Parameter
 from tracegraph.nn.state import Incompatible, collect_state, load_state
 from tracegraph.ops.device import check_device, names_device
+from tracegraph.providers import provided
 from tracegraph.tensor import Tensor
 
 M = TypeVar("M", bound="Module")
@@ -54,9 +55,27 @@ class Module(HookRegistry):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute `forward(*args, **kwargs)`, with the registered hooks around it."""
+        if self._is_wrapped:
+            call = self.__dict__.get("_compiled_call", self._call_uncompiled)
+            return call(*args, **kwargs)
+        return self.forward(*args, **kwargs)
+
+    def _call_uncompiled(self, *args: Any, **kwargs: Any) -> Any:
         if self._has_hooks:
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile calls of this Module, in place: it stays the object it is, with its state and its class.
+
+        Pickles and copies are not compiled. Takes the arguments of `tracegraph.compile`.
+        """
+        self.__dict__["_compiled_call"] = provided("compile")(self._call_uncompiled, *args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state.pop("_compiled_call", None)
+        return state
 
     # ------------------------------------------------------------------------------------ attributes
 
