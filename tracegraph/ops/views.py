@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph import dtypes
-from tracegraph.errors import ShapeError, ValueRangeError
+from tracegraph.errors import DataDependentError, ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
@@ -39,7 +39,7 @@ def _shape(types: OperandTypes) -> Shape:
 
 @define_op
 class ViewOp(View):
-    """The same memory with another shape; one size may be -1.
+    """The same memory with another shape; one size may be -1. `view(dtype)` reads its bytes as another dtype.
 
     Raises:
         ShapeError: the number of elements differs, or the strides allow no view (`reshape` copies then).
@@ -54,6 +54,15 @@ class ViewOp(View):
         call(A(()), (1, 1)),
         call(A((0, 4)), (2, 0)),
     )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`view(dtype)` reads the bytes as elements of another dtype; capture leaves that to eager tensors."""
+        dtype = args[1] if len(args) == 2 else kwargs.get("dtype")
+        if type(dtype) is not dtypes.DType:
+            return super().__call__(*args, **kwargs)
+        if not hasattr(args[0], "reinterpreted"):
+            raise DataDependentError("view() with another dtype")
+        return args[0].reinterpreted(dtype)
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
         (x,) = operands

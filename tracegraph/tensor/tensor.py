@@ -13,7 +13,7 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
-from tracegraph.errors import ArgumentError, AutogradError, DTypeError
+from tracegraph.errors import ArgumentError, AutogradError, DTypeError, ShapeError
 from tracegraph.ops.device import Device
 from tracegraph.ops.methods import TensorMethods
 from tracegraph.tensor.printing import format_tensor
@@ -134,6 +134,23 @@ class Tensor(TensorMethods):
             DTypeError: `dtype` names no dtype.
         """
         return f"tracegraph.{_TYPE_NAMES[self.dtype]}Tensor" if dtype is None else self.to(dtypes.as_dtype(dtype))
+
+    def reinterpreted(self, dtype: DType) -> Tensor:
+        """The same bytes as elements of another dtype, without history; the last dimension takes up the difference.
+
+        Raises:
+            ShapeError: elements of another size, and the last dimension is not contiguous or does not come out even.
+        """
+        try:
+            array = self._np.view(dtype.np)
+        except ValueError:
+            raise ShapeError(
+                f"view: a tensor of shape {list(self.shape)}, strides {list(self.stride())} and dtype {self.dtype} "
+                f"cannot be seen as {dtype}"
+            ) from None
+        result = Tensor(array)
+        result._storage = self.storage
+        return result
 
     # ------------------------------------------------------------------------------------ values
 
