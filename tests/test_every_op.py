@@ -36,9 +36,12 @@ import tracegraph as tg
 from tracegraph import ir
 from tracegraph.aot import differentiate
 from tracegraph.autograd import grad
+from tracegraph.compiler.options import Options
+from tracegraph.compiler.pipeline import compile_graph, interpreted
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import dim as dims
 from tracegraph.ops.definition import Definition
+from tracegraph.ops.graph_module import GraphModule
 
 each_op = pytest.mark.parametrize("op", all_ops(), ids=lambda op: op.name)
 
@@ -207,6 +210,31 @@ def test_gradients(op: Definition) -> None:
             compared += 1
     # what writes to an operand is recorded as a pure op and the write
     assert compared or op.vjp is None or op.mutates, "the op has a gradient rule and no sample that tests it"
+
+
+@each_op
+def test_derivatives_of_gradients(op: Definition) -> None:
+    """Through a compiled graph as on the tape, by the inputs and by the cotangents."""
+    for case in differentiable_cases(op)[:1]:
+        with about(case):
+            call = case.drawn(tg.float64)
+            graph = call.record()
+            compiled = compile_graph(graph, leaves(call), Options(strict=True), interpreted)
+            wanted = second_derivatives(GraphModule(graph, tg.Tensor), leaves(call))
+            found = second_derivatives(compiled, leaves(call))
+            assert [g is None for g in found] == [g is None for g in wanted]
+            assert_same([g.numpy() for g in found if g is not None], [g.numpy() for g in wanted if g is not None])
+
+
+def second_derivatives(function: Callable[..., Sequence[Any]], inputs: list[tg.Tensor]) -> list[tg.Tensor | None]:
+    """Gradients of a function of the gradients."""
+    outputs = [o for o in function(*inputs) if isinstance(o, tg.Tensor) and o.requires_grad]
+    rng = np.random.default_rng(1)
+    cotangents = [tg.Tensor(rng.standard_normal(o.shape).astype(o.dtype.np), requires_grad=True) for o in outputs]
+    wanted = [t for t in inputs if t.requires_grad]
+    first = grad(outputs, wanted, cotangents, create_graph=True, allow_unused=True) if outputs else ()
+    sums = [(g * g.detach().sin()).sum().to(tg.float64) for g in first if g is not None and g.requires_grad]
+    return list(grad(sums, [*wanted, *cotangents], allow_unused=True)) if sums else []
 
 
 def check_slopes(

@@ -323,6 +323,8 @@ def _kept(nodes: Sequence[Node], backward: _Backward, gradients: Sequence[Operan
     tracked, reached = backward.tracer.tracked, set[Value]()
     for node in reversed(nodes):
         op = node.target
+        if isinstance(op, ControlFlow) and not tracked.isdisjoint(node.values):
+            read.update(node.operands)  # differentiated again, it runs again and saves more
         below = any(v in tracked and v not in backward.gradients and (v in read or v in reached) for v in node.values)
         if below and isinstance(op, Definition) and op.vjp is not None:
             operands, results = op.vjp_reads(len(node.args))

@@ -127,11 +127,11 @@ class GraphNode(Node):
         present = frozenset([i for i, c in enumerate(cotangents) if c is not None])
         given = [np.zeros(*self._results[i]) if c is None else c._np for i, c in enumerate(cotangents)]
         found = self.plan.backward([*self.saved, *given])
-        gradients = [None if g is None else Tensor(np.asarray(g)) for g in found]
+        gradients: list[Tensor | None] = [None if g is None else Tensor(np.asarray(g)) for g in found]
         return gradients if len(present) == self.results else self._partial(gradients, cotangents, present)
 
     def _partial(
-        self, gradients: list[Tensor | None], cotangents: tuple[Tensor | None, ...], present: frozenset[int]
+        self, gradients: Sequence[Tensor | None], cotangents: tuple[Tensor | None, ...], present: frozenset[int]
     ) -> Sequence[Tensor | None]:
         """What eager execution gives where some outputs have no cotangent, and compiled code took zeros for it."""
         if not all(np.isfinite(g._np).all() for g in gradients if g is not None):
