@@ -76,6 +76,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "initial_seed": ("tracegraph.ops.generator", "initial_seed"),
     "get_rng_state": ("tracegraph.ops.generator", "get_rng_state"),
     "set_rng_state": ("tracegraph.ops.generator", "set_rng_state"),
+    "asarray": ("tracegraph.tensor.factory", "as_tensor"),
     "save": ("tracegraph.tensor.serialization", "save"),
     "load": ("tracegraph.tensor.serialization", "load"),
 } | {name: ("tracegraph.tensor.questions", name) for name in _QUESTIONS}

@@ -188,3 +188,11 @@ def test_submodules_by_path():
     assert type(model.get_submodule("0.0")) is nn.ReLU
     with pytest.raises(AttributeError, match="no submodule '1'"):
         model.get_submodule("0.1")
+
+
+def test_type_and_device() -> None:
+    layer = nn.Linear(2, 2).type(tg.float64)
+    assert layer.weight.dtype is tg.float64
+    for arguments in ((), (0,)):
+        with pytest.raises(TypeError, match="device 'cuda"):
+            layer.cuda(*arguments)

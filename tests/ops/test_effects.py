@@ -84,3 +84,13 @@ def test_writes_are_recorded_as_copies() -> None:
 def test_refusals(call, message) -> None:
     with pytest.raises(ShapeError, match=message):
         call()
+
+
+def test_fill_diagonal() -> None:
+    x = tg.zeros(3, 2)
+    assert x.fill_diagonal_(5) is x
+    assert x.tolist() == [[5, 0], [0, 5], [0, 0]]
+    assert tg.zeros(4, 1).fill_diagonal_(1, wrap=True).flatten().tolist() == [1, 0, 1, 0]
+    assert tg.zeros(2, 2, 2).fill_diagonal_(1).flatten().tolist() == [1, 0, 0, 0, 0, 0, 0, 1]
+    with pytest.raises(RuntimeError, match="of equal sizes"):
+        tg.zeros(2, 3, 2).fill_diagonal_(1)

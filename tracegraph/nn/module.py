@@ -356,6 +356,19 @@ class Module(HookRegistry):
             raise ArgumentError(f"Module.to(): the dtype must be floating, got {wanted}")
         return self._apply(lambda t: t.to(wanted) if t.dtype.is_floating else t)
 
+    def type(self: M, dst_type: Any) -> M:
+        """Convert all parameters and buffers, in place."""
+        wanted = dtypes.as_dtype(dst_type)
+        return self._apply(lambda t: t.to(wanted))
+
+    def cuda(self: M, device: Any = None) -> M:
+        """Always an error: there is no such device here.
+
+        Raises:
+            ArgumentError: always.
+        """
+        return self.to(device="cuda" if device is None else f"cuda:{device}")
+
     def _apply(self: M, convert: Callable[[Tensor], Tensor]) -> M:
         """Replace the elements of every parameter and buffer, here and below, by those of `convert(tensor)`."""
         for module in self.modules():

@@ -147,6 +147,10 @@ class TensorAttributes:
         """The transposes of a stack of matrices, as `mT`."""
         return self.mT
 
+    def adjoint(self) -> Any:
+        """The transposes of a stack of matrices, as `mT`."""
+        return self.mT
+
     @property
     def H(self) -> Any:
         """The transpose of a matrix.

@@ -169,6 +169,18 @@ class Linspace(Creation):
 
 
 @define_op
+class Logspace(DerivedCreation):
+    """`steps` numbers from base ** start to base ** end, equally far apart in their logarithms; float32 by default."""
+
+    signature = "(start: float, end: float, steps: int, base: float = 10.0, *, dtype: OptionalDtype = None)"
+    samples = samples(call(0.0, 2.0, 5), call(1.0, -1.0, 3, 2.0, dtype=dtypes.float64))
+
+    def decompose(self, *, start: float, end: float, steps: Dim, base: float, dtype: DType | None) -> Handle:
+        exponents = F.linspace(start, end, steps, dtype=dtypes.float64)
+        return F.pow(base, exponents).to(dtype or dtypes.float32)
+
+
+@define_op
 class Eye(Creation):
     """The identity matrix of `n` rows and `m` (default `n`) columns: ones on the diagonal, zeros elsewhere."""
 

@@ -12,6 +12,7 @@ from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Scalar
+from tracegraph.ops import functional as F
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Effect, Pointwise
@@ -143,3 +144,30 @@ class ZeroInPlace(Derived):
 
     def decompose(self, x: Handle) -> Handle:
         return x.fill_(0)
+
+
+@define_op
+class FillDiagonalInPlace(Derived):
+    """Write `fill_value` to the diagonal of a matrix, or of a tensor with equal sizes; returns the tensor.
+
+    With `wrap` the diagonal of a tall matrix begins again below its end.
+    """
+
+    name = "fill_diagonal_"
+    signature = "(input: Tensor, fill_value: number, wrap: bool = False)"
+    samples = samples(call(A((3, 4)), 1.5), call(A((7, 2)), 2, True), call(A((2, 2, 2)), 0))
+
+    def decompose(self, x: Handle, *, fill_value: Any, wrap: bool) -> Handle:
+        if x.ndim < 2 or (x.ndim > 2 and not all(equal(n, x.shape[0]) for n in x.shape)):
+            raise ShapeError(f"fill_diagonal_: shape {list(x.shape)} must be that of a matrix, or of equal sizes")
+        period = x.shape[1] + 1 if wrap and x.ndim == 2 else None
+        rows = F.arange(x.shape[0])
+        if period is not None:
+            rows = rows % period
+        on_diagonal = None
+        for axis in range(1, x.ndim):
+            same = rows.reshape((-1, *(1,) * (x.ndim - 1))) == F.arange(x.shape[axis]).reshape(
+                (-1, *(1,) * (x.ndim - axis - 1))
+            )
+            on_diagonal = same if on_diagonal is None else on_diagonal & same
+        return x.copy_(F.masked_fill(x, on_diagonal, fill_value))

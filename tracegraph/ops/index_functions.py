@@ -163,3 +163,19 @@ class DiagonalScatter(Derived):
 
     def decompose(self, x: Handle, src: Handle, *, offset: int, dim1: int, dim2: int) -> Handle:
         return F.diagonal.scatter(x, src, offset=offset, dim1=dim1, dim2=dim2)  # type: ignore[attr-defined]
+
+
+@define_op
+class UnravelIndex(Derived):
+    """The indices, one tensor per dimension, of the elements of a tensor of `shape` at the flat positions `indices`."""
+
+    method = False
+    signature = "(indices: Tensor, shape: ints)"
+    samples = samples(call(A((2, 3), 0, 19, dtype=_I64), (4, 5)), call(A((3,), 0, 6, dtype=_I64), (7,)))
+
+    def decompose(self, indices: Handle, *, shape: tuple[Dim, ...]) -> tuple[Handle, ...]:
+        found = []
+        for size in reversed(shape):
+            found.append(indices % size)
+            indices = F.floor_divide(indices, size)
+        return tuple(reversed(found))
