@@ -297,7 +297,7 @@ def kwcall(x):
     return x + 1
 
 
-@program(breaks=("unsupported-opcode",))
+@program()
 def class_(x):
 
     class A:

@@ -187,7 +187,7 @@ def exc_else(x):
     return v * x
 
 
-@program(breaks=("unsupported-opcode",))
+@program()
 def custom_exc(x):
 
     class E(Exception):
@@ -653,7 +653,7 @@ def dictsub_in(x, d):
     return (x * d.a, d["a"], len(d))
 
 
-@program(breaks=("unsupported-opcode",))
+@program()
 def iter_proto(x):
 
     class It:
@@ -771,7 +771,7 @@ def unhashable(x):
         return (str(e), x)
 
 
-@program(breaks=("unsupported-opcode",))
+@program()
 def format_obj(x):
 
     class Plain:

@@ -481,10 +481,10 @@ class ModelOutput(OrderedRecord):
     second: object = None
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+        for entry in dataclasses.entrys(self):
+            value = getattr(self, entry.name)
             if value is not None:
-                self[field.name] = value
+                self[entry.name] = value
 
 
 @program()
@@ -493,3 +493,23 @@ def ordered_dict_that_is_a_record(x):
     outer = ModelOutput(second=inner[0] + inner.first, first=inner["first"])
     outer.move_to_end("first")
     return outer, list(outer.keys()), list(inner.items())
+
+
+@program()
+def dataclass_repr(x):
+    return x, repr(Version(1, 2)), f"{Config(1)}"
+
+
+@program()
+def dataclass_asdict(x):
+    return dataclasses.asdict(Point(2, [3, 4])), x
+
+
+@program()
+def dataclass_astuple(x):
+    return dataclasses.astuple(Point(2, 3)), x
+
+
+@program()
+def namespace_equality(x):
+    return x, types.SimpleNamespace(a=1) == types.SimpleNamespace(a=1), repr(types.SimpleNamespace(k=2))

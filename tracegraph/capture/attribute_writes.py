@@ -26,6 +26,9 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     if target is eager.GRAD_STATE:
         tracer.recorder.grad_enabled = value
         return
+    if isinstance(target, types.FunctionType | type) and tracer.is_fresh(target):
+        _set_of_definition(tracer, target, name, value)
+        return
     _check_target(target, name)
     custom = tracer.class_entry(type(target), "__setattr__")
     if isinstance(custom, types.FunctionType):
@@ -36,6 +39,14 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
             call(tracer, custom, (target, name, value), {})
         return
     generic_set(tracer, target, name, value)
+
+
+def _set_of_definition(tracer: Tracer, target: Any, name: str, value: Any) -> None:
+    """An attribute of a function or class that the trace has defined."""
+    if isinstance(tracer.class_entry(type(target), "__setattr__"), types.FunctionType):
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"the metaclass of {target.__name__} defines __setattr__")
+    tracer.effects.note_write()
+    tracer.native(setattr, target, name, value)
 
 
 def delete_attribute(tracer: Tracer, target: Any, name: str) -> None:

@@ -102,6 +102,8 @@ def _get_of_module(tracer: Tracer, module: types.ModuleType, name: str) -> Any:
         return pending_value(tracer, module, name, pending.value)
     if name in module.__dict__:
         return tracer.read(module.__dict__[name], Entry(source, name))
+    if hasattr(types.ModuleType, name):
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{module.__name__}.{name}")
     if "__getattr__" not in module.__dict__:
         raise Observed(AttributeError(f"module {module.__name__!r} has no attribute {name!r}", name=name, obj=module))
     if module.__name__.partition(".")[0] != "tracegraph":
@@ -114,7 +116,11 @@ def _get_of_function(tracer: Tracer, function: types.FunctionType, name: str) ->
     source = tracer.source_of(function)
     if source is None:
         return tracer.native(getattr, function, name)
-    if name in ("__dict__", "__get__", "__call__", "__globals__"):
+    if name == "__dict__":
+        return tracer.read(function.__dict__, Slot(source, name))
+    if name == "__get__":
+        return tracer.native(getattr, function, name)
+    if name in ("__call__", "__globals__"):
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{function.__qualname__}.{name}")
     if name in function.__dict__:
         return tracer.read(function.__dict__[name], Entry(source, name))

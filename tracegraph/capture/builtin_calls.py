@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import collections
+import dataclasses
 import enum
 import functools
 import itertools
@@ -13,14 +14,23 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import attribute_writes, attributes, conversions, operators, polyfills
+from tracegraph.capture import (
+    attribute_writes,
+    attributes,
+    class_statements,
+    conversions,
+    operators,
+    polyfills,
+    stdlib_calls,
+)
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.keys import hash_of
+from tracegraph.capture.object_ids import ObjectId
 from tracegraph.capture.ordering import sort_items
-from tracegraph.capture.safety import flatten, is_opaque, stringable
-from tracegraph.capture.sources import MISSING
+from tracegraph.capture.safety import flatten, is_followed, is_opaque, stringable
+from tracegraph.capture.sources import MISSING, class_lookup
 from tracegraph.capture.values import Observed, is_constant, is_instance_of_python_class, is_tensor, is_varying
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
@@ -65,6 +75,20 @@ def _call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) 
     if len(args) != 1:
         raise Break(reasons.NATIVE_CALL, "a class made by type()")
     return tracer.type_of(args[0])
+
+
+def _call_build_class(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return class_statements.build_class(tracer, *args, **kwargs)
+
+
+def _call_process_dataclass(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """`@dataclass` on a class that the trace made: it generates code, and looks at nothing else."""
+    if not tracer.is_fresh(args[0]):
+        raise Break(reasons.NATIVE_CALL, f"a dataclass made of {args[0].__name__}")
+    return tracer.fresh(tracer.native(_PROCESS_DATACLASS, *args, **kwargs))
+
+
+_PROCESS_DATACLASS = vars(dataclasses)["_process_class"]
 
 
 def _call_super(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
@@ -268,9 +292,26 @@ def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> A
         raw = tracer.class_entry(type(value), name)
         if isinstance(raw, types.FunctionType):
             return operators.special(tracer, value, name)
+    if isinstance(value, list | dict | set | types.SimpleNamespace) and is_followed(tracer, value):
+        return _inherited_text(tracer, value)
     if isinstance(value, BaseException) and not tracer.is_outside(value):
         return tracer.native(builtin, value) if stringable(tracer, value.args) is not None else ""
     raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(value).__name__}")
+
+
+def _inherited_text(tracer: Tracer, value: Any) -> Any:
+    """The text of a container of a Python class, as its C class writes it."""
+    if isinstance(value, types.SimpleNamespace):
+        name = "namespace" if type(value) is types.SimpleNamespace else type(value).__name__
+        stored = attributes.get(tracer, value, "__dict__").items()
+        items = (f"{k}={_call_repr(tracer, (v,), {}, None)}" for k, v in stored)
+        return f"{name}({', '.join(items)})"
+    method: Any = class_lookup(type(value), "__repr__")
+    base: type | None = next((b for b in (list, dict) if method is b.__repr__), None)
+    if base is None:
+        raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(value).__name__}")
+    contents = list(list.__iter__(value)) if base is list else dict(dict.items(value))
+    return tracer.native(repr, stringable(tracer, contents))
 
 
 # ------------------------------------------------------------------------------------------ refusals
@@ -278,6 +319,20 @@ def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> A
 
 def _refuse_frame_access(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     raise Break(reasons.FRAME_ACCESS, "the function inspects its own frame", Extent.FRAME)
+
+
+def _call_exception(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """The exception that the trace is handling."""
+    handled = tracer.handled_exception()
+    if handled is None and frame is not None and frame.namespace.get("__name__") != "contextlib":
+        # it might be one that the caller handles; contextlib only asks to tell contexts apart
+        return _refuse_frame_access(tracer, args, kwargs, frame)
+    return handled
+
+
+def _call_exc_info(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    handled = _call_exception(tracer, args, kwargs, frame)
+    return (None, None, None) if handled is None else (type(handled), handled, None)
 
 
 def _refuse_side_effect(name: str) -> Handler:
@@ -290,8 +345,8 @@ def _refuse_side_effect(name: str) -> Handler:
 # ------------------------------------------------------------------------------------------ identity
 
 
-def _call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> int:
-    """The id of an outside object, whose identity the guards then fix."""
+def _call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """The id of an outside object, whose identity the guards then fix; of others a number known later."""
     (value,) = args
     if is_tensor(value):
         graph_input = tracer.input_of(value)
@@ -301,7 +356,8 @@ def _call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) ->
     elif is_instance_of_python_class(value) and tracer.is_outside(value):
         tracer.pin(value)
         return id(value)
-    raise Break(reasons.NATIVE_CALL, f"id() of an object of type {tracer.type_of(value).__name__}")
+    tracer.note_identified(value)
+    return ObjectId(value)
 
 
 def _call_hash(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
@@ -354,6 +410,8 @@ _TABLE: dict[Any, Handler] = {
     any: _with_polyfill(any, polyfills.any_),
     all: _with_polyfill(all, polyfills.all_),
     functools.reduce: _with_polyfill(functools.reduce, polyfills.reduce_),
+    builtins.__build_class__: _call_build_class,
+    _PROCESS_DATACLASS: _call_process_dataclass,
     sorted: _call_sorted,
     reversed: _call_reversed,
     itertools.tee: _always(polyfills.tee_),
@@ -368,9 +426,13 @@ _TABLE: dict[Any, Handler] = {
     repr: _call_repr,
     ascii: _call_ascii,
     format: _call_format,
+    **stdlib_calls.BUILTINS,
+    functools.cmp_to_key: _always(polyfills.comparison_key),
     hash: _call_hash,
+    sys.exc_info: _call_exc_info,
+    sys.exception: _call_exception,
     id: _call_id,
-    **dict.fromkeys((globals, locals, dir, eval, exec, sys._getframe, sys.exc_info), _refuse_frame_access),
+    **dict.fromkeys((globals, locals, dir, eval, exec, sys._getframe), _refuse_frame_access),
     **{f: _refuse_side_effect(f.__name__) for f in (print, input, open, builtins.__import__, breakpoint)},
 }
 _HANDLERS: dict[int, Handler] = {id(function): handler for function, handler in _TABLE.items()}

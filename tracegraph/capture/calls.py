@@ -20,6 +20,7 @@ from tracegraph.capture.functions import inline
 from tracegraph.capture.members import are_members, call_member
 from tracegraph.capture.safety import flatten, is_opaque, plain_number
 from tracegraph.capture.sources import MISSING, Slot, class_lookup
+from tracegraph.capture.stdlib_calls import BY_CODE, BY_TYPE
 from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_python_class
 from tracegraph.ir import Op
 from tracegraph.ops.kinds import ControlFlow
@@ -98,6 +99,9 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
         result = shortcut(tracer, *args, **kwargs)
         if result is not NotImplemented:
             return result
+    own = BY_CODE.get(function.__code__)
+    if own is not None:
+        return own(tracer, function, args, kwargs)
     if function.__module__ == "enum" and are_members(args, kwargs):
         return call_member(tracer, function, args, kwargs)
     if not native_calls.may_inline(function):
@@ -140,6 +144,7 @@ _BY_TYPE: dict[type, Callable[[Any, Any, Args, Kwargs], Any]] = {
     types.FunctionType: _call_function,
     types.MethodType: _call_method,
     functools.partial: _call_partial,
+    **BY_TYPE,
 }
 
 
@@ -148,7 +153,7 @@ _BY_TYPE: dict[type, Callable[[Any, Any, Args, Kwargs], Any]] = {
 
 def call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     """Instantiate a class, as its metaclass has it."""
-    if not is_python_class(cls):
+    if not is_python_class(cls) or native_calls.is_holding(cls):
         return native_calls.call_native(tracer, cls, args, kwargs)
     if getattr(cls, "__tracegraph_tensor__", False):
         raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}")

@@ -24,6 +24,10 @@ NULL_AFTER_CALLABLE = VERSION >= (3, 13)
 #: 3.12 leaves the receiver of a finished SEND for END_SEND to pop; 3.11 pops it at once
 SEND_KEEPS_RECEIVER = VERSION >= (3, 12)
 
+#: what the intrinsic functions of 3.12 and later do, by their number; the others make type parameters
+INTRINSICS_1 = {3: "STOPITERATION_ERROR", 5: "UNARY_POSITIVE", 6: "LIST_TO_TUPLE"}
+INTRINSICS_2 = {1: "PREP_RERAISE_STAR"}
+
 _BINARY_SYMBOLS = tuple(symbol for _, symbol in dis._nb_ops)  # type: ignore[attr-defined]
 _COMPARE_SHIFT = {(3, 11): 0, (3, 12): 4, (3, 13): 5}.get(VERSION, 0)
 _COMPARE_TO_BOOL = 16 if VERSION >= (3, 13) else 0
@@ -104,8 +108,11 @@ def _compare(raw: dis.Instruction) -> Expansion:
 
 
 def _intrinsic_1(raw: dis.Instruction) -> Expansion:
-    known = {3: "STOPITERATION_ERROR", 5: "UNARY_POSITIVE", 6: "LIST_TO_TUPLE"}
-    yield known.get(_arg(raw), f"CALL_INTRINSIC_1:{raw.argrepr}"), None
+    yield INTRINSICS_1.get(_arg(raw), "TYPE_PARAMETERS"), None
+
+
+def _intrinsic_2(raw: dis.Instruction) -> Expansion:
+    yield INTRINSICS_2.get(_arg(raw), "TYPE_PARAMETERS"), None
 
 
 def _return_const(raw: dis.Instruction) -> Expansion:
@@ -133,6 +140,7 @@ _EXPAND: dict[str, Callable[[dis.Instruction], Expansion]] = {
     "FORMAT_WITH_SPEC": lambda raw: iter([("FORMAT_VALUE", (0, True))]),
     "CONVERT_VALUE": lambda raw: iter([("CONVERT_VALUE", _arg(raw))]),
     "CALL_INTRINSIC_1": _intrinsic_1,
+    "CALL_INTRINSIC_2": _intrinsic_2,
     "RETURN_CONST": _return_const,
 }
 
@@ -202,3 +210,49 @@ def _expand(raw: dis.Instruction, names: tuple[str, ...]) -> Expansion:
 def _regions(code: types.CodeType, index_at: dict[int, int]) -> Iterator[Region]:
     for entry in dis._parse_exception_table(code):  # type: ignore[attr-defined]
         yield Region(entry.start, entry.end, index_at[entry.target], entry.depth, entry.lasti)
+
+
+# ------------------------------------------------------------------------------------------ what is known of each
+
+
+#: instructions that are in `dis.opmap` and yet in no function: why
+_NEVER_SEEN = {
+    "INTERPRETER_EXIT": "the interpreter's own",
+    "EXIT_INIT_CHECK": "the interpreter's own",
+    "ENTER_EXECUTOR": "the interpreter's own",
+    "RESERVED": "the interpreter's own",
+    "PRINT_EXPR": "interactive statements only",
+    "IMPORT_STAR": "module level only",
+}
+_PSEUDO = frozenset({
+    "SETUP_FINALLY", "SETUP_CLEANUP", "SETUP_WITH", "POP_BLOCK", "JUMP_NO_INTERRUPT", "LOAD_SUPER_METHOD",
+    "LOAD_ZERO_SUPER_METHOD", "LOAD_ZERO_SUPER_ATTR", "STORE_FAST_MAYBE_NULL", "JUMP",
+})  # fmt: skip
+
+
+def canonical_names(opname: str) -> tuple[str, ...]:
+    """The canonical instructions that an instruction of this interpreter may become; none if it is only dropped."""
+    if opname in _DROPPED or opname in _PREFIXES or opname == "END_FOR":
+        return ()
+    intrinsics = {"CALL_INTRINSIC_1": INTRINSICS_1, "CALL_INTRINSIC_2": INTRINSICS_2}
+    if opname in intrinsics:
+        return (*intrinsics[opname].values(), "TYPE_PARAMETERS")
+    expanded = {
+        "LOAD_FAST_LOAD_FAST": ("LOAD_FAST",),
+        "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+        "STORE_FAST_STORE_FAST": ("STORE_FAST",),
+        "LOAD_FAST_CHECK": ("LOAD_FAST",),
+        "LOAD_ASSERTION_ERROR": ("LOAD_CONST",),
+        "FORMAT_SIMPLE": ("FORMAT_VALUE",),
+        "FORMAT_WITH_SPEC": ("FORMAT_VALUE",),
+        "RETURN_CONST": ("LOAD_CONST", "RETURN_VALUE"),
+        "LOAD_ATTR": ("LOAD_ATTR", "LOAD_METHOD") if VERSION >= (3, 12) else ("LOAD_ATTR",),
+    }
+    return expanded.get(opname, (_JUMPS.get(opname, opname),))
+
+
+def why_never_seen(opname: str) -> str | None:
+    """Why an instruction occurs in no function, None if it may."""
+    if opname.startswith("INSTRUMENTED_"):
+        return "stands in for another while a debugger or profiler watches; `dis` shows the original"
+    return "the compiler's own" if opname in _PSEUDO else _NEVER_SEEN.get(opname)

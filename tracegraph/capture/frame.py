@@ -70,6 +70,8 @@ class Frame:
         self.namespace = namespace
         self.slots = slots
         self.is_root = is_root
+        #: what the body of a class statement binds its names in
+        self.names: dict[str, Any] | None = None
         self.program: Program = decode(code)
         self.stack: list[Any] = []
         self.exceptions: list[ActiveException] = []
@@ -91,6 +93,13 @@ class Frame:
             Observed: an exception of the program that the frame does not handle.
             Break, Stop: see `tracer` and `break_reasons`.
         """
+        self.tracer.frames.append(self)
+        try:
+            return self._run(thrown)
+        finally:
+            self.tracer.frames.pop()
+
+    def _run(self, thrown: Observed | None) -> Returned | Yielded:
         if thrown is not None:
             self._unwind(thrown)
         while True:
@@ -132,8 +141,9 @@ class Frame:
         exception = observed.exception
         if not self.exceptions and instruction.op != "RERAISE":
             self.raised_at = self.tracer.step
-        if self.exceptions and exception.__context__ is None and self.exceptions[-1].exception is not exception:
-            exception.__context__ = self.exceptions[-1].exception
+        handled = self.tracer.handled_exception()
+        if exception.__context__ is None and handled is not exception:
+            exception.__context__ = handled
         del self.stack[region.depth :]
         if region.push_offset:
             # the interpreter's own note of where it was: an object that cannot be carried over a break

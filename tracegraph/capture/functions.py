@@ -33,6 +33,11 @@ def parameter_names(code: types.CodeType) -> tuple[str, ...]:
     return code.co_varnames[:count]
 
 
+def _is_comprehension(code: types.CodeType) -> bool:
+    """Whether `code` takes an iterator, under a name that no parameter can have."""
+    return code.co_argcount == 1 and code.co_varnames[0] == ".0"
+
+
 @lru_cache(maxsize=4096)
 def _binder_code(code: types.CodeType) -> types.CodeType:
     """Code with the parameters of `code` that returns them as a tuple, in the order of `parameter_names`."""
@@ -56,7 +61,7 @@ def make_binder(
 ) -> Callable[..., tuple[Any, ...]]:
     """A function that binds a call of `function` as CPython does, errors included, and returns the parameters."""
     code = function.__code__
-    if code.co_varnames[:1] == (".0",):
+    if _is_comprehension(code):
         return lambda iterator: (iterator,)
     binder = types.FunctionType(_binder_code(code), {}, code.co_name, defaults)
     binder.__kwdefaults__ = keyword_defaults
@@ -91,7 +96,7 @@ def _default_value(tracer: Tracer, function: types.FunctionType, default: _Defau
 def _slots(tracer: Tracer, function: types.FunctionType, bound: list[Any]) -> dict[str, Any]:
     """Variables of a new frame: parameters, and the cells of the closure, with their Sources."""
     code = function.__code__
-    names = parameter_names(code) if code.co_varnames[:1] != (".0",) else (".0",)
+    names = (".0",) if _is_comprehension(code) else parameter_names(code)
     slots = dict(zip(names, bound, strict=True))
     source = tracer.source_of(function)
     for i, (name, cell) in enumerate(zip(code.co_freevars, function.__closure__ or (), strict=True)):
@@ -99,6 +104,17 @@ def _slots(tracer: Tracer, function: types.FunctionType, bound: list[Any]) -> di
             tracer.read(cell, Item(Slot(source, "__closure__"), i))
         slots[name] = cell
     return slots
+
+
+def bind_slots(
+    tracer: Tracer, function: types.FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """The variables of the frame of a call.
+
+    Raises:
+        Observed: the arguments do not fit.
+    """
+    return _slots(tracer, function, _bind(tracer, function, args, kwargs))
 
 
 def inline(tracer: Tracer, function: types.FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -118,7 +134,7 @@ def inline(tracer: Tracer, function: types.FunctionType, args: tuple[Any, ...], 
     if not tracer.is_outside(namespace):
         label = f"globals of {namespace.get('__name__', '?')}"
         tracer.adopt(namespace, namespace, Constant(Reference(namespace), label))
-    frame = Frame(tracer, code, namespace, _slots(tracer, function, _bind(tracer, function, args, kwargs)))
+    frame = Frame(tracer, code, namespace, bind_slots(tracer, function, args, kwargs))
     if code.co_flags & inspect.CO_GENERATOR:
         return tracer.fresh(SymbolicGenerator(frame))
     try:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import cmath
 import collections
+import enum
 import functools
 import itertools
 import math
 import operator
+import re
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture import polyfills
+from tracegraph.capture import copying, polyfills
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.conversions import convert
@@ -101,13 +103,37 @@ _VALUE_CLASSES: frozenset[Any] = frozenset({
 }) | CONSTANT_TYPES  # fmt: skip
 #: classes whose instances only hold what they are given
 _HOLDING_CLASSES: frozenset[Any] = frozenset({
-    functools.partial, types.MethodType, property, staticmethod, classmethod, super,
+    functools.partial, types.MethodType, property, staticmethod, classmethod, super, functools.cached_property,
+    enum.auto,
 })  # fmt: skip
 #: pure functions on immutable data
 _PURE_MODULES = (math, cmath, operator)
 _PURE_FUNCTIONS = frozenset(
     id(f) for module in _PURE_MODULES for f in vars(module).values() if isinstance(f, types.BuiltinFunctionType)
-) | frozenset(map(id, (abs, bin, chr, divmod, hex, oct, ord, pow, round, sum, min, max, sorted, any, all)))
+) | frozenset(
+    map(
+        id,
+        (
+            abs,
+            bin,
+            chr,
+            divmod,
+            hex,
+            oct,
+            ord,
+            pow,
+            round,
+            sum,
+            min,
+            max,
+            sorted,
+            any,
+            all,
+            str.maketrans,
+            bytes.maketrans,
+        ),
+    )
+)
 #: of those, the ones that keep symbolic sizes symbolic
 _SYMBOLIC_FUNCTIONS = frozenset(map(id, (abs, divmod, min, max, sum, operator.neg)))
 
@@ -138,6 +164,11 @@ def may_inline(function: types.FunctionType) -> bool:
     if top == "tracegraph":
         return module.startswith(_INLINED_LIBRARY)
     return top not in _NOT_INLINED
+
+
+def is_holding(cls: type) -> bool:
+    """Whether instances of `cls` only hold what they are given."""
+    return cls in _HOLDING_CLASSES
 
 
 def call_native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -237,21 +268,10 @@ def _computed(tracer: Tracer, function: Any, args: Args) -> Any:
 
 def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
     name = method.__name__
-    if name == "__new__" and isinstance(owner, type) and args and isinstance(args[0], type):
-        return construct(tracer, args[0], args[1:], kwargs)
-    if name == "__call__" and isinstance(owner, type) and method == type.__call__.__get__(owner):
-        from tracegraph.capture.calls import instantiate
-
-        return instantiate(tracer, owner, args, kwargs)
-    polyfill = _CLASS_METHODS.get((owner, name)) if isinstance(owner, type) else None
-    if polyfill is not None:
-        return inline(tracer, polyfill, args, kwargs)
-    if isinstance(owner, type) and owner in (dict, str, bytes, int, float, bytearray):
-        if name == "fromkeys":
-            keys = _hashable_items(tracer, {}, (_adapted(tracer, args[0]),))
-            return tracer.native(method, *keys, *args[1:])
-        _refuse_objects(tracer, method, args, kwargs)
-        return tracer.native(method, *_for_c(tracer, args), **kwargs)
+    if isinstance(owner, type):
+        return _call_class_method(tracer, method, owner, args, kwargs)
+    if isinstance(owner, types.FunctionType) and name == "__get__":
+        return tracer.native(method, *args)
     if is_opaque(tracer, owner) or (tracer.is_outside(method)):
         raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
     if is_instance_of_python_class(owner):
@@ -259,11 +279,35 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
     if type(owner) in (str, bytes):
         args = tuple(_joinable(tracer, name, a) for a in args)
         return tracer.native(method, *stringable(tracer, args), **stringable(tracer, kwargs))
+    if isinstance(owner, re.Pattern):
+        args = tuple(_callable(tracer, a) for a in args)
     if is_constant(owner) or type(owner) in STAND_INS:
         return tracer.native(method, *_known(tracer, args), **kwargs)
     if type(owner) in CONTAINER_TYPES or isinstance(owner, DICT_VIEW_TYPES):
         return _call_container(tracer, method, owner, args, kwargs)
     raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
+
+
+def _call_class_method(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
+    """A C method bound to a class."""
+    name = method.__name__
+    if name == "__new__" and args and isinstance(args[0], type):
+        return construct(tracer, args[0], args[1:], kwargs)
+    if name == "__call__" and method == type.__call__.__get__(owner):
+        from tracegraph.capture.calls import instantiate
+
+        return instantiate(tracer, owner, args, kwargs)
+    if (owner, name) in _CLASS_METHODS:
+        return inline(tracer, _CLASS_METHODS[owner, name], args, kwargs)
+    if name == "fromkeys" and owner in (dict, collections.OrderedDict):
+        keys = _hashable_items(tracer, {}, (_adapted(tracer, args[0]),))
+        return tracer.native(method, *keys, *args[1:])
+    if owner in (str, bytes, int, float, bytearray):
+        _refuse_objects(tracer, method, args, kwargs)
+        return tracer.native(method, *_for_c(tracer, args), **kwargs)
+    if name == "__init_subclass__" and not args and not kwargs:
+        return None
+    raise Break(reasons.NATIVE_CALL, f"{owner.__name__}.{name}()")
 
 
 def _joinable(tracer: Tracer, name: str, value: Any) -> Any:
@@ -329,6 +373,8 @@ def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
     }
     if name in generics:
         return generics[name](tracer, owner, *args)
+    if name in ("__reduce_ex__", "__reduce__"):
+        return copying.reduce(tracer, owner)
     if name in ("__init__", "__init_subclass__") and not args and not kwargs:
         return None
     if tracer.is_outside(owner) and not isinstance(owner, tuple | str | int | float):

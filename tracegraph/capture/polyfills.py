@@ -125,10 +125,49 @@ def tee_(iterable: Iterable[Any], n: int = 2, /) -> tuple[Iterator[Any], ...]:
     return tuple(items(queue) for queue in queues)
 
 
+class ComparisonKey:
+    """What `functools.cmp_to_key` makes keys of."""
+
+    def __init__(self, compare: Callable[[Any, Any], int], obj: Any) -> None:
+        self.compare = compare
+        self.obj = obj
+
+    def __lt__(self, other: Any) -> bool:
+        return self.compare(self.obj, other.obj) < 0
+
+    def __gt__(self, other: Any) -> bool:
+        return self.compare(self.obj, other.obj) > 0
+
+    def __eq__(self, other: Any) -> bool:
+        return self.compare(self.obj, other.obj) == 0
+
+    def __le__(self, other: Any) -> bool:
+        return self.compare(self.obj, other.obj) <= 0
+
+    def __ge__(self, other: Any) -> bool:
+        return self.compare(self.obj, other.obj) >= 0
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def comparison_key(mycmp: Callable[[Any, Any], int]) -> Callable[[Any], ComparisonKey]:
+    """`functools.cmp_to_key`."""
+
+    def key(obj: Any) -> ComparisonKey:
+        return ComparisonKey(mycmp, obj)
+
+    return key
+
+
 def count_elements(counts: Any, iterable: Iterable[Any]) -> None:
     """What `collections.Counter` counts with."""
     for item in iterable:
         counts[item] = counts.get(item, 0) + 1
+
+
+def new_object(cls: type) -> Any:
+    """What copying calls to make an object without initialising it."""
+    return object.__new__(cls)
 
 
 def mapping_items(mapping: Any) -> dict[Any, Any]:

@@ -6,6 +6,7 @@ is built anew, keeping every alias and cycle among the objects.
 
 from __future__ import annotations
 
+import _thread
 import collections
 import functools
 import gc
@@ -18,6 +19,7 @@ from typing import Any
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.frame import Unread
 from tracegraph.capture.instance_dicts import InstanceDict, instance_dict
+from tracegraph.capture.object_ids import ObjectId, ThreadId
 from tracegraph.capture.sources import Pool, SourceWriter, class_lookup
 from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.values import (
@@ -166,6 +168,8 @@ class Reconstructor:
     def _other(self, value: Any) -> str:
         if isinstance(value, (*IDENTITY_TYPES, Op)):
             return self._identity(value)
+        if self.tracer.is_fresh(type(value)):
+            raise NotReconstructible(type(value))
         if is_namedtuple(value):
             code = f"tuple.__new__({self._class(type(value))}, ({''.join(self.expression(v) + ', ' for v in value)}))"
             return self.assign(value, code)
@@ -180,9 +184,14 @@ class Reconstructor:
         is_bound = isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType)
         if is_bound and owner is not None and not isinstance(owner, types.ModuleType | type):
             return f"{self.expression(owner)}.{value.__name__}"
+        for made in (value, type(value)):
+            if isinstance(made, type) and self.tracer.is_fresh(made):
+                raise NotReconstructible(made)
         return self.pool.name(value)
 
     def _class(self, cls: type) -> str:
+        if self.tracer.is_fresh(cls):
+            raise NotReconstructible(cls)
         source = self.tracer.source_of(cls)
         return self.writer.name(source) if source is not None else self.pool.name(cls)
 
@@ -342,6 +351,12 @@ class Reconstructor:
         parts = (object.__getattribute__(value, n) for n in ("__thisclass__", "__self__"))
         return f"super({self.expressions(parts)})"
 
+    def build_id(self, value: ObjectId) -> str:
+        return f"id({self.expression(value.object)})"
+
+    def build_thread_id(self, value: ThreadId) -> str:
+        return f"{self.pool.name(_thread.get_ident)}()"
+
     def build_attributes(self, value: InstanceDict) -> str:
         return f"{self.expression(value.owner)}.__dict__"
 
@@ -409,6 +424,8 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     types.CellType: Reconstructor.build_cell,
     types.FunctionType: Reconstructor.build_function,
     super: Reconstructor.build_super,
+    ObjectId: Reconstructor.build_id,
+    ThreadId: Reconstructor.build_thread_id,
     InstanceDict: Reconstructor.build_attributes,
     CallableAdapter: Reconstructor.build_adapted_callable,
     IteratorAdapter: Reconstructor.build_adapted_iterator,

@@ -85,6 +85,9 @@ class Tracer:
         self._fresh: dict[int, int] = {}
         self._opaque: set[int] = set()
         self._keep: list[Any] = []
+        #: the frames being executed, innermost last
+        self.frames: list[Any] = []
+        self._identified: list[Any] = []
 
     # ------------------------------------------------------------------------------ progress
 
@@ -108,6 +111,11 @@ class Tracer:
         if line is not None:
             location = Location(file, line)
             self.builder.location = self.guards.location = self.sizes.env.location = location
+
+    def handled_exception(self) -> BaseException | None:
+        """The exception that the innermost active handler of the trace handles."""
+        active = (a.exception for frame in reversed(self.frames) for a in reversed(frame.exceptions))
+        return next((e for e in active if e is not None), None)
 
     # ------------------------------------------------------------------------------ native execution
 
@@ -227,11 +235,25 @@ class Tracer:
         raw = class_lookup(cls, name, after)
         if not is_python_class(cls):
             return raw
+        if self.is_fresh(cls):
+            return self._entry_of_fresh_class(cls, name, after)
         source = self.entry_source(cls, name, after)
         if raw is MISSING:
             self.guards.add(GuardKind.IDENTITY, source, MISSING)
             return raw
         return self.read(raw, source)
+
+    def _entry_of_fresh_class(self, cls: type, name: str, after: type | None) -> Any:
+        """An attribute of a class that the trace made: guarded only where a base from outside is asked."""
+        order = cls.__mro__[cls.__mro__.index(after) + 1 if after is not None else 0 :]
+        for base in order:
+            if name in base.__dict__:
+                raw = base.__dict__[name]
+                is_guarded = is_python_class(base) and not self.is_fresh(base)
+                return self.read(raw, self.entry_source(base, name)) if is_guarded else raw
+            if is_python_class(base) and not self.is_fresh(base):
+                self.guards.add(GuardKind.ABSENT, constant_source(base), name)
+        return MISSING
 
     def entry_source(self, cls: type, name: str, after: type | None = None) -> ClassEntry:
         parent = Constant(Reference(cls), cls.__name__)
@@ -244,6 +266,12 @@ class Tracer:
             return
         if not isinstance(a, IDENTITY_TYPES):
             self.guards.add(GuardKind.DISTINCT, None, (first, second))
+
+    def note_identified(self, value: Any) -> None:
+        """The program tells `value` from others by its id: keep those from outside apart."""
+        for other in self._identified:
+            self.note_identity(other, value)
+        self._identified.append(value)
 
     def pin(self, value: Any) -> None:
         """Guard the identity of an outside object whose identity the program has made use of."""

@@ -10,6 +10,7 @@ import collections
 import enum
 import functools
 import operator
+import re
 import sys
 import types
 from typing import Any
@@ -51,7 +52,7 @@ class Observed(BaseException):
 #: values that are guarded by equality and may be baked into code
 CONSTANT_TYPES: frozenset[Any] = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented),
-    range, types.CodeType, DType, Device,
+    range, types.CodeType, DType, re.Pattern, re.Match, Device,
 }) | frozenset(np.sctypeDict.values())  # fmt: skip
 
 #: objects guarded by identity

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tracegraph.capture.frame import HANDLERS
 from tracegraph.capture.opcodes import (
     calls,
+    class_bodies,
     containers,
     control_flow,
     exceptions,
@@ -13,10 +14,24 @@ from tracegraph.capture.opcodes import (
     generators,
     names,
     operators,
+    refusals,
     stack,
 )
 
-_FAMILIES = (stack, names, operators, containers, control_flow, calls, functions, exceptions, generators, formatting)
+_FAMILIES = (
+    stack,
+    names,
+    operators,
+    containers,
+    control_flow,
+    calls,
+    functions,
+    class_bodies,
+    exceptions,
+    generators,
+    formatting,
+    refusals,
+)
 
 
 def install() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tracegraph.capture import attributes
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.calls import call
 from tracegraph.capture.frame import ActiveException, Frame
 from tracegraph.capture.sources import MISSING
@@ -15,22 +15,16 @@ from tracegraph.capture.values import Observed
 
 def op_RAISE_VARARGS(frame: Frame, count: int) -> None:
     if count == 0:
-        if not frame.exceptions:
-            raise Observed(RuntimeError("No active exception to reraise"))
-        raise Observed(_current(frame))
+        handled = frame.tracer.handled_exception()
+        if handled is None:
+            raise Break(reasons.FRAME_ACCESS, "`raise` of an exception that the caller handles", Extent.FRAME)
+        raise Observed(handled)
     cause = frame.pop() if count == 2 else MISSING
     exception = _instance(frame, frame.pop())
     if cause is not MISSING:
         exception.__cause__ = _instance(frame, cause) if cause is not None else None
         exception.__suppress_context__ = True
     raise Observed(exception)
-
-
-def _current(frame: Frame) -> BaseException:
-    active = frame.exceptions[-1].exception
-    if active is None:
-        raise Observed(RuntimeError("No active exception to reraise"))
-    return active
 
 
 def _instance(frame: Frame, value: Any) -> BaseException:
@@ -90,7 +84,3 @@ def op_STOPITERATION_ERROR(frame: Frame, arg: object) -> None:
         replacement.__cause__ = exception
         exception = replacement
     frame.push(exception)
-
-
-def op_LOAD_BUILD_CLASS(frame: Frame, arg: object) -> None:
-    raise Break(reasons.UNSUPPORTED_OPCODE, "a class statement")

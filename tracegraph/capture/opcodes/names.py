@@ -109,7 +109,7 @@ def _write_cell(frame: Frame, name: str, value: Any) -> None:
 
 def op_LOAD_GLOBAL(frame: Frame, arg: tuple[str, bool]) -> None:
     name, pushes_null = arg
-    value = _global(frame, name)
+    value = global_value(frame, name)
     if pushes_null and not NULL_AFTER_CALLABLE:
         frame.push(NULL)
     frame.push(value)
@@ -117,7 +117,7 @@ def op_LOAD_GLOBAL(frame: Frame, arg: tuple[str, bool]) -> None:
         frame.push(NULL)
 
 
-def _global(frame: Frame, name: str) -> Any:
+def global_value(frame: Frame, name: str) -> Any:
     tracer, namespace = frame.tracer, frame.namespace
     scope = Constant(Reference(namespace), f"globals of {namespace.get('__name__', '?')}")
     pending: Write | None = tracer.effects.pending(namespace, name)
@@ -136,7 +136,7 @@ def op_STORE_GLOBAL(frame: Frame, name: str) -> None:
 
 
 def op_DELETE_GLOBAL(frame: Frame, name: str) -> None:
-    _global(frame, name)
+    global_value(frame, name)
     frame.tracer.effects.set_global(frame.namespace, name, MISSING)
 
 

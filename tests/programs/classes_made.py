@@ -1,0 +1,264 @@
+"""Class statements inside the captured function."""
+
+from __future__ import annotations
+
+import abc
+import enum
+import functools
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from programs import program
+from programs.classes import Vec
+
+T = TypeVar("T")
+
+
+@program()
+def plain_class(x):
+    class Scale:
+        factor = 3
+
+        def __init__(self, t):
+            self.t = t
+
+        def apply(self):
+            return self.t * self.factor
+
+    return Scale(x).apply(), Scale.__name__, Scale.factor, isinstance(Scale(1), Scale)
+
+
+@program()
+def class_closure(x):
+    n = 2
+
+    class Adder:
+        offset = n + 1
+
+        def add(self, t):
+            return t + n + self.offset
+
+    n = 5
+    return Adder().add(x)
+
+
+@program()
+def class_inherits(x):
+    class Base:
+        def __init__(self, v):
+            self.v = v
+
+        def get(self):
+            return self.v
+
+    class Child(Base):
+        def get(self):
+            return super().get() * 2
+
+    return Child(x).get(), issubclass(Child, Base), [c.__name__ for c in Child.__mro__]
+
+
+@program()
+def class_inherits_outside(x):
+    class Longer(Vec):
+        def scaled(self):
+            return self.v * 2
+
+    return Longer(x).scaled()
+
+
+@program()
+def class_methods(x):
+    class C:
+        count = 0
+
+        @property
+        def double(self):
+            return self.v * 2
+
+        @classmethod
+        def make(cls, v):
+            cls.count += 1
+            self = cls()
+            self.v = v
+            return self
+
+        @staticmethod
+        def twice(t):
+            return t * 2
+
+        @functools.cached_property
+        def cached(self):
+            return self.v + 1
+
+    c = C.make(x)
+    return c.double, C.twice(x), c.cached, c.cached, C.count
+
+
+@program()
+def class_exception(x):
+    class Failed(ValueError):
+        def __init__(self, code):
+            super().__init__(f"code {code}")
+            self.code = code
+
+    try:
+        raise Failed(7)
+    except ValueError as e:
+        return x * e.code, str(e), type(e).__name__
+
+
+@program()
+def class_dataclass(x):
+    @dataclass
+    class Item:
+        v: Any
+        n: int = 2
+        tags: list = field(default_factory=list)
+
+    @dataclass(frozen=True, order=True)
+    class Size:
+        a: int
+        b: int = 1
+
+    i = Item(x)
+    i.tags.append("t")
+    return i.v * i.n, i.tags, Size(1) < Size(2), Size(1) == Size(1), repr(Size(3))
+
+
+@program()
+def class_named_tuple(x):
+    class Pair(NamedTuple):
+        a: Any
+        b: int = 4
+
+    p = Pair(x)
+    a, b = p
+    return a * b, p._replace(b=1).b, p._fields
+
+
+@program()
+def class_enum(x):
+    class Mode(enum.Enum):
+        ON = 1
+        OFF = enum.auto()
+
+    return x * Mode.OFF.value, Mode(1).name, [m.name for m in Mode], Mode.ON is Mode["ON"]
+
+
+@program()
+def class_abstract(x):
+    class Shape(abc.ABC):
+        @abc.abstractmethod
+        def area(self): ...
+
+    class Square(Shape):
+        def area(self):
+            return 9
+
+    try:
+        Shape()
+    except TypeError:
+        return x * Square().area()
+    return None
+
+
+@program()
+def class_generic(x):
+    class Box(Generic[T]):
+        def __init__(self, item: T):
+            self.item = item
+
+    return Box(x).item * 2, Box[int](3).item
+
+
+@program()
+def class_operators(x):
+    class V:
+        def __init__(self, v):
+            self.v = v
+
+        def __add__(self, other):
+            return V(self.v + other.v)
+
+        def __eq__(self, other):
+            return self.v == other.v
+
+        def __hash__(self):
+            return hash(self.v)
+
+        def __repr__(self):
+            return f"V({self.v})"
+
+    return (V(x) + V(1)).v, V(2) == V(2), {V(1): 5}[V(1)], repr([V(3)])
+
+
+@program()
+def class_body_statements(x):
+    class C:
+        values = [i * i for i in range(3)]
+        total = 0
+        for v in values:
+            total += v
+        if total > 3:
+            kind = "large"
+        else:
+            kind = "small"
+        del v
+
+        def first(self, n=total):
+            return self.values[1] + n
+
+    return x * C().first(), C.kind, hasattr(C, "v")
+
+
+@program()
+def class_attribute_set(x):
+    class C:
+        pass
+
+    C.scale = 3
+    setattr(C, "name", "c")
+    return x * C.scale, C().name
+
+
+@program(breaks=("not-reconstructible", "side-effect"))
+def class_alive_at_break(x):
+    class C:
+        v = 3
+
+        def get(self):
+            return self.v
+
+    c = C()
+    c.v = 4
+    print("made", c.get())
+    return x * c.get(), C.v
+
+
+@program(breaks=("not-reconstructible", "native-call"))
+def class_with_metaclass(x):
+    class Meta(type):
+        def __new__(mcs, name, bases, namespace):
+            namespace["added"] = 4
+            return super().__new__(mcs, name, bases, namespace)
+
+    class C(metaclass=Meta):
+        pass
+
+    return x * C.added
+
+
+class Registered:
+    names: list[str] = []
+
+    def __init_subclass__(cls) -> None:
+        cls.mark = "m" + cls.__name__
+
+
+@program(breaks=("native-call",))
+def class_registers(x):
+    class One(Registered):
+        pass
+
+    return x, One.mark
