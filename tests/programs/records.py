@@ -481,7 +481,7 @@ class ModelOutput(OrderedRecord):
     second: object = None
 
     def __post_init__(self):
-        for entry in dataclasses.entrys(self):
+        for entry in dataclasses.fields(self):
             value = getattr(self, entry.name)
             if value is not None:
                 self[entry.name] = value
