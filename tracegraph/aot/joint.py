@@ -270,7 +270,9 @@ class _Backward:
         """The gradients of a node that holds graphs; what the nodes recorded for them use of its operands is read."""
         nodes = self.tracer.builder.graph.nodes
         before = len(nodes)
-        gradients = self.tracer.control_flow[node].gradients(node, operands, results, cotangents)
+        found = self.tracer.control_flow[node].gradients(node, operands, results, cotangents)
+        # what is carried may get a history in the course of a loop without having one at its start
+        gradients = [g if o in self.tracer.tracked else None for o, g in zip(node.args, found, strict=True)]
         used = {o for new in nodes[before:] for o in new.operands}
         self.reads += [
             _FormulaRead(o, "an operand", node.call_op.name, sources) for o in dict.fromkeys(node.operands) if o in used
