@@ -26,7 +26,8 @@ class Cond(ControlFlow):
     `pred` is a bool, or a tensor of one element; `operands` is a tuple or list of tensors in any nesting of dict,
     list, tuple and namedtuple, and so are the results. In a graph, both functions must return results of one structure
     with equal shapes and dtypes; they may read any tensor from outside, but write to none, and have no other effect.
-    The gradient is that of the branch taken; in a graph it is zeros for what only the other branch uses. As `torch.cond`; `jax.lax.cond`.
+    The gradient is that of the branch taken; in a graph it is zeros for what only the other branch uses. As
+    `torch.cond`; `jax.lax.cond`.
 
     Raises:
         ArgumentError: a function is not callable, or `operands` is no tuple.
