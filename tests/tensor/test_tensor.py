@@ -125,3 +125,8 @@ def test_save_leaves_the_old_file_on_failure(tmp_path):
         save(lambda: None, tmp_path / "x")
     assert load(tmp_path / "x").item() == 1
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_tensors_are_not_made_of_lists_by_their_class() -> None:
+    with pytest.raises(TypeError, match=r"got list; make tensors with tracegraph.tensor\(...\)"):
+        tg.Tensor([1.0, 2.0])

@@ -67,7 +67,12 @@ class Tensor(TensorMethods):
     requires_grad: bool
 
     def __init__(self, array: np.ndarray, requires_grad: bool = False) -> None:
-        dtype = _NATIVE_DTYPES.get(array.dtype)
+        try:
+            dtype = _NATIVE_DTYPES.get(array.dtype)
+        except AttributeError:
+            raise ArgumentError(
+                f"Tensor() wraps a numpy array, got {type(array).__name__}; make tensors with tracegraph.tensor(...)"
+            ) from None
         if dtype is None or array.dtype is not dtype.np:
             # equal dtypes come with different descriptor objects; guards and native code compare by identity
             dtype = dtypes.from_numpy(array.dtype)
