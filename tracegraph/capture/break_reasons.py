@@ -6,6 +6,7 @@ business of `session` (restart up to the breaking instruction) and `driver` (run
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,18 +15,26 @@ from tracegraph.ir import Location
 
 @dataclass(frozen=True)
 class Reason:
-    """A kind of graph break: stable id, what happened, and how a user removes it."""
+    """A kind of graph break.
+
+    Attributes:
+        id: its stable name.
+        explanation: what happened.
+        hint: how a user removes it.
+        example: a program that breaks for this reason: a function `f` and, on the last line, a call of it.
+    """
 
     id: str
     explanation: str
     hint: str
+    example: str
 
 
 REASONS: dict[str, Reason] = {}
 
 
-def _reason(id: str, explanation: str, hint: str) -> str:
-    REASONS[id] = Reason(id, explanation, hint)
+def _reason(id: str, explanation: str, hint: str, example: str) -> str:
+    REASONS[id] = Reason(id, explanation, hint, textwrap.dedent(example).strip())
     return id
 
 
@@ -34,105 +43,228 @@ DATA_DEPENDENT = _reason(
     "Python asks a tensor for its values, which are only known when the graph has run.",
     "Keep the decision in tensors: tracegraph.cond or while_loop for branches and loops, tracegraph.where or masks for "
     "elements; or move it out of the compiled function.",
+    """
+    def f(x):
+        return x * 2 if x.sum() > 0 else x
+
+    f(tg.ones(3))
+    """,
 )
 CONTROL_FLOW = _reason(
     "control-flow",
     "A branch or a loop body given to cond, while_loop or scan cannot become part of the graph.",
     "Let it compute its results from tensors and do nothing else: no printing, no writes to what exists outside.",
+    """
+    def f(x):
+        seen = []
+        return tg.cond(x.sum() > 0, lambda x: seen.append(1) or x * 2, lambda x: x, (x,))
+
+    f(tg.ones(3))
+    """,
 )
 NATIVE_CALL = _reason(
     "native-call",
     "A function implemented in C, or marked as not capturable, is called with values of the trace.",
     "Move the call out of the compiled function, or use the tracegraph operation that does the same.",
+    """
+    def f(x):
+        return x * len(json.dumps({"k": 1}))
+
+    f(tg.ones(3))
+    """,
 )
 SIDE_EFFECT_CALL = _reason(
     "side-effect",
     "A call acts on the outside world (printing, logging, input, files, time, random numbers).",
     "Remove the call, or make it outside the compiled function.",
+    """
+    def f(x):
+        print("called")
+        return x * 2
+
+    f(tg.ones(3))
+    """,
 )
 UNSUPPORTED_OPCODE = _reason(
     "unsupported-opcode",
     "The bytecode instruction has no symbolic meaning here.",
     "Rewrite the statement, or move it out of the compiled function.",
+    """
+    def f(x):
+        try:
+            raise ExceptionGroup("several", [ValueError("first")])
+        except* ValueError:
+            x = x * 2
+        return x
+
+    f(tg.ones(3))
+    """,
 )
 UNSUPPORTED_VALUE = _reason(
     "unsupported-value",
     "An object of this type cannot be followed symbolically.",
     "Convert it to tensors, numbers, strings or ordinary containers before the call.",
+    """
+    def f(x):
+        endless = []
+        endless.append(endless)
+        return x * len(str(endless))
+
+    f(tg.ones(3))
+    """,
 )
 UNTRACKED_ATTRIBUTE = _reason(
     "untracked-attribute",
     "The attribute is computed by code that capture does not follow, so its value cannot be guarded.",
     "Read the attribute before calling the compiled function and pass the value.",
+    """
+    def f(x, pattern):
+        return x * len(pattern.pattern)
+
+    f(tg.ones(3), re.compile("ab"))
+    """,
 )
 TENSOR_ATTRIBUTE = _reason(
     "tensor-attribute",
     "The tensor attribute or method has no graph form.",
     "Use a tracegraph operation, or move the access out of the compiled function.",
+    """
+    def f(x):
+        y = x * 2
+        return y, y.grad_fn
+
+    f(tg.ones(3))
+    """,
 )
 OPAQUE_ITERATOR = _reason(
     "opaque-iterator",
     "An iterator made outside the trace is advanced; its items are not known beforehand.",
     "Pass a list or tuple instead of an iterator, or loop outside the compiled function.",
+    """
+    def f(x, factors):
+        return x * next(factors)
+
+    f(tg.ones(3), iter([2, 3]))
+    """,
 )
 NOT_RECONSTRUCTIBLE = _reason(
     "not-reconstructible",
     "An object made during the trace must outlive it, but cannot be rebuilt from the graph's results.",
     "Consume generators and iterators before the graph break, or do not return them.",
-)
-EXCEPTION_HANDLER = _reason(
-    "exception-handler",
-    "A graph break inside an active exception handler; the rest of the function runs eagerly.",
-    "Move the breaking statement out of the except or finally block.",
+    """
+    def f(x):
+        return (row * 2 for row in x)
+
+    f(tg.ones(3))
+    """,
 )
 GENERATOR_FRAME = _reason(
     "generator",
     "Generators, coroutines and async generators run eagerly when they are the compiled function itself.",
     "Compile the functions the generator calls.",
+    """
+    def f(x):
+        yield x * 2
+
+    list(f(tg.ones(3)))
+    """,
 )
 FRAME_ACCESS = _reason(
     "frame-access",
     "The function looks at its own frame (locals(), globals(), eval, exec, sys._getframe).",
     "Pass the values explicitly.",
+    """
+    def f(x):
+        scale = 2
+        return x * locals()["scale"]
+
+    f(tg.ones(3))
+    """,
 )
 USER_EXCEPTION = _reason(
     "exception",
     "The function raises; it runs eagerly so that the exception is exactly eager's.",
     "Nothing to do if the exception is intended.",
+    """
+    def f(x):
+        raise ValueError("no such mode")
+
+    f(tg.ones(3))
+    """,
 )
 TOO_LONG = _reason(
     "too-long",
     "The trace grew beyond its limit; a long loop was probably unrolled.",
     "Compile the body of the loop instead of the loop.",
+    """
+    def f(x):
+        for i in range(1_000_000):
+            x = x + i
+        return x
+
+    f(tg.ones(3))
+    """,
 )
 RECURSION = _reason(
     "recursion",
     "Calls are nested deeper than capture inlines.",
     "Turn the recursion into a loop, or compile the inner function.",
+    """
+    def f(x, depth=200):
+        return x if depth == 0 else f(x + 1, depth - 1)
+
+    f(tg.ones(3))
+    """,
 )
 ALIASED_INPUTS = _reason(
     "aliased-inputs",
     "Two arguments share storage and the function writes to one of them.",
     "Clone one of the arguments before the call.",
+    """
+    def f(x, y):
+        x.add_(1)
+        return y * 2
+
+    data = tg.ones(3)
+    f(data[:2], data[1:])
+    """,
 )
 USER_BREAK = _reason(
     "graph-break",
     "The program asks for it: tracegraph.compiler.graph_break(), or a function marked by tracegraph.compiler.disable.",
     "Remove the call, or the mark of the function.",
+    """
+    def f(x):
+        y = x * 2
+        tg.compiler.graph_break()
+        return y + 1
+
+    f(tg.ones(3))
+    """,
 )
 ASYNC = _reason(
     "async",
     "Asynchronous constructs are not captured.",
     "Compile the synchronous functions that the coroutine calls.",
+    """
+    async def load(x):
+        return x
+
+    def f(x):
+        load(x).close()
+        return x * 2
+
+    f(tg.ones(3))
+    """,
 )
 
 
 class Extent(Enum):
     """How much of the function a break takes out of the graph."""
 
-    INSTRUCTION = "run the instruction natively, then capture the rest"
-    REST = "run the rest of the function natively"
-    FRAME = "run the whole function natively"
+    INSTRUCTION = "that instruction runs eagerly, the rest is captured"
+    REST = "the rest of the function runs eagerly"
+    FRAME = "the whole function runs eagerly"
 
 
 class Break(BaseException):
@@ -154,4 +286,5 @@ class Break(BaseException):
     def describe(self) -> str:
         """The message users read: reason, detail, line and hint."""
         where = f" at {self.location.file}:{self.location.line}" if self.location else ""
-        return f"{self.reason.id}{where}: {self.detail}. {self.reason.explanation} Hint: {self.reason.hint}"
+        parts = (f"{self.reason.id}{where}: {self.detail}", self.reason.explanation, f"Hint: {self.reason.hint}")
+        return f"{parts[0]}. {parts[1]} So {self.extent.value}. {parts[2]}"

@@ -49,6 +49,9 @@ class CompiledFunction:
         entry = self._entry
         if entry is None or entry.code is not function.__code__:
             entry = self._entry = self.family.entry_point(function)
+        if entry.unit.is_native and not entry.unit.specialisations:
+            # nothing to choose from: a recursive function does not get deeper than it is
+            return function(*args, **kwargs)
         return entry.call(function, args, kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

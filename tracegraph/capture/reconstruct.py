@@ -390,8 +390,12 @@ def _plain(value: Any) -> Any:
 
 
 def _exception_fields(cls: type) -> list[str]:
-    """What C exception classes keep beside `args`: `StopIteration.value`, `AttributeError.name`, ..."""
-    bases = (b for b in cls.__mro__ if issubclass(b, BaseException) and not is_python_class(b))
+    """What C exception classes keep beside `args`: `StopIteration.value`, `AttributeError.name`, ...
+
+    The fields of an exception group are made from `args` and cannot be set.
+    """
+    c_classes = (b for b in cls.__mro__ if issubclass(b, BaseException) and not is_python_class(b))
+    bases = (b for b in c_classes if b is not BaseExceptionGroup)
     return [n for b in bases for n, member in vars(b).items() if isinstance(member, types.MemberDescriptorType)]
 
 
