@@ -84,11 +84,12 @@ class GraphNode(Node):
         self._results: list[tuple[tuple[int, ...], np.dtype]] = []
         self._inputs: list[tuple[Storage, int, int]] = []
         self._outputs: list[tuple[Storage, int, int]] = []
-        #: inputs that only derivatives of the gradients need, and their memories with the versions they had
-        self._restore: list[np.ndarray] = []
-        self._restore_versions = [
-            (inputs[i].storage, inputs[i]._version) for i in plan.restore_inputs if i < len(inputs)
-        ]
+        #: inputs that only derivatives of the gradients need, and the versions of those that are tensors
+        self._restore: Sequence[np.ndarray] = ()
+        self._restore_versions: Sequence[tuple[Tensor, int]] = ()
+        if plan.restore_inputs:
+            tensors = [inputs[i] for i in plan.restore_inputs if i < len(inputs)]
+            self._restore_versions = [(t, t._version) for t in tensors]
         self._shapes = [t._np.shape for t in inputs] if plan.is_symbolic else None
         for position in plan.watched_inputs:
             if position < len(inputs):  # random keys come after the tensors, and nobody writes to them
@@ -101,7 +102,8 @@ class GraphNode(Node):
 
     def keep(self, arrays: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         """Keep what backward needs of what forward took and returned."""
-        self._restore = [arrays[i] for i in self.plan.restore_inputs]
+        if self.plan.restore_inputs:
+            self._restore = [arrays[i] for i in self.plan.restore_inputs]
         self.saved = (*[arrays[i] for i in self.plan.saved_inputs], *outputs[self.plan.outputs :])
         self._results = [(outputs[i].shape, outputs[i].dtype) for i in self.plan.differentiable]
 
@@ -124,18 +126,21 @@ class GraphNode(Node):
         self.check_versions(cotangents)
         if is_grad_enabled():
             return self._by_formulas(cotangents)
-        present = frozenset([i for i, c in enumerate(cotangents) if c is not None])
         given = [np.zeros(*self._results[i]) if c is None else c._np for i, c in enumerate(cotangents)]
         found = self.plan.backward([*self.saved, *given])
         gradients: list[Tensor | None] = [None if g is None else Tensor(np.asarray(g)) for g in found]
-        return gradients if len(present) == self.results else self._partial(gradients, cotangents, present)
+        for cotangent in cotangents:
+            if cotangent is None:
+                return self._partial(gradients, cotangents)
+        return gradients
 
     def _partial(
-        self, gradients: Sequence[Tensor | None], cotangents: tuple[Tensor | None, ...], present: frozenset[int]
+        self, gradients: Sequence[Tensor | None], cotangents: tuple[Tensor | None, ...]
     ) -> Sequence[Tensor | None]:
         """What eager execution gives where some outputs have no cotangent, and compiled code took zeros for it."""
         if not all(np.isfinite(g._np).all() for g in gradients if g is not None):
             return self._by_formulas(cotangents)  # nan may be zero times the infinite slope of an unused output
+        present = {i for i, c in enumerate(cotangents) if c is not None}
         return [g if present & s else None for g, s in zip(gradients, self.plan.sources, strict=True)]
 
     def _by_formulas(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
@@ -145,7 +150,7 @@ class GraphNode(Node):
 
     def release(self) -> None:
         self.saved = None
-        self._restore = []
+        self._restore = self._restore_versions = ()
 
     def _to_restore(self) -> list[np.ndarray]:
         """What the kept values are restored from.
@@ -153,9 +158,9 @@ class GraphNode(Node):
         Raises:
             AutogradError: an input was written to since.
         """
-        for position, (storage, version) in zip(self.plan.restore_inputs, self._restore_versions, strict=False):
-            if storage.version != version:
-                raise _input_error(position, version, storage.version)
+        for position, (tensor, version) in zip(self.plan.restore_inputs, self._restore_versions, strict=False):
+            if tensor._version != version:
+                raise _input_error(position, version, tensor._version)
         assert self.saved is not None
         return [*self.saved, *self._restore]
 
@@ -170,10 +175,11 @@ class GraphNode(Node):
         Raises:
             AutogradError: that of eager execution; for an input that only compiled code keeps, one of its own.
         """
-        for storage, version, _ in (*self._inputs, *self._outputs):
-            if storage.version != version:
-                self._refuse_writes(cotangents)
-                return
+        for watched in (self._inputs, self._outputs):
+            for storage, version, _ in watched:
+                if storage.version != version:
+                    self._refuse_writes(cotangents)
+                    return
 
     def _refuse_writes(self, cotangents: Sequence[object]) -> None:
         inputs: dict[int | None, tuple[int, int]] = {
