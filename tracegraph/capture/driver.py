@@ -74,6 +74,7 @@ class DriverWriter:
         self.tail: list[str] = []
         self.continuations: list[Continuation] = []
         self.stop: Break | None = None
+        self.line: int | None = None
 
     # ------------------------------------------------------------------------------ ways to end
 
@@ -93,6 +94,7 @@ class DriverWriter:
             raise Break(reasons.FRAME_ACCESS, "the function may inspect its own frame", Extent.FRAME)
         self.stop = stop
         index = self.frame.current
+        self.line = self.frame.program.instructions[index].line
         step = self._native_step(index, stop)
         if step is None:
             exits = [Exit(None, index, tuple(self.frame.stack))]
@@ -104,7 +106,10 @@ class DriverWriter:
         region = self.frame.program.region_at(self.frame.program.instructions[index].offset)
         if region is not None and lines:
             handler = self._raise_call(index, region.depth)
-            lines = ["try:", *(f"    {line}" for line in lines), "except BaseException as error:", f"    {handler}"]
+            # the resumed function adds this very line to the traceback
+            drop = "    error.__traceback__ = error.__traceback__.tb_next"
+            body = (f"    {line}" for line in lines)
+            lines = ["try:", *body, "except BaseException as error:", drop, f"    {handler}"]
         self._finish_state()
         self.tail += lines
         for way, call in zip(exits, calls, strict=True):
@@ -189,6 +194,7 @@ class DriverWriter:
             driver=text,
             names={**self.sources.pool.names, "Tail": Tail},
             continuations=tuple(self.continuations),
+            line=self.line,
             stop=self.stop,
             example_inputs=[i.tensor for i in inputs],
             sizes=self.tracer.sizes,

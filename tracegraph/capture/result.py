@@ -35,6 +35,7 @@ class CaptureResult:
             continuation.
         names: the objects the driver refers to, apart from `graph` and the continuations.
         continuations: the units the driver ends in.
+        line: the user's line that the driver runs natively, if it does.
         stop: the graph break this capture ends at; None if it reaches the function's end.
         example_inputs: the tensors of the capturing call, for the compiler; dropped afterwards.
         sizes: the symbolic sizes; the compiler may ask more of them, so their guards are complete when it is done.
@@ -47,6 +48,7 @@ class CaptureResult:
     driver: str
     names: dict[str, Any]
     continuations: tuple[Continuation, ...] = ()
+    line: int | None = None
     stop: Break | None = None
     example_inputs: list[Any] = field(default_factory=list)
     sizes: Sizes = field(default_factory=Sizes)

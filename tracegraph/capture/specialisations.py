@@ -20,6 +20,7 @@ from tracegraph.capture.checker import Check, Failure, compile_guards, find_fail
 from tracegraph.capture.decode import is_supported
 from tracegraph.capture.directives import disabled_reason
 from tracegraph.capture.driver import Tail
+from tracegraph.capture.driver_code import load_driver
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.functions import make_binder
 from tracegraph.capture.guards import Guard, GuardKind
@@ -289,11 +290,11 @@ class CompiledUnit:
                 names[name] = CalleeCompiler(self.family)
         for way in result.continuations:
             names[way.name] = self.family.unit(way.unit, self.namespace, way.is_native)
-        exec(compile(result.driver, f"<driver of {self.unit.label}>", "exec"), names)
+        names["__name__"] = self.namespace.get("__name__", "")
+        run = load_driver(result, names)
         sizes = [Guard(GuardKind.SIZES, None, c, c.location) for c in result.sizes.conditions()]
         guards = (*result.guards, *sizes)
         check, text = compile_guards(guards)
-        run = names["run"]
         return Specialisation(guards, check, run, result.graph, compiled, text, result.driver, result.stop)
 
     # ------------------------------------------------------------------------------ recompiles
