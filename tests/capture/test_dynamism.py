@@ -104,3 +104,37 @@ def test_size_guard_reads_in_the_users_terms() -> None:
     assert failed.guard == "x.shape[0] > 4"
     assert (failed.was, failed.now) == ("x.shape[0] was 6", "3")
     assert failed.location.line == size_dependent.__code__.co_firstlineno + 1
+
+
+STRIDED = {
+    "column": (lambda n: ramp(n, 2)[:, 0], "f32[s0]"),
+    "transposed": (lambda n: ramp(n, 3).T, "f32[3, s0]"),
+    "columns": (lambda n: ramp(n, 6)[:, 2:4], "f32[s0, 2]"),
+    "permuted": (lambda n: ramp(2, n, 4, 3).permute(0, 2, 1, 3), "f32[2, 4, s0, 3]"),
+    "part of a cache": (lambda n: ramp(2, n, 12)[:, :, 4:8].view(2, n, 2, 2).permute(0, 2, 1, 3), "f32[2, 2, s0, 2]"),
+    "expanded": (lambda n: ramp(1, 3).expand(n, 3), "f32[s0, 3]"),
+    "two at once": (lambda n: ramp(n, n + 1).T, "f32[s0, s1]"),
+}
+
+
+@pytest.mark.parametrize("name", STRIDED)
+def test_tensors_that_are_not_contiguous(name: str) -> None:
+    """Their sizes become symbolic too, and their strides with them as far as they follow from sizes."""
+
+    def layout(x: Tensor) -> tuple[object, ...]:
+        return x * 2, x.reshape(-1), x.is_contiguous(), x.stride()
+
+    make, type_text = STRIDED[name]
+    function = capture_of(layout)
+    for n in (3, 4, 5, 7, 2):
+        assert_same(function(make(n)), layout(make(n)))
+    assert [str(g.placeholders[0].type) for g in graphs_of(function)][1:] == [type_text]
+
+
+def test_strides_that_do_not_follow_from_sizes_are_guarded() -> None:
+    function = capture_of(lambda x: x.stride())
+    wide, narrow = (lambda n, width=width: ramp(n, width)[:, :2] for width in (6, 4))
+    for make in (wide, narrow, wide, narrow):
+        for n in (3, 4, 5):
+            assert function(make(n)) == make(n).stride()
+    assert specialisation_count(function) == 3

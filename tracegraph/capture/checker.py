@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracegraph.capture import eager
-from tracegraph.capture.guards import FunctionFacts, Guard, GuardKind, TensorFacts, describe
+from tracegraph.capture.guards import FunctionFacts, Guard, GuardKind, Stride, TensorFacts, describe
 from tracegraph.capture.sources import MISSING, Pool, Source, SourceWriter
 from tracegraph.capture.user_terms import full_place, source_text
 from tracegraph.capture.values import is_constant
@@ -132,7 +132,14 @@ def _tensor(writer: SourceWriter, guard: Guard) -> Conditions:
     ]
     if facts.layout == "contiguous":
         return [*conditions, f"{value}.{eager.ARRAY}.flags.c_contiguous"]
-    return [*conditions, f"not {value}.is_contiguous() and {value}.stride() == {facts.layout!r}"]
+    strides = "".join(f"{_stride(s, value)}, " for s in facts.layout)
+    return [*conditions, f"not {value}.is_contiguous() and {value}.stride() == ({strides})"]
+
+
+def _stride(stride: int | Stride, value: str) -> str:
+    if isinstance(stride, int):
+        return str(stride)
+    return " * ".join([str(stride.factor), *(f"{value}.shape[{d}]" for d in stride.dims)])
 
 
 def _shape(value: str, shape: tuple[int | None, ...]) -> Conditions:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import eager
 from tracegraph.capture.checker import same_constant
-from tracegraph.capture.guards import TensorFacts
+from tracegraph.capture.guards import Stride, TensorFacts
 from tracegraph.capture.size_marks import SizeMark, marks_of
 from tracegraph.capture.sources import Item, Local, Size, Source
 from tracegraph.capture.user_terms import source_text
@@ -69,17 +70,11 @@ class Dynamism:
     def tensor(self, tracer: Tracer, tensor: Any, source: Source) -> tuple[tuple[int | SymExpr, ...], TensorFacts]:
         """The symbolic shape of an input, and the facts to guard."""
         layout, marks = eager.layout_of(tensor), marks_of(tensor)
-        shape: tuple[int | SymExpr, ...] = tuple(tensor.shape)
         self._note_sizes(source, tuple(tensor.shape))
-        if layout == "contiguous":
-            # other strides are multiples of sizes: such a tensor is guarded as it is
-            shape = tuple(self._size(tracer, n, Size(source, i), marks.get(i)) for i, n in enumerate(tensor.shape))
-        elif any(m.is_dynamic for m in marks.values()):
-            raise ConstraintViolationError(
-                f"mark_dynamic: {source_text(source)} has strides {layout}; only contiguous tensors have symbolic "
-                "sizes, make it one with .contiguous() before marking"
-            )
+        shape = tuple(self._size(tracer, n, Size(source, i), marks.get(i)) for i, n in enumerate(tensor.shape))
         pattern = tuple(None if isinstance(d, SymExpr) else d for d in shape)
+        if layout != "contiguous":
+            layout = _strides_over(tensor.shape, layout, pattern)
         facts = TensorFacts(type(tensor), tensor.dtype, pattern, layout, bool(tensor.requires_grad))
         return shape, facts
 
@@ -99,6 +94,28 @@ class Dynamism:
                 f"{'no bound' if high is None else high}] it was marked with"
             )
         return size if size < SMALLEST_DYNAMIC else tracer.sizes.marked(size, source, low, high)
+
+
+def _strides_over(
+    shape: Sequence[int], strides: tuple[int, ...], pattern: tuple[int | None, ...]
+) -> tuple[int | Stride, ...]:
+    """Strides as they follow from sizes that vary (None in `pattern`), from the innermost dimension outwards.
+
+    Where a dimension steps over exactly the whole of the next inner one, it does so for every size; other strides
+    (of slices, of broadcasts) are taken to stay as they are.
+    """
+    found: dict[int, Stride] = {}
+    inner: int | None = None
+    for i in sorted(range(len(shape)), key=lambda i: (strides[i], -i)):
+        found[i] = Stride(strides[i], ())
+        if inner is not None and strides[i] == shape[inner] * strides[inner]:
+            whole, size = found[inner], pattern[inner]
+            if size is None:
+                found[i] = Stride(whole.factor, (*whole.dims, inner))
+            else:
+                found[i] = Stride(whole.factor * size, whole.dims)
+        inner = i if strides[i] else inner
+    return tuple(s if s.dims else s.factor for _, s in sorted(found.items()))
 
 
 def _is_argument(source: Source) -> bool:

@@ -34,7 +34,7 @@ def set_grad_enabled(mode: bool) -> None:
 
 
 def layout_of(tensor: Any) -> Any:
-    """The word "contiguous", or the strides of any other layout."""
+    """The word "contiguous", or the strides of any other layout, in elements."""
     return "contiguous" if tensor.is_contiguous() else tensor.stride()
 
 

@@ -6,9 +6,11 @@ A kind is a name in `GuardKind`; its meaning as Python is the entry of that name
 
 from __future__ import annotations
 
+import functools
+import operator
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -41,10 +43,26 @@ class GuardKind(Enum):
 
 
 @dataclass(frozen=True)
+class Stride:
+    """A stride that varies with the sizes: `factor` times the sizes of dimensions `dims`."""
+
+    factor: int
+    dims: tuple[int, ...]
+
+    def of(self, shape: Sequence[Any]) -> Any:
+        """The stride of a tensor of this shape, in elements."""
+        return functools.reduce(operator.mul, (shape[d] for d in self.dims), self.factor)
+
+    def __repr__(self) -> str:
+        return " * ".join([str(self.factor), *(f"shape[{d}]" for d in self.dims)])
+
+
+@dataclass(frozen=True)
 class TensorFacts:
     """What a trace assumes of a tensor argument.
 
-    `shape` has None where any size of at least `minimum` (2) is accepted; `layout` is "contiguous" or the strides.
+    `shape` has None where any size of at least `minimum` (2) is accepted; `layout` is "contiguous" or the strides,
+    each an int or a Stride.
     """
 
     type: type

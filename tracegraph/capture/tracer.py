@@ -16,7 +16,7 @@ from tracegraph.capture import eager
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.effects import Effects
-from tracegraph.capture.guards import GuardKind, GuardSet
+from tracegraph.capture.guards import GuardKind, GuardSet, Stride
 from tracegraph.capture.numbers import TraceNumbers
 from tracegraph.capture.recorder import CaptureRecorder
 from tracegraph.capture.sizes import Sizes
@@ -199,7 +199,9 @@ class Tracer:
         type = TensorType(tensor.dtype, shape)
         handle = self.add_input(source, tensor, type, eager.role_of(tensor, source))
         if facts.layout != "contiguous":
-            self.recorder.strides[handle.value] = facts.layout
+            self.recorder.strides[handle.value] = tuple(
+                s.of(shape) if isinstance(s, Stride) else s for s in facts.layout
+            )
         return handle
 
     def add_input(
