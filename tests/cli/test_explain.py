@@ -12,23 +12,24 @@ def test_whole_function(run: Run) -> None:
     result = run("explain", "model.py:affine", "f32[3,4]", "f32[4,2]")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("model.py:affine: 1 graph, 0 breaks")
-    assert "  inputs: f32[3, 4], f32[4, 2]" in lines
+    assert lines[0].startswith("model.py:affine: 1 graph, 3 operations, 0 breaks")
+    assert "  inputs: %x: f32[3, 4], %w: f32[4, 2]" in lines
     assert "  operations: matmul, mul, add" in lines
     assert any("x is a Tensor f32[3, 4]" in line for line in lines)
 
 
 def test_break_names_line_reason_and_remedy(run: Run) -> None:
     output = run("explain", "model.py:broken", "f32[3]").stdout
-    assert output.startswith("model.py:broken: 2 graphs, 1 break")
-    where, why, remedy = output.splitlines()[-3:]
-    assert "model.py:10: print" in where
+    assert output.startswith("model.py:broken: 2 graphs, 2 operations, 1 break")
+    lines = output.splitlines()
+    where, why, remedy = lines[lines.index("breaks") + 1 :][:3]
+    assert "model.py:10: print() [side-effect]" in where
     assert why.strip().startswith("why: A call acts on the outside world")
     assert remedy.strip().startswith("try: Remove the call")
 
 
 def test_without_guards(run: Run) -> None:
-    assert "guards" not in run("explain", "--no-guards", "model.py:affine", "f32[3,4]", "f32[4,2]").stdout
+    assert "guards:" not in run("explain", "--no-guards", "model.py:affine", "f32[3,4]", "f32[4,2]").stdout
 
 
 def test_failing_function(refused: Callable[..., str]) -> None:

@@ -76,7 +76,7 @@ class CallCost:
 
     def __str__(self) -> str:
         graph = "" if self.graph is None else f", graph {self.graph:.1f} us"
-        return f"guards {self.guards:.1f} us{graph}"
+        return f"checks {self.guards:.1f} us{graph}"
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,12 @@ class Part:
     compile_times: Mapping[str, float]
     call_cost: CallCost
 
+    def text(self, with_guards: bool = True) -> str:
+        """What it prints as, with or without the list of guards."""
+        return "\n".join(_part_lines(self, with_guards))
+
     def __str__(self) -> str:
-        return "\n".join(_part_lines(self))
+        return self.text()
 
 
 @dataclass(frozen=True)
@@ -162,14 +166,18 @@ class Explanation:
         """Seconds in the compiler."""
         return sum(self.compile_times.get(stage, 0.0) for stage in ("capture", "backend"))
 
+    def text(self, with_guards: bool = True) -> str:
+        """What it prints as, with or without the lists of guards."""
+        return "\n".join(_lines(self, with_guards))
+
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return self.text()
 
 
 # ------------------------------------------------------------------------------------------ text
 
 
-def _lines(explanation: Explanation) -> Iterator[str]:
+def _lines(explanation: Explanation, with_guards: bool) -> Iterator[str]:
     counts = (
         _count(explanation.graph_count, "graph"),
         _count(explanation.op_count, "operation"),
@@ -179,7 +187,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     yield f"{explanation.function}: {', '.join(counts)}, {explanation.compile_seconds:.2f} s in the compiler"
     for part in explanation.parts:
         yield ""
-        yield str(part)
+        yield part.text(with_guards)
     for title, entries in (
         ("breaks", explanation.breaks),
         ("recompiles", explanation.recompiles),
@@ -192,7 +200,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     yield from (f"  {stage:<13} {seconds:.4f} s" for stage, seconds in explanation.compile_times.items())
 
 
-def _part_lines(part: Part) -> Iterator[str]:
+def _part_lines(part: Part, with_guards: bool) -> Iterator[str]:
     yield f"{part.name} ({full_place(part.location)})"
     if part.graph is None:
         yield "  no tensor operations: runs as ordinary Python"
@@ -200,8 +208,9 @@ def _part_lines(part: Part) -> Iterator[str]:
         yield f"  inputs: {', '.join(f'%{p.node.name}: {p.type}' for p in part.graph.placeholders) or 'none'}"
         yield f"  operations: {operations_text(part.graph)}"
     yield f"  call: {part.call_cost}"
-    yield f"  guards: {len(part.guards)}"
-    yield from (f"    {guard}" for guard in part.guards)
+    if with_guards:
+        yield f"  guards: {len(part.guards)}"
+        yield from (f"    {guard}" for guard in part.guards)
     if part.ends_at is not None:
         yield f"  ends at {full_place(part.ends_at.location)}: {part.ends_at.detail}"
 

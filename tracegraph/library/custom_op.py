@@ -24,7 +24,7 @@ from tracegraph.errors import ArgumentError, AutogradError, DataDependentError
 from tracegraph.ir import Builder, TensorType
 from tracegraph.library.schema import Parameter, Schema
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.definition import Handle, Reads
 from tracegraph.ops.dispatch import creation
 from tracegraph.ops.kinds import Library
 from tracegraph.ops.recording import Recorder, Traced
@@ -224,6 +224,10 @@ class CustomOp(Library):
         with no_grad():
             self._fill(context, operands, dict(attrs), results, needs)
         return self.pack(results)
+
+    def vjp_reads(self, operands: int) -> Reads:
+        """All of them may be read; which ones are, `pullback` tells."""
+        return Reads((True,) * operands, True)
 
     @property
     def vjp_parameters(self) -> tuple[str, ...]:
