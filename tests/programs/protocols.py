@@ -643,3 +643,17 @@ def set_subclass(x):
     b = Bag([1, 2])
     b.add(3)
     return x, b.double(), 3 in b, len(b)
+
+
+@program(lambda: (ramp(), Stack([1, 2])), lambda: (ramp(), Stack([ramp(), 2])))
+def list_subclass_argument(x, s):
+    s.push(x)
+    s[0] = s[0] * 2
+    return s.top * s[1], len(s)
+
+
+@program(lambda: (ramp(), AttrDict(a=3, b=ramp())), lambda: (ramp(), AttrDict(a=4, b=ramp())))
+def dict_subclass_argument(x, d):
+    d.c = x * d.a
+    del d["b"]
+    return d.c, list(d), {**d}, len(d), "b" in d

@@ -513,3 +513,16 @@ def dataclass_astuple(x):
 @program()
 def namespace_equality(x):
     return x, types.SimpleNamespace(a=1) == types.SimpleNamespace(a=1), repr(types.SimpleNamespace(k=2))
+
+
+@program(lambda: (ramp(), ModelOutput(first=ramp(), second=3)), lambda: (ramp(), ModelOutput(first=ramp(), second=4)))
+def ordered_dict_record_argument(x, output):
+    output["third"] = x * output.second
+    output.move_to_end("first")
+    first, *_ = (output[k] for k in output)
+    return first, list(output), output["first"] + x, len(output), "second" in output
+
+
+@program(lambda: (ramp(), ModelOutput(first=ramp())))
+def ordered_dict_record_passed_on(x, output):
+    return output, {"inner": output}, output.first * 2

@@ -55,7 +55,12 @@ def lookup(function: Any) -> Handler | None:
 
 def _call_isinstance(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
     value, classes = args
-    return _is_subclass(tracer, tracer.type_of(value), classes)
+    try:
+        return _is_subclass(tracer, tracer.type_of(value), classes)
+    except Observed as observed:
+        if not str(observed.exception).startswith("issubclass() arg 2"):
+            raise
+    raise Observed(TypeError("isinstance() arg 2 must be a type, a tuple of types, or a union"))
 
 
 def _call_issubclass(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:

@@ -59,6 +59,8 @@ def call(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, frame: Frame
         return call_class(tracer, function, args, kwargs)
     if is_instance_of_python_class(function):
         return _call_instance(tracer, function, args, kwargs)
+    if not callable(function):
+        raise Observed(TypeError(f"{tracer.type_of(function).__name__!r} object is not callable"))
     if type(function) in STAND_INS:
         return tracer.native(function, *args, **kwargs)
     return native_calls.call_native(tracer, function, args, kwargs)

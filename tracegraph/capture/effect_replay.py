@@ -9,8 +9,9 @@ from typing import Any
 from tracegraph.capture.effects import AttributeWrite, CellWrite, TrackedCopy, Write
 from tracegraph.capture.instance_dicts import instance_dict
 from tracegraph.capture.reconstruct import Reconstructor
-from tracegraph.capture.sources import MISSING
+from tracegraph.capture.sources import MISSING, base_of_container
 from tracegraph.capture.tracer import Tracer
+from tracegraph.capture.values import is_instance_of_python_class
 
 
 def write_effects(tracer: Tracer, values: Reconstructor, lines: list[str]) -> None:
@@ -32,7 +33,9 @@ def _existed(write: Write) -> bool:
 
 def _write_container(values: Reconstructor, tracked: TrackedCopy) -> list[str]:
     target = values.writer.name(tracked.source)
-    copy, before = tracked.copy, tracked.before
+    copy, before = tracked.contents, tracked.before
+    if is_instance_of_python_class(tracked.copy):
+        return _write_derived(values, target, tracked)
     if isinstance(copy, dict):
         return _write_dict(values, target, copy, before)
     if isinstance(copy, set):
@@ -44,6 +47,23 @@ def _write_container(values: Reconstructor, tracked: TrackedCopy) -> list[str]:
     if isinstance(copy, collections.deque):
         return [f"{target}.clear(); {target}.extend([{values.expressions(items)}])"]
     return [f"{target}[:] = [{values.expressions(items)}]"]
+
+
+def _write_derived(values: Reconstructor, target: str, tracked: TrackedCopy) -> list[str]:
+    """The contents of an instance of a class derived from list or dict, past what that class overrides."""
+    base = base_of_container(tracked.copy)
+    name = values.pool.name(base)
+    if base is list:
+        return [f"{name}.__setitem__({target}, slice(None), [{values.expressions(tracked.contents)}])"]
+    contents, before = tracked.contents, tracked.before
+    kept = [k for k in before if k in contents]
+    if list(contents)[: len(kept)] != kept:
+        before, kept = {}, []
+        lines = [f"{name}.clear({target})"]
+    else:
+        lines = [f"{name}.__delitem__({target}, {values.expression(k)})" for k in before if k not in contents]
+    changed = [(k, v) for k, v in contents.items() if k not in before or before[k] is not v]
+    return lines + [f"{name}.__setitem__({target}, {values.expression(k)}, {values.expression(v)})" for k, v in changed]
 
 
 def _write_dict(values: Reconstructor, target: str, copy: dict[Any, Any], before: dict[Any, Any]) -> list[str]:

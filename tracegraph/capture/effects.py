@@ -14,7 +14,8 @@ from typing import Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.sources import MISSING, Source
+from tracegraph.capture.sources import MISSING, Source, stored_contents
+from tracegraph.capture.values import is_instance_of_python_class
 
 
 @dataclass
@@ -28,14 +29,20 @@ class TrackedCopy:
 
     def is_changed(self) -> bool:
         """Whether the trace wrote to the container."""
-        if len(self.copy) != len(self.before):
+        contents = self.contents
+        if len(contents) != len(self.before):
             return True
-        if isinstance(self.copy, dict):
-            pairs = zip(self.copy.items(), self.before.items(), strict=True)
+        if isinstance(contents, dict):
+            pairs = zip(contents.items(), self.before.items(), strict=True)
             return any(k is not k0 or v is not v0 for (k, v), (k0, v0) in pairs)
-        if isinstance(self.copy, set):
-            return self.copy != self.before
-        return any(a is not b for a, b in zip(self.copy, self.before, strict=True))
+        if isinstance(contents, set):
+            return bool(contents != self.before)
+        return any(a is not b for a, b in zip(contents, self.before, strict=True))
+
+    @property
+    def contents(self) -> Any:
+        """What the container holds by now, as a builtin container."""
+        return stored_contents(self.copy) if is_instance_of_python_class(self.copy) else self.copy
 
 
 @dataclass
@@ -72,6 +79,7 @@ class Effects:
 
     def __init__(self) -> None:
         self.copies: list[TrackedCopy] = []
+        self._copy_of: dict[int, TrackedCopy] = {}
         self._writes: dict[tuple[int, str], Write] = {}
         self._changed_modules: dict[int, Any] = {}
         self._forbidden_during = ""
@@ -111,6 +119,20 @@ class Effects:
     def note_change(self, module: Any) -> None:
         """An attribute of a Module is written."""
         self._changed_modules[id(module)] = module
+
+    def track(self, copy: TrackedCopy) -> None:
+        """Compare a container with its first contents at the end."""
+        self.copies.append(copy)
+        self._copy_of[id(copy.copy)] = copy
+
+    def original(self, value: Any) -> Any:
+        """The outside container that `value` is traced for, else `value` itself."""
+        copy = self._copy_of.get(id(value))
+        return value if copy is None else copy.original
+
+    def is_tracked(self, value: Any) -> bool:
+        """Whether `value` stands for an outside container whose contents are guarded."""
+        return id(value) in self._copy_of
 
     def changed_copies(self) -> list[TrackedCopy]:
         return [c for c in self.copies if c.is_changed()]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.sources import MISSING, Entry, Slot
-from tracegraph.capture.values import STAND_INS, Observed
+from tracegraph.capture.values import STAND_INS, Observed, is_python_class
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -44,6 +45,17 @@ def instance_dict(instance: Any) -> dict[str, Any] | None:
     except AttributeError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def slot_names(cls: type) -> list[str]:
+    """Names of the `__slots__` of a class and its bases."""
+    return [
+        name
+        for base in cls.__mro__
+        if is_python_class(base)
+        for name, member in vars(base).items()
+        if isinstance(member, types.MemberDescriptorType) and name not in ("__dict__", "__weakref__")
+    ]
 
 
 def pending_value(tracer: Tracer, owner: Any, name: str, value: Any) -> Any:

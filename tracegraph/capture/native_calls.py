@@ -28,7 +28,7 @@ from tracegraph.capture.functions import inline
 from tracegraph.capture.instance_dicts import InstanceDict
 from tracegraph.capture.keys import check_hashable
 from tracegraph.capture.ordering import sort_items
-from tracegraph.capture.safety import comparable, flatten, is_opaque, specialised, stringable
+from tracegraph.capture.safety import comparable, flatten, is_followed, is_opaque, specialised, stringable
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import (
     CONSTANT_TYPES,
@@ -377,7 +377,7 @@ def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
         return copying.reduce(tracer, owner)
     if name in ("__init__", "__init_subclass__") and not args and not kwargs:
         return None
-    if tracer.is_outside(owner) and not isinstance(owner, tuple | str | int | float):
+    if not is_followed(tracer, owner):
         if name in ("__eq__", "__ne__", "__hash__"):
             tracer.pin(owner)
             return tracer.native(method, *args)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tracegraph.capture.decode import NULL_AFTER_CALLABLE, Instruction, Program
 from tracegraph.capture.reconstruct import Reconstructor
-from tracegraph.capture.values import NULL
+from tracegraph.capture.values import NULL, is_constant
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,13 @@ class NativeStep:
 
     def pop(self) -> str:
         """The topmost value, as an operand."""
-        return _operand(self.expression(self.stack.pop()))
+        return self._operand(self.stack.pop())
 
     def pop_many(self, count: int) -> list[str]:
         """The topmost values as operands, deepest first."""
-        return list(map(_operand, self.pop_arguments(count)))
+        values = self.stack[len(self.stack) - count :]
+        del self.stack[len(self.stack) - count :]
+        return [self._operand(v) for v in values]
 
     def pop_arguments(self, count: int) -> list[str]:
         """The topmost values as arguments of a call, deepest first."""
@@ -69,6 +71,10 @@ class NativeStep:
         if isinstance(value, Name):
             return value.text
         return self.reconstructor.expression(value)
+
+    def _operand(self, value: Any) -> str:
+        """A constant by name: the compiler warns of literals that are called or subscripted."""
+        return self.reconstructor.pool.name(value) if is_constant(value) else self.expression(value)
 
     def result(self, code: str) -> Name:
         """Emit `name = code`."""
@@ -88,11 +94,6 @@ class NativeStep:
         target = self.instruction.target
         assert target is not None
         self.exits = [Exit(condition, target, taken), Exit(None, self.index + 1, fallen)]
-
-
-def _operand(text: str) -> str:
-    """Numbers need parentheses before a dot or behind a sign."""
-    return f"({text})" if text[0] in "-0123456789" else text
 
 
 def is_written(op: str) -> bool:

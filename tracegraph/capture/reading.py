@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import eager
 from tracegraph.capture.effects import TrackedCopy
 from tracegraph.capture.guards import GuardKind
-from tracegraph.capture.sources import MISSING, Item, Source
-from tracegraph.capture.values import CONSTANT_TYPES, IDENTITY_TYPES, is_constant, is_namedtuple
+from tracegraph.capture.instance_dicts import instance_dict, slot_names
+from tracegraph.capture.sources import MISSING, Item, Source, Stored, stored_contents
+from tracegraph.capture.values import (
+    CONSTANT_TYPES,
+    IDENTITY_TYPES,
+    is_constant,
+    is_instance_of_python_class,
+    is_namedtuple,
+    native_base,
+)
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -45,6 +53,8 @@ def _reader(value: Any) -> Callable[[Tracer, Any, Source], Any]:
         return _read_identity
     if is_namedtuple(value) and type(value).__iter__ is tuple.__iter__:
         return _read_tuple
+    if is_instance_of_python_class(value) and native_base(type(value)) in (list, dict, collections.OrderedDict):
+        return _read_derived
     return _read_object
 
 
@@ -78,6 +88,39 @@ def _read_identity(tracer: Tracer, value: Any, source: Source) -> Any:
 def _read_object(tracer: Tracer, value: Any, source: Source) -> Any:
     tracer.guards.add(GuardKind.TYPE, source, type(value))
     return tracer.adopt(value, value, source)
+
+
+def _read_derived(tracer: Tracer, value: Any, source: Source) -> Any:
+    """An instance of a class derived from list or dict: traced on a double that shares its attributes."""
+    contents, stored = stored_contents(value), Stored(source)
+    if len(contents) > MAX_ELEMENTS or not (isinstance(contents, list) or _are_keys(contents)):
+        return _read_object(tracer, value, source)
+    tracer.guards.add(GuardKind.TYPE, source, type(value))
+    double = _double(value)
+    tracer.adopt(value, double, source)
+    if isinstance(contents, list):
+        tracer.guards.add(GuardKind.LENGTH, stored, len(contents))
+        list.extend(double, [read(tracer, v, Item(stored, i)) for i, v in enumerate(contents)])
+    else:
+        tracer.guards.add(GuardKind.KEYS, stored, tuple(contents))
+        setter: Any = type(contents).__setitem__
+        for key, item in contents.items():
+            setter(double, key, read(tracer, item, Item(stored, key)))
+    tracer.effects.track(TrackedCopy(value, double, stored_contents(double), source))
+    return double
+
+
+def _double(value: Any) -> Any:
+    """An empty object of the same class with the same instance dictionary and slots."""
+    base: Any = native_base(type(value))
+    double = base.__new__(type(value))
+    storage = instance_dict(value)
+    if storage is not None:
+        object.__setattr__(double, "__dict__", storage)
+    for name in slot_names(type(value)):
+        if hasattr(value, name):
+            object.__setattr__(double, name, object.__getattribute__(value, name))
+    return double
 
 
 def _read_opaque(tracer: Tracer, value: Any, source: Source) -> Any:
@@ -116,7 +159,7 @@ def _read_list(tracer: Tracer, value: Any, source: Source) -> Any:
         copy = collections.deque(maxlen=read(tracer, value.maxlen, _slot(source, "maxlen")))
     tracer.adopt(value, copy, source)
     copy.extend([read(tracer, v, Item(source, i)) for i, v in enumerate(value)])
-    tracer.effects.copies.append(TrackedCopy(value, copy, list(copy), source))
+    tracer.effects.track(TrackedCopy(value, copy, list(copy), source))
     return copy
 
 
@@ -131,7 +174,7 @@ def _read_dict(tracer: Tracer, value: Any, source: Source) -> Any:
     tracer.adopt(value, copy, source)
     for key, item in list(value.items()):
         copy[key] = read(tracer, item, Item(source, key))
-    tracer.effects.copies.append(TrackedCopy(value, copy, dict(copy), source))
+    tracer.effects.track(TrackedCopy(value, copy, dict(copy), source))
     return copy
 
 
@@ -151,7 +194,7 @@ def _read_set(tracer: Tracer, value: Any, source: Source) -> Any:
         return tracer.adopt(value, value, source)
     copy = value.copy()
     tracer.adopt(value, copy, source)
-    tracer.effects.copies.append(TrackedCopy(value, copy, set(copy), source))
+    tracer.effects.track(TrackedCopy(value, copy, set(copy), source))
     return copy
 
 

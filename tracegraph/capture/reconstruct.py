@@ -18,9 +18,9 @@ from typing import Any
 
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.frame import Unread
-from tracegraph.capture.instance_dicts import InstanceDict, instance_dict
+from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, slot_names
 from tracegraph.capture.object_ids import ObjectId, ThreadId
-from tracegraph.capture.sources import Pool, SourceWriter, class_lookup
+from tracegraph.capture.sources import Pool, SourceWriter, base_of_container, class_lookup
 from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.values import (
     IDENTITY_TYPES,
@@ -209,11 +209,11 @@ class Reconstructor:
     def _fill(self, name: str, value: Any) -> None:
         if isinstance(value, dict):
             content = f"dict.update({name}, {self._dict_display(value)})"
-            if kind_of_dict(value) is collections.OrderedDict:
+            if base_of_container(value) is collections.OrderedDict:
                 # its update() would call a __setitem__ of the derived class; dict's knows nothing of the order
                 setter = f"{self.pool.name(collections.OrderedDict)}.__setitem__"
                 content = f"for k, v in {self._dict_display(value)}.items(): {setter}({name}, k, v)"
-            if self._hashes_late(kind_of_dict(value).keys(value)):
+            if self._hashes_late(base_of_container(value).keys(value)):
                 self._last.append(lambda: self.lines.append(content))
             else:
                 self.lines.append(content)
@@ -228,13 +228,13 @@ class Reconstructor:
                     self.lines.append(f"{name}.{attribute} = {self.expression(content)}")
         for attribute, content in (instance_dict(value) or {}).items():
             self.lines.append(f"{name}.__dict__[{attribute!r}] = {self.expression(content)}")
-        for attribute in _slot_names(type(value)):
+        for attribute in slot_names(type(value)):
             if hasattr(value, attribute):
                 content = self.expression(object.__getattribute__(value, attribute))
                 self.lines.append(f"object.__setattr__({name}, {attribute!r}, {content})")
 
     def _dict_display(self, value: dict[Any, Any]) -> str:
-        pairs = (f"{self.expression(k)}: {self.expression(v)}" for k, v in kind_of_dict(value).items(value))
+        pairs = (f"{self.expression(k)}: {self.expression(v)}" for k, v in base_of_container(value).items(value))
         return f"{{{', '.join(pairs)}}}"
 
     def _iterator(self, value: Any) -> str:
@@ -367,11 +367,6 @@ class Reconstructor:
         return self.expression(value.iterator)
 
 
-def kind_of_dict(value: Any) -> Any:
-    """The C class whose methods read a dict past what its own class overrides."""
-    return collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
-
-
 _VALUE_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
 #: iterators over dicts, and the view each comes from
 _DICT_ITERATORS: dict[type, str] = {
@@ -397,17 +392,6 @@ def _exception_fields(cls: type) -> list[str]:
     c_classes = (b for b in cls.__mro__ if issubclass(b, BaseException) and not is_python_class(b))
     bases = (b for b in c_classes if b is not BaseExceptionGroup)
     return [n for b in bases for n, member in vars(b).items() if isinstance(member, types.MemberDescriptorType)]
-
-
-def _slot_names(cls: type) -> list[str]:
-    """Names of the `__slots__` of a class and its bases."""
-    return [
-        name
-        for base in cls.__mro__
-        if is_python_class(base)
-        for name, member in vars(base).items()
-        if isinstance(member, types.MemberDescriptorType) and name not in ("__dict__", "__weakref__")
-    ]
 
 
 _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {

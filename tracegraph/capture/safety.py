@@ -45,7 +45,7 @@ def is_followed(tracer: Tracer, value: Any) -> bool:
     if isinstance(value, int | float | str | bytes | complex | enum.Enum):
         tracer.pin(value)
         return True
-    return not tracer.is_outside(value)
+    return not tracer.is_outside(value) or tracer.effects.is_tracked(value)
 
 
 def specialised(tracer: Tracer, value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import types
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,6 +178,28 @@ class Item(_Step):
 
     def __str__(self) -> str:
         return f"{self.parent}[{self.key!r}]"
+
+
+@dataclass(frozen=True)
+class Stored(_Step):
+    """What an instance of a class derived from list or dict holds, as a plain list or dict."""
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"{pool.name(stored_contents, 'stored')}({base})"
+
+    def __str__(self) -> str:
+        return f"{self.parent}"
+
+
+def base_of_container(value: Any) -> Any:
+    """The C class whose methods see a list or dict past what its own class overrides."""
+    return next(base for base in (list, OrderedDict, dict) if isinstance(value, base))
+
+
+def stored_contents(value: Any) -> Any:
+    """The content of a list, dict or OrderedDict, read past what a derived class overrides."""
+    base = base_of_container(value)
+    return list(list.__iter__(value)) if base is list else base(base.items(value))
 
 
 @dataclass(frozen=True)

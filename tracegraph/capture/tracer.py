@@ -279,4 +279,4 @@ class Tracer:
         """Guard the identity of an outside object whose identity the program has made use of."""
         source = self.source_of(value)
         if source is not None and (is_instance_of_python_class(value) or isinstance(value, types.FunctionType)):
-            self.guards.add(GuardKind.IDENTITY, source, value)
+            self.guards.add(GuardKind.IDENTITY, source, self.effects.original(value))

@@ -8,7 +8,7 @@ from tracegraph.capture.calls import call
 from tracegraph.capture.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.frame import Frame
 from tracegraph.capture.operators import listed
-from tracegraph.capture.values import NULL
+from tracegraph.capture.values import NULL, Observed
 
 
 def op_CALL(frame: Frame, arg: tuple[int, tuple[str, ...]]) -> None:
@@ -23,7 +23,16 @@ def op_CALL_KW(frame: Frame, count: int) -> None:
 
 def op_CALL_FUNCTION_EX(frame: Frame, flags: int) -> None:
     kwargs = frame.pop() if flags & 1 else {}
-    values = listed(frame.tracer, frame.pop())
+    starred = frame.pop()
+    try:
+        values = listed(frame.tracer, starred)
+    except Observed as observed:
+        if not str(observed.exception).endswith("object is not iterable"):
+            raise
+        function, _ = _callee(frame, [])
+        kind = frame.tracer.type_of(starred).__name__
+        text = f"{function_text(function)} argument after * must be an iterable, not {kind}"
+        raise Observed(TypeError(text)) from None
     function, args = _callee(frame, values)
     frame.push(call(frame.tracer, function, tuple(args), dict(kwargs), frame))
 
@@ -41,3 +50,12 @@ def _callee(frame: Frame, args: list[Any]) -> tuple[Any, list[Any]]:
     if NULL_AFTER_CALLABLE:
         return (first, args) if second is NULL else (first, [second, *args])
     return (second, args) if first is NULL else (first, [second, *args])
+
+
+def function_text(function: Any) -> str:
+    """A function as CPython names it in such errors."""
+    name = getattr(function, "__qualname__", None)
+    module = getattr(function, "__module__", None)
+    if not isinstance(name, str):
+        return str(type(function))
+    return f"{module}.{name}()" if module not in (None, "builtins") else f"{name}()"

@@ -7,6 +7,7 @@ from typing import Any
 from tracegraph.capture.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.frame import Frame
 from tracegraph.capture.keys import check_hashable
+from tracegraph.capture.opcodes.calls import function_text
 from tracegraph.capture.operators import iterate, listed, mapping, materialised, walk
 from tracegraph.capture.values import Observed
 
@@ -98,22 +99,13 @@ def op_DICT_MERGE(frame: Frame, depth: int) -> None:
         if not isinstance(observed.exception, TypeError):
             raise
         kind = frame.tracer.type_of(value).__name__
-        text = f"{_function_text(callee)} argument after ** must be a mapping, not {kind}"
+        text = f"{function_text(callee)} argument after ** must be a mapping, not {kind}"
         raise Observed(TypeError(text)) from None
     repeated = next((k for k in new if k in target), None)
     if repeated is not None:
-        text = f"{_function_text(callee)} got multiple values for keyword argument {repeated!r}"
+        text = f"{function_text(callee)} got multiple values for keyword argument {repeated!r}"
         raise Observed(TypeError(text))
     target.update(new)
-
-
-def _function_text(function: Any) -> str:
-    """A function as CPython names it in such errors."""
-    name = getattr(function, "__qualname__", None)
-    module = getattr(function, "__module__", None)
-    if not isinstance(name, str):
-        return str(type(function))
-    return f"{module}.{name}()" if module not in (None, "builtins") else f"{name}()"
 
 
 def op_LIST_TO_TUPLE(frame: Frame, arg: object) -> None:
