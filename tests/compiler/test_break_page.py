@@ -38,7 +38,7 @@ def test_example_breaks_for_its_reason(id, tmp_path, monkeypatch):
     call = ast.Expression(tree.body.pop().value)
 
     def outcome(wrap):
-        space = {"tg": tg, "json": json, "re": re}
+        space = {"tg": tg, "json": json}
         exec(compile(tree, file, "exec"), space)
         function = space["f"] = wrap(space["f"])
         with contextlib.redirect_stdout(None):

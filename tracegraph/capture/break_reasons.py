@@ -118,10 +118,18 @@ UNTRACKED_ATTRIBUTE = _reason(
     "The attribute is computed by code that capture does not follow, so its value cannot be guarded.",
     "Read the attribute before calling the compiled function and pass the value.",
     """
-    def f(x, pattern):
-        return x * len(pattern.pattern)
+    class Sized(type):
+        @property
+        def size(cls):
+            return 3
 
-    f(tg.ones(3), re.compile("ab"))
+    class Layer(metaclass=Sized):
+        pass
+
+    def f(x):
+        return x * Layer.size
+
+    f(tg.ones(3))
     """,
 )
 TENSOR_ATTRIBUTE = _reason(
