@@ -153,6 +153,11 @@ def scanned_columns(x: Tensor) -> Any:
     return tg.scan(lambda carry, c: (carry * c, (carry, [c])), tg.ones(2), x, dim=1)
 
 
+def running_maximum(x: Tensor) -> Any:
+    offset = x[0]
+    return tg.associative_scan(lambda a, b: a.maximum(b) + 0 * offset, x, dim=0)
+
+
 def scan_of_loops(x: Tensor) -> Any:
     def step(carry: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
         (halved,) = tg.while_loop(lambda a: a.sum() > 1, lambda a: (a / 2,), (row.abs(),))
@@ -166,7 +171,7 @@ def scan_of_loops(x: Tensor) -> Any:
     [
         closures, keywords, without_operands, number_condition, structures, nested, decided_while_tracing,
         written_inside, under_no_grad, newton, power_iteration, loop_without_steps, running_sum, recurrent,
-        scanned_columns, scan_of_loops,
+        scanned_columns, running_maximum, scan_of_loops,
     ],
     ids=lambda f: f.__name__,
 )  # fmt: skip

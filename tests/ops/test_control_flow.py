@@ -281,3 +281,41 @@ def test_operands_that_do_not_fit(node: str, message: str) -> None:
     )
     with pytest.raises(IRError, match=message):
         ir.parse(text + "\n  return %0\n}")
+
+
+# --------------------------------------------------------------------------------------------- associative_scan
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 13])
+def test_associative_scan_is_the_running_combination(size: int, reverse: bool) -> None:
+    """Products of matrices, which do not commute."""
+    rng = np.random.default_rng(size)
+    xs = tg.Tensor(rng.standard_normal((2, size, 3, 3)))
+    found = tg.associative_scan(lambda a, b: b @ a, xs, dim=1, reverse=reverse)
+    wanted: list[tg.Tensor] = []
+    for x in reversed(list(xs.unbind(1))) if reverse else xs.unbind(1):
+        wanted.append(x @ wanted[-1] if wanted else x)
+    np.testing.assert_allclose(found.numpy(), tg.stack(wanted[::-1] if reverse else wanted, 1).numpy(), rtol=1e-10)
+
+
+def test_associative_scan_of_trees() -> None:
+    xs = {"total": tg.arange(6.0), "largest": tg.tensor([3, 1, 4, 1, 5, 9])}
+    found = tg.associative_scan(
+        lambda a, b: {"total": a["total"] + b["total"], "largest": a["largest"].maximum(b["largest"])}, xs
+    )
+    assert found["total"].tolist() == [0.0, 1.0, 3.0, 6.0, 10.0, 15.0]
+    assert found["largest"].tolist() == [3, 3, 4, 4, 5, 9]
+
+
+def test_associative_scan_is_logarithmic() -> None:
+    calls = []
+    tg.associative_scan(lambda a, b: calls.append(1) or a + b, tg.ones(1000))
+    assert len(calls) < 2 * 10
+
+
+def test_associative_scan_refuses_what_changes_shape() -> None:
+    with pytest.raises(ControlFlowError, match=r"takes f32\[2\], returns f32\[\]"):
+        tg.associative_scan(lambda a, b: (a + b).sum(), tg.ones(4))
+    with pytest.raises(ShapeError, match="associative_scan: the scanned dimension has size 0"):
+        tg.associative_scan(lambda a, b: a, tg.ones(0))

@@ -23,7 +23,7 @@ from tracegraph.capture.sources import MISSING, Slot, class_lookup
 from tracegraph.capture.stdlib_calls import BY_CODE, BY_TYPE
 from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_python_class
 from tracegraph.ir import Op
-from tracegraph.ops.kinds import ControlFlow
+from tracegraph.ops.kinds import HigherOrder
 from tracegraph.ops.recording import Traced
 from tracegraph.tensor import Tensor
 
@@ -48,8 +48,8 @@ def call(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, frame: Frame
     handler = builtin_calls.lookup(function)
     if handler is not None:
         return handler(tracer, args, kwargs, frame)
-    if isinstance(function, ControlFlow):
-        return control_flow.call_control_flow(tracer, function, args, kwargs)
+    if isinstance(function, HigherOrder):
+        return control_flow.call_higher_order(tracer, function, args, kwargs)
     if isinstance(function, Op):
         return call_operation(tracer, function, args, kwargs)
     by_type = _BY_TYPE.get(type(function))

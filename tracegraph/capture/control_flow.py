@@ -17,7 +17,7 @@ from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.mutation_watch import MutationWatch
 from tracegraph.capture.safety import flatten, is_opaque
 from tracegraph.capture.values import Observed
-from tracegraph.ops.kinds import ControlFlow
+from tracegraph.ops.kinds import HigherOrder
 from tracegraph.ops.nested import Input, RecordedBody, record_body
 from tracegraph.ops.recording import Recorder
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
 
 
-def call_control_flow(tracer: Tracer, op: ControlFlow, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_higher_order(tracer: Tracer, op: HigherOrder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Record a call.
 
     Raises:

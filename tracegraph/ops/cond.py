@@ -14,7 +14,7 @@ from tracegraph.ops.control_flow import check_callable, check_sequence, conditio
 from tracegraph.ops.control_flow_samples import COND
 from tracegraph.ops.definition import define_op
 from tracegraph.ops.kinds import ControlFlow
-from tracegraph.ops.nested import BodyMaker, Input, RecordedBody, record_body
+from tracegraph.ops.nested import BodyMaker, Input, RecordedBody
 from tracegraph.ops.pytree import Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.recording import Traced, recorder_of
 
@@ -38,9 +38,6 @@ class Cond(ControlFlow):
     signature = "(pred: Number, true_fn: any, false_fn: any, operands: any = ())"
     bodies = ("true_graph", "false_graph")
     samples = COND
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
-        return self.enter(record_body, *args, **kwargs)
 
     def enter(
         self,

@@ -14,7 +14,7 @@ from tracegraph.errors import ArgumentError, ControlFlowError, ShapeError
 from tracegraph.ir import Graph, TensorType, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ir.subgraphs import sizes_of
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.binding import is_tensor, normalize_dim
 from tracegraph.ops.definition import Handle
 from tracegraph.ops.dispatch import dispatch
 from tracegraph.ops.kinds import ControlFlow
@@ -91,6 +91,24 @@ def condition_of(op: str, name: str, value: Any) -> Any:
         return bool(value)
     value = value.reshape(()) if value.ndim else value
     return value if value.dtype.is_bool else value != 0
+
+
+def with_first(op: str, x: Handle, dim: int) -> Handle:
+    """`x` with dimension `dim` as its first."""
+    axis = normalize_dim(op, "dim", dim, x.ndim)
+    return x.movedim(axis, 0) if axis else x
+
+
+def common_length(op: str, scanned: Sequence[Handle]) -> Any:
+    """The common size along the first dimension."""
+    if any(not x.ndim for x in scanned):
+        raise ShapeError(f"{op}: xs holds a 0-d tensor, which has no slices")
+    length = scanned[0].shape[0]
+    if any(x.shape[0] != length for x in scanned):
+        raise ShapeError(f"{op}: sizes along the scanned dimension differ: {[x.shape[0] for x in scanned]}")
+    if length == 0:
+        raise ShapeError(f"{op}: the scanned dimension has size 0, so nothing says what combine_fn returns")
+    return length
 
 
 # --------------------------------------------------------------------------------------------- what is returned

@@ -68,6 +68,18 @@ def _counted(carry: list[Handle], x: Handle) -> tuple[list[Handle], None]:
     return [count + 1, (h + x.sum()).tanh()], None
 
 
+def _composed(f: list[Handle], g: list[Handle]) -> list[Handle]:
+    """The linear functions a x + b as pairs [a, b]: g after f."""
+    return [f[0] * g[0], f[1] * g[0] + g[1]]
+
+
+ASSOCIATIVE_SCAN = samples(
+    call(_composed, [A((7, 2)), A((7, 2))]),
+    call(_composed, [A((2, 6)), A((2, 6))], 1, True),
+    call(lambda a, b: a * b, A((1, 3))),
+    call(lambda a, b: a.maximum(b), A((2, 3), distinct=True), dtypes=dtypes.ALL[1:]),
+)
+
 SCAN = samples(
     call(_running, A((3,)), A((5, 3))),
     call(_running, A((3,)), A((3, 5)), 1, True),

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracegraph.errors import ControlFlowError, IRError, ShapeError
+from tracegraph.errors import ControlFlowError, IRError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import normalize_dim
 from tracegraph.ops.body_runners import Runner
 from tracegraph.ops.control_flow import (
     check_callable,
     check_carried,
     check_tensors,
+    common_length,
     fitted,
     fresh,
     record_node,
     type_of,
+    with_first,
 )
 from tracegraph.ops.control_flow_samples import SCAN
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import ControlFlow
-from tracegraph.ops.nested import BodyMaker, Input, record_body
+from tracegraph.ops.nested import BodyMaker, Input
 from tracegraph.ops.pytree import Structure, Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.recording import Traced, recorder_of
 
@@ -49,9 +50,6 @@ class Scan(ControlFlow):
     bodies = ("body",)
     samples = SCAN
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
-        return self.enter(record_body, *args, **kwargs)
-
     def enter(
         self,
         record: BodyMaker,
@@ -65,8 +63,8 @@ class Scan(ControlFlow):
         check_callable("scan", combine_fn=combine_fn)
         carry, carry_structure = check_tensors("scan", "init", init)
         scanned, xs_structure = check_tensors("scan", "xs", xs)
-        scanned = [_with_first(x, dim) for x in scanned]
-        length = _length(scanned)
+        scanned = [with_first("scan", x, dim) for x in scanned]
+        length = common_length("scan", scanned)
 
         def combine(*leaves: Handle) -> tuple[Tree, Tree]:
             state, x = leaves[: len(carry)], leaves[len(carry) :]
@@ -132,24 +130,6 @@ class Scan(ControlFlow):
             results = runner.run("body", (*state, *(runner.item(x, step) for x in xs), *constants))
             state, ys[step] = results[:carried], results[carried:]
         return (*state, *(runner.stack(column) for column in zip(*ys, strict=True)))
-
-
-def _with_first(x: Handle, dim: int) -> Handle:
-    """`x` with dimension `dim` as its first."""
-    axis = normalize_dim("scan", "dim", dim, x.ndim)
-    return x.movedim(axis, 0) if axis else x
-
-
-def _length(scanned: Sequence[Handle]) -> Any:
-    """The common size along the first dimension."""
-    if any(not x.ndim for x in scanned):
-        raise ShapeError("scan: xs holds a 0-d tensor, which has no slices")
-    length = scanned[0].shape[0]
-    if any(x.shape[0] != length for x in scanned):
-        raise ShapeError(f"scan: sizes along the scanned dimension differ: {[x.shape[0] for x in scanned]}")
-    if length == 0:
-        raise ShapeError("scan: the scanned dimension has size 0, so nothing says what combine_fn returns")
-    return length
 
 
 def _slice_input(handle: Traced) -> Input:

@@ -26,7 +26,7 @@ from tracegraph.ops.control_flow import (
 from tracegraph.ops.control_flow_samples import WHILE_LOOP
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import ControlFlow
-from tracegraph.ops.nested import BodyMaker, Input, record_body
+from tracegraph.ops.nested import BodyMaker, Input
 from tracegraph.ops.pytree import Structure, Tree, flatten, unflatten
 from tracegraph.ops.recording import Traced, recorder_of
 
@@ -56,9 +56,6 @@ class WhileLoop(ControlFlow):
     bodies = ("cond_graph", "body_graph")
     differentiable = False
     samples = WHILE_LOOP
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
-        return self.enter(record_body, *args, **kwargs)
 
     def enter(
         self,

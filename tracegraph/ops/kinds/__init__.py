@@ -5,6 +5,7 @@ from tracegraph.ops.kinds.control import ControlFlow
 from tracegraph.ops.kinds.creation import Creation, DerivedCreation
 from tracegraph.ops.kinds.derived import Derived
 from tracegraph.ops.kinds.element import Element, Rearrangement
+from tracegraph.ops.kinds.higher_order import HigherOrder
 from tracegraph.ops.kinds.other import Contraction, Effect, Library, ScanOp, ScatterOp
 from tracegraph.ops.kinds.pointwise import Pointwise
 from tracegraph.ops.kinds.reduction import Reduction
@@ -19,6 +20,7 @@ __all__ = [
     "DerivedCreation",
     "Effect",
     "Element",
+    "HigherOrder",
     "Library",
     "Pointwise",
     "Rearrangement",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,11 +12,11 @@ from tracegraph.errors import IRError
 from tracegraph.ir import Graph, Kind, TensorType, Value
 from tracegraph.ir.subgraphs import symbols_of
 from tracegraph.ops.body_runners import ArrayRunner, HandleRunner, Runner
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.kinds.higher_order import HigherOrder
 from tracegraph.ops.quiet import quiet
 
 
-class ControlFlow(Definition):
+class ControlFlow(HigherOrder):
     """An op whose node holds graphs, and runs one or another of them, once or repeatedly.
 
     Class attributes:
@@ -24,8 +24,6 @@ class ControlFlow(Definition):
             symbols that these mention (see `ir.subgraphs`).
 
     Rules:
-        enter(self, record, ...): the call as the user writes it, with functions in the place of graphs, which `record`
-            makes of them (`ops.nested.record_body`; capture has another).
         infer: checks that the graphs fit the operands.
         execute(self, runner, operands, attrs): the control flow itself, in Python; `runner` runs the graphs, on numpy
             arrays or on tensor handles, and does the little that the two do not have in common.
@@ -37,7 +35,6 @@ class ControlFlow(Definition):
     method = False
     recompute_cost = float("inf")
     bodies: ClassVar[tuple[str, ...]]
-    enter: ClassVar[Callable[..., Any]]
     #: whether a node has a gradient (see `aot.control_flow`)
     differentiable: ClassVar[bool] = True
 
