@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -102,6 +104,37 @@ def test_a_thread_that_runs_eagerly_is_not_drawn_into_the_trace_of_another():
     assert seen["other"][0] is seen["other"][2] is False
     assert seen["other"][1].tolist() == [3.0, 3.0]
     assert_same(seen["traced"], (ramp(2) + 1) * 2)
+
+
+FORKING = """
+import os, threading
+import tracegraph as tg
+
+inside, forked = threading.Event(), threading.Event()
+
+def backend(module, example_inputs):
+    inside.set()
+    forked.wait(0.5)
+    return module
+
+slow = tg.compile(lambda x: x + 1, backend=backend)
+thread = threading.Thread(target=lambda: slow(tg.ones(2)))
+thread.start()
+inside.wait()
+child = os.fork()
+forked.set()
+if child == 0:
+    result = tg.compile(lambda x: x * 3)(tg.ones(2)).tolist()
+    os._exit(0 if result == [3.0, 3.0] and slow(tg.ones(2)).tolist() == [2.0, 2.0] else 1)
+thread.join()
+print(os.waitpid(child, 0)[1], slow(tg.ones(2)).tolist())
+"""
+
+
+def test_a_child_forked_while_another_thread_compiles_can_compile(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", FORKING]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60)
+    assert done.stdout == "0 [2.0, 2.0]\n"
 
 
 # ------------------------------------------------------------------------------------------------ re-entrancy

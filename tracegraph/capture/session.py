@@ -7,6 +7,7 @@ instruction without undoing half of it, also when the break lies deep inside inl
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 import types
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ opcodes.install()
 
 #: one capture and compilation at a time: symbolic sizes ask the innermost active environment of the process
 COMPILING = threading.RLock()
+# a fork waits for a compilation on another thread: in the child nobody would end it
+os.register_at_fork(before=COMPILING.acquire, after_in_parent=COMPILING.release, after_in_child=COMPILING.release)
 MAX_RESTARTS = 20
 
 
