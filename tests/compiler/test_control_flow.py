@@ -180,21 +180,28 @@ def test_results_share_memory_with_nothing(backend: str) -> None:
         assert (x.tolist(), b.tolist()) == ([1.0] * 3, [1.0] * 3)
 
 
-def test_second_derivatives() -> None:
-    """Gradients of gradients through a compiled scan are those of eager execution, or refused."""
-
-    def function(x: tg.Tensor) -> tg.Tensor:
-        last, _ = tg.scan(lambda c, a: (c * a.sin(), None), tg.ones(()), x)
-        return last * last
-
+@pytest.mark.parametrize("dynamic", [False, True])
+@each_backend
+def test_second_derivatives(backend: str, dynamic: bool) -> None:
     results = []
-    for call in (function, tg.compile(function, fullgraph=True)):
-        x = values(4, requires_grad=True)
-        (g,) = tg.autograd.grad(call(x), [x], create_graph=True)
-        (h,) = tg.autograd.grad((g * g).sum(), [x])
-        results.append((g, h))
-    same(results[0][0], results[1][0])
-    same(results[0][1], results[1][1])
+    for call in (rnn, tg.compile(rnn, backend=backend, fullgraph=True, dynamic=dynamic)):
+        inputs = [values(*shape, requires_grad=True) for shape in ((3,), (5, 3), (3, 3))]
+        gradients = tg.autograd.grad((call(*inputs) ** 2).sum(), inputs, create_graph=True)
+        penalty = (gradients[0] * gradients[2].sum(0)).sum() + (gradients[1] ** 2).sum()
+        results.append([*gradients, *tg.autograd.grad(penalty, inputs)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b.detach().numpy(), a.detach().numpy(), rtol=1e-3, atol=1e-4)
+
+
+@each_backend
+def test_a_write_before_backward_to_what_a_body_reads_is_refused(backend: str) -> None:
+    for call in (rnn, tg.compile(rnn, backend=backend, fullgraph=True)):
+        h, xs, w = ((values(*shape, requires_grad=True) * 1) for shape in ((3,), (5, 3), (3, 3)))
+        out = call(h, xs, w).sum()
+        with tg.no_grad():
+            w.mul_(2)
+        with pytest.raises(tg.TracegraphError, match=r"of shape \[3, 3\], was modified by an in-place operation"):
+            out.backward()
 
 
 def test_bodies_are_compiled() -> None:

@@ -29,6 +29,7 @@ from tracegraph.aot.joint import Joint, differentiate
 from tracegraph.errors import IRError
 from tracegraph.ir import Graph, Node, Rebuilder, Role, TensorType, Value, rebuild
 from tracegraph.ir.interpreter import at_sizes
+from tracegraph.ir.subgraphs import subgraphs, symbols_of
 
 
 def primal_graph(joint: Joint) -> Graph:
@@ -77,10 +78,20 @@ def at_fixed_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
             rebuilder.replace(node, builder.placeholder(fixed, node.name, node.role))
         elif node.is_call:
             operands = [at_sizes(o, sizes) for o in rebuilder.operands(node)]
-            attrs = {k: at_sizes(v, sizes) for k, v in node.attrs.items()}
+            attrs = {k: at_sizes(v, sizes) for k, v in node.attrs.items()} | _bodies_at_fixed_sizes(node, sizes)
             rebuilder.replace(node, *builder.call_all(node.call_op, *operands, **attrs))  # type: ignore[arg-type]
         else:
             return False
         return True
 
     return rebuild(graph, visit)
+
+
+def _bodies_at_fixed_sizes(node: Node, sizes: Mapping[str, int]) -> dict[str, object]:
+    """The attributes of a node that holds graphs, in as far as these depend on sizes."""
+    bodies = subgraphs(node)
+    if not bodies:
+        return {}
+    values = at_sizes(node.attrs["sizes"], sizes)
+    inner = dict(zip(symbols_of(bodies.values()), values, strict=True))  # type: ignore[call-overload]
+    return {name: at_fixed_sizes(body, inner) for name, body in bodies.items()} | {"sizes": ()}
