@@ -142,9 +142,14 @@ def tabular(graph: Graph) -> str:
     for node in graph.nodes:
         target = node.target.name if isinstance(node.target, Op) else node.name or node.op
         args = "(" + ", ".join(operand_text(a, names) for a in node.args) + ")"
-        attrs = ", ".join(f"{k}={attr_text(v)}" for k, v in sorted(node.attrs.items()))
+        attrs = ", ".join(f"{k}={_cell(v)}" for k, v in sorted(node.attrs.items()))
         rows.append((node.op, ", ".join(names[v] for v in node.values) or "output", target, args, attrs))
     widths = [max(len(r[i]) for r in rows) for i in range(5)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(lines)
+
+
+def _cell(attr: object) -> str:
+    """An attribute on one line."""
+    return f"graph {attr.name}" if isinstance(attr, Graph) else attr_text(attr)

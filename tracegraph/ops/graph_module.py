@@ -16,6 +16,7 @@ from tracegraph.ir import Graph, Node, Value
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.interpreter import Interpreter, bind_sizes
 from tracegraph.ir.printer import attr_text, value_names
+from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.ir.user_line import note_user_line
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.dispatch import dispatch
@@ -76,28 +77,7 @@ class GraphModule:
     @property
     def code(self) -> str:
         """The graph as a Python function."""
-        names = value_names(self.graph)
-
-        def text(operand: object) -> str:
-            if isinstance(operand, Value):
-                return _identifier(names[operand])
-            return str(operand) if isinstance(operand, SymExpr) else attr_text(operand).replace("none", "None")
-
-        inputs = ", ".join(["self", *(_identifier(names[p]) for p in self.graph.placeholders)])
-        lines = [f"def {_identifier(self.graph.name)}({inputs}):"]
-        for node in self.graph.nodes:
-            results = ", ".join(_identifier(names[v]) for v in node.values)
-            if node.op == "call":
-                arguments = [text(a) for a in node.args]
-                arguments += [f"{k}={_python(v)}" for k, v in node.attrs.items()]
-                call = f"{_function(node.call_op.name)}({', '.join(arguments)})"
-                where = f"  # {node.location}" if node.location else ""
-                lines.append(f"    {results + ' = ' if results else ''}{call}{where}")
-            elif node.op == "constant":
-                lines.append(f"    {results} = self.constants[{results!r}]")
-            elif node.op == "output":
-                lines.append(f"    return ({', '.join(map(text, node.args))}{',' if len(node.args) == 1 else ''})")
-        return "\n".join(lines)
+        return "\n".join(_function_lines(self.graph, "", ["self"]))
 
     def print_readable(self) -> str:
         """Print `code` and return it (FX's name)."""
@@ -111,6 +91,34 @@ class GraphModule:
         return self.code
 
 
+def _function_lines(graph: Graph, indent: str, arguments: Sequence[str] = ()) -> list[str]:
+    """A graph as a Python function; the graphs that its nodes hold as functions inside."""
+    names = value_names(graph)
+
+    def text(operand: object) -> str:
+        if isinstance(operand, Value):
+            return _identifier(names[operand])
+        return str(operand) if isinstance(operand, SymExpr) else attr_text(operand).replace("none", "None")
+
+    inputs = ", ".join([*arguments, *(_identifier(names[p]) for p in graph.placeholders)])
+    lines = [f"{indent}def {_identifier(graph.name)}({inputs}):"]
+    indent += "    "
+    for node in graph.nodes:
+        for body in subgraphs(node).values():
+            lines += _function_lines(body, indent)
+        results = ", ".join(_identifier(names[v]) for v in node.values)
+        if node.op == "call":
+            given = [text(a) for a in node.args] + [f"{k}={_python(v)}" for k, v in node.attrs.items()]
+            call = f"{_function(node.call_op.name)}({', '.join(given)})"
+            where = f"  # {node.location}" if node.location else ""
+            lines.append(f"{indent}{results + ' = ' if results else ''}{call}{where}")
+        elif node.op == "constant":
+            lines.append(f"{indent}{results} = self.constants[{results!r}]")
+        elif node.op == "output":
+            lines.append(f"{indent}return ({', '.join(map(text, node.args))}{',' if len(node.args) == 1 else ''})")
+    return lines
+
+
 def _function(op: str) -> str:
     """How Python code calls an op; one that the user's program adds has a namespace in its name."""
     return f"tg.{op}" if op.isidentifier() else f"tg.library.find_op({op!r})"
@@ -122,6 +130,8 @@ def _identifier(name: str) -> str:
 
 
 def _python(attr: object) -> str:
+    if isinstance(attr, Graph):
+        return _identifier(attr.name)
     if isinstance(attr, tuple):
         return f"({', '.join(map(_python, attr))}{',' if len(attr) == 1 else ''})"
     return str(attr) if isinstance(attr, SymExpr) else repr(attr)
