@@ -38,7 +38,7 @@ CASES: dict[str, tuple[Callable[..., Any], bool]] = {
 def compiled_graph(compiled: Any) -> CompiledGraph:
     """The compiled graph behind a compiled function that was called."""
     (specialisation,) = next(iter(compiled.family.units.values())).specialisations
-    return specialisation.run.__globals__["graph"].__self__
+    return specialisation.compiled.__self__
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,7 +2,10 @@
 
 def run(args, cells):
     v0 = args[0]                               # inputs, read before anything changes
-    (t0, t1,) = graph([v0])                    # the compiled graph
+    try: (t0, t1,) = graph([v0])               # the compiled graph
+    except Exception as error:
+        if not is_undone(error): raise
+        return Tail(eagerly, args, cells)      # an operation failed: as if nothing had been captured
     c0 = [t0, v0]                              # values rebuilt
     v1.extend([t1])                            # side effects replayed
     r0 = print(c0)                             # the operation that broke the graph
@@ -74,7 +77,6 @@ class DriverWriter:
         self.tail: list[str] = []
         self.continuations: list[Continuation] = []
         self.stop: Break | None = None
-        self.line: int | None = None
 
     # ------------------------------------------------------------------------------ ways to end
 
@@ -94,7 +96,6 @@ class DriverWriter:
             raise Break(reasons.FRAME_ACCESS, "the function may inspect its own frame", Extent.FRAME)
         self.stop = stop
         index = self.frame.current
-        self.line = self.frame.program.instructions[index].line
         step = self._native_step(index, stop)
         if step is None:
             exits = [Exit(None, index, tuple(self.frame.stack))]
@@ -106,10 +107,7 @@ class DriverWriter:
         region = self.frame.program.region_at(self.frame.program.instructions[index].offset)
         if region is not None and lines:
             handler = self._raise_call(index, region.depth)
-            # the resumed function adds this very line to the traceback
-            drop = "    error.__traceback__ = error.__traceback__.tb_next"
-            body = (f"    {line}" for line in lines)
-            lines = ["try:", *body, "except BaseException as error:", drop, f"    {handler}"]
+            lines = ["try:", *(f"    {line}" for line in lines), "except BaseException as error:", f"    {handler}"]
         self._finish_state()
         self.tail += lines
         for way, call in zip(exits, calls, strict=True):
@@ -179,13 +177,9 @@ class DriverWriter:
         """The finished capture."""
         graph = self._graph()
         inputs = [i for i in self.tracer.inputs if graph is not None and i.handle.value in self._kept]
-        lines: list[str] = []
-        if graph is not None:
-            arguments = ", ".join(map(self._argument, inputs))
-            targets = "".join(f"t{i}, " for i in range(len(self.values.outputs)))
-            lines.append(f"({targets}) = graph([{arguments}])" if targets else f"graph([{arguments}])")
-        lines = [*self.sources.lines, *lines, *self.values.lines, *self.effects, *self.tail]
-        text = "def run(args, cells):\n" + "".join(f"    {line}\n" for line in lines)
+        lines = self._graph_call(inputs) if graph is not None else []
+        lines = [*self.sources.lines, *lines, *self.values.lines, *self.effects]
+        text = "def run(args, cells):\n" + "".join(f"    {line}\n" for line in [*lines, *self.tail])
         return CaptureResult(
             unit=self.unit,
             graph=graph,
@@ -194,11 +188,23 @@ class DriverWriter:
             driver=text,
             names={**self.sources.pool.names, "Tail": Tail},
             continuations=tuple(self.continuations),
-            line=self.line,
             stop=self.stop,
+            broken_at=self.frame.current if self.stop is not None else None,
+            native_line=len(lines) + 2 if self.stop is not None else None,
             example_inputs=[i.tensor for i in inputs],
             sizes=self.tracer.sizes,
         )
+
+    def _graph_call(self, inputs: list[Input]) -> list[str]:
+        """The graph comes before all effects, so where one of its operations fails, the call can begin anew."""
+        arguments = ", ".join(map(self._argument, inputs))
+        targets = "".join(f"t{i}, " for i in range(len(self.values.outputs)))
+        return [
+            f"try: {f'({targets}) = ' if targets else ''}graph([{arguments}])",
+            "except Exception as error:",
+            "    if not is_undone(error): raise",
+            "    return Tail(eagerly, args, cells)",
+        ]
 
     def _argument(self, graph_input: Input) -> str:
         name = self.sources.name(graph_input.source)

@@ -33,10 +33,11 @@ class CaptureResult:
         guards: conditions for reuse, but for those on sizes.
         driver: Python source of `run(args, cells)`: inputs, graph, values, side effects, broken operation,
             continuation.
-        names: the objects the driver refers to, apart from `graph` and the continuations.
+        names: the objects the driver refers to, apart from those of `specialisations` and the continuations.
         continuations: the units the driver ends in.
-        line: the user's line that the driver runs natively, if it does.
         stop: the graph break this capture ends at; None if it reaches the function's end.
+        broken_at: the instruction before which the graph ends, None as above.
+        native_line: the line of the driver that this instruction begins at.
         example_inputs: the tensors of the capturing call, for the compiler; dropped afterwards.
         sizes: the symbolic sizes; the compiler may ask more of them, so their guards are complete when it is done.
     """
@@ -48,7 +49,8 @@ class CaptureResult:
     driver: str
     names: dict[str, Any]
     continuations: tuple[Continuation, ...] = ()
-    line: int | None = None
     stop: Break | None = None
+    broken_at: int | None = None
+    native_line: int | None = None
     example_inputs: list[Any] = field(default_factory=list)
     sizes: Sizes = field(default_factory=Sizes)

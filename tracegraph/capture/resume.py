@@ -21,8 +21,7 @@ from typing import Any
 from tracegraph.capture.decode import decode
 from tracegraph.capture.units import Unit
 
-#: location entries for one instruction: none, and a line without columns
-_NO_LOCATION, _LINE_ONLY = 0x80 | (15 << 3), 0x80 | (13 << 3)
+_NO_LOCATION = 0x80 | (15 << 3)
 _CO_NEWLOCALS, _CO_OPTIMIZED, _CO_VARARGS, _CO_VARKEYWORDS = 0x2, 0x1, 0x4, 0x8
 
 
@@ -63,7 +62,7 @@ def _plan(unit: Unit) -> _Plan:
         co_flags=flags,
         co_freevars=code.co_freevars + names,
         co_stacksize=max(code.co_stacksize, len(unit.stack) + 2),
-        co_linetable=_line_table(unit, len(prologue)) + code.co_linetable,
+        co_linetable=_line_table(len(prologue)) + code.co_linetable,
         co_exceptiontable=table,
     )
     return _Plan(resumed, late_cells)
@@ -93,8 +92,8 @@ def _prologue(unit: Unit, late_cells: tuple[str, ...]) -> Iterator[int]:
         yield from _instruction("LOAD_DEREF", next(values)) if is_value else _instruction("PUSH_NULL", 0)
     if unit.raises:
         yield from _instruction("LOAD_DEREF", next(values))
-        yield from _instruction("RAISE_VARARGS", 1)
-        yield from _instruction("NOP", 0)
+        # the traceback begins at the operation that raised: this adds nothing to it
+        yield from _instruction("RERAISE", 0)
     else:
         yield from _instruction("JUMP_FORWARD", decode(code).instructions[unit.index].offset // 2)
 
@@ -107,28 +106,11 @@ def _instruction(name: str, arg: int) -> Iterator[int]:
     yield from (dis.opmap[name], arg & 0xFF)
 
 
-def _line_table(unit: Unit, size: int) -> bytes:
-    """Location entries of a prologue of `size` bytes: "nowhere", eight instructions at a time.
-
-    A prologue that raises does so on the line of the unit's instruction; the NOP behind it takes the line back.
-    """
-    units = size // 2 - 2 * unit.raises
+def _line_table(size: int) -> bytes:
+    """Location entries that say "nowhere" for `size` bytes of code, eight instructions at a time."""
+    units = size // 2
     counts = [8] * (units // 8) + ([units % 8] if units % 8 else [])
-    table = bytes(_NO_LOCATION | (n - 1) for n in counts)
-    if not unit.raises:
-        return table
-    change = (decode(unit.code).instructions[unit.index].line or unit.code.co_firstlineno) - unit.code.co_firstlineno
-    return table + b"".join(bytes([_LINE_ONLY]) + _signed_varint(n) for n in (change, -change))
-
-
-def _signed_varint(value: int) -> bytes:
-    """Six bits a byte, least significant first, the sign in the lowest bit."""
-    rest = -value << 1 | 1 if value < 0 else value << 1
-    digits = [rest & 0x3F]
-    while rest := rest >> 6:
-        digits[-1] |= 0x40
-        digits.append(rest & 0x3F)
-    return bytes(digits)
+    return bytes(_NO_LOCATION | (n - 1) for n in counts)
 
 
 # ------------------------------------------------------------------------------------------ exception table
@@ -142,7 +124,7 @@ def _shifted_table(unit: Unit, shift: int) -> Iterator[_Entry]:
     offset = decode(unit.code).instructions[unit.index].offset
     for entry in dis._parse_exception_table(unit.code):  # type: ignore[attr-defined]
         if unit.raises and entry.start <= offset < entry.end:
-            yield shift - 4, shift - 2, entry.target + shift, entry.depth << 1 | entry.lasti
+            yield shift - 2, shift, entry.target + shift, entry.depth << 1 | entry.lasti
             break
     for entry in dis._parse_exception_table(unit.code):  # type: ignore[attr-defined]
         yield entry.start + shift, entry.end + shift, entry.target + shift, entry.depth << 1 | entry.lasti

@@ -20,7 +20,7 @@ from tracegraph.capture.checker import Check, Failure, compile_guards, find_fail
 from tracegraph.capture.decode import is_supported
 from tracegraph.capture.directives import disabled_reason
 from tracegraph.capture.driver import Tail
-from tracegraph.capture.driver_code import load_driver
+from tracegraph.capture.driver_code import make_driver
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.functions import make_binder
 from tracegraph.capture.guards import Guard, GuardKind
@@ -31,6 +31,7 @@ from tracegraph.capture.resume import run_resumed
 from tracegraph.capture.session import COMPILING, Call, RunEagerly, capture
 from tracegraph.capture.sources import class_lookup
 from tracegraph.capture.stance import STANCE, config
+from tracegraph.capture.tracebacks import hide_machinery, is_of_an_op
 from tracegraph.capture.tracing_state import is_tracing
 from tracegraph.capture.units import Unit, entry, spread
 from tracegraph.capture.user_frame import warn_user
@@ -39,7 +40,8 @@ from tracegraph.errors import CaptureError, RecompileError
 from tracegraph.ir import Graph
 
 Args = tuple[Any, ...]
-#: the backend: (graph, example inputs) -> callable from a list of tensors to its results
+#: the backend: (graph, example inputs) -> callable from a list of tensors to its results; the callable has a true
+#: attribute `is_atomic` if a call that raises has had no effects
 CompileGraph = Callable[[Graph, list[Any]], Callable[[list[Any]], Sequence[Any]]]
 
 
@@ -164,10 +166,14 @@ class EntryPoint:
         if function.__defaults__ is not self._defaults or function.__kwdefaults__ is not self._keyword_defaults:
             binder = make_binder(function, function.__defaults__, function.__kwdefaults__)
         bound = binder(*args, **kwargs) if kwargs else binder(*args)
-        result = self.unit.step(bound, function.__closure__ or ())
-        # a trampoline: breaks in a loop need no recursion
-        while type(result) is Tail:
-            result = result.target.step(result.args, result.cells)
+        try:
+            result = self.unit.step(bound, function.__closure__ or ())
+            # a trampoline: breaks in a loop need no recursion
+            while type(result) is Tail:
+                result = result.target.step(result.args, result.cells)
+        except BaseException as error:
+            hide_machinery(error)
+            raise
         return result
 
 
@@ -284,17 +290,18 @@ class CompiledUnit:
             result.sizes.env.location = None
             with result.sizes.env.active():
                 compiled = names["graph"] = self.family.compile_graph(result.graph, result.example_inputs)
+            names["is_undone"] = is_of_an_op if _is_atomic(result.graph, compiled) else _never
+            names["eagerly"] = CompiledUnit(self.family, self.unit, self.namespace, is_native=True)
         result.sizes.check_marks()
         for name, value in result.names.items():
             if value is CALL_COMPILED:
                 names[name] = CalleeCompiler(self.family)
         for way in result.continuations:
             names[way.name] = self.family.unit(way.unit, self.namespace, way.is_native)
-        names["__name__"] = self.namespace.get("__name__", "")
-        run = load_driver(result, names)
         sizes = [Guard(GuardKind.SIZES, None, c, c.location) for c in result.sizes.conditions()]
         guards = (*result.guards, *sizes)
         check, text = compile_guards(guards)
+        run = make_driver(result, names, self.namespace)
         return Specialisation(guards, check, run, result.graph, compiled, text, result.driver, result.stop)
 
     # ------------------------------------------------------------------------------ recompiles
@@ -338,6 +345,15 @@ class CompiledUnit:
             f"tracegraph: {code.co_qualname} ({full_place(definition_of(code))}) runs eagerly from now on "
             f"for new kinds of arguments: {why}"
         )
+
+
+def _is_atomic(graph: Graph, compiled: Callable[[list[Any]], Sequence[Any]]) -> bool:
+    """Whether a call of the compiled graph that raises leaves everything as it was."""
+    return all(n.is_pure for n in graph.calls) or getattr(compiled, "is_atomic", False)
+
+
+def _never(error: Exception) -> bool:
+    return False
 
 
 class LazyText:

@@ -8,7 +8,7 @@ returned, and puts one node on the tape whose backward pass is the compiled back
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,14 @@ from tracegraph.ops.effects import check_writable
 from tracegraph.ops.generator import get_rng_state, set_rng_state
 from tracegraph.runtime.graph_node import Differentiation, Executable, GraphNode
 from tracegraph.tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def atomic(function: F) -> F:
+    """Mark a callable that has had no effects where it raises: whoever calls it may do its work in another way."""
+    function.is_atomic = True  # type: ignore[attr-defined]
+    return function
 
 
 class CompiledGraph:
@@ -62,17 +70,22 @@ class CompiledGraph:
         self._read = [(n, o) for n, o in enumerate(self._fresh or ()) if o in read]
 
     def __call__(self, *inputs: Tensor) -> Sequence[Any]:
-        return self.run(inputs)
+        try:
+            return self.run(inputs)
+        except (ElementError, IndexRangeError) as error:
+            self._fail(error, inputs)
 
+    @atomic
     def run(self, inputs: Sequence[Tensor]) -> Sequence[Any]:
-        """As a call, with the inputs in a list."""
+        """As a call, with the inputs in a list.
+
+        Raises:
+            ElementError, IndexRangeError: a check failed; which element was wrong is not known.
+        """
         if self._fresh is None:
             return self._run_with_effects(inputs)
         arrays = [t._np for t in inputs]
-        try:
-            outputs = self.forward(arrays)
-        except (ElementError, IndexRangeError) as error:
-            self._fail(error, inputs)
+        outputs = self.forward(arrays)
         results = [Tensor(outputs[n]) for n in self._fresh]
         if self.differentiation is not None:
             node = GraphNode(self.differentiation, inputs)
@@ -95,9 +108,9 @@ class CompiledGraph:
         node = self._node(inputs)
         try:
             outputs = self.forward(arrays)
-        except (ElementError, IndexRangeError) as error:
+        except BaseException:
             _undo_draws(keys)
-            self._fail(error, inputs)
+            raise
         if node is not None:
             assert self.differentiation is not None
             node.keep(arrays, outputs)
