@@ -8,6 +8,8 @@ import pytest
 from captured import capture_of, ramp
 
 from tracegraph import nn
+from tracegraph.capture import sources, user_terms
+from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.session import capture_call
 
 FACTOR = 3
@@ -95,3 +97,41 @@ def test_failures(program, state, new, guard, was, now):
     (failed,) = recompile.failed
     assert (failed.guard, failed.was, failed.now) == (guard, was, now)
     assert f"{guard} failed: {was}, now {now} (used at {__file__}:" in str(recompile)
+
+
+def concrete(cls):
+    return [c for sub in cls.__subclasses__() for c in [sub, *concrete(sub)] if not c.__name__.startswith("_")]
+
+
+def test_every_source_and_guard_has_words():
+    assert set(user_terms._SOURCES) == set(concrete(sources.Source))
+    assert set(user_terms._CONDITIONS) == set(GuardKind)
+
+
+class Loud:
+    def __repr__(self):
+        raise AssertionError("code of the program ran")
+
+
+def test_objects_are_named_and_not_printed():
+    loud, key = Loud(), object()
+
+    def f(x, table):
+        return x * table[loud] if loud in table else x
+
+    texts = {str(g) for g in capture_call(f, (ramp(2), {loud: 2})).guards}
+    assert "type(loud) is Loud" in texts
+    assert sources.object_text(key) == "the same object"
+    assert [sources.object_text(v) for v in (1.5, "a", None, Loud, user_terms, len)] == [
+        "1.5", "'a'", "None", "Loud", "tracegraph.capture.user_terms", "len",
+    ]  # fmt: skip
+
+
+def test_values_from_before_a_break():
+    def f(x):
+        return x.sum().item() + (x * 2)
+
+    function = capture_of(f)
+    function(ramp(2))
+    texts = {str(g) for u in function.family.units.values() for s in u.specialisations for g in s.guards}
+    assert any(t.startswith(("<value 0 from before the break>", "type(<value 0 from")) for t in texts)

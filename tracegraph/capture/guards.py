@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tracegraph.capture.sources import Reference, Source
+from tracegraph.capture.sources import Reference, Source, object_text
 from tracegraph.ir import Location
 
 
@@ -84,8 +84,7 @@ class Identity:
     __slots__ = ("reference", "text")
 
     def __init__(self, value: Any) -> None:
-        is_module = isinstance(value, types.ModuleType)
-        self.text = f"module {value.__name__}" if is_module else getattr(value, "__qualname__", None) or repr(value)
+        self.text = f"module {value.__name__}" if isinstance(value, types.ModuleType) else object_text(value)
         self.reference: Callable[[], Any]
         try:
             self.reference = weakref.ref(value)

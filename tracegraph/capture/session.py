@@ -24,7 +24,7 @@ from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.reconstruct import NotReconstructible
 from tracegraph.capture.recorder import root_of
 from tracegraph.capture.result import CaptureResult
-from tracegraph.capture.sources import FrameCell, Local
+from tracegraph.capture.sources import ON_STACK, FrameCell, Local
 from tracegraph.capture.tracer import Stop, Tracer
 from tracegraph.capture.tracing_state import tracing
 from tracegraph.capture.units import Unit, entry
@@ -177,7 +177,7 @@ class _Attempt:
 def _root_frame(tracer: Tracer, call: Call) -> Frame:
     """The frame of the unit, its variables and stack filled with arguments not yet read."""
     unit = call.unit
-    labels = [*unit.names, *(f"stack{i}" for i in range(sum(unit.stack)))]
+    labels = [*unit.names, *(f"{ON_STACK}{i}" for i in range(sum(unit.stack)))]
     values = [Unread(v, Local(i, n)) for i, (n, v) in enumerate(zip(labels, call.args, strict=True))]
     slots: dict[str, Any] = dict(zip(unit.names, values, strict=False))
     for i, (name, cell) in enumerate(zip(unit.cells, call.cells, strict=True)):

@@ -6,6 +6,7 @@ dictionaries, slots, items, cells), never properties, so that evaluating one run
 
 from __future__ import annotations
 
+import enum
 import operator
 import types
 from abc import ABC, abstractmethod
@@ -71,6 +72,10 @@ class Source(ABC):
     def expression(self, parents: list[str], pool: Pool) -> str:
         """A Python expression for this step, given those of the parents."""
         return self.code(parents[0] if parents else "", pool)
+
+
+#: begins the name of a local that is no variable: a value on the stack of a resumed function
+ON_STACK = ".stack"
 
 
 @dataclass(frozen=True)
@@ -309,8 +314,18 @@ def class_lookup(cls: type, name: str, after: type | None = None) -> Any:
 
 def constant_source(value: Any) -> Constant:
     """A source for an object that generated code may hold on to."""
-    label = value.__name__ if isinstance(value, type | types.ModuleType) else repr(value)
-    return Constant(Reference(value), label)
+    return Constant(Reference(value), object_text(value))
+
+
+def object_text(value: Any) -> str:
+    """A name for an object; no code of its class runs, and no container is spelled out."""
+    if isinstance(value, type | types.ModuleType):
+        return value.__name__
+    if type(value) in (int, float, complex, bool, str, bytes, type(None)):
+        return repr(value)
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value._name_}"
+    return getattr(value, "__qualname__", None) or f"the same {type(value).__qualname__}"
 
 
 class SourceWriter:

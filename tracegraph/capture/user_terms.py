@@ -23,6 +23,11 @@ def source_text(source: Source) -> str:
     return _SOURCES.get(type(source), str)(source)
 
 
+def _local(source: Any) -> str:
+    number = source.name.removeprefix(sources.ON_STACK)
+    return source.name if number == source.name else f"<value {number} from before the break>"
+
+
 def _item(source: Any) -> str:
     holder = source.parent
     if isinstance(holder, sources.Entry) and holder.name in _REGISTRIES:
@@ -42,9 +47,11 @@ def _computed(source: Any) -> str:
 
 
 _SOURCES: dict[type, Callable[[Any], str]] = {
-    sources.Local: lambda source: source.name,
+    sources.Local: _local,
     sources.FrameCell: lambda source: source.name,
     sources.Contents: lambda source: source_text(source.parent),
+    sources.Stored: lambda source: source_text(source.parent),
+    sources.Constant: str,
     sources.GlobalName: lambda source: source.name,
     sources.Entry: _attribute,
     sources.Slot: _attribute,
