@@ -65,6 +65,26 @@ def observe(function: Callable[..., Any], args: tuple[Any, ...]) -> Outcome:
     return Outcome(result, args, printed.getvalue(), error)
 
 
+def gradient(function: Callable[..., Any]) -> Tensor | None:
+    """The gradient of the sum of all results at a 2x3 tensor; None if none depends on it, or the call raises."""
+    x = ramp(requires_grad=True)
+    parts = [t.sum() for t in _tensors_in(observe(function, (x,)).result) if t.requires_grad]
+    if not parts:
+        return None
+    sum(parts[1:], parts[0]).backward()
+    return x.grad
+
+
+def _tensors_in(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(dict.values(value))
+    if not isinstance(value, list | tuple | collections.deque):
+        value = list(_public_state(value).values()) if type(value).__module__.startswith("programs.") else []
+    return [t for part in value for t in _tensors_in(part)]
+
+
 def check(
     program: Callable[..., Any],
     *make_args: MakeArgs,
@@ -115,6 +135,9 @@ def assert_same(actual: Any, expected: Any) -> None:
         assert actual.shape == expected.shape
         assert actual.requires_grad == expected.requires_grad
         np.testing.assert_array_equal(actual._np, expected._np)
+    elif isinstance(expected, np.ndarray):
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected)
     elif isinstance(expected, list | tuple | collections.deque):
         assert len(actual) == len(expected), f"{actual!r} instead of {expected!r}"
         for a, e in zip(actual, expected, strict=True):
@@ -123,11 +146,19 @@ def assert_same(actual: Any, expected: Any) -> None:
         assert list(actual) == list(expected)
         for key, value in expected.items():
             assert_same(actual[key], value)
-    elif hasattr(expected, "__dict__") and not callable(expected) and not hasattr(expected, "__next__"):
+    elif _has_state(expected):
         assert_same(_public_state(actual), _public_state(expected))
     elif isinstance(expected, int | float | str | bytes | bool | set | frozenset | range | type(None)):
         assert actual == expected or actual != actual
 
 
+def _has_state(value: Any) -> bool:
+    is_object = hasattr(value, "__dict__") or hasattr(type(value), "__slots__")
+    return is_object and not callable(value) and not hasattr(value, "__next__")
+
+
 def _public_state(instance: Any) -> dict[str, Any]:
-    return {k: v for k, v in vars(instance).items() if k != "_changes" and not k.endswith("_hooks")}
+    slots = (name for cls in type(instance).__mro__ for name in cls.__dict__.get("__slots__", ()))
+    state = {name: getattr(instance, name) for name in slots if hasattr(instance, name)}
+    state |= getattr(instance, "__dict__", {})
+    return {k: v for k, v in state.items() if k != "_changes" and not k.endswith("_hooks")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from captured import check
+from captured import assert_same, capture_of, check, gradient
 from programs import PROGRAMS, load
 
 load()
@@ -13,6 +13,15 @@ load()
 def test_agrees_with_eager(name: str) -> None:
     program = PROGRAMS[name]
     check(program.function, *program.make_args, breaks=program.breaks)
+
+
+@pytest.mark.parametrize("name", sorted(n for n, p in PROGRAMS.items() if p.takes_tensor and p.breaks == ()))
+def test_has_the_gradient_of_eager(name: str) -> None:
+    function = PROGRAMS[name].function
+    expected, actual = gradient(function), gradient(capture_of(function))
+    assert (actual is None) == (expected is None)
+    if expected is not None:
+        assert_same(actual, expected)
 
 
 @pytest.mark.parametrize("name", sorted(n for n, p in PROGRAMS.items() if p.breaks == () and "tensors" not in n))

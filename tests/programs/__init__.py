@@ -21,6 +21,8 @@ class Program:
     function: Callable[..., Any]
     make_args: tuple[MakeArgs, ...]
     breaks: tuple[str, ...] | None
+    #: called with one tensor and nothing else
+    takes_tensor: bool = False
 
 
 PROGRAMS: dict[str, Program] = {}
@@ -31,7 +33,8 @@ def program(*make_args: MakeArgs, breaks: tuple[str, ...] | None = ()) -> Callab
 
     def register(function: Any) -> Any:
         name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
-        PROGRAMS[name] = Program(function, make_args or (lambda: (ramp(),), lambda: (-ramp(),)), breaks)
+        default = (lambda: (ramp(),), lambda: (-ramp(),))
+        PROGRAMS[name] = Program(function, make_args or default, breaks, takes_tensor=not make_args)
         return function
 
     return register

@@ -10,8 +10,10 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tracegraph.capture import arrays, eager
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture import eager
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, is_data_descriptor
 from tracegraph.capture.guards import GuardKind
@@ -239,6 +241,7 @@ _GETTERS: dict[type, Callable[[Any, Any, str], Any]] = {
     types.FunctionType: _get_of_function,
     types.MethodType: _get_of_method,
     super: _get_of_super,
+    np.ndarray: arrays.get_attribute,
 }
 
 

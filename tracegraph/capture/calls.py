@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import attributes, builtin_calls, control_flow, directives, library_calls, modules, native_calls
 from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.arrays import compute as compute_array
+from tracegraph.capture.arrays import is_pure as is_pure_numpy
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind
 from tracegraph.capture.functions import inline
@@ -106,6 +108,8 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
         return own(tracer, function, args, kwargs)
     if function.__module__ == "enum" and are_members(args, kwargs):
         return call_member(tracer, function, args, kwargs)
+    if is_pure_numpy(function):
+        return compute_array(tracer, function, args, kwargs)
     if not native_calls.may_inline(function):
         raise Break(reasons.NATIVE_CALL, f"{function.__module__}.{function.__qualname__}()")
     return inline(tracer, function, args, kwargs)

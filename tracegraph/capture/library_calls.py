@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tracegraph.capture import arrays
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.safety import flatten
 from tracegraph.capture.values import is_constant, is_tensor
-from tracegraph.tensor import as_tensor, tensor
+from tracegraph.tensor import as_tensor, from_numpy, tensor
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 def _call_tensor(tracer: Tracer, data: Any, dtype: Any = None, **options: Any) -> Any:
     """`tensor(numbers)`: a constant of the graph, copied so that every call has a tensor of its own."""
+    if isinstance(data, np.ndarray) and all(v in (None, False) for v in options.values()):
+        copy = tracer.native(_from_array(tracer, data).clone)
+        return copy if dtype is None else tracer.native(copy.to, dtype)
     if any(v not in (None, False) for v in options.values()) or not all(map(is_constant, flatten(data))):
         raise Break(reasons.NATIVE_CALL, "tensor() of something other than numbers")
     array = tracer.native(tensor, data, dtype).numpy()
@@ -24,10 +30,26 @@ def _call_tensor(tracer: Tracer, data: Any, dtype: Any = None, **options: Any) -
 
 
 def _call_as_tensor(tracer: Tracer, data: Any, dtype: Any = None) -> Any:
+    if isinstance(data, np.ndarray) and tracer.is_outside(data):
+        data = arrays.as_input(tracer, data)
     if not is_tensor(data):
         raise Break(reasons.NATIVE_CALL, "as_tensor() of something that is no tensor")
     return data if dtype is None else tracer.native(data.to, dtype)
 
 
+def _from_array(tracer: Tracer, array: np.ndarray) -> Any:
+    return arrays.as_input(tracer, array) if tracer.is_outside(array) else arrays.as_constant(tracer, array)
+
+
+def _call_from_numpy(tracer: Tracer, array: Any) -> Any:
+    if not isinstance(array, np.ndarray) or not tracer.is_outside(array):
+        raise Break(reasons.NATIVE_CALL, "from_numpy() of an array made in the trace, whose memory it would share")
+    return arrays.as_input(tracer, array)
+
+
 #: handlers by function
-HANDLERS: dict[Any, Callable[..., Any]] = {tensor: _call_tensor, as_tensor: _call_as_tensor}
+HANDLERS: dict[Any, Callable[..., Any]] = {
+    tensor: _call_tensor,
+    as_tensor: _call_as_tensor,
+    from_numpy: _call_from_numpy,
+}

@@ -19,8 +19,10 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tracegraph.capture import arrays, copying, polyfills
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture import copying, polyfills
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.conversions import convert
@@ -212,6 +214,8 @@ def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
             return args
         _refuse_objects(tracer, cls, args, kwargs)
         return tracer.native(cls, *_known(tracer, args), **kwargs)
+    if cls is np.dtype or cls is np.ndarray:
+        return arrays.compute(tracer, cls, args, kwargs)
     if cls in _HOLDING_CLASSES:
         return tracer.native(cls, *args, **kwargs)
     if issubclass(cls, BaseException):
@@ -242,6 +246,8 @@ def _is_mapping(tracer: Tracer, value: Any) -> bool:
 
 
 def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    if arrays.is_pure(function):
+        return arrays.compute(tracer, function, args, kwargs)
     is_pure = id(function) in _PURE_FUNCTIONS or isinstance(function, operator.itemgetter)
     if not is_pure and isinstance(function, types.WrapperDescriptorType | types.MethodDescriptorType) and args:
         # an unbound method: str.upper(s), list.append(xs, x)
@@ -281,6 +287,8 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
         return tracer.native(method, *stringable(tracer, args), **stringable(tracer, kwargs))
     if isinstance(owner, re.Pattern):
         args = tuple(_callable(tracer, a) for a in args)
+    if isinstance(owner, np.ndarray):
+        return arrays.compute(tracer, method, args, kwargs)
     if is_constant(owner) or type(owner) in STAND_INS:
         return tracer.native(method, *_known(tracer, args), **kwargs)
     if type(owner) in CONTAINER_TYPES or isinstance(owner, DICT_VIEW_TYPES):

@@ -16,6 +16,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.frame import Unread
 from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, slot_names
@@ -357,6 +359,12 @@ class Reconstructor:
     def build_thread_id(self, value: ThreadId) -> str:
         return f"{self.pool.name(_thread.get_ident)}()"
 
+    def build_array(self, value: np.ndarray) -> str:
+        """An array that the trace computed: a copy for every call."""
+        if value.base is not None and self.tracer.is_fresh(value.base):
+            raise NotReconstructible(value)
+        return self.assign(value, f"{self.pool.name(value.copy(order='K'))}.copy(order='K')")
+
     def build_attributes(self, value: InstanceDict) -> str:
         return f"{self.expression(value.owner)}.__dict__"
 
@@ -412,6 +420,7 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     types.CellType: Reconstructor.build_cell,
     types.FunctionType: Reconstructor.build_function,
     super: Reconstructor.build_super,
+    np.ndarray: Reconstructor.build_array,
     ObjectId: Reconstructor.build_id,
     ThreadId: Reconstructor.build_thread_id,
     InstanceDict: Reconstructor.build_attributes,

@@ -88,6 +88,8 @@ class Tracer:
         #: the frames being executed, innermost last
         self.frames: list[Any] = []
         self._identified: list[Any] = []
+        #: graph inputs that are numpy arrays outside, by the arrays
+        self.array_inputs: dict[int, Traced] = {}
 
     # ------------------------------------------------------------------------------ progress
 
