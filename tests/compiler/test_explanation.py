@@ -100,15 +100,23 @@ def test_training_and_options():
 
 
 def test_what_gave_up_is_told():
-    def failing(module, example_inputs):
-        raise ValueError("no")
-
     explainer = tg.compiler.explain(lambda x, name: x * len(name), options={"recompile_limit": 1})
     explainer(tg.ones(1), "a")
     with pytest.warns(RuntimeWarning, match="recompile_limit"):
         found = explainer(tg.ones(1), "b")
     assert "recompile_limit" in found.eager[0]
     assert "runs eagerly" in str(found)
+
+
+def test_a_backend_that_failed_is_told():
+    def failing(module, example_inputs):
+        raise ValueError("no luck")
+
+    with pytest.warns(RuntimeWarning, match="no luck"):
+        found = tg.compiler.explain(lambda x: x + 1, backend=failing)(tg.ones(1))
+    assert found.parts[0].fallback.endswith("failing failed: ValueError: no luck")
+    assert found.eager[0].endswith("no luck")
+    assert "  runs op by op: backend" in str(found)
 
 
 def test_bad_arguments():

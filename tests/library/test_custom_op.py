@@ -173,6 +173,21 @@ def test_second_derivatives():
     assert gg.tolist() == [12.0]
 
 
+def test_higher_derivatives_through_compiled_graphs():
+    def f(x):
+        return (cube(x.sin() * x, 2.0) * x).sum()
+
+    outcomes = []
+    for g in (f, tg.compile(f, options=STRICT)):
+        x = tg.tensor([0.5, -1.5], requires_grad=True)
+        (first,) = tg.autograd.grad(g(x), x, create_graph=True)
+        (second,) = tg.autograd.grad((first * first).sum(), x, create_graph=True)
+        (third,) = tg.autograd.grad(second.sum(), x)
+        outcomes.append([t.detach().numpy() for t in (first, second, third)])
+    for eager, compiled in zip(*outcomes, strict=True):
+        np.testing.assert_allclose(compiled, eager, rtol=1e-5)
+
+
 def test_what_is_saved_decides_about_later_writes(compile):
     for f in (lambda x: cube(x * 1).sum(), compile(lambda x: cube(x * 1).sum())):
         x = tg.tensor([2.0], requires_grad=True)

@@ -102,6 +102,17 @@ def _check_mode(mode: object) -> None:
         )
 
 
+class OpByOp:
+    """What runs a graph whose backend failed, and why it did."""
+
+    def __init__(self, module: GraphModule, why: str) -> None:
+        self.module = module
+        self.why = why
+
+    def __call__(self, inputs: list[Tensor]) -> Sequence[Any]:
+        return self.module(*inputs)
+
+
 def graph_compiler(
     backend: Backend, options: Options, fullgraph: bool = False
 ) -> Callable[[Graph, list[Tensor]], Callable[[list[Tensor]], Sequence[Any]]]:
@@ -112,7 +123,7 @@ def graph_compiler(
         module = GraphModule(graph, Tensor)
         start = time.perf_counter()
         try:
-            run: Compiled = (
+            run: Compiled | OpByOp = (
                 backend(module, example_inputs, options=options) if takes_options else backend(module, example_inputs)
             )
         except Exception as e:
@@ -122,8 +133,10 @@ def graph_compiler(
                 f"tracegraph: backend {_name(backend)} failed on graph {graph.name}, which runs eagerly instead: "
                 f"{_reason(e)}. options={{'strict': True}} makes this an error"
             )
-            run = module
+            run = OpByOp(module, f"backend {_name(backend)} failed: {_reason(e)}")
         stages.report("backend", graph.name, module, time.perf_counter() - start)
+        if isinstance(run, OpByOp):
+            return run
         if not callable(run):
             raise CompileError(f"backend {_name(backend)} must return a callable, got {type(run).__name__}")
         return run.run if isinstance(run, CompiledGraph) else lambda inputs: run(*inputs)

@@ -21,7 +21,7 @@ from tracegraph.capture.specialisations import Family, Specialisation
 from tracegraph.capture.units import Unit
 from tracegraph.capture.user_terms import full_place
 from tracegraph.compiler import stages
-from tracegraph.compiler.api import StageReports, capture_options, graph_compiler
+from tracegraph.compiler.api import OpByOp, StageReports, capture_options, graph_compiler
 from tracegraph.compiler.backends import Backend, resolve
 from tracegraph.compiler.options import Options
 from tracegraph.errors import ArgumentError, TracegraphError
@@ -91,6 +91,7 @@ class Part:
         ends_at: the break it ends at; None if it reaches the end of the function.
         compile_times: seconds by stage; `backend` is all that follows capture.
         call_cost: see CallCost.
+        fallback: why the graph runs op by op, if its backend failed.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Part:
     ends_at: BreakReason | None
     compile_times: Mapping[str, float]
     call_cost: CallCost
+    fallback: str | None = None
 
     def text(self, with_guards: bool = True) -> str:
         """What it prints as, with or without the list of guards."""
@@ -118,7 +120,7 @@ class Explanation:
         parts: every part that was captured, in order.
         breaks: every graph break, each once.
         recompiles: every recompile, with the guards that failed.
-        eager: what runs eagerly from some point on, and why.
+        eager: what runs eagerly from some point on, or op by op, and why.
         compile_times: seconds by stage; `backend` is all that follows capture.
     """
 
@@ -207,6 +209,8 @@ def _part_lines(part: Part, with_guards: bool) -> Iterator[str]:
     else:
         yield f"  inputs: {', '.join(f'%{p.node.name}: {p.type}' for p in part.graph.placeholders) or 'none'}"
         yield f"  operations: {operations_text(part.graph)}"
+    if part.fallback is not None:
+        yield f"  runs op by op: {part.fallback}"
     yield f"  call: {part.call_cost}"
     if with_guards:
         yield f"  guards: {len(part.guards)}"
@@ -249,7 +253,8 @@ class Recording(StageReports):
         cost = CallCost(_best_of(lambda: made.check(call.args, call.cells)), _cost_of_graph(made, inputs))
         guards = tuple(GuardText(str(g), g.location) for g in made.guards)
         stop = _reason(made.stop) if made.stop is not None else None
-        self.parts.append(Part(title(unit), definition_of(unit.code), made.graph, guards, stop, times, cost))
+        place, fallback = definition_of(unit.code), made.compiled.why if isinstance(made.compiled, OpByOp) else None
+        self.parts.append(Part(title(unit), place, made.graph, guards, stop, times, cost, fallback))
 
 
 class Explainer:
@@ -276,7 +281,10 @@ class Explainer:
             parts=tuple(self._recording.parts),
             breaks=tuple(dict.fromkeys(_reason(stop) for _, stop in family.breaks)),
             recompiles=tuple(recompile for _, recompile in family.recompiles),
-            eager=tuple(f"{title(unit)}: {why}" for unit, why in family.given_up),
+            eager=(
+                *(f"{p.name}: {p.fallback}" for p in self._recording.parts if p.fallback is not None),
+                *(f"{title(unit)}: {why}" for unit, why in family.given_up),
+            ),
             compile_times=_sum_of(p.compile_times for p in self._recording.parts),
         )
 
