@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 from captured import capture_of, check, graphs_of, ramp
+from programs.control_flow import disagrees, newton, piecewise, prints, recurrent, running_sum, scan_of_loops
 
 import tracegraph as tg
 from tracegraph import nn
 from tracegraph.capture import break_reasons
 from tracegraph.capture.compiled_function import family_of
 from tracegraph.ir.subgraphs import subgraphs
-from tracegraph.tensor import Tensor, tensor
-
-Pair = namedtuple("Pair", ["first", "second"])
-SCALE = tensor([1.0, 2.0, 3.0])
-CALLS: list[str] = []
+from tracegraph.tensor import Tensor
 
 
 def both() -> tuple[Callable[[], tuple[Any, ...]], ...]:
@@ -34,149 +30,9 @@ def control_nodes(function: Any) -> list[str]:
 # --------------------------------------------------------------------------------------------- one graph
 
 
-def piecewise(x: Tensor) -> Tensor:
-    return tg.cond(x.sum() > 0, lambda a: a.sqrt(), lambda a: a * a, (x,))
-
-
 def test_a_branch_is_one_node() -> None:
     function = check(piecewise, *both(), graphs=1, fullgraph=True)
     assert control_nodes(function) == ["cond"]
-
-
-def closures(x: Tensor) -> Tensor:
-    y = x * 2
-    scale = 3
-
-    def positive(a: Tensor) -> Tensor:
-        return a * SCALE + y * scale
-
-    return tg.cond(x.sum() > 0, positive, lambda a: y - a, (x,)) + y
-
-
-def keywords(x: Tensor) -> Tensor:
-    return tg.cond(true_fn=partial(tg.mul, x), false_fn=lambda a: -a, operands=[x], pred=x.sum() > 0)
-
-
-def without_operands(x: Tensor) -> Tensor:
-    return tg.cond(x.sum() > 0, lambda: x + 1, lambda: x - 1)
-
-
-def number_condition(x: Tensor) -> Tensor:
-    return tg.cond(x.sum(), lambda a: a + 1, lambda a: a - 1, (x,))
-
-
-def structures(x: Tensor) -> Any:
-    def swapped(pair: Pair, table: dict[str, Tensor]) -> dict[str, Any]:
-        return {"pair": Pair(pair.second, pair.first), "rest": [table["k"], None, 7, "text"]}
-
-    def added(pair: Pair, table: dict[str, Tensor]) -> dict[str, Any]:
-        return {"pair": Pair(pair.first, pair.first + pair.second), "rest": [table["k"] * 2, None, 7, "text"]}
-
-    return tg.cond(x.sum() > 0, swapped, added, (Pair(x, x * 2), {"k": x[0]}))
-
-
-def nested(x: Tensor) -> Tensor:
-    y = x.exp()
-
-    def outer(a: Tensor) -> Tensor:
-        return tg.cond(a.max() > 5, lambda b: b * y, lambda b: b / y, (a + 1,))
-
-    return tg.cond(x.sum() > 0, outer, lambda a: a, (x,))
-
-
-def decided_while_tracing(x: Tensor) -> Tensor:
-    log = []
-    y = tg.cond(x.ndim == 2, lambda a: log.append(1) or a * 2, lambda a: a, (x,))
-    return y * len(log)
-
-
-def written_inside(x: Tensor) -> Tensor:
-    """A body may write to what it has made."""
-
-    def filled(a: Tensor) -> Tensor:
-        out = a * 1
-        out[0] = 7
-        out.add_(a)
-        return out
-
-    return tg.cond(x.sum() > 0, filled, lambda a: a, (x,))
-
-
-def under_no_grad(x: Tensor) -> Tensor:
-    def stopped(a: Tensor) -> Tensor:
-        with tg.no_grad():
-            factor = a.sum()
-        return a * factor
-
-    return tg.cond(x.sum() > 0, stopped, lambda a: a, (x,))
-
-
-def newton(x: Tensor) -> Any:
-    def better(step: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-        return step + 1, (root + x.abs() / root) / 2
-
-    return tg.while_loop(lambda step, root: step < 8, better, (tensor(0), tg.ones_like(x)))
-
-
-def power_iteration(x: Tensor) -> Any:
-    """The largest eigenvalue of a symmetric matrix."""
-    a = x.T @ x
-
-    def improved(v: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
-        w = a @ v
-        w = w / (w * w).sum().sqrt()
-        return w, (w - v).abs().max()
-
-    v, _ = tg.while_loop(lambda v, change: change > 1e-5, improved, (tg.ones(3), tensor(1.0)))
-    return v @ a @ v
-
-
-def loop_without_steps(x: Tensor) -> Any:
-    (y,) = tg.while_loop(lambda a: a.sum() > 1e6, lambda a: (a * 2,), (x,))
-    return y, y is x
-
-
-def running_sum(x: Tensor) -> Any:
-    return tg.scan(lambda carry, row: (carry + row, carry * row), tg.zeros(3), x)
-
-
-def recurrent(x: Tensor) -> Any:
-    w = x.T @ x / 50
-
-    def step(state: dict[str, Tensor], row: Tensor) -> tuple[dict[str, Tensor], None]:
-        return {"h": (state["h"] @ w + row).tanh(), "n": state["n"] + 1}, None
-
-    return tg.scan(step, {"h": tg.zeros(3), "n": tensor(0)}, x, reverse=True)
-
-
-def scanned_columns(x: Tensor) -> Any:
-    return tg.scan(lambda carry, c: (carry * c, (carry, [c])), tg.ones(2), x, dim=1)
-
-
-def running_maximum(x: Tensor) -> Any:
-    offset = x[0]
-    return tg.associative_scan(lambda a, b: a.maximum(b) + 0 * offset, x, dim=0)
-
-
-def scan_of_loops(x: Tensor) -> Any:
-    def step(carry: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
-        (halved,) = tg.while_loop(lambda a: a.sum() > 1, lambda a: (a / 2,), (row.abs(),))
-        return tg.cond(carry.sum() > 1, lambda: carry - halved, lambda: carry + halved), halved
-
-    return tg.scan(step, tg.zeros(3), x)
-
-
-@pytest.mark.parametrize(
-    "program",
-    [
-        closures, keywords, without_operands, number_condition, structures, nested, decided_while_tracing,
-        written_inside, under_no_grad, newton, power_iteration, loop_without_steps, running_sum, recurrent,
-        scanned_columns, running_maximum, scan_of_loops,
-    ],
-    ids=lambda f: f.__name__,
-)  # fmt: skip
-def test_is_one_graph(program: Callable[..., Any]) -> None:
-    check(program, *both(), graphs=1, fullgraph=True)
 
 
 @pytest.mark.parametrize(
@@ -223,127 +79,6 @@ def test_a_number_that_varies() -> None:
 # --------------------------------------------------------------------------------------------- breaks
 
 
-def prints(x: Tensor) -> Tensor:
-    def loud(a: Tensor) -> Tensor:
-        print("positive")
-        return a + 1
-
-    return tg.cond(x.sum() > 0, loud, lambda a: a, (x,)) * 2
-
-
-def appends_outside(x: Tensor) -> Tensor:
-    return tg.cond(x.sum() > 0, lambda a: CALLS.append("call") or a + 1, lambda a: a, (x,))
-
-
-def appends_inside(x: Tensor) -> Any:
-    log: list[Tensor] = []
-    y = tg.cond(x.sum() > 0, lambda a: log.append(a) or a + 1, lambda a: a, (x,))
-    return y, len(log)
-
-
-def counts(x: Tensor) -> Any:
-    n = 0
-
-    def counted(a: Tensor) -> Tensor:
-        nonlocal n
-        n += 1
-        return a + n
-
-    return tg.cond(x.sum() > 0, counted, lambda a: a, (x,)), n
-
-
-class Record:
-    seen = 0
-
-
-def sets_attribute(x: Tensor) -> Any:
-    record = Record()
-
-    def noted(a: Tensor) -> Tensor:
-        record.seen = 1
-        return a + 1
-
-    return tg.cond(x.sum() > 0, noted, lambda a: a, (x,)), record.seen
-
-
-def changes_what_the_record_holds(x: Tensor) -> Any:
-    table: dict[str, list[int]] = {"log": []}
-
-    def noted(a: Tensor) -> Tensor:
-        table["log"].append(1)
-        return a + 1
-
-    return tg.cond(x.sum() > 0, noted, lambda a: a, (x,)), table
-
-
-def advances(x: Tensor) -> Any:
-    numbers = iter([1, 2, 3])
-
-    def taken(a: Tensor) -> Tensor:
-        return a + next(numbers)
-
-    return tg.cond(x.sum() > 0, taken, lambda a: a, (x,)), list(numbers)
-
-
-def writes_operand(x: Tensor) -> Tensor:
-    y = x + 0
-    return tg.cond(y.sum() > 0, lambda a: a.add_(1), lambda a: a * 2, (y,)) + y
-
-
-def writes_view_of_closure(x: Tensor) -> Tensor:
-    y = x + 0
-
-    def cleared(a: Tensor) -> Tensor:
-        y[0].zero_()
-        return a
-
-    return tg.cond(x.sum() > 0, cleared, lambda a: a * 2, (x,)) + y
-
-
-def disagrees(x: Tensor) -> Tensor:
-    return tg.cond(x.sum() > 0, lambda a: a.sum(), lambda a: a, (x,))
-
-
-def raises_in_one(x: Tensor) -> Tensor:
-    return tg.cond(x.sum() > 0, lambda a: a + 1, lambda a: a @ tg.ones(7), (x.abs(),))
-
-
-def asks_for_elements(x: Tensor) -> Tensor:
-    return tg.cond(x.sum() > 0, lambda a: a * a.sum().item(), lambda a: a, (x,))
-
-
-def leaves_grad_mode(x: Tensor) -> Any:
-    def switching(a: Tensor) -> Tensor:
-        tg.set_grad_enabled(False)
-        return a + 1
-
-    y = tg.cond(x.sum() > 0, switching, lambda a: a, (x,))
-    mode = tg.is_grad_enabled()
-    tg.set_grad_enabled(True)
-    return y, mode
-
-
-def noisy_step(x: Tensor) -> Any:
-    def step(carry: Tensor, row: Tensor) -> tuple[Tensor, None]:
-        print("step")
-        return carry + row, None
-
-    return tg.scan(step, tg.zeros(3), x)
-
-
-BREAKING = [
-    prints, appends_outside, appends_inside, counts, sets_attribute, changes_what_the_record_holds, advances,
-    writes_operand, writes_view_of_closure, disagrees, raises_in_one, asks_for_elements, leaves_grad_mode, noisy_step,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("program", BREAKING, ids=lambda f: f.__name__)
-def test_breaks_where_a_branch_does_more(program: Callable[..., Any]) -> None:
-    CALLS.clear()
-    function = check(program, *both(), breaks=None)
-    assert "control-flow" in {stop.reason.id for _, stop in family_of(function).breaks}
-
-
 def test_random_numbers_in_a_branch_break() -> None:
     def program(x: Tensor) -> Tensor:
         tg.manual_seed(3)
@@ -371,7 +106,7 @@ def test_a_break_names_the_function_and_the_line() -> None:
     function(ramp())
     ((_, stop),) = family_of(function).breaks
     assert stop.detail == "cond: true_fn: side-effect: print()"
-    assert stop.location is not None and stop.location.line == prints.__code__.co_firstlineno + 2
+    assert stop.location is not None and stop.location.line == prints.__code__.co_firstlineno + 3  # after the decorator
 
 
 def test_both_types_are_named() -> None:

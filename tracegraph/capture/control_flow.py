@@ -68,7 +68,7 @@ def _record(
         raise _refusal(stop, f"{op}: {name}") from None
     changed = watch.changed()
     if changed:
-        raise Break(reasons.CONTROL_FLOW, f"{op}: {name} changes {changed}")
+        raise Break(reasons.CONTROL_FLOW, f"{op}: {name} {changed}")
     return body
 
 

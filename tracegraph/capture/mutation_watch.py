@@ -39,17 +39,17 @@ class MutationWatch:
         self._before = [(value, _contents(value)) for value in _mutable(tracer, roots)]
 
     def changed(self) -> str:
-        """A few words on what has been changed; empty if nothing has."""
+        """What the stretch has done, "changes a list"; empty if nothing."""
         effects = self._tracer.effects
         if not self._is_same(effects.log(), self._log):
-            return "an attribute, a global or a variable from outside"
+            return "changes an attribute, a global or a variable from outside"
         for value, before in self._before:
             if before is None:
-                return f"possibly a {type(value).__name__}, which cannot be compared,"
+                return f"may advance a {type(value).__name__}"
             if not self._is_same(_contents(value), before):
-                return "a variable from outside" if type(value) is types.CellType else f"a {type(value).__name__}"
+                return f"changes {'a variable' if type(value) is types.CellType else f'a {type(value).__name__}'}"
         if any(c.is_changed() for c in effects.copies[self._copies :]):
-            return "a container from outside"
+            return "changes a container from outside"
         return ""
 
     def _is_same(self, now: list[Any] | None, before: list[Any]) -> bool:
