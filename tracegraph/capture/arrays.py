@@ -106,7 +106,8 @@ def as_input(tracer: Tracer, array: np.ndarray) -> Any:
         shared = tracer.array_inputs[id(array)] = tracer.add_input(source, eager, type, Role.PRIMAL, from_numpy)
         if not eager.is_contiguous():
             tracer.recorder.strides[shared.value] = eager.stride()
-    return shared
+    # every conversion makes a tensor with a history of its own, on the same memory
+    return tracer.native(shared.detach)
 
 
 def as_constant(tracer: Tracer, array: np.ndarray) -> Any:

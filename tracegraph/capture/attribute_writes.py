@@ -10,6 +10,7 @@ from tracegraph.capture import eager
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, part
 from tracegraph.capture.instance_dicts import instance_dict, instance_entry, missing
+from tracegraph.capture.operators import special
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import Observed, is_instance_of_python_class
 
@@ -38,7 +39,16 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
         if not modules.set_registered(tracer, target, name, value, custom):
             call(tracer, custom, (target, name, value), {})
         return
+    if _is_borrowed(custom, "__setattr__"):
+        special(tracer, target, "__setattr__", name, value)
+        return
     generic_set(tracer, target, name, value)
+
+
+def _is_borrowed(method: Any, name: str) -> bool:
+    """Whether a special method is a C method of another name: `__setattr__ = dict.__setitem__`."""
+    is_native = isinstance(method, types.WrapperDescriptorType | types.MethodDescriptorType)
+    return is_native and method.__name__ != name
 
 
 def _set_of_definition(tracer: Tracer, target: Any, name: str, value: Any) -> None:
@@ -57,6 +67,8 @@ def delete_attribute(tracer: Tracer, target: Any, name: str) -> None:
         from tracegraph.capture.calls import call
 
         call(tracer, custom, (target, name), {})
+    elif _is_borrowed(custom, "__delattr__"):
+        special(tracer, target, "__delattr__", name)
     else:
         generic_delete(tracer, target, name)
 
