@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from captured import capture_of, ramp
 
+import tracegraph as tg
 from tracegraph import nn
 from tracegraph.capture import sources, user_terms
 from tracegraph.capture.guards import GuardKind
@@ -112,6 +113,9 @@ class Loud:
     def __repr__(self):
         raise AssertionError("code of the program ran")
 
+    def __getattr__(self, name):
+        raise AssertionError("code of the program ran")
+
 
 def test_objects_are_named_and_not_printed():
     loud, key = Loud(), object()
@@ -122,6 +126,8 @@ def test_objects_are_named_and_not_printed():
     texts = {str(g) for g in capture_call(f, (ramp(2), {loud: 2})).guards}
     assert "type(loud) is Loud" in texts
     assert sources.object_text(key) == "the same object"
+    assert sources.object_text(loud) == "the same Loud"
+    assert sources.object_text(tg.exp) == "exp"
     assert [sources.object_text(v) for v in (1.5, "a", None, Loud, user_terms, len)] == [
         "1.5", "'a'", "None", "Loud", "tracegraph.capture.user_terms", "len",
     ]  # fmt: skip

@@ -325,7 +325,15 @@ def object_text(value: Any) -> str:
         return repr(value)
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value._name_}"
-    return getattr(value, "__qualname__", None) or f"the same {type(value).__qualname__}"
+    if class_lookup(type(value), "__qualname__") is not MISSING:
+        name: str = value.__qualname__
+        return name
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        own = {}
+    given = own.get("__qualname__", own.get("__name__"))
+    return given if type(given) is str else f"the same {type(value).__qualname__}"
 
 
 class SourceWriter:
