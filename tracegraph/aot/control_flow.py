@@ -43,10 +43,12 @@ class Gradient(ABC):
 
     Attributes:
         attrs: the attributes of the call to make in its place, which may have further results.
-        results: which of its own results depend on operands that require grad.
+        outputs: the number of the call's own results.
+        results: which results, the further ones among them, depend on operands that require grad.
     """
 
     attrs: dict[str, Any]
+    outputs: int
     results: tuple[bool, ...]
 
     @abstractmethod
@@ -79,7 +81,8 @@ class CondGradient(Gradient):
         self.attrs = attrs
         self.tracked = tracked[1:]
         joints = [differentiate(attrs[name], self.tracked) for name in Cond.bodies]
-        self.results = tuple(any(i in j.differentiable for j in joints) for i in range(joints[0].outputs))
+        self.outputs = joints[0].outputs
+        self.results = tuple(any(i in j.differentiable for j in joints) for i in range(self.outputs))
 
     def gradients(self, node: Node, operands: Sequence[Traced], results: Handles, cotangents: Handles) -> Handles:
         given = [i for i, c in enumerate(cotangents) if c is not None]
@@ -144,12 +147,21 @@ class ScanGradient(Gradient):
         self.carried, self.scanned, self.reverse = attrs["carried"], attrs["scanned"], attrs["reverse"]
         self.joint = _stable_joint(attrs["body"], self.carried, list(tracked))
         self.partition = partition_default(self.joint)
-        outputs = range(self.joint.outputs)
-        self.results = tuple(i in self.joint.differentiable for i in outputs)
+        self.outputs = self.joint.outputs
         #: inputs that backward takes and that change from step to step without being scanned
         self.kept_carries = [i for i in self.partition.saved_inputs if i < self.carried]
-        body = _returning_also(self.partition.forward, self.kept_carries)
+        forward = self.partition.forward
+        returned = list(forward.outputs[: self.joint.outputs])
+        #: which result of the scan holds, stacked, each value saved by forward, then each of those inputs
+        self.kept_in: list[int] = []
+        for value in (*forward.outputs[self.joint.outputs :], *(forward.placeholders[i] for i in self.kept_carries)):
+            if value not in returned[self.carried :]:
+                returned.append(value)
+            self.kept_in.append(returned.index(value, self.carried))
+        body = _returning(forward, returned)
         self.attrs = {**attrs, "body": body, "sizes": sizes_of([body])}
+        again = differentiate(body, [i in self.joint.requiring for i in range(self.joint.inputs)])
+        self.results = tuple(i in again.differentiable for i in range(again.outputs))
 
     def gradients(self, node: Node, operands: Sequence[Traced], results: Handles, cotangents: Handles) -> Handles:
         step = _BackwardStep(self, operands, results, cotangents)
@@ -182,13 +194,13 @@ def _stable_joint(body: Graph, carried: int, tracked: list[bool]) -> Joint:
         tracked[:carried] = later
 
 
-def _returning_also(graph: Graph, inputs: Sequence[int]) -> Graph:
-    """`graph` with some of its inputs as further outputs."""
+def _returning(graph: Graph, values: Sequence[Operand]) -> Graph:
+    """`graph` with these of its values as outputs."""
     rebuilder = Rebuilder(graph)
     for node in graph.nodes[:-1]:
         rebuilder.copy(node)
-    extra = [rebuilder.mapping[graph.placeholders[i]] for i in inputs]
-    return rebuilder.builder.output(*map(rebuilder.operand, graph.outputs), *extra)
+    rebuilder.builder.location = None
+    return rebuilder.builder.output(*map(rebuilder.operand, values))
 
 
 class _BackwardStep:
@@ -228,14 +240,14 @@ class _BackwardStep:
 
     def _scan_results(self) -> None:
         """What is scanned: operands, values saved by the forward scan, cotangents of its stacked results."""
-        scan, outputs = self.scan, self.joint.outputs
-        end = scan.carried + scan.scanned
-        saved = len(self.partition.forward.outputs) - outputs
+        scan, end = self.scan, self.scan.carried + self.scan.scanned
+        kept = [self.results[n] for n in scan.kept_in]
+        saved = len(kept) - len(scan.kept_carries)
         columns: dict[object, Traced | None] = {
             i: self.operands[i] for i in self.partition.saved_inputs if scan.carried <= i < end
         }
-        columns |= {("saved", n): self.results[outputs + n] for n in range(saved)}
-        columns |= {i: self.results[outputs + saved + n] for n, i in enumerate(scan.kept_carries)}
+        columns |= {("saved", n): column for n, column in enumerate(kept[:saved])}
+        columns |= dict(zip(scan.kept_carries, kept[saved:], strict=True))
         columns |= {("cotangent", i): self.cotangents[i] for i in self.joint.differentiable if i >= scan.carried}
         self.scanned = {key: column for key, column in columns.items() if column is not None}
         for key, column in self.scanned.items():

@@ -196,11 +196,10 @@ class _ForwardTracer(Recorder):
         packed = super().handle(op, operands, gradient.attrs)
         every = packed if isinstance(packed, tuple) else (packed,)
         self.control_flow[every[0].value.node] = gradient
-        results = every[: len(gradient.results)]
-        for result, requires_grad in zip(results, gradient.results, strict=True):
+        for result, requires_grad in zip(every, gradient.results, strict=True):
             result.requires_grad = requires_grad
-        self.tracked.update(r.value for r in results if r.requires_grad)
-        return op.pack(results)
+        self.tracked.update(r.value for r in every if r.requires_grad)
+        return op.pack(every[: gradient.outputs])
 
 
 def _requires_grad(operand: Any) -> bool:
