@@ -125,9 +125,12 @@ class DriverWriter:
         self.values.finish()
         write_effects(self.tracer, self.values, self.effects)
         self.values.finish()
-        mode = self.tracer.recorder.grad_enabled
-        if mode != self.tracer.initial_grad_mode:
-            self.effects.append(f"{self.sources.pool.name(set_grad_enabled)}({mode})")
+        recorder = self.tracer.recorder
+        if recorder.grad_enabled != (recorder.needs_grad_mode or self.tracer.initial_grad_mode):
+            self.effects.append(self._set_grad_mode(recorder.grad_enabled))
+
+    def _set_grad_mode(self, mode: bool) -> str:
+        return f"{self.sources.pool.name(set_grad_enabled)}({mode})"
 
     # ------------------------------------------------------------------------------ continuations
 
@@ -178,6 +181,8 @@ class DriverWriter:
         graph = self._graph()
         inputs = [i for i in self.tracer.inputs if graph is not None and i.handle.value in self._kept]
         lines = self._graph_call(inputs) if graph is not None else []
+        if self.tracer.recorder.needs_grad_mode and not self.tracer.initial_grad_mode:
+            lines.insert(0, self._set_grad_mode(True))
         lines = [*self.sources.lines, *lines, *self.values.lines, *self.effects]
         text = "def run(args, cells):\n" + "".join(f"    {line}\n" for line in [*lines, *self.tail])
         return CaptureResult(
@@ -199,9 +204,11 @@ class DriverWriter:
         """The graph comes before all effects, so where one of its operations fails, the call can begin anew."""
         arguments = ", ".join(map(self._argument, inputs))
         targets = "".join(f"t{i}, " for i in range(len(self.values.outputs)))
+        is_switched = self.tracer.recorder.needs_grad_mode and not self.tracer.initial_grad_mode
         return [
             f"try: {f'({targets}) = ' if targets else ''}graph([{arguments}])",
-            "except Exception as error:",
+            "except BaseException as error:",
+            *([f"    {self._set_grad_mode(False)}"] if is_switched else ()),
             "    if not is_undone(error): raise",
             "    return Tail(eagerly, args, cells)",
         ]

@@ -55,6 +55,7 @@ BINARY_FUNCTIONS = {function: symbol for symbol, function in (_FUNCTIONS | _IN_P
 COMPARISONS = {function: symbol for symbol, (_, _, function) in _COMPARE.items()}
 #: operators under which expressions over sizes and ints stay such expressions
 _SYMBOLIC = frozenset(["+", "-", "*", "//", "%", "+=", "-=", "*=", "//=", "%="])
+_DIVISIONS = frozenset(["//", "%", "//=", "%="])
 #: concatenation and repetition are no number slots: the other operand's reflected method is asked first
 _SEQUENCES = (list, tuple, str, bytes, bytearray)
 
@@ -124,6 +125,8 @@ def _varying(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     """An operator with a number that varies: more of its kind, a tensor op, or an operation on its value."""
     function = (_IN_PLACE if symbol.endswith("=") else _FUNCTIONS)[symbol]
     is_polynomial = symbol in _SYMBOLIC and all(type(v) in (int, SymExpr) for v in (a, b))
+    if is_polynomial and type(b) is SymExpr and symbol in _DIVISIONS and b == 0:  # asked, so guarded
+        return tracer.native(function, specialised(tracer, a), 0)
     if Traced in (type(a), type(b)) or is_polynomial:
         return tracer.native(function, a, b)
     if is_number(a) and is_number(b):

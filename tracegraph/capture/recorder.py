@@ -25,10 +25,13 @@ class CaptureRecorder(Recorder):
         super().__init__(builder, lift=self._refuse)
         self._numbers = numbers
         self._is_leaf = is_leaf
+        #: whether any operation was recorded in grad mode; those outside it are marked in the graph, so it runs in it
+        self.needs_grad_mode = False
 
     def prepared(
         self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        self.needs_grad_mode |= self.grad_enabled
         known = self._numbers.known_to_graph
         attrs = {k: known(v) for k, v in attrs.items()}
         return tuple(map(known, self._numbers.lifted(op, operands))), attrs
