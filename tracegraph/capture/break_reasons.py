@@ -203,7 +203,7 @@ USER_EXCEPTION = _reason(
 TOO_LONG = _reason(
     "too-long",
     "The trace grew beyond its limit; a long loop was probably unrolled.",
-    "Compile the body of the loop instead of the loop.",
+    "Write the loop as tracegraph.scan or while_loop, or compile its body instead of the loop.",
     """
     def f(x):
         for i in range(1_000_000):
