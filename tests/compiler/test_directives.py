@@ -165,6 +165,22 @@ def test_disabled_methods_modules_and_classes():
     assert len(breaks_of(function)) == 2
 
 
+def test_a_disabled_class_of_modules():
+    @tg.compiler.disable(reason="all of them")
+    class Quiet(Net):
+        pass
+
+    net = Quiet()
+    function = capture_of(lambda x: net(x) * 2)
+    assert_same(function(ramp(1, 2)), net(ramp(1, 2)) * 2)
+    assert breaks_of(function) == ["Module.__call__ is disabled: all of them"]
+    assert tg.compile(net) is net
+    loud = Net()
+    function = capture_of(lambda x: loud(x) * 2)
+    assert_same(function(ramp(1, 2)), loud(ramp(1, 2)) * 2)
+    assert not breaks_of(function)
+
+
 def test_what_disable_refuses():
     with pytest.raises(OptionError, match="recursive=False"):
         tg.compiler.disable(talk, recursive=False)

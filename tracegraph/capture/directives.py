@@ -15,7 +15,7 @@ from tracegraph.autograd.tape import handle as run_eagerly
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import eager
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.sources import constant_source
+from tracegraph.capture.sources import class_lookup, constant_source
 from tracegraph.capture.tracing_state import is_tracing
 from tracegraph.capture.values import is_constant, is_tensor
 from tracegraph.errors import ArgumentError, OptionError
@@ -74,8 +74,10 @@ def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None
     if isinstance(fn, Module):
         return _excluded_module(fn, reason)
     if isinstance(fn, type):
-        for name in {"__init__", "__call__"} & vars(fn).keys():
-            setattr(fn, name, _excluded(vars(fn)[name], reason))
+        for name in ("__init__", "__call__"):
+            method = class_lookup(fn, name)
+            if isinstance(method, types.FunctionType):
+                setattr(fn, name, _excluded(method, reason))
         return fn
     return _excluded(fn, reason)
 
