@@ -86,8 +86,7 @@ class _Collect:
 
     def leaf(self, leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
         if id(leaf) in self.wanted_leaves:
-            known = self.leaves.get(id(leaf))
-            self.leaves[id(leaf)] = gradient if known is None else known + gradient
+            self.leaves[id(leaf)] = gradient
 
     def node(self, node: Node, cotangents: list[Tensor | None]) -> None:
         for index, cotangent in enumerate(cotangents):
@@ -125,11 +124,14 @@ def _traverse(
 ) -> None:
     pending: Cotangents = {}
     queue: list[tuple[float, Node]] = []  # newest first
+    #: leaves with the sums of what has reached them; their hooks see the whole gradient, once
+    leaves: dict[int, tuple[Tensor, Tensor]] = {}
 
     def send(node: Node | None, index: int, leaf: Tensor | None, gradient: Tensor) -> None:
         if node is None:
             assert leaf is not None
-            sink.leaf(leaf, hooked(leaf._hooks, gradient) if leaf._hooks else gradient, create_graph)
+            reached = leaves.get(id(leaf))
+            leaves[id(leaf)] = (leaf, gradient if reached is None else reached[1] + gradient)
             return
         cotangents = pending.get(node)
         if cotangents is None:
@@ -153,6 +155,8 @@ def _traverse(
                 send(*edge, gradient)
         if not retain:
             node.release()
+    for leaf, gradient in leaves.values():
+        sink.leaf(leaf, hooked(leaf._hooks, gradient) if leaf._hooks else gradient, create_graph)
 
 
 def hooked(hooks: dict[int, Any], gradient: Tensor) -> Tensor:

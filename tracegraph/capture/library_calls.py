@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracegraph.capture import arrays
+from tracegraph.capture import arrays, gradients
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.safety import flatten
@@ -52,4 +52,5 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     tensor: _call_tensor,
     as_tensor: _call_as_tensor,
     from_numpy: _call_from_numpy,
+    **gradients.HANDLERS,
 }

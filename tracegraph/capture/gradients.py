@@ -1,0 +1,200 @@
+"""`autograd.grad` inside a trace: the gradient formulas are recorded behind what they differentiate, in one graph.
+
+    u = (x * x).sum()                                  %0: f32[4] = mul(%x, %x)
+    (g,) = autograd.grad(u, x, create_graph=True)  -->  %1: f32[] = sum(%0)
+    return g                                           %2: f32[4] = expand(%t, size=(4,))    the formula of sum
+                                                       %3: f32[4] = mul(%2, %x)              and of mul ...
+
+The formulas are those of the tape (`Op.vjp`) in the tape's order. What happens outside of the trace stays with the
+tape: where the way from outputs to inputs leaves the trace, or leads through memory that was written to, the graph
+breaks and the tape does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.autograd import engine
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.recorder import root_of
+from tracegraph.capture.sources import Slot
+from tracegraph.ir import Node, Value
+from tracegraph.ir import dim as dims
+from tracegraph.ops import functional as F
+from tracegraph.ops.definition import Definition
+from tracegraph.ops.recording import Traced
+
+if TYPE_CHECKING:
+    from tracegraph.capture.tracer import Tracer
+
+
+def call_grad(
+    tracer: Tracer,
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: Any = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """`autograd.grad` of tensors of the trace; arguments as there.
+
+    Raises:
+        Break: the tape has to do it, or it is an error, which the tape words.
+    """
+    roots, wanted = _handles(tracer, outputs), _handles(tracer, inputs)
+    given = [None] * len(roots) if grad_outputs is None else _optional_handles(tracer, grad_outputs)
+    if len(given) != len(roots) or not all(t.requires_grad for t in (*roots, *wanted)):
+        raise _left_to_the_tape("arguments that autograd.grad refuses")
+    with _grad_mode(tracer, bool(create_graph)):
+        reverse = Reverse(tracer, bool(create_graph))
+        for root, gradient in zip(roots, given, strict=True):
+            reverse.accumulate(root.value, _root_gradient(root, gradient))
+        gradients = reverse.run([w.value for w in wanted])
+    if None in gradients and not allow_unused:
+        raise _left_to_the_tape("an input that the outputs do not depend on")
+    return tuple(gradients)
+
+
+@contextmanager
+def _grad_mode(tracer: Tracer, mode: bool) -> Iterator[None]:
+    """Record in this grad mode, as the tape executes formulas."""
+    before = tracer.recorder.grad_enabled
+    tracer.recorder.grad_enabled = mode
+    try:
+        yield
+    finally:
+        tracer.recorder.grad_enabled = before
+
+
+def _left_to_the_tape(why: str) -> Break:
+    return Break(reasons.NATIVE_CALL, f"autograd.grad with {why}")
+
+
+def _handles(tracer: Tracer, tensors: Any) -> list[Traced]:
+    found = _optional_handles(tracer, tensors)
+    if None in found:
+        raise _left_to_the_tape("something that is no tensor")
+    return found
+
+
+def _optional_handles(tracer: Tracer, tensors: Any) -> list[Any]:
+    from tracegraph.capture.operators import walk
+
+    found = [tensors] if type(tensors) is Traced else list(walk(tracer, tensors))
+    if not all(t is None or type(t) is Traced for t in found):
+        raise _left_to_the_tape("something that is no tensor")
+    return found
+
+
+def _root_gradient(root: Traced, gradient: Traced | None) -> Traced:
+    if gradient is None:
+        if not all(isinstance(n, int) and n == 1 for n in root.shape):
+            raise _left_to_the_tape("an output of several elements and no gradient for it")
+        ones: Traced = F.ones_like(root)
+        return ones
+    if not dims.same_shape(tuple(gradient.shape), tuple(root.shape)):
+        raise _left_to_the_tape("a gradient of another shape")
+    return gradient if gradient.dtype is root.dtype else gradient.to(root.dtype)
+
+
+class Reverse:
+    """One backward pass over what the trace has recorded so far.
+
+    Args:
+        create_graph: whether the gradients have a history of their own.
+    """
+
+    def __init__(self, tracer: Tracer, create_graph: bool) -> None:
+        self._tracer = tracer
+        self._create_graph = create_graph
+        self._gradients: dict[Value, Traced] = {}
+        graph = tracer.builder.graph
+        self._nodes = tuple(graph.nodes)
+        self._tracked = {i.handle.value for i in tracer.inputs if i.handle.requires_grad}
+        self._track(self._nodes)
+        self._written = {root_of(n.operands[i]) for n in graph.calls for i in getattr(n.call_op, "mutates", ())}
+
+    def _track(self, nodes: Iterable[Node]) -> None:
+        """Note the results of `nodes` that have a history."""
+        for node in nodes:
+            op = node.target
+            if isinstance(op, Definition) and op.is_differentiable and not self._tracked.isdisjoint(node.operands):
+                self._tracked.update(v for v in node.values if v.type.dtype.is_floating)
+
+    def accumulate(self, value: Value, gradient: Traced) -> None:
+        """Add a gradient of `value`."""
+        known = self._gradients.get(value)
+        self._gradients[value] = gradient if known is None else F.add(known, gradient)
+
+    def run(self, wanted: Sequence[Value]) -> list[Traced | None]:
+        """The gradients of `wanted`, None where the outputs do not depend on one."""
+        self._undo(self._nodes)
+        self._check_ends(wanted)
+        found = [self._gradients.get(v) for v in wanted]
+        return found if self._create_graph else [None if g is None else g.detach() for g in found]
+
+    def _undo(self, nodes: Sequence[Node]) -> None:
+        for node in reversed(nodes):
+            if any(v in self._gradients for v in node.values) and isinstance(node.target, Definition):
+                self._visit(node, node.target)
+
+    def _visit(self, node: Node, op: Definition) -> None:
+        """Send the gradients of a node's results on to its operands."""
+        if any(root_of(v) in self._written for v in (*node.operands, *node.values)):
+            raise _left_to_the_tape("a tensor on the way that is written to in place")
+        needs = [a in self._tracked for a in node.args]
+        if not any(needs):
+            return
+        self._tracer.builder.location = node.location
+        operands = tuple(self._handle(a) if isinstance(a, Value) else a for a in node.args)
+        if op.vjp is None:
+            self._visit_expansion(node, op, operands)
+            return
+        cotangents = tuple(self._gradients.get(v) for v in node.values)
+        results = tuple(map(self._handle, node.values))
+        found = op.pullback(cotangents, results, operands, dict(node.attrs), needs)
+        for operand, gradient in zip(node.args, found, strict=True):
+            if isinstance(operand, Value) and gradient is not None:
+                self.accumulate(operand, gradient)
+
+    def _visit_expansion(self, node: Node, op: Definition, operands: tuple[Any, ...]) -> None:
+        """An op that is differentiated through its decomposition: record that, and go back through it."""
+        if op.decompose is None:
+            raise _left_to_the_tape(f"{op.name} on the way")
+        graph = self._tracer.builder.graph
+        before = len(graph.nodes)
+        results = op.expand(operands, dict(node.attrs))
+        new = tuple(graph.nodes[before:])
+        self._track(new)
+        for old, result in zip(node.values, results if isinstance(results, tuple) else (results,), strict=True):
+            if old in self._gradients:
+                self.accumulate(result.value, self._gradients[old])
+        self._undo(new)
+
+    def _handle(self, value: Value) -> Traced:
+        return self._tracer.recorder.traced(value, self._create_graph and value in self._tracked)
+
+    def _check_ends(self, wanted: Sequence[Value]) -> None:
+        """Where the way leaves the trace, nothing that was asked for may lie beyond; guarded for later calls.
+
+        Raises:
+            Break: it may; or a hook wants to see a gradient.
+        """
+        others = {i.handle.value for i in self._tracer.inputs} & set(wanted)
+        for graph_input in self._tracer.inputs:
+            value, source = graph_input.handle.value, graph_input.source
+            if value not in self._gradients:
+                continue
+            is_leaf = self._tracer.read(graph_input.tensor.is_leaf, Slot(source, "is_leaf"))
+            if not is_leaf and others - {value}:
+                raise _left_to_the_tape("an input that lies before the start of the trace")
+            if self._tracer.read(graph_input.tensor._hooks, Slot(source, "_hooks")):
+                raise _left_to_the_tape("a hook on the way")
+
+
+#: handlers by function of the library
+HANDLERS = {engine.grad: call_grad}
