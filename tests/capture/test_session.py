@@ -27,7 +27,7 @@ def run(args, cells):
     v0 = args[2]
     v1 = args[0]
     try: (t0, ) = graph([v1])
-    except Exception as error:
+    except BaseException as error:
         if not is_undone(error): raise
         return Tail(eagerly, args, cells)
     v0.extend(['called'])

@@ -27,7 +27,7 @@ def called_back(function: Callable[[], Any]) -> Any:
     try:
         return function()
     except Observed as observed:
-        error = observed.exception
+        error = observed.for_native_code()
     raise error
 
 

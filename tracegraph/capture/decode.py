@@ -163,9 +163,14 @@ def _arg(raw: dis.Instruction) -> int:
     return raw.arg or 0
 
 
-@lru_cache(maxsize=4096)
 def decode(code: types.CodeType) -> Program:
     """The canonical form of `code`."""
+    # equal code objects may come from different files
+    return _decode(code, code.co_filename)
+
+
+@lru_cache(maxsize=4096)
+def _decode(code: types.CodeType, file: str) -> Program:
     out: list[Instruction] = []
     index_at: dict[int, int] = {}
     jumps: list[tuple[int, int]] = []

@@ -3,7 +3,7 @@
 def run(args, cells):
     v0 = args[0]                               # inputs, read before anything changes
     try: (t0, t1,) = graph([v0])               # the compiled graph
-    except Exception as error:
+    except BaseException as error:
         if not is_undone(error): raise
         return Tail(eagerly, args, cells)      # an operation failed: as if nothing had been captured
     c0 = [t0, v0]                              # values rebuilt

@@ -43,7 +43,7 @@ class SymbolicGenerator:
         exception = exception() if isinstance(exception, type) else exception
         if self._is_finished or not self._is_started:
             self._is_finished = True
-            raise exception
+            raise Observed(exception).for_native_code()
         if self._is_running:
             raise ValueError("generator already executing")
         receiver = self._frame.receiver()
@@ -81,8 +81,12 @@ class SymbolicGenerator:
             return
         try:
             self.throw(GeneratorExit)
-        except (GeneratorExit, StopIteration):
+        except StopIteration:
             return
+        except Observed as observed:
+            if isinstance(observed.exception, GeneratorExit):
+                return
+            raise
         raise RuntimeError("generator ignored GeneratorExit")
 
     def _run(self, thrown: Observed | None) -> Any:
@@ -104,7 +108,7 @@ class SymbolicGenerator:
             if isinstance(error, StopIteration):
                 raise RuntimeError("generator raised StopIteration") from error
             # outside of the handler, and so without a context of ours
-            raise error
+            raise error if isinstance(error, Exception) else Observed(error)
         if isinstance(outcome, Yielded):
             return outcome.value
         self._is_finished = True

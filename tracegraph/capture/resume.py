@@ -27,7 +27,7 @@ _CO_NEWLOCALS, _CO_OPTIMIZED, _CO_VARARGS, _CO_VARKEYWORDS = 0x2, 0x1, 0x4, 0x8
 
 def run_resumed(unit: Unit, namespace: dict[str, Any], args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
     """Execute `unit` natively; arguments and cells are in the unit's order."""
-    plan = _plan(unit)
+    plan = _plan(unit, unit.code.co_filename)
     code = unit.code
     values = dict(zip(unit.names, args, strict=False))
     by_name = dict(zip(unit.cells, cells, strict=True))
@@ -46,7 +46,8 @@ class _Plan:
 
 
 @lru_cache(maxsize=4096)
-def _plan(unit: Unit) -> _Plan:
+def _plan(unit: Unit, file: str) -> _Plan:
+    # `file` tells units apart whose code objects are equal
     code = unit.code
     late_cells = tuple(n for n in code.co_cellvars if n not in code.co_varnames)
     prologue = bytes(_prologue(unit, late_cells))

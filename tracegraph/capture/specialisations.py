@@ -352,7 +352,7 @@ def _is_atomic(graph: Graph, compiled: Callable[[list[Any]], Sequence[Any]]) -> 
     return all(n.is_pure for n in graph.calls) or getattr(compiled, "is_atomic", False)
 
 
-def _never(error: Exception) -> bool:
+def _never(error: BaseException) -> bool:
     return False
 
 

@@ -44,6 +44,6 @@ def _is_machinery(entry: TracebackType) -> bool:
     return entry.tb_frame.f_code.co_filename.startswith(_MACHINERY)
 
 
-def is_of_an_op(error: Exception) -> bool:
+def is_of_an_op(error: BaseException) -> bool:
     """Whether an exception that leaves a graph was raised by one of its operations, not by the backend."""
     return isinstance(error, TracegraphError) or bool(users_lines(error))

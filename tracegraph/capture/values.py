@@ -48,6 +48,13 @@ class Observed(BaseException):
             # raised by a native call while the machine was handling another exception of the program
             exception.__context__ = None
 
+    def for_native_code(self) -> BaseException:
+        """What to raise where C code has called into the trace: the exception, or this for what is no Exception.
+
+        C code lets both through; to the machine, a bare KeyboardInterrupt or SystemExit is not the program's.
+        """
+        return self.exception if isinstance(self.exception, Exception) else self
+
 
 #: values that are guarded by equality and may be baked into code
 CONSTANT_TYPES: frozenset[Any] = frozenset({
