@@ -595,7 +595,7 @@ def cut_spans(batch: int, steps: int, length: int = 20, span: int = 4) -> list[t
 
 def main() -> int:
     tg.manual_seed(0)
-    batches = cut_spans(batch=32, steps=70)
+    batches = cut_spans(batch=32, steps=50)
     model = small()
     train(model, loss_of, batches, lr=1e-2, clip=1.0, falls_to=0.9)
     model.eval()

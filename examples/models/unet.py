@@ -155,7 +155,7 @@ def noisy_strokes(batch: int, steps: int) -> list[tuple[tg.Tensor, tg.Tensor]]:
 
 def main() -> int:
     tg.manual_seed(0)
-    train(small(), loss_of, noisy_strokes(batch=8, steps=30), lr=3e-3, falls_to=0.7)
+    train(small(), loss_of, noisy_strokes(batch=8, steps=24), lr=3e-3, falls_to=0.75)
     return 0
 
 
