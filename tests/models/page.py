@@ -22,10 +22,9 @@ captured as one graph takes one for the first batch size and one for all others.
 DECODING = """
 ## Decoding
 
-GPT-2, Llama and T5 decode with a key-value cache that grows by one token at each step. The first two take three graphs
-for any number of tokens: one for the prompt, one for the first step, one for all steps after it, in which the length
-is symbolic. T5's decoder breaks where it reads the encoder's output, an instance of a class derived from `OrderedDict`
-that comes in as an argument; it makes no graphs anew at later steps either.
+GPT-2, Llama and T5 decode with a key-value cache that grows by one token at each step. Each takes three graphs for any
+number of tokens: one for the prompt, one for the first step, one for all steps after it, in which the length is
+symbolic.
 """
 
 

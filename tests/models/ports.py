@@ -89,12 +89,7 @@ PORTS: dict[str, Port] = {
     "gnn": Port("gnn", "Graph network (GCN, GAT)"),
     "vae": Port("vae", "Variational autoencoder"),
     "dqn": Port("dqn", "Dueling double DQN"),
-    "pinn": Port(
-        "pinn",
-        "Physics-informed network",
-        step_breaks=("native-call",),
-        why="`autograd.grad` runs the tape, outside of the graph",
-    ),
+    "pinn": Port("pinn", "Physics-informed network"),
 }
 
 
