@@ -23,6 +23,7 @@ from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
+    UNKNOWN_TRACEBACK,
     Observed,
     is_constant,
     is_instance_of_python_class,
@@ -158,6 +159,8 @@ def _get_of_super(tracer: Tracer, proxy: Any, name: str) -> Any:
 
 
 def _get_of_builtin(tracer: Tracer, value: Any, name: str) -> Any:
+    if value is UNKNOWN_TRACEBACK:
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"traceback.{name}")
     is_followed = is_constant(value) or type(value) in CONTAINER_TYPES or isinstance(value, IDENTITY_TYPES)
     if tracer.is_outside(value) and not is_followed and name != "__class__":
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{type(value).__name__}.{name}")

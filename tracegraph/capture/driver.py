@@ -41,12 +41,22 @@ _FRAME_READERS = frozenset({
     ("LOAD_GLOBAL", "vars"), ("LOAD_ATTR", "_getframe"), ("LOAD_METHOD", "_getframe"),
     ("LOAD_ATTR", "currentframe"), ("LOAD_METHOD", "currentframe"),
 })  # fmt: skip
+#: functions that look at the frame that calls them: module and name
+_READ_BY = frozenset({
+    ("builtins", "breakpoint"), ("pdb", "set_trace"), ("inspect", "stack"), ("inspect", "currentframe"),
+    ("sys", "_getframe"),
+})  # fmt: skip
 
 
 def may_read_frame(program: Program) -> bool:
     """Whether the function calls something that would see that it has been split."""
     names = ((i.op, i.arg[0] if i.op == "LOAD_GLOBAL" else i.arg) for i in program.instructions)
     return any(type(name) is str and (op, name) in _FRAME_READERS for op, name in names)
+
+
+def _reads_frame(value: Any) -> bool:
+    is_function = isinstance(value, types.FunctionType | types.BuiltinFunctionType)
+    return is_function and (value.__module__, value.__name__) in _READ_BY
 
 
 class Tail:
@@ -92,7 +102,7 @@ class DriverWriter:
         Raises:
             Break: the function may look at its frame, which would show the split.
         """
-        if may_read_frame(self.frame.program):
+        if may_read_frame(self.frame.program) or any(map(_reads_frame, self.frame.stack)):
             raise Break(reasons.FRAME_ACCESS, "the function may inspect its own frame", Extent.FRAME)
         self.stop = stop
         index = self.frame.current

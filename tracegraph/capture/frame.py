@@ -139,6 +139,8 @@ class Frame:
         if region is None:
             raise observed
         exception = observed.exception
+        if self.tracer.step_of_creation(exception) is None:
+            self.tracer.fresh(exception)
         if not self.exceptions and instruction.op != "RERAISE":
             self.raised_at = self.tracer.step
         handled = self.tracer.handled_exception()

@@ -7,12 +7,14 @@ function, which then runs natively to its end.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tracegraph.capture.decode import NULL_AFTER_CALLABLE, Instruction, Program
 from tracegraph.capture.reconstruct import Reconstructor
+from tracegraph.capture.user_frame import warn_for_program
 from tracegraph.capture.values import NULL, is_constant
 
 
@@ -127,6 +129,8 @@ def _callee(step: NativeStep) -> tuple[str, list[str]]:
     if owner is not NULL:
         callee, own = (first, second)
         own_argument = [step.expression(own)]
+    if callee is warnings.warn:
+        return step.reconstructor.pool.name(warn_for_program, "warn"), own_argument
     function = step.expression(callee)
     if step.compiles_callee:
         return step.reconstructor.pool.name(CALL_COMPILED, "compiled"), [function, *own_argument]

@@ -224,6 +224,8 @@ class Reconstructor:
         elif isinstance(value, set | collections.deque):
             raise NotReconstructible(value)
         if isinstance(value, BaseException):
+            if value.__traceback__ is not None:
+                raise NotReconstructible(value)
             for attribute in ("__cause__", "__context__", "__suppress_context__", *_exception_fields(type(value))):
                 content = getattr(value, attribute)
                 if content is not None and content is not False:

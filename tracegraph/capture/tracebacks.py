@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from tracegraph.errors import TracegraphError
 from tracegraph.ir.user_line import users_lines
@@ -24,7 +24,7 @@ def hide_machinery(error: BaseException) -> None:
     if os.environ.get("TRACEGRAPH_FULL_TRACEBACK", "0") not in ("", "0"):
         return
     entries = list(_entries(error.__traceback__))
-    others = [i for i, entry in enumerate(entries) if not _is_machinery(entry)]
+    others = [i for i, entry in enumerate(entries) if not is_machinery(entry.tb_frame)]
     if not others:
         return
     following = entries[others[-1]].tb_next
@@ -40,8 +40,9 @@ def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
         traceback = traceback.tb_next
 
 
-def _is_machinery(entry: TracebackType) -> bool:
-    return entry.tb_frame.f_code.co_filename.startswith(_MACHINERY)
+def is_machinery(frame: FrameType) -> bool:
+    """Whether a frame runs code of this package, not a driver."""
+    return frame.f_code.co_filename.startswith(_MACHINERY)
 
 
 def is_of_an_op(error: BaseException) -> bool:

@@ -1,10 +1,13 @@
-"""Warnings that point at the user's code, however deep in the package they arise."""
+"""Warnings that point at the user's code, however deep in the package they arise or are passed through it."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 from types import FrameType
+from typing import Any
+
+from tracegraph.capture.tracebacks import is_machinery
 
 # contextlib stands between two frames of ours wherever a context manager decorates a function
 _PASSED_OVER = frozenset({__name__.partition(".")[0], "contextlib"})
@@ -25,3 +28,13 @@ def warn_user(message: str) -> None:
 def _is_passed_over(frame: FrameType) -> bool:
     name: str = frame.f_globals.get("__name__", "")
     return name.partition(".")[0] in _PASSED_OVER
+
+
+def warn_for_program(message: Any, category: Any = None, stacklevel: int = 1, *args: Any, **kwargs: Any) -> None:
+    """`warnings.warn` as drivers call it: frames that run drivers do not count for `stacklevel`."""
+    level, left = 1, stacklevel
+    frame: FrameType | None = sys._getframe()
+    while left > 0 and frame is not None and (frame := frame.f_back) is not None:
+        level += 1
+        left -= not is_machinery(frame)
+    warnings.warn(message, category, level + max(left, 0), *args, **kwargs)

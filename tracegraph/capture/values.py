@@ -37,13 +37,18 @@ class _Null:
 NULL = _Null()
 
 
+_NO_FRAME: Any = (_ for _ in ())
+#: what the traced program has for the traceback of an exception: it may be passed on, not looked into
+UNKNOWN_TRACEBACK = types.TracebackType(None, _NO_FRAME.gi_frame, 0, 1)
+
+
 class Observed(BaseException):
     """An exception of the traced program, on its way to the handler the program has for it."""
 
     def __init__(self, exception: BaseException) -> None:
         super().__init__(exception)
         self.exception = exception
-        exception.__traceback__ = None
+        exception.__traceback__ = UNKNOWN_TRACEBACK
         if isinstance(exception.__context__, Observed):
             # raised by a native call while the machine was handling another exception of the program
             exception.__context__ = None

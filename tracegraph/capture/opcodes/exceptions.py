@@ -73,7 +73,7 @@ def op_BEFORE_WITH(frame: Frame, arg: object) -> None:
 def op_WITH_EXCEPT_START(frame: Frame, arg: object) -> None:
     exception = frame.peek()
     leave = frame.peek(4)
-    frame.push(call(frame.tracer, leave, (type(exception), exception, None), {}))
+    frame.push(call(frame.tracer, leave, (type(exception), exception, exception.__traceback__), {}))
 
 
 def op_STOPITERATION_ERROR(frame: Frame, arg: object) -> None:
