@@ -193,3 +193,141 @@ def test_memory_that_was_written_to_is_left_to_the_tape() -> None:
 )
 def test_errors_are_the_tapes(program: Callable[..., Any]) -> None:
     check(program, lambda: (leaf(2, 3),), breaks=None)
+
+
+# ------------------------------------------------------------------------------------------ backward()
+
+
+def _model() -> nn.Module:
+    tg.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 2))
+
+
+def descend(model, x, rate):
+    for p in model.parameters():
+        p.grad = None
+    loss = model(x).square().mean()
+    loss.backward()
+    with tg.no_grad():
+        for p in model.parameters():
+            p.sub_(p.grad * rate)
+    return loss.detach()
+
+
+def accumulate(model, x, rate):
+    (model(x).square().mean() * rate).backward()
+    model(x * 2).abs().sum().backward()
+    return [p.grad.norm() for p in model.parameters()]
+
+
+def shared_gradient(model, x, rate):
+    a, b = model[0].weight, model[3].bias
+    (a.sum() + b.sum()).backward()
+    with tg.no_grad():
+        a.grad.mul_(2)
+    return a.grad.sum(), b.grad.sum()
+
+
+def twice_with_retained_graph(model, x, rate):
+    loss = model(x).square().mean()
+    loss.backward(retain_graph=True)
+    loss.backward()
+    tg.autograd.backward([model[0].weight.sum(), model[0].bias], [None, tg.ones(8)])
+
+
+STEPS = [descend, accumulate, shared_gradient, twice_with_retained_graph]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda p: p.__name__)
+@pytest.mark.parametrize("backend", ["replay", "llvm", "interpreter"])
+def test_a_whole_training_step_is_one_graph(step: Callable[..., Any], backend: str) -> None:
+    captured = (
+        capture_of(step, fullgraph=True) if backend == "replay" else tg.compile(step, backend=backend, fullgraph=True)
+    )
+    eager, compiled = _model(), _model()
+    for i, rate in enumerate((0.1, 0.05, 0.025)):
+        x = ramp(4 + i, 3) / 9
+        expected, actual = step(eager, x, rate), captured(compiled, x, rate)
+        assert _close(actual, expected)
+        for (name, p), q in zip(eager.state_dict().items(), compiled.state_dict().values(), strict=True):
+            assert tg.allclose(p.double(), q.double(), rtol=1e-4, atol=1e-6), name
+        for p, q in zip(eager.parameters(), compiled.parameters(), strict=True):
+            assert (p.grad is None) == (q.grad is None)
+            assert p.grad is None or tg.allclose(p.grad, q.grad, rtol=1e-4, atol=1e-6)
+    assert len({id(p.grad) for p in compiled.parameters() if p.grad is not None}) == sum(
+        p.grad is not None for p in compiled.parameters()
+    )
+
+
+def _close(a: Any, b: Any) -> bool:
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(_close, a, b))
+    return a is b if a is None else bool(tg.allclose(a, b, rtol=1e-4, atol=1e-6))
+
+
+def undone_twice(x):
+    loss = (x * x).sum()
+    loss.backward()
+    loss.backward()
+
+
+def returned_after_backward(x):
+    loss = (x * x).sum()
+    loss.backward()
+    return loss, loss.requires_grad, str(loss.grad_fn), loss * 2
+
+
+def not_a_scalar(x):
+    (x * x).backward()
+
+
+def without_history(x):
+    x.detach().sum().backward()
+
+
+def recorded(x):
+    (x**3).sum().backward(create_graph=True)
+    return x.grad.requires_grad
+
+
+@pytest.mark.parametrize(
+    "program",
+    [undone_twice, returned_after_backward, not_a_scalar, without_history, recorded],
+    ids=lambda p: p.__name__,
+)
+def test_what_is_left_to_the_tape(program: Callable[..., Any]) -> None:
+    check(program, lambda: (leaf(2, 3),), breaks=None)
+
+
+def test_what_lies_before_the_trace_gets_its_gradient() -> None:
+    def gradient(step: Any) -> Any:
+        x = leaf(2, 3)
+        step(x.exp())
+        return x.grad
+
+    def step(h):
+        (h * h).sum().backward()
+
+    assert_same(gradient(capture_of(step)), gradient(step))
+
+
+def test_gradients_that_are_there_are_written_to() -> None:
+    def step(x):
+        (x * 2).sum().backward()
+
+    captured, x = capture_of(step), leaf(2, 3)
+    captured(x)
+    first = x.grad
+    captured(x)
+    assert x.grad is first
+    assert first is not None
+    assert first.tolist() == [[4.0] * 3] * 2
+
+
+def test_a_spent_history_is_an_error_later() -> None:
+    captured = capture_of(returned_after_backward)
+    for step in (returned_after_backward, captured):
+        loss, _, _, double = step(leaf(2, 3))
+        for tensor in (loss, double):
+            with pytest.raises(tg.TracegraphError, match="backward through sum a second time"):
+                tensor.backward()

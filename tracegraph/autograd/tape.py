@@ -161,10 +161,7 @@ class OpNode(Node):
 
     def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
         if self._operands is None:
-            raise AutogradError(
-                f"backward through {self.op.name} a second time, after its saved values were freed; pass "
-                "retain_graph=True to the first backward()"
-            )
+            raise _spent(self.op.name)
         results = tuple([self._load_result(r, i) for i, r in enumerate(self._results)])
         needs = [e is not None for e in self.edges]
         on_read = self._check_versions if self._has_changed(self._operands) else None
@@ -231,6 +228,33 @@ def _version_of(kept: Any) -> int:
 
 
 # ------------------------------------------------------------------------------------------------ recording
+
+
+def _spent(op: str) -> AutogradError:
+    return AutogradError(
+        f"backward through {op} a second time, after its saved values were freed; pass retain_graph=True to the first "
+        "backward()"
+    )
+
+
+class SpentNode(Node):
+    """In the place of an op that a backward pass has gone through for good."""
+
+    __slots__ = ("_op",)
+
+    def __init__(self, op: str) -> None:
+        super().__init__((), 1)
+        self._op = op
+
+    @property
+    def name(self) -> str:
+        return f"{self._op.title().replace('_', '')}Backward"
+
+    def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
+        raise _spent(self._op)
+
+    def release(self) -> None:
+        """Nothing is saved."""
 
 
 def attach(node: Node, results: Sequence[Tensor]) -> None:

@@ -6,13 +6,14 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture import eager
+from tracegraph.capture import eager, gradients
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, part
 from tracegraph.capture.instance_dicts import instance_dict, instance_entry, missing
 from tracegraph.capture.operators import special
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.ops.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -26,6 +27,9 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     """
     if target is eager.GRAD_STATE:
         tracer.recorder.grad_enabled = value
+        return
+    if type(target) is Traced and name == "grad":
+        _set_grad(tracer, target, value)
         return
     if isinstance(target, types.FunctionType | type) and tracer.is_fresh(target):
         _set_of_definition(tracer, target, name, value)
@@ -43,6 +47,13 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
         special(tracer, target, "__setattr__", name, value)
         return
     generic_set(tracer, target, name, value)
+
+
+def _set_grad(tracer: Tracer, tensor: Traced, value: Any) -> None:
+    leaf = tracer.input_of(tensor)
+    if leaf is None or not (value is None or type(value) is Traced):
+        raise Break(reasons.TENSOR_ATTRIBUTE, "assignment to attribute 'grad' of a value computed in the graph")
+    gradients.set_grad(tracer, leaf, value)
 
 
 def _is_borrowed(method: Any, name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracegraph.capture import arrays, eager
+from tracegraph.capture import arrays, eager, gradients
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, is_data_descriptor
@@ -31,6 +31,7 @@ from tracegraph.capture.values import (
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
+from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -78,9 +79,13 @@ def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
     if name in _TENSOR_STATE:
         if graph_input is None:
             raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{name} of a value computed in the graph")
+        if name == "grad":
+            return gradients.grad_of(tracer, graph_input)
         return tracer.read(getattr(graph_input.tensor, name), Slot(graph_input.source, name))
     if name == "__class__":
         return tracer.type_of(tensor)
+    if name == "backward":
+        return types.MethodType(Tensor.backward, tensor)
     if name in _TENSOR_ACTIONS:
         raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{name}")
     try:
@@ -94,7 +99,7 @@ def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
 #: attributes of an argument that are storage of the eager tensor
 _TENSOR_STATE = frozenset({"grad", "grad_fn", "is_leaf"})
 #: attributes of `Traced` that are the recorder's business, or act on the tape
-_TENSOR_ACTIONS = frozenset({"value", "recorder", "builder", "type", "backward", "register_hook", "retain_grad",
+_TENSOR_ACTIONS = frozenset({"value", "recorder", "builder", "type", "register_hook", "retain_grad",
                              "requires_grad_", "data", "__dict__"})  # fmt: skip
 
 

@@ -118,6 +118,8 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
 def _call_method(tracer: Tracer, method: types.MethodType, args: Args, kwargs: Kwargs) -> Any:
     function, instance = attributes.method_parts(tracer, method)
     if type(instance) in STAND_INS:
+        if function in library_calls.METHODS:
+            return library_calls.METHODS[function](tracer, instance, *args, **kwargs)
         name = getattr(function, "__name__", "")
         if name in vars(Tensor) and type(instance) is Traced:
             # bound to the eager tensor before this trace began: what the stand-in has by this name, if anything

@@ -1,22 +1,25 @@
-"""`autograd.grad` inside a trace: the gradient formulas are recorded behind what they differentiate, in one graph.
+"""Backward passes inside a trace: the gradient formulas are recorded behind what they differentiate, in one graph.
 
     u = (x * x).sum()                                  %0: f32[4] = mul(%x, %x)
     (g,) = autograd.grad(u, x, create_graph=True)  -->  %1: f32[] = sum(%0)
     return g                                           %2: f32[4] = expand(%t, size=(4,))    the formula of sum
                                                        %3: f32[4] = mul(%2, %x)              and of mul ...
 
-The formulas are those of the tape (`Op.vjp`) in the tape's order. What happens outside of the trace stays with the
-tape: where the way from outputs to inputs leaves the trace, or leads through memory that was written to, the graph
-breaks and the tape does it.
+The formulas are those of the tape (`Op.vjp`) in the tape's order. `backward()` adds to the `.grad` of leaves, which is
+an effect like any other: a new `.grad` is set when the graph has run, one that is there is written to.
+
+What happens outside of the trace stays with the tape: where the way from outputs to inputs leaves the trace, or leads
+through memory that was written to, the graph breaks and the tape does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.autograd import engine
+from tracegraph.autograd.tape import SpentNode, attach
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.recorder import root_of
@@ -26,9 +29,10 @@ from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Traced
+from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
-    from tracegraph.capture.tracer import Tracer
+    from tracegraph.capture.tracer import Input, Tracer
 
 
 def call_grad(
@@ -49,14 +53,55 @@ def call_grad(
     given = [None] * len(roots) if grad_outputs is None else _optional_handles(tracer, grad_outputs)
     if len(given) != len(roots) or not all(t.requires_grad for t in (*roots, *wanted)):
         raise _left_to_the_tape("arguments that autograd.grad refuses")
+    retain = bool(create_graph) if retain_graph is None else bool(retain_graph)
     with _grad_mode(tracer, bool(create_graph)):
-        reverse = Reverse(tracer, bool(create_graph))
+        reverse = Reverse(tracer, bool(create_graph), retain)
         for root, gradient in zip(roots, given, strict=True):
             reverse.accumulate(root.value, _root_gradient(root, gradient))
         gradients = reverse.run([w.value for w in wanted])
     if None in gradients and not allow_unused:
         raise _left_to_the_tape("an input that the outputs do not depend on")
     return tuple(gradients)
+
+
+def call_backward(
+    tracer: Tracer, tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: bool = False
+) -> None:
+    """`autograd.backward` of tensors of the trace; arguments as there.
+
+    Raises:
+        Break: as `call_grad`.
+    """
+    roots = _handles(tracer, tensors)
+    given = [None] * len(roots) if grad_tensors is None else _optional_handles(tracer, grad_tensors)
+    if create_graph or len(given) != len(roots) or not all(t.requires_grad for t in roots):
+        raise _left_to_the_tape("arguments that backward() refuses, or create_graph=True")
+    with _grad_mode(tracer, False):
+        reverse = Reverse(tracer, False, bool(retain_graph))
+        for root, gradient in zip(roots, given, strict=True):
+            reverse.accumulate(root.value, _root_gradient(root, gradient))
+        for leaf, gradient in reverse.run_to_leaves():
+            _add_to_grad(tracer, leaf, gradient)
+
+
+def _add_to_grad(tracer: Tracer, leaf: Input, gradient: Traced) -> None:
+    known = grad_of(tracer, leaf)
+    if known is None:
+        # a tensor of its own, so that adding to it in place later changes nothing else
+        set_grad(tracer, leaf, gradient.clone())
+    else:
+        known.add_(gradient)
+
+
+def grad_of(tracer: Tracer, leaf: Input) -> Any:
+    """The attribute `grad` of an input, as the trace has left it."""
+    pending = tracer.effects.pending(leaf.handle, "grad")
+    return pending.value if pending is not None else tracer.read(leaf.tensor.grad, Slot(leaf.source, "grad"))
+
+
+def set_grad(tracer: Tracer, leaf: Input, gradient: Any) -> None:
+    """Let the attribute `grad` of an input be `gradient`, or None, when the graph has run."""
+    tracer.effects.set_attribute(leaf.handle, "grad", gradient)
 
 
 @contextmanager
@@ -71,7 +116,7 @@ def _grad_mode(tracer: Tracer, mode: bool) -> Iterator[None]:
 
 
 def _left_to_the_tape(why: str) -> Break:
-    return Break(reasons.NATIVE_CALL, f"autograd.grad with {why}")
+    return Break(reasons.NATIVE_CALL, f"a backward pass with {why}")
 
 
 def _handles(tracer: Tracer, tensors: Any) -> list[Traced]:
@@ -101,16 +146,21 @@ def _root_gradient(root: Traced, gradient: Traced | None) -> Traced:
     return gradient if gradient.dtype is root.dtype else gradient.to(root.dtype)
 
 
+# ------------------------------------------------------------------------------------------ the pass
+
+
 class Reverse:
     """One backward pass over what the trace has recorded so far.
 
     Args:
         create_graph: whether the gradients have a history of their own.
+        retain_graph: whether the way may be gone again.
     """
 
-    def __init__(self, tracer: Tracer, create_graph: bool) -> None:
+    def __init__(self, tracer: Tracer, create_graph: bool, retain_graph: bool) -> None:
         self._tracer = tracer
         self._create_graph = create_graph
+        self._retain_graph = retain_graph
         self._gradients: dict[Value, Traced] = {}
         graph = tracer.builder.graph
         self._nodes = tuple(graph.nodes)
@@ -137,6 +187,15 @@ class Reverse:
         found = [self._gradients.get(v) for v in wanted]
         return found if self._create_graph else [None if g is None else g.detach() for g in found]
 
+    def run_to_leaves(self) -> list[tuple[Input, Traced]]:
+        """The leaves among the inputs that require grad and are reached, with their gradients."""
+        self._undo(self._nodes)
+        inputs = [i for i in self._tracer.inputs if i.handle.requires_grad and i.handle.value in self._gradients]
+        for graph_input in inputs:
+            if not self._check_end(graph_input):
+                raise _left_to_the_tape("an input that is no leaf")
+        return [(i, self._gradients[i.handle.value].detach()) for i in inputs]
+
     def _undo(self, nodes: Sequence[Node]) -> None:
         for node in reversed(nodes):
             if any(v in self._gradients for v in node.values) and isinstance(node.target, Definition):
@@ -149,6 +208,10 @@ class Reverse:
         needs = [a in self._tracked for a in node.args]
         if not any(needs):
             return
+        if node in self._tracer.undone:
+            raise _left_to_the_tape("a way that was gone before, without retain_graph=True")
+        if not self._retain_graph:
+            self._tracer.undone.add(node)
         self._tracer.builder.location = node.location
         operands = tuple(self._handle(a) if isinstance(a, Value) else a for a in node.args)
         if op.vjp is None:
@@ -164,7 +227,7 @@ class Reverse:
     def _visit_expansion(self, node: Node, op: Definition, operands: tuple[Any, ...]) -> None:
         """An op that is differentiated through its decomposition: record that, and go back through it."""
         if op.decompose is None:
-            raise _left_to_the_tape(f"{op.name} on the way")
+            raise _left_to_the_tape(f"the operation {op.name} on the way")
         graph = self._tracer.builder.graph
         before = len(graph.nodes)
         results = op.expand(operands, dict(node.attrs))
@@ -186,15 +249,56 @@ class Reverse:
         """
         others = {i.handle.value for i in self._tracer.inputs} & set(wanted)
         for graph_input in self._tracer.inputs:
-            value, source = graph_input.handle.value, graph_input.source
-            if value not in self._gradients:
-                continue
-            is_leaf = self._tracer.read(graph_input.tensor.is_leaf, Slot(source, "is_leaf"))
-            if not is_leaf and others - {value}:
+            value = graph_input.handle.value
+            if value in self._gradients and not self._check_end(graph_input) and others - {value}:
                 raise _left_to_the_tape("an input that lies before the start of the trace")
-            if self._tracer.read(graph_input.tensor._hooks, Slot(source, "_hooks")):
-                raise _left_to_the_tape("a hook on the way")
+
+    def _check_end(self, graph_input: Input) -> bool:
+        """Whether an input is a leaf, guarded.
+
+        Raises:
+            Break: it has a hook, which wants to see the gradient.
+        """
+        tensor, source = graph_input.tensor, graph_input.source
+        if self._tracer.read(tensor._hooks, Slot(source, "_hooks")):
+            raise _left_to_the_tape("a hook on the way")
+        return bool(self._tracer.read(tensor.is_leaf, Slot(source, "is_leaf")))
+
+
+def _call_method(
+    tracer: Tracer, tensor: Traced, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False
+) -> None:
+    """`tensor.backward(...)`."""
+    call_backward(tracer, tensor, gradient, retain_graph, create_graph)
+
+
+# ------------------------------------------------------------------------------------------ histories that are spent
+
+
+def spent_op(tracer: Tracer, tensor: Traced) -> str | None:
+    """The op at which a backward pass from `tensor` would fail, because another one has gone there for good."""
+    if not tracer.undone or not tensor.requires_grad:
+        return None
+    seen: set[Node] = set()
+    ahead = [tensor.value.node]
+    while ahead:
+        node = ahead.pop()
+        op = node.target
+        if node in seen or not isinstance(op, Definition) or not op.is_differentiable:
+            continue
+        if node in tracer.undone:
+            return op.name
+        seen.add(node)
+        ahead += [v.node for v in node.operands]
+    return None
+
+
+def as_spent(tensor: Tensor, op: str) -> Tensor:
+    """`tensor` with the history of a result of `op` whose saved values have been freed."""
+    attach(SpentNode(op), (tensor,))
+    return tensor
 
 
 #: handlers by function of the library
-HANDLERS = {engine.grad: call_grad}
+HANDLERS: dict[Any, Callable[..., Any]] = {engine.grad: call_grad, engine.backward: call_backward}
+METHODS: dict[Any, Callable[..., Any]] = {Tensor.backward: _call_method}

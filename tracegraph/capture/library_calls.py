@@ -54,3 +54,5 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     from_numpy: _call_from_numpy,
     **gradients.HANDLERS,
 }
+#: handlers of methods of tensors
+METHODS: dict[Any, Callable[..., Any]] = gradients.METHODS

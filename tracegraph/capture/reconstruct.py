@@ -20,6 +20,7 @@ import numpy as np
 
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.frame import Unread
+from tracegraph.capture.gradients import as_spent, spent_op
 from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, slot_names
 from tracegraph.capture.object_ids import ObjectId, ThreadId
 from tracegraph.capture.sources import Pool, SourceWriter, base_of_container, class_lookup
@@ -143,6 +144,10 @@ class Reconstructor:
         """The graph output that holds a computed tensor."""
         if handle.recorder is not self.tracer.recorder:
             raise NotReconstructible(handle)
+        spent = spent_op(self.tracer, handle)
+        if spent is not None:
+            without_history = self.build_tensor(handle.detach())
+            return self.assign(handle, f"{self.pool.name(as_spent)}({without_history}, {spent!r})")
         position = next((i for i, v in enumerate(self.outputs) if v is handle.value), len(self.outputs))
         if position == len(self.outputs):
             self.outputs.append(handle.value)

@@ -29,7 +29,7 @@ from tracegraph.capture.values import (
     is_python_class,
 )
 from tracegraph.errors import ControlFlowError, DataDependentError
-from tracegraph.ir import Builder, Location, Role, TensorType, Value
+from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.ops.recording import Traced
 
 MAX_STEPS = 1_000_000
@@ -70,6 +70,8 @@ class Tracer:
     effects: Effects = field(default_factory=Effects)
     sizes: Sizes = field(default_factory=Sizes)
     inputs: list[Input] = field(default_factory=list)
+    #: nodes that backward passes inside the trace have gone through for good
+    undone: set[Node] = field(default_factory=set)
     #: root instructions executed so far
     step: int = 0
     _total_steps: int = 0
