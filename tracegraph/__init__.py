@@ -15,6 +15,7 @@ from tracegraph.autograd import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )
@@ -53,7 +54,16 @@ _DTYPE_NAMES: dict[str, DType] = {
 # questions about values and dtypes; functions of a module of their own, so that capture sees through them
 _QUESTIONS = (
     *("broadcast_shapes", "can_cast", "finfo", "get_default_dtype", "iinfo", "is_complex", "is_floating_point"),
-    *("is_nonzero", "is_tensor", "numel", "result_type"),
+    *("is_nonzero", "is_tensor", "numel", "result_type", "set_default_dtype"),
+)
+
+_PRECISION = (
+    *("autocast", "get_autocast_dtype", "is_autocast_cache_enabled", "is_autocast_enabled"),
+    *("set_autocast_cache_enabled", "set_autocast_dtype", "set_autocast_enabled"),
+)
+_DETERMINISM = (
+    *("are_deterministic_algorithms_enabled", "is_deterministic_algorithms_warn_only_enabled"),
+    "use_deterministic_algorithms",
 )
 
 # subpackages and names that are imported when first asked for: name -> (module, attribute or None for the module)
@@ -66,7 +76,10 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "library": ("tracegraph.library", None),
     "compile": ("tracegraph.compiler.api", "compile"),
     "device": ("tracegraph.ops.device", "Device"),
+    "amp": ("tracegraph.amp", None),
     "cuda": ("tracegraph.tensor.cuda", None),
+    "set_num_threads": ("tracegraph.runtime.threads", "set_num_threads"),
+    "get_num_threads": ("tracegraph.runtime.threads", "get_num_threads"),
     "linalg": ("tracegraph.tensor.linalg", None),
     "special": ("tracegraph.tensor.special", None),
     "manual_seed": ("tracegraph.ops.generator", "manual_seed"),
@@ -80,6 +93,8 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "save": ("tracegraph.tensor.serialization", "save"),
     "load": ("tracegraph.tensor.serialization", "load"),
 } | {name: ("tracegraph.tensor.questions", name) for name in _QUESTIONS}
+_LAZY |= {name: ("tracegraph.amp", name) for name in _PRECISION}
+_LAZY |= {name: ("tracegraph.tensor.determinism", name) for name in _DETERMINISM}
 
 
 def __getattr__(name: str) -> Any:
@@ -124,6 +139,7 @@ __all__ = [
     "int32",
     "int64",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
     "no_grad",
     "promote_types",
     "set_grad_enabled",

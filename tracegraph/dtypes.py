@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from tracegraph.errors import DTypeError
+from tracegraph.settings import Settings
 
 
 class DType:
@@ -108,6 +109,21 @@ def from_name(name: str) -> DType:
         raise DTypeError(f"unknown dtype {name!r}; one of {', '.join(d.name for d in ALL)}") from None
 
 
+class _Default(Settings):
+    """Of the process: the floating dtype where nothing else decides."""
+
+    questions = {"dtype": "get_default_dtype()"}
+    unmixed = ("dtype",)
+    dtype: DType = float32
+
+    @property
+    def implicit(self) -> tuple[str, ...]:
+        return ("dtype",)
+
+
+DEFAULT = _Default.register()
+
+
 @functools.lru_cache(maxsize=256)
 def from_numpy(np_dtype: np.dtype) -> DType:
     """The dtype of a numpy dtype, whatever descriptor object it is (`longlong` is int64 too).
@@ -127,11 +143,11 @@ def from_numpy(np_dtype: np.dtype) -> DType:
 
 
 def of_scalar(value: object) -> DType:
-    """The dtype a Python scalar stands for when no tensor decides: bool, int64, or the default float32."""
+    """The dtype a Python scalar stands for when no tensor decides: bool, int64, or the default floating dtype."""
     if isinstance(value, bool | np.bool_):
         return bool_
     if isinstance(value, float | np.floating):
-        return float32
+        return DEFAULT.dtype
     return int64
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import tracegraph as tg
+from tracegraph.errors import DTypeError
 
 
 def test_questions_about_tensors() -> None:
@@ -47,3 +48,32 @@ def test_questions_are_captured() -> None:
         return x + tg.numel(x)
 
     assert f(tg.ones(2), tg.tensor([False, True])).tolist() == [3.0, tg.finfo(tg.float32).min]
+
+
+def test_default_dtype_decides_where_nothing_else_does():
+    compiled = tg.compile(lambda x: (x / 2, tg.ones(2), x * 1.5))
+    x = tg.arange(3)
+    assert [t.dtype for t in (*compiled(x), tg.tensor([1.5]))] == [tg.float32] * 4
+    tg.set_default_dtype(tg.float64)
+    try:
+        assert tg.get_default_dtype() is tg.float64
+        made = (
+            x / 2,
+            x * 1.5,
+            x.sin(),
+            x.float(),
+            tg.tensor(1.5),
+            tg.ones(2),
+            tg.rand(2),
+            tg.linspace(0, 1, 3),
+            tg.eye(2),
+        )
+        assert [t.dtype for t in made] == [tg.float64] * 3 + [tg.float32] + [tg.float64] * 5
+        assert [t.dtype for t in compiled(x)] == [tg.float64] * 3
+        assert tg.nn.Linear(2, 2).weight.dtype is tg.float64
+        assert repr(tg.tensor(1.5)) == "tensor(1.5)"
+    finally:
+        tg.set_default_dtype(tg.float32)
+    assert (x / 2).dtype is tg.float32
+    with pytest.raises(DTypeError, match="expected a floating dtype"):
+        tg.set_default_dtype(tg.int64)

@@ -15,6 +15,7 @@ from tracegraph.autograd.engine import hooked
 from tracegraph.autograd.grad_mode import STATE, enable_grad
 from tracegraph.autograd.tape import Edge, Node, attach, mark
 from tracegraph.errors import ArgumentError, AutogradError
+from tracegraph.ops.autocast import casting, casting_state
 from tracegraph.ops.generator import get_rng_state, set_rng_state
 from tracegraph.tensor.tensor import Tensor
 
@@ -94,6 +95,7 @@ class _Rerun:
         self.args = args
         self.kwargs = kwargs
         self.rng_state = rng_state
+        self.casting = casting_state()
         given = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor)]
         self.versions = [(t.storage, t._version, t.shape) for t in given]
 
@@ -105,7 +107,7 @@ class _Rerun:
                     f"operation before backward (version {version}, now {storage.version}); write out of place or "
                     "clone() it first"
                 )
-        with enable_grad(), self._same_draws():
+        with enable_grad(), casting(self.casting), self._same_draws():
             return self.function(*self.args, **self.kwargs)
 
     @contextmanager

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tracegraph.autograd.anomaly import DETECTION, check_gradients, note_forward
 from tracegraph.autograd.grad_mode import STATE
 from tracegraph.autograd.inplace import refresh_history
 from tracegraph.autograd.tape import Node
 from tracegraph.errors import AutogradError, ShapeError
+from tracegraph.ops.autocast import not_casting
 from tracegraph.tensor.tensor import Tensor
 
 Cotangents = dict[Node, list["Tensor | None"]]
@@ -110,7 +112,8 @@ def _run(
     previous = STATE.enabled
     STATE.enabled = create_graph
     try:
-        _traverse(roots, gradients, sink, retain, create_graph)
+        with not_casting():
+            _traverse(roots, gradients, sink, retain, create_graph)
     finally:
         STATE.enabled = previous
 
@@ -150,13 +153,25 @@ def _traverse(
             if known is not None:
                 cotangents[index] = hooked(hooks, known)
         sink.node(node, cotangents)
-        for edge, gradient in zip(node.edges, node.backward(tuple(cotangents)), strict=True):
+        found = _watched(node, cotangents) if DETECTION.enabled else node.backward(tuple(cotangents))
+        for edge, gradient in zip(node.edges, found, strict=True):
             if edge is not None and gradient is not None:
                 send(*edge, gradient)
         if not retain:
             node.release()
     for leaf, gradient in leaves.values():
         sink.leaf(leaf, hooked(leaf._hooks, gradient) if leaf._hooks else gradient, create_graph)
+
+
+def _watched(node: Node, cotangents: list[Tensor | None]) -> Sequence[Tensor | None]:
+    """What a node computes, where anomalies are looked for."""
+    try:
+        gradients = node.backward(tuple(cotangents))
+    except Exception as error:
+        note_forward(error, node)
+        raise
+    check_gradients(node, gradients)
+    return gradients
 
 
 def hooked(hooks: dict[int, Any], gradient: Tensor) -> Tensor:

@@ -8,14 +8,22 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
+from tracegraph.settings import Settings
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _State(threading.local):
-    enabled = True
+class _State(Settings, threading.local):
+    """Of a thread: grad mode (`enabled`, which graphs show and capture therefore follows in a way of its own), and
+    whether that is because of `inference_mode`.
+    """
+
+    questions = {"inference": "is_inference_mode_enabled()"}
+    enabled: bool = True
+    inference: bool = False
 
 
-STATE = _State()
+STATE = _State.register()
 
 
 def is_grad_enabled() -> bool:
@@ -76,10 +84,41 @@ class enable_grad(_FixedMode):
     mode = True
 
 
-class inference_mode(_FixedMode):
-    """As `no_grad`."""
+class inference_mode:
+    """As `no_grad`, and `is_inference_mode_enabled` says so; `inference_mode(False)` as `enable_grad`.
 
-    mode = False
+    The tensors made inside are ordinary ones: unlike PyTorch's they may be used in grad mode later.
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else super().__new__(cls)
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = bool(mode)
+        self._previous: list[tuple[bool, bool]] = []
+
+    def __enter__(self) -> None:
+        self._previous.append((STATE.enabled, STATE.inference))
+        STATE.enabled = not self.mode
+        STATE.inference = self.mode
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        enabled, inference = self._previous.pop()
+        STATE.enabled = enabled
+        STATE.inference = inference
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return run  # type: ignore[return-value]
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is in `inference_mode`."""
+    return STATE.inference
 
 
 def _wrap(function: F, mode: bool) -> F:

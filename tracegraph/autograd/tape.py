@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from tracegraph.autograd.anomaly import DETECTION, forward_location
 from tracegraph.autograd.grad_mode import STATE
 from tracegraph.dtypes import DType
 from tracegraph.errors import AutogradError
@@ -61,7 +62,7 @@ def edge_to(operand: Any) -> Edge | None:
 class Node(ABC):
     """A step of the tape. Subclasses compute cotangents of the operands from those of the results."""
 
-    __slots__ = ("__weakref__", "edges", "hooks", "number", "results")
+    __slots__ = ("__weakref__", "edges", "hooks", "number", "origin", "results")
 
     def __init__(self, edges: tuple[Edge | None, ...], results: int) -> None:
         #: the order of recording; a node put in later, in the place of others, lies between theirs
@@ -70,6 +71,8 @@ class Node(ABC):
         self.results = results
         #: hooks of result tensors, by result index
         self.hooks: dict[int, dict[int, Any]] | None = None
+        #: the line it was recorded on, where anomalies are looked for
+        self.origin = forward_location() if DETECTION.enabled else None
 
     @property
     @abstractmethod

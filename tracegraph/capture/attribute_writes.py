@@ -14,6 +14,7 @@ from tracegraph.capture.operators import special
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import Observed, is_instance_of_python_class
 from tracegraph.ops.recording import Traced
+from tracegraph.settings import Settings
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -25,11 +26,14 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     Raises:
         Break: the target is a tensor, a class, or something else whose attributes are not followed.
     """
-    if target is eager.GRAD_STATE:
+    if target is eager.GRAD_STATE and name == "enabled":
         tracer.recorder.grad_enabled = value
         return
     if type(target) is Traced and name == "grad":
         _set_grad(tracer, target, value)
+        return
+    if isinstance(target, Settings) and name in target.questions:
+        tracer.settings.set(target, name, value)
         return
     if isinstance(target, types.FunctionType | type) and tracer.is_fresh(target):
         _set_of_definition(tracer, target, name, value)

@@ -31,6 +31,7 @@ from tracegraph.capture.values import (
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
+from tracegraph.settings import Settings
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def get(tracer: Tracer, value: Any, name: str) -> Any:
         return getter(tracer, value, name)
     if isinstance(value, type):
         return _get_of_class(tracer, value, name)
-    if value is eager.GRAD_STATE:
+    if value is eager.GRAD_STATE and name == "enabled":
         return tracer.recorder.grad_enabled
+    if isinstance(value, Settings) and name in value.questions:
+        return tracer.settings.get(value, name)
     if is_instance_of_python_class(value) and name not in _IMMUTABLE.get(_immutable_base(value), ()):
         return _get_of_instance(tracer, value, name)
     return _get_of_builtin(tracer, value, name)

@@ -61,7 +61,7 @@ def _constant(writer: SourceWriter, guard: Guard) -> Conditions:
 
 
 def _literal(writer: SourceWriter, value: Any) -> str:
-    return repr(value) if type(value) in (int, str) else writer.pool.name(value)
+    return repr(value) if type(value) in (bool, int, str) else writer.pool.name(value)
 
 
 def same_constant(a: Any, b: Any) -> bool:
@@ -217,6 +217,7 @@ CHECKS: dict[GuardKind, Callable[[SourceWriter, Guard], Conditions]] = {
     GuardKind.SEPARATE_STORAGE: _separate,
     GuardKind.SIZES: _sizes,
     GuardKind.GRAD_MODE: _grad_mode,
+    GuardKind.SETTING: lambda writer, guard: [f"{_value(writer, guard)} is {_literal(writer, guard.expected)}"],
 }
 
 

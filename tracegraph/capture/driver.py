@@ -138,6 +138,8 @@ class DriverWriter:
         recorder = self.tracer.recorder
         if recorder.grad_enabled != (recorder.needs_grad_mode or self.tracer.initial_grad_mode):
             self.effects.append(self._set_grad_mode(recorder.grad_enabled))
+        for settings, name, value in self.tracer.settings.changed():
+            self.effects.append(f"{self.sources.pool.name(settings)}.{name} = {self.values.expression(value)}")
 
     def _set_grad_mode(self, mode: bool) -> str:
         return f"{self.sources.pool.name(set_grad_enabled)}({mode})"

@@ -27,6 +27,7 @@ from tracegraph.capture.sources import Slot
 from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import not_casting
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Traced
 from tracegraph.tensor import Tensor
@@ -110,7 +111,8 @@ def _grad_mode(tracer: Tracer, mode: bool) -> Iterator[None]:
     before = tracer.recorder.grad_enabled
     tracer.recorder.grad_enabled = mode
     try:
-        yield
+        with not_casting():
+            yield
     finally:
         tracer.recorder.grad_enabled = before
 

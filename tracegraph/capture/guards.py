@@ -40,6 +40,7 @@ class GuardKind(Enum):
     SEPARATE_STORAGE = "separate storage"
     SIZES = "sizes"
     GRAD_MODE = "grad mode"
+    SETTING = "setting"
 
 
 @dataclass(frozen=True)

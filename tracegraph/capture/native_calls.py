@@ -150,11 +150,13 @@ _NOT_INLINED = frozenset({
 #: the parts of this library that are ordinary Python
 _INLINED_LIBRARY = (
     "tracegraph.nn",
+    "tracegraph.amp",
     "tracegraph.autograd.grad_mode",
     "tracegraph.tensor.cuda",
     "tracegraph.tensor.linalg",
     "tracegraph.tensor.special",
     "tracegraph.tensor.questions",
+    "tracegraph.tensor.determinism",
     "tracegraph.capture.polyfills",
 )
 

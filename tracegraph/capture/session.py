@@ -30,6 +30,7 @@ from tracegraph.capture.tracing_state import tracing
 from tracegraph.capture.units import Unit, entry
 from tracegraph.capture.values import NULL, Observed
 from tracegraph.ir import Node
+from tracegraph.settings import preserved
 
 opcodes.install()
 
@@ -122,7 +123,7 @@ class _Attempt:
             RunEagerly: see `capture`.
         """
         try:
-            with tracing(), self.tracer.recorder.active(), self.tracer.sizes.env.active():
+            with tracing(), preserved(), self.tracer.recorder.active(), self.tracer.sizes.env.active():
                 return self._trace()
         except Break as stop:
             return self._restart(stop)

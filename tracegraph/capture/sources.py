@@ -260,6 +260,20 @@ class Size(_Step):
         return f"{self.parent}.shape[{self.dim}]"
 
 
+@dataclass(frozen=True)
+class Setting(Source):
+    """An attribute of a Settings object: state of the thread or the process."""
+
+    settings: Reference
+    name: str
+
+    def code(self, base: str, pool: Pool) -> str:
+        return f"{pool.name(self.settings.object, 'settings')}.{self.name}"
+
+    def __str__(self) -> str:
+        return str(self.settings.object.questions[self.name])
+
+
 #: functions that are written as operators
 OPERATORS: dict[Any, str] = {
     operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.floordiv: "//",

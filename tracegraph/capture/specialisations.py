@@ -38,6 +38,7 @@ from tracegraph.capture.user_frame import warn_user
 from tracegraph.capture.user_terms import full_place
 from tracegraph.errors import CaptureError, RecompileError
 from tracegraph.ir import Graph
+from tracegraph.ops.autocast import not_casting
 
 Args = tuple[Any, ...]
 #: the backend: (graph, example inputs) -> callable from a list of tensors to its results; the callable has a true
@@ -288,7 +289,7 @@ class CompiledUnit:
         if result.graph is not None:
             # what the stages ask of the sizes is no line of the user's
             result.sizes.env.location = None
-            with result.sizes.env.active():
+            with result.sizes.env.active(), not_casting():
                 compiled = names["graph"] = self.family.compile_graph(result.graph, result.example_inputs)
             names["is_undone"] = is_of_an_op if _is_atomic(result.graph, compiled) else _never
             names["eagerly"] = CompiledUnit(self.family, self.unit, self.namespace, is_native=True)

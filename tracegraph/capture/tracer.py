@@ -19,6 +19,7 @@ from tracegraph.capture.effects import Effects
 from tracegraph.capture.guards import GuardKind, GuardSet, Stride
 from tracegraph.capture.numbers import TraceNumbers
 from tracegraph.capture.recorder import CaptureRecorder
+from tracegraph.capture.settings import TraceSettings
 from tracegraph.capture.sizes import Sizes
 from tracegraph.capture.sources import MISSING, ClassEntry, Constant, Reference, Source, class_lookup, constant_source
 from tracegraph.capture.values import (
@@ -82,6 +83,7 @@ class Tracer:
         self.recorder = CaptureRecorder(self.builder, self.numbers, self._is_leaf)
         self.initial_grad_mode = self.recorder.grad_enabled = eager.is_grad_enabled()
         self.guards.add(GuardKind.GRAD_MODE, None, self.initial_grad_mode)
+        self.settings = TraceSettings(self)
         self._proxies: dict[int, Any] = {}
         self._sources: dict[int, Source] = {}
         self._fresh: dict[int, int] = {}

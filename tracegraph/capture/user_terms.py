@@ -146,6 +146,7 @@ _CONDITIONS: dict[GuardKind, Callable[[Guard], str]] = {
     GuardKind.SEPARATE_STORAGE: lambda guard: f"{names_text(guard.expected[0])} share no memory",
     GuardKind.SIZES: lambda guard: size_condition(guard.expected),
     GuardKind.GRAD_MODE: lambda guard: f"is_grad_enabled() is {guard.expected}",
+    GuardKind.SETTING: lambda guard: f"{_subject(guard)} is {describe(guard.expected)}",
 }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from tracegraph.errors import DTypeError, ValueRangeError
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import REAL, A, call, samples, unary
@@ -119,6 +120,7 @@ class Prelu(Pointwise):
 
     signature = "(input: Tensor, weight: Tensor)"
     accepts = "f"
+    autocast = Autocast.LOW
     samples = samples(call(A((3, 5)), A((1,))), call(A((67,)), A(())), call(A((0, 4)), A((1,))))
 
     def __call__(self, input: Handle, weight: Handle) -> Any:

@@ -9,6 +9,7 @@ from tracegraph import dtypes
 from tracegraph.errors import DTypeError, ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Composite
 from tracegraph.ops.promotion import broadcast_shapes
@@ -32,6 +33,7 @@ class AttentionWithKey(Composite):
         "scale: OptionalFloat = None)"
     )
     method = False
+    autocast = Autocast.LOW
     samples = samples(
         call(A((2, 3, 4, 5)), A((2, 3, 6, 5)), A((2, 3, 6, 7))),
         call(A((2, 4, 5)), A((2, 4, 5)), A((2, 4, 5)), is_causal=True),

@@ -12,6 +12,7 @@ from tracegraph.errors import DTypeError, IndexRangeError, ShapeError, ValueRang
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite
 from tracegraph.ops.losses import check_reduction, reduced
@@ -64,6 +65,7 @@ class NllLoss(Composite):
 
     signature = f"{SCORES}, reduction: str = 'mean')"
     method = False
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((4, 5), -3, 0), A((4,), 0, 4, dtype=dtypes.int64)),
         call(A((4, 5), -3, 0), A((4,), 0, 4, dtype=dtypes.int64), A((5,), 0.5, 2), reduction="sum"),
@@ -164,6 +166,7 @@ class CrossEntropy(Composite):
 
     signature = f"{SCORES}, reduction: str = 'mean', label_smoothing: float = 0.0)"
     method = False
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((4, 5)), A((4,), 0, 4, dtype=dtypes.int64)),
         # smoothing lets a part of the weights' gradient through, as in PyTorch

@@ -12,6 +12,7 @@ from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite, Derived
 from tracegraph.ops.samples import A, call, samples
@@ -33,6 +34,7 @@ class Conv2d(Composite):
     signature = f"({OPERANDS}, stride: pair = 1, padding: any = 0, dilation: pair = 1, groups: int = 1)"
     method = False
     shape_only = ("bias",)
+    autocast = Autocast.LOW
     samples = samples(
         call(A((2, 3, 6, 5)), A((4, 3, 3, 3)), A((4,))),
         call(A((2, 3, 6, 5)), A((4, 3, 3, 2)), A((4,)), stride=(2, 1), padding=1),
@@ -109,6 +111,7 @@ class ConvTranspose2d(Derived):
         "dilation: pair = 1)"
     )
     method = False
+    autocast = Autocast.LOW
     samples = samples(
         call(A((2, 3, 4, 5)), A((3, 4, 3, 3)), A((4,))),
         call(A((2, 3, 4, 5)), A((3, 4, 3, 2)), A((4,)), stride=2, padding=1, output_padding=1),
@@ -141,6 +144,7 @@ class Conv1d(Derived):
 
     signature = f"({OPERANDS}, stride: int = 1, padding: any = 0, dilation: int = 1, groups: int = 1)"
     method = False
+    autocast = Autocast.LOW
     samples = samples(
         call(A((2, 3, 9)), A((4, 3, 3)), A((4,))),
         call(A((2, 4, 9)), A((4, 2, 3)), stride=2, padding=1, dilation=2, groups=2),
@@ -161,6 +165,7 @@ class ConvTranspose1d(Derived):
         f"({OPERANDS}, stride: int = 1, padding: int = 0, output_padding: int = 0, groups: int = 1, dilation: int = 1)"
     )
     method = False
+    autocast = Autocast.LOW
     samples = samples(call(A((2, 3, 5)), A((3, 4, 3)), A((4,)), stride=2, padding=1, output_padding=1))
 
     def decompose(self, x: Handle, weight: Handle, bias: Handle | None, **attrs: Any) -> Handle:

@@ -94,7 +94,7 @@ class Arange(Creation):
             raise ArgumentError("arange: argument 'end' is missing")
         start, end, step = (int(v) if isinstance(v, bool) else v for v in (start or 0, end, step))
         if dtype is None:
-            dtype = dtypes.float32 if float in map(type, (start, end, step)) else dtypes.int64
+            dtype = dtypes.DEFAULT.dtype if float in map(type, (start, end, step)) else dtypes.int64
         if dtype.is_bool:
             raise DTypeError("arange: not defined for dtype bool")
         if not isinstance(step, SymExpr) and step == 0:
@@ -143,7 +143,7 @@ class Linspace(Creation):
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
         if attrs["steps"] < 0:
             raise ValueRangeError(f"linspace: the number of steps must not be negative, got {attrs['steps']}")
-        return operands, {**attrs, "dtype": attrs["dtype"] or dtypes.float32}
+        return operands, {**attrs, "dtype": attrs["dtype"] or dtypes.DEFAULT.dtype}
 
     def infer(self, *, start: float, end: float, steps: Dim, dtype: DType) -> tuple[TensorType, ...]:
         return (TensorType(dtype, (steps,)),)
@@ -177,7 +177,7 @@ class Logspace(DerivedCreation):
 
     def decompose(self, *, start: float, end: float, steps: Dim, base: float, dtype: DType | None) -> Handle:
         exponents = F.linspace(start, end, steps, dtype=dtypes.float64)
-        return F.pow(base, exponents).to(dtype or dtypes.float32)
+        return F.pow(base, exponents).to(dtype or dtypes.DEFAULT.dtype)
 
 
 @define_op
@@ -190,7 +190,7 @@ class Eye(Creation):
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
         n, m = attrs["n"], attrs["n"] if attrs["m"] is None else attrs["m"]
         check_size("eye", (n, m))
-        return operands, {"n": n, "m": m, "dtype": attrs["dtype"] or dtypes.float32}
+        return operands, {"n": n, "m": m, "dtype": attrs["dtype"] or dtypes.DEFAULT.dtype}
 
     def infer(self, *, n: Dim, m: Dim, dtype: DType) -> tuple[TensorType, ...]:
         return (TensorType(dtype, (n, m)),)
@@ -216,7 +216,7 @@ class Filled(DerivedCreation):
     value = 0
 
     def decompose(self, *, size: Shape, dtype: DType | None) -> Handle:
-        return F.full(size, self.value, dtype=dtype or dtypes.float32)
+        return F.full(size, self.value, dtype=dtype or dtypes.DEFAULT.dtype)
 
 
 @define_op

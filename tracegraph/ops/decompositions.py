@@ -15,6 +15,7 @@ from tracegraph.errors import AutogradError, DTypeError, ElementError, ShapeErro
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Library
 from tracegraph.ops.promotion import broadcast_shapes
@@ -31,6 +32,7 @@ class Factorisation(Library):
         compute(self, *arrays, **attrs): the results, as numpy gives them.
     """
 
+    autocast = Autocast.FLOAT32
     compute: ClassVar[Any] = None
     method = False
     samples = _NONE

@@ -23,6 +23,7 @@ from tracegraph.errors import IRError, UndecidableError
 from tracegraph.ir import Kind, Op, TensorType, register
 from tracegraph.ir.op import REGISTRY
 from tracegraph.ir.undecided import name_operands
+from tracegraph.ops.autocast import CASTING, Autocast, apply_cast, is_casting
 from tracegraph.ops.binding import Signature
 from tracegraph.ops.dispatch import dispatch
 from tracegraph.ops.error_names import CALL_ERRORS, name_after
@@ -57,6 +58,7 @@ class Definition(Op):
         idempotent: f(f(x)) is f(x), with equal attributes.
         gradient_is_slope: `vjp` gives the derivative of the result; False where it is another by definition (a
             straight-through estimate), which finite differences then say nothing about.
+        autocast: what becomes of the floating operands where a program autocasts; None: they stay what they are.
         samples: inputs for the generated tests and the documentation.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
         shape_only: parameters of `vjp`, and names of results, of which the formula asks only shape and dtype; a tape
@@ -85,6 +87,7 @@ class Definition(Op):
     commutative: ClassVar[bool] = False
     involution: ClassVar[bool] = False
     idempotent: ClassVar[bool] = False
+    autocast: ClassVar[Autocast | None] = None
     recompute_cost: ClassVar[float] = 1.0
     shape_only: ClassVar[tuple[str, ...]] = ()
     gradient_is_slope: ClassVar[bool] = True
@@ -134,6 +137,8 @@ class Definition(Op):
 
     def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Execute the op on bound operands and attributes; `attrs` is the op's to keep and change."""
+        if CASTING and is_casting():
+            return apply_cast(self, operands, attrs)
         if self._canonicalizes:
             operands, attrs = self.canonicalize(operands, attrs)
         return dispatch(self, operands, attrs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tracegraph.errors import DTypeError, ShapeError, ValueRangeError
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
 from tracegraph.ops.samples import A, call, samples
@@ -25,6 +26,7 @@ class Cdist(Derived):
 
     signature = "(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = 'use_mm_for_euclid_dist_if_necessary')"
     method = False
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((3, 4)), A((5, 4))),
         call(A((2, 3, 4)), A((5, 4)), p=1.0),

@@ -8,6 +8,7 @@ from typing import Any
 from tracegraph.errors import ArgumentError, ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
 from tracegraph.ops.samples import A, call, samples
@@ -25,6 +26,7 @@ class Einsum(Derived):
 
     signature = "(equation: str, operands: Tensors)"
     method = False
+    autocast = Autocast.LOW
     samples = samples(
         call("ij,jk->ik", [A((3, 4)), A((4, 5))]),
         call("ij,jk", [A((3, 4)), A((4, 5))]),

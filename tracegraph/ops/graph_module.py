@@ -6,20 +6,36 @@ traced handles copies the graph into another one.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tracegraph.errors import ShapeError
-from tracegraph.ir import Graph, Node, Value
+from tracegraph.ir import Graph, Location, Node, Value
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.interpreter import Interpreter, bind_sizes
 from tracegraph.ir.printer import attr_text, value_names
 from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.ir.user_line import note_user_line
+from tracegraph.ops.autocast import not_casting
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.dispatch import dispatch
+
+
+class _Running(threading.local):
+    """Of a thread: the line that the node being executed was recorded on."""
+
+    location: Location | None = None
+
+
+_RUNNING = _Running()
+
+
+def running_location() -> Location | None:
+    """The user's line whose op a GraphModule executes on this thread now."""
+    return _RUNNING.location
 
 
 class GraphModule:
@@ -53,16 +69,28 @@ class GraphModule:
         runner = Interpreter(self.graph)
         runner.sizes = bind_sizes([p.type for p in placeholders], [i.shape for i in inputs], sizes)
         runner.environment = dict(zip(placeholders, inputs, strict=True))
+        with not_casting():
+            self._execute(runner)
+        return tuple(runner.operand(o) for o in self.graph.outputs)
+
+    def _execute(self, runner: Interpreter) -> None:
+        outer = _RUNNING.location
+        try:
+            self._execute_nodes(runner)
+        finally:
+            _RUNNING.location = outer
+
+    def _execute_nodes(self, runner: Interpreter) -> None:
         for node in self.graph.nodes:
             if node.op == "constant":
                 runner.environment[node.value] = self.wrap(runner.constant(node))
             elif node.op == "call":
+                _RUNNING.location = node.location
                 try:
                     runner.environment.update(zip(node.values, self.call(node, runner), strict=True))
                 except Exception as error:
                     note_user_line(error, node)
                     raise
-        return tuple(runner.operand(o) for o in self.graph.outputs)
 
     def call(self, node: Node, runner: Interpreter) -> tuple[Any, ...]:
         """Execute one call node; one tensor per result."""

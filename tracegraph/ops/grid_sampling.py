@@ -6,6 +6,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
 from tracegraph.ops.samples import A, call, samples
@@ -53,6 +54,7 @@ class GridSample(Derived):
     signature = (
         "(input: Tensor, grid: Tensor, mode: str = 'bilinear', padding_mode: str = 'zeros', align_corners: any = None)"
     )
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((1, 2, 4, 5)), A((1, 2, 3, 2), -1.2, 1.2), differentiable=False, dtypes=_WIDE),  # kinks between pixels
         call(

@@ -9,6 +9,7 @@ from tracegraph.errors import ShapeError
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops import indexing
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.basic_index import canonical_slice
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Handle, define_op
@@ -69,6 +70,7 @@ class IndexCopy(Derived):
 
     inplace = True
     signature = "(input: Tensor, dim: dim, index: Tensor, source: Tensor)"
+    autocast = Autocast.WIDEST
     samples = samples(call(A((5, 4)), 0, A((1,), 0, 4, dtype=_I64), A((1, 4)), dtypes=dtypes.ALL))
 
     def decompose(self, x: Handle, index: Handle, source: Handle, *, dim: int) -> Handle:

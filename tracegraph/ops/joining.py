@@ -12,6 +12,7 @@ from tracegraph.ir import TensorType
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.binding import normalize_dim
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Element
@@ -35,6 +36,7 @@ class Cat(Element):
     signature = "(tensors: Tensors, dim: int = 0)"
     method = False
     shape_only = ("tensors",)
+    autocast = Autocast.WIDEST
     samples = samples(
         call([A((2, 3)), A((4, 3))], dtypes=dtypes.ALL),
         call([A((2, 3)), A((2, 1)), A((2, 2))], 1),
@@ -112,6 +114,7 @@ class Stack(Derived):
 
     signature = "(tensors: Tensors, dim: int = 0)"
     method = False
+    autocast = Autocast.WIDEST
     samples = samples(
         call([A((2, 3)), A((2, 3))], dtypes=dtypes.ALL), call([A((2, 3)), A((2, 3))], -1), call([A(()), A(())])
     )

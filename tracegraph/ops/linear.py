@@ -10,6 +10,7 @@ from tracegraph import dtypes
 from tracegraph.errors import DTypeError, ShapeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite
 from tracegraph.ops.matmul import multiply
@@ -25,6 +26,7 @@ class Linear(Composite):
     signature = "(input: Tensor, weight: Tensor, bias: OptionalTensor = None)"
     method = False
     shape_only = ("bias",)
+    autocast = Autocast.LOW
     samples = samples(
         call(A((3, 4)), A((5, 4)), A((5,))),
         call(A((3, 4)), A((5, 4))),

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from tracegraph.errors import ShapeError
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
 from tracegraph.ops.samples import A, call, samples
@@ -36,6 +37,7 @@ class Mm(RankedProduct):
 
     signature = "(input: Tensor, mat2: Tensor)"
     ranks = (2, 2)
+    autocast = Autocast.LOW
     samples = samples(call(A((3, 4)), A((4, 5))), call(A((0, 4)), A((4, 5))))
 
 
@@ -63,6 +65,7 @@ class Bmm(RankedProduct):
 
     signature = "(input: Tensor, mat2: Tensor)"
     ranks = (3, 3)
+    autocast = Autocast.LOW
     samples = samples(call(A((2, 3, 4)), A((2, 4, 5))))
 
     def check(self, *operands: Handle) -> None:
@@ -111,6 +114,7 @@ class Addmm(AddedProduct):
 
     signature = "(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: number = 1, alpha: number = 1)"
     product = "mm"
+    autocast = Autocast.LOW
     samples = samples(
         call(A((5,)), A((3, 4)), A((4, 5))),
         call(A((3, 5)), A((3, 4)), A((4, 5)), beta=0.5, alpha=2.0),
@@ -133,4 +137,5 @@ class Baddbmm(AddedProduct):
 
     signature = "(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: number = 1, alpha: number = 1)"
     product = "bmm"
+    autocast = Autocast.LOW
     samples = samples(call(A((2, 3, 5)), A((2, 3, 4)), A((2, 4, 5)), beta=0.5))

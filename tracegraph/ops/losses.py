@@ -10,6 +10,7 @@ from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Composite
 from tracegraph.ops.promotion import result_type
@@ -83,6 +84,7 @@ class MseLoss(ElementwiseLoss):
     """(input - target)^2."""
 
     signature = f"{TWO}, reduction: str = 'mean')"
+    autocast = Autocast.FLOAT32
     samples = _samples()
 
     def loss(self, input: Handle, target: Handle, **attrs: Any) -> Handle:
@@ -95,6 +97,7 @@ class L1Loss(ElementwiseLoss):
     """|input - target|."""
 
     signature = f"{TWO}, reduction: str = 'mean')"
+    autocast = Autocast.FLOAT32
     samples = _samples()
 
     def loss(self, input: Handle, target: Handle, **attrs: Any) -> Handle:
@@ -106,6 +109,7 @@ class SmoothL1Loss(ElementwiseLoss):
     """0.5 * d^2 / beta where d = |input - target| is below beta, d - 0.5 * beta elsewhere."""
 
     signature = f"{TWO}, reduction: str = 'mean', beta: float = 1.0)"
+    autocast = Autocast.FLOAT32
     samples = _samples({}, {"beta": 0.5}, {"beta": 0.0})
 
     def loss(self, input: Handle, target: Handle, **attrs: Any) -> Handle:
@@ -122,6 +126,7 @@ class HuberLoss(ElementwiseLoss):
     """0.5 * d^2 where d = |input - target| is below delta, delta * (d - 0.5 * delta) elsewhere."""
 
     signature = f"{TWO}, reduction: str = 'mean', delta: float = 1.0)"
+    autocast = Autocast.FLOAT32
     samples = _samples({}, {"delta": 0.5})
 
     def loss(self, input: Handle, target: Handle, **attrs: Any) -> Handle:
@@ -140,6 +145,7 @@ class KlDiv(Composite):
 
     signature = f"{TWO}, reduction: str = 'mean', log_target: bool = False)"
     method = False
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((3, 5), -3, 0), A((3, 5), 0.1, 1)),
         call(A((3, 5), -3, 0), A((3, 5), 0.1, 1), reduction="batchmean"),
@@ -168,6 +174,7 @@ class BinaryCrossEntropy(Composite):
 
     signature = f"{TWO}, weight: OptionalTensor = None, reduction: str = 'mean')"
     method = False
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((3, 5), 0.1, 0.9), A((3, 5), 0, 1)),
         call(A((3, 5), 0.1, 0.9), A((3, 5), 0, 1), A((5,), 0, 1), reduction="sum"),
@@ -190,6 +197,7 @@ class BinaryCrossEntropyWithLogits(Composite):
 
     signature = f"{TWO}, weight: OptionalTensor = None, reduction: str = 'mean', pos_weight: OptionalTensor = None)"
     method = False
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((3, 5), -4, 4), A((3, 5), 0, 1)),
         call(A((3, 5), -4, 4), A((3, 5), 0, 1), A((5,), 0, 1), reduction="sum"),

@@ -11,6 +11,7 @@ from tracegraph.errors import DTypeError, ShapeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.rules import Contract, OperandTypes, operand_shape
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Contraction
 from tracegraph.ops.promotion import broadcast_shapes
@@ -31,6 +32,7 @@ class Matmul(Contraction):
 
     signature = "(input: Tensor, other: Tensor)"
     operators = ("__matmul__",)
+    autocast = Autocast.LOW
     samples = samples(
         call(A((3, 4)), A((4, 5)), dtypes=NUMERIC),
         call(A((4,)), A((4,)), dtypes=NUMERIC),

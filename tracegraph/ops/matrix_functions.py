@@ -7,6 +7,7 @@ from typing import Any
 from tracegraph import dtypes
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.binding import normalize_dim
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
@@ -126,6 +127,7 @@ class Vecdot(Derived):
     name = "linalg_vecdot"
     method = False
     signature = "(x: Tensor, y: Tensor, *, dim: dim = -1)"
+    autocast = Autocast.LOW
     samples = samples(call(A((2, 3)), A((3,))))
 
     def decompose(self, x: Handle, y: Handle, *, dim: int) -> Handle:

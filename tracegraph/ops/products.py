@@ -8,6 +8,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.binding import normalize_dim
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
@@ -22,6 +23,7 @@ class Inner(Derived):
     """Sums of products over the last dimensions of two tensors."""
 
     signature = "(input: Tensor, other: Tensor)"
+    autocast = Autocast.LOW
     samples = samples(call(A((3,)), A((3,))), call(A((2, 3)), A((4, 5, 3))), call(A(()), A((3,))))
 
     def decompose(self, a: Handle, b: Handle) -> Handle:
@@ -52,6 +54,7 @@ class Tensordot(Derived):
 
     signature = "(a: Tensor, b: Tensor, dims: any = 2)"
     method = False
+    autocast = Autocast.LOW
     samples = samples(
         call(A((2, 3, 4)), A((3, 4, 5))),
         call(A((2, 3)), A((4,)), 0),
@@ -131,6 +134,7 @@ class Addbmm(Derived):
 
     inplace = True
     signature = "(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: number = 1, alpha: number = 1)"
+    autocast = Autocast.LOW
     samples = samples(call(A((3, 5)), A((2, 3, 4)), A((2, 4, 5)), beta=0.5, alpha=2))
 
     def decompose(self, x: Handle, a: Handle, b: Handle, *, beta: float, alpha: float) -> Handle:
@@ -151,6 +155,7 @@ class Addr(AddedProduct):
 class Trace(Derived):
     """Sum of the diagonal of a matrix."""
 
+    autocast = Autocast.FLOAT32
     samples = samples(call(A((3, 4))), call(A((3, 3), dtype=dtypes.int32)))
 
     def decompose(self, x: Handle) -> Handle:

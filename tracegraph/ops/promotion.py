@@ -56,7 +56,7 @@ def result_type(*operands: object) -> DType:
         candidate = _promote(group)
         if candidate is not None and (result is None or candidate.category > result.category):
             result = candidate
-    return result or dtypes.float32
+    return result or dtypes.DEFAULT.dtype
 
 
 def _promote(found: Iterable[DType]) -> DType | None:

@@ -11,6 +11,7 @@ from tracegraph import dtypes
 from tracegraph.errors import DTypeError, ShapeError, ValueRangeError
 from tracegraph.ir import lookup
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
@@ -85,6 +86,7 @@ class Quantile(Quantiles):
         ValueRangeError: a number `q` outside [0, 1], or an unknown interpolation.
     """
 
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((3, 5), distinct=True), 0.3, 1, dtypes=(dtypes.float32, dtypes.float64)),
         call(A((7,), distinct=True), A((3,), 0, 1), dtypes=(dtypes.float32, dtypes.float64)),
@@ -104,6 +106,7 @@ class Quantile(Quantiles):
 class Nanquantile(Quantiles):
     """The q-quantiles along `dim` of the elements that are not nan; nan where there are none."""
 
+    autocast = Autocast.FLOAT32
     samples = samples(call(A((3, 5), distinct=True), 0.3, 1, dtypes=(dtypes.float32, dtypes.float64)))
 
     def places(self, ranked: Handle, q: Handle) -> tuple[Handle, Handle]:

@@ -114,7 +114,7 @@ class Random(Element):
 
 
 def _floating(op: str, dtype: DType | None) -> DType:
-    dtype = dtype or dtypes.float32
+    dtype = dtype or dtypes.DEFAULT.dtype
     if not dtype.is_floating:
         raise DTypeError(f"{op}: random fractions need a floating dtype, got {dtype.long_name}; use randint")
     return dtype

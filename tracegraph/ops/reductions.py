@@ -14,6 +14,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite, Derived, Reduction
 from tracegraph.ops.kinds.reduction import reduced_axes
@@ -116,6 +117,7 @@ class Prod(Accumulation):
 
     combine = "mul"
     shape_only = ()
+    autocast = Autocast.FLOAT32
     samples = samples(
         *reduction_samples(dtypes=dtypes.ALL)(),
         call(A((4, 5), 0, 1, dtype=dtypes.int64), 1, dtype=dtypes.float64, dtypes=(dtypes.float64,)),

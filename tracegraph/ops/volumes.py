@@ -13,6 +13,7 @@ from tracegraph.errors import ArgumentError, ShapeError, ValueRangeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.convolution import OPERANDS
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
@@ -52,6 +53,7 @@ class Conv3d(Derived):
 
     signature = f"({OPERANDS}, stride: ints = 1, padding: any = 0, dilation: ints = 1, groups: int = 1)"
     method = False
+    autocast = Autocast.LOW
     samples = samples(
         call(A((1, 2, 4, 3, 3)), A((3, 2, 2, 2, 2)), A((3,))),
         call(A((1, 4, 5, 4, 4)), A((2, 2, 2, 3, 2)), stride=(2, 1, 1), padding=1, dilation=2, groups=2, dtypes=_WIDE),
@@ -103,6 +105,7 @@ class ConvTranspose3d(Derived):
         "dilation: ints = 1)"
     )
     method = False
+    autocast = Autocast.LOW
     samples = samples(
         call(A((1, 2, 2, 3, 3)), A((2, 3, 2, 2, 2)), A((3,)), stride=2, padding=1, output_padding=1),
         call(A((4, 3, 2, 2)), A((4, 1, 2, 2, 2)), groups=2, dilation=2, dtypes=_WIDE),
@@ -173,6 +176,7 @@ class MaxPool3d(VolumePool):
         "(input: Tensor, kernel_size: ints, stride: OptionalInts = None, padding: ints = 0, dilation: ints = 1, "
         "ceil_mode: bool = False)"
     )
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((1, 2, 4, 4, 4), distinct=True), 2),
         call(A((2, 5, 4, 4), distinct=True), 3, 2, 1, ceil_mode=True, dtypes=_WIDE),
@@ -194,6 +198,7 @@ class AvgPool3d(VolumePool):
         "(input: Tensor, kernel_size: ints, stride: OptionalInts = None, padding: ints = 0, ceil_mode: bool = False, "
         "count_include_pad: bool = True, divisor_override: OptionalInt = None)"
     )
+    autocast = Autocast.FLOAT32
     samples = samples(
         call(A((1, 2, 4, 4, 4)), 2),
         call(A((2, 5, 4, 4)), 3, 2, 1, count_include_pad=False, dtypes=_WIDE),
@@ -241,6 +246,7 @@ class AdaptiveVolumePool(Derived):
 class AdaptiveAvgPool3d(AdaptiveVolumePool):
     """Mean over a grid of `output_size` windows that cover the volume as evenly as possible (None: one per element)."""
 
+    autocast = Autocast.FLOAT32
     pool = "adaptive_avg_pool2d"
 
 
@@ -248,4 +254,5 @@ class AdaptiveAvgPool3d(AdaptiveVolumePool):
 class AdaptiveMaxPool3d(AdaptiveVolumePool):
     """Maximum over a grid of `output_size` windows that cover the volume as evenly as possible."""
 
+    autocast = Autocast.FLOAT32
     pool = "adaptive_max_pool2d"

@@ -14,6 +14,7 @@ import numpy as np
 
 from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result, Static, ViewChain
 from tracegraph.autograd import enable_grad
+from tracegraph.autograd.anomaly import DETECTION
 from tracegraph.autograd.tape import handle
 from tracegraph.errors import AutogradError, ElementError, IndexRangeError, TracegraphError
 from tracegraph.ir import bind_sizes
@@ -82,6 +83,8 @@ class CompiledGraph:
         Raises:
             ElementError, IndexRangeError: a check failed; which element was wrong is not known.
         """
+        if DETECTION.enabled:
+            return self.op_by_op(*inputs)
         if self._fresh is None:
             return self._run_with_effects(inputs)
         arrays = [t._np for t in inputs]

@@ -20,8 +20,8 @@ def tensor(
 ) -> Tensor:
     """A new tensor with a copy of `data`: a number, nested sequences, a numpy array or a tensor.
 
-    Python floats become float32, integers int64, bools bool, unless `dtype` says otherwise; numpy arrays keep their
-    dtype.
+    Python floats become the default dtype (float32), integers int64, bools bool, unless `dtype` says otherwise; numpy
+    arrays keep their dtype.
 
     Raises:
         ValueRangeError: `data` is ragged or holds an integer beyond 64 bits; the message says where.
@@ -74,10 +74,10 @@ def _array_of(data: Any, wanted: DType | None) -> np.ndarray:
             f"tensor(): data must be numbers, nested lists of numbers or an array, got {described(data)}"
         )
     if wanted is None and array.dtype.kind == "f" and not _holds_numpy(data):
-        return array.astype(np.float32)
+        return array.astype(dtypes.DEFAULT.dtype.np)
     if wanted is None and array.dtype.kind == "u":
         raise ValueRangeError(f"tensor(): data holds {array.max()}, which int64, the dtype of Python ints, cannot hold")
-    return array if array.size else array.astype(np.float32)
+    return array if array.size else array.astype(dtypes.DEFAULT.dtype.np)
 
 
 def _without_tensors(data: Any) -> Any:

@@ -33,7 +33,7 @@ def format_tensor(tensor: Tensor) -> str:
     suffixes = []
     if tensor._np.size == 0 and tensor.ndim != 1:
         suffixes.append(f"size={tuple(tensor.shape)}")
-    if tensor.dtype not in (dtypes.float32, dtypes.int64, dtypes.bool_):
+    if tensor.dtype not in (dtypes.DEFAULT.dtype, dtypes.int64, dtypes.bool_):
         suffixes.append(f"dtype={tensor.dtype!r}")
     if tensor.grad_fn is not None:
         suffixes.append(f"grad_fn={tensor.grad_fn!r}")

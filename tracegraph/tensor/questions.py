@@ -12,6 +12,7 @@ from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError
 from tracegraph.ir import TensorType
 from tracegraph.ops import promotion
+from tracegraph.ops.binding import described
 from tracegraph.tensor.tensor import Tensor
 
 
@@ -45,8 +46,19 @@ def numel(input: Any) -> int:
 
 
 def get_default_dtype() -> DType:
-    """float32: the dtype of tensors made from Python floats."""
-    return dtypes.float32
+    """The dtype of tensors made from Python floats: float32, unless set."""
+    return dtypes.DEFAULT.dtype
+
+
+def set_default_dtype(d: DType) -> None:
+    """Choose the dtype of tensors made from Python floats, and of what divides integers, until further notice.
+
+    Raises:
+        DTypeError: `d` is no floating dtype.
+    """
+    if not isinstance(d, DType) or not d.is_floating:
+        raise DTypeError(f"set_default_dtype: expected a floating dtype such as tracegraph.float64, got {described(d)}")
+    dtypes.DEFAULT.dtype = d
 
 
 def can_cast(from_: DType, to: DType) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracegraph.ops.autocast import CASTING, apply_cast, is_casting
 from tracegraph.ops.error_names import CALL_ERRORS, name_after
 from tracegraph.ops.kinds.composite import Composite
 
@@ -13,9 +14,12 @@ class Derived(Composite):
 
     For what aliases (`transpose` is a `permute`: as a node of its own it would hide that from whoever traces
     aliasing), gives a number of results that depends on sizes (`split`), or names a special case (`zeros`).
+    Where a program autocasts, one that says nothing of it leaves that to the ops it is made of.
     """
 
     def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        if CASTING and self.autocast is not None and is_casting():
+            return apply_cast(self, operands, attrs)
         if self._canonicalizes:
             operands, attrs = self.canonicalize(operands, attrs)
         assert self.decompose is not None

@@ -61,7 +61,7 @@ class Pointwise(Definition):
         """
         common = result_type(*types)
         if self.promotion == "float" and not common.is_floating:
-            common = dtypes.float32
+            common = dtypes.DEFAULT.dtype
         elif self.promotion.startswith("like:"):
             like = types[int(self.promotion[5:])]
             common = like.dtype if isinstance(like, TensorType) else dtypes.of_scalar(like)
@@ -128,7 +128,13 @@ class Pointwise(Definition):
         return {}
 
     def _learn(self, key: object, operands: tuple[Any, ...]) -> Plan:
+        """The plan of operands met for the first time, or of those whose dtype is the default one of the process."""
         types = tuple(_type_of(o) for o in operands)
+        is_given = any(isinstance(t, TensorType) and t.dtype.is_floating for t in types)
+        if not is_given and self.promote(types)[0].is_floating:
+            key = (key, dtypes.DEFAULT.dtype)
+            if key in self._plans:
+                return self._plans[key]
         wanted = tuple(d.compute for d in self.operand_dtypes(types))
         is_wanted = all(type(o) is np.ndarray and o.dtype is d.np for o, d in zip(operands, wanted, strict=True))
         rule = self.eager if self.eager is not None else partial(self.scalar, NUMPY)

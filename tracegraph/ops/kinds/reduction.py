@@ -123,5 +123,5 @@ def merge_index(
 
 
 def floating_result(dtype: DType) -> DType:
-    """float32 for integers and bools, itself for floats."""
-    return dtype if dtype.is_floating else dtypes.float32
+    """The default dtype (float32) for integers and bools, itself for floats."""
+    return dtype if dtype.is_floating else dtypes.DEFAULT.dtype

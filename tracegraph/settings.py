@@ -1,0 +1,53 @@
+"""Settings: state of a thread or of the process that changes what the same program computes.
+
+Each is an attribute of a `Settings` object. Capture knows them all: what a trace depends on is guarded, what it wrote
+is set again when the trace runs (see `capture.settings`). A new setting needs no more than a class here or elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypeVar
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings:
+    """Base of objects that hold settings, each a value that never changes by itself.
+
+    Class attributes:
+        questions: for each setting the expression by which a user's program asks for it.
+        unmixed: settings of which a graph has one value, because the types of its values follow from them.
+    """
+
+    questions: ClassVar[dict[str, str]]
+    unmixed: ClassVar[tuple[str, ...]] = ()
+    #: every instance, in the order of their making
+    instances: ClassVar[list[Settings]] = []
+
+    @property
+    def implicit(self) -> tuple[str, ...]:
+        """The settings that operations obey now, so that every trace depends on them; others only where it asks."""
+        return ()
+
+    @classmethod
+    def register(cls: type[S]) -> S:
+        """The one instance of the class."""
+        made = cls()
+        Settings.instances.append(made)
+        return made
+
+
+@contextmanager
+def preserved() -> Iterator[None]:
+    """Put all settings back after the block."""
+    before: list[tuple[Settings, str, Any]] = [
+        (settings, name, getattr(settings, name)) for settings in Settings.instances for name in settings.questions
+    ]
+    try:
+        yield
+    finally:
+        for settings, name, value in before:
+            if getattr(settings, name) is not value:
+                setattr(settings, name, value)
