@@ -163,7 +163,7 @@ def generator_stop_iteration(x):
     return None
 
 
-@program()
+@program(breaks=("suspended-generator",))
 def generator_try_finally(x):
     log = []
 
@@ -177,7 +177,7 @@ def generator_try_finally(x):
     for v in g():
         if v == 1:
             break
-    return x, v
+    return x, v, log
 
 
 @program()

@@ -73,6 +73,17 @@ NATIVE_CALL = _reason(
     f(tg.ones(3))
     """,
 )
+BACKWARD = _reason(
+    "backward",
+    "A backward pass inside the function cannot be part of the graph.",
+    "Let it end at leaves, or at tensors that the function computes, without hooks or in-place writes on the way.",
+    """
+    def f(h):
+        (h * h).sum().backward()
+
+    f(tg.ones(3, requires_grad=True).exp())
+    """,
+)
 SIDE_EFFECT_CALL = _reason(
     "side-effect",
     "A call acts on the outside world (printing, logging, input, files, time, random numbers).",
@@ -175,6 +186,23 @@ GENERATOR_FRAME = _reason(
         yield x * 2
 
     list(f(tg.ones(3)))
+    """,
+)
+SUSPENDED_GENERATOR = _reason(
+    "suspended-generator",
+    "A generator is dropped inside a try or with statement, whose end runs when the generator is collected.",
+    "Consume the generator to its end, or close it.",
+    """
+    def parts(x):
+        try:
+            yield x * 2
+        finally:
+            print("dropped")
+
+    def f(x):
+        return next(parts(x))
+
+    f(tg.ones(3))
     """,
 )
 FRAME_ACCESS = _reason(

@@ -136,7 +136,8 @@ def inline(tracer: Tracer, function: types.FunctionType, args: tuple[Any, ...], 
         tracer.adopt(namespace, namespace, Constant(Reference(namespace), label))
     frame = Frame(tracer, code, namespace, bind_slots(tracer, function, args, kwargs))
     if code.co_flags & inspect.CO_GENERATOR:
-        return tracer.fresh(SymbolicGenerator(frame))
+        tracer.generators.append(SymbolicGenerator(frame))
+        return tracer.fresh(tracer.generators[-1])
     try:
         outcome = frame.run()
     except RecursionError as e:

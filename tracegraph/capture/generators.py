@@ -21,6 +21,16 @@ class SymbolicGenerator:
         self._is_finished = False
         self._is_running = False
 
+    @property
+    def has_cleanup(self) -> bool:
+        """Whether code of its own runs when it is dropped: it waits inside a try or with statement."""
+        if not self._is_started or self._is_finished:
+            return False
+        program = self._frame.program
+        offset = program.instructions[self._frame.current].offset
+        regions = (r for r in program.regions if r.start <= offset < r.end)
+        return any(program.instructions[r.target].op == "PUSH_EXC_INFO" for r in regions)
+
     def __iter__(self) -> SymbolicGenerator:
         return self
 

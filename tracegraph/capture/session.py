@@ -20,6 +20,7 @@ from tracegraph.capture.driver import DriverWriter
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.frame import Frame, Returned, Unread
 from tracegraph.capture.functions import make_binder
+from tracegraph.capture.generators import SymbolicGenerator
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.reconstruct import NotReconstructible
 from tracegraph.capture.recorder import root_of
@@ -142,6 +143,9 @@ class _Attempt:
             if step is None:
                 raise RunEagerly(Break(reasons.NOT_RECONSTRUCTIBLE, str(e), Extent.FRAME)) from None
             return Break(reasons.NOT_RECONSTRUCTIBLE, str(e)), step
+        if any(g.has_cleanup and not _closes_silently(self.tracer, g) for g in self.tracer.generators):
+            # if only a part of the function ran natively, the generator would live longer than in eager
+            raise Break(reasons.SUSPENDED_GENERATOR, "it is neither consumed nor closed", Extent.FRAME)
         _check_aliasing(self.tracer)
         _guard_mutation(self.tracer)
         return writer.result()
@@ -206,6 +210,17 @@ def _check_aliasing(tracer: Tracer) -> None:
     tracer.guards.add(
         GuardKind.SEPARATE_STORAGE, None, (tuple(i.source for i in written), tuple(i.source for i in others))
     )
+
+
+def _closes_silently(tracer: Tracer, generator: SymbolicGenerator) -> bool:
+    """Whether nobody can tell if, and when, a generator is closed; it is closed thereby."""
+    before = len(tuple(tracer.builder.graph.calls)), tracer.recorder.grad_enabled
+    try:
+        with tracer.effects.unchanging("closing a generator"):
+            generator.close()
+    except (Break, Exception):
+        return False
+    return before == (len(tuple(tracer.builder.graph.calls)), tracer.recorder.grad_enabled)
 
 
 def _mutated(node: Node) -> tuple[int, ...]:

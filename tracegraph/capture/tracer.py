@@ -16,6 +16,7 @@ from tracegraph.capture import eager
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.dynamism import Dynamism
 from tracegraph.capture.effects import Effects
+from tracegraph.capture.generators import SymbolicGenerator
 from tracegraph.capture.guards import GuardKind, GuardSet, Stride
 from tracegraph.capture.numbers import TraceNumbers
 from tracegraph.capture.recorder import CaptureRecorder
@@ -92,6 +93,8 @@ class Tracer:
         #: the frames being executed, innermost last
         self.frames: list[Any] = []
         self._identified: list[Any] = []
+        #: the generators that the trace has made
+        self.generators: list[SymbolicGenerator] = []
         #: graph inputs that are numpy arrays outside, by the arrays
         self.array_inputs: dict[int, Traced] = {}
 

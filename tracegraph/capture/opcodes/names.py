@@ -74,8 +74,11 @@ def cell_value(frame: Frame, name: str) -> Any:
         except ValueError:
             value = MISSING
     if value is MISSING:
+        if name not in frame.code.co_freevars:
+            text = f"cannot access local variable {name!r} where it is not associated with a value"
+            raise Observed(UnboundLocalError(text))
         text = f"cannot access free variable {name!r} where it is not associated with a value in enclosing scope"
-        raise Observed(NameError(text, name=name) if name in frame.code.co_freevars else UnboundLocalError(text))
+        raise Observed(NameError(text, name=name))
     if pending is None and frame.tracer.is_outside(cell):
         source = frame.tracer.source_of(cell)
         assert source is not None
