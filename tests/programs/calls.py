@@ -96,3 +96,12 @@ def make_counter():
 @program(lambda: (ramp(), make_counter()))
 def outer_closure(x, f):
     return (f(), f(), x * f())
+
+
+@program()
+def annotations_and_docs(x):
+    def scale(t: int, *, by: "float" = 2.0) -> str:
+        """Scale it."""
+        return t * by
+
+    return scale(x), scale.__doc__, list(scale.__annotations__), scale.__kwdefaults__

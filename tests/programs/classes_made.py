@@ -262,3 +262,9 @@ def class_registers(x):
         pass
 
     return x, One.mark
+
+
+@program()
+def class_by_type(x):
+    made = type("Made", (Vec,), {"a": 3, "get": lambda self: self.a})
+    return x * made(1).get(), made.__name__, issubclass(made, Vec)

@@ -155,3 +155,10 @@ def native_errors(x):
         except Exception as e:
             out.append((type(e).__name__, str(e)))
     return x, out
+
+
+@program()
+def exception_notes(x):
+    e = ValueError("a", 1)
+    e.add_note("n")
+    return x, e.args, str(e), repr(e), e.__notes__

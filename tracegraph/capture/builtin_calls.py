@@ -77,8 +77,10 @@ def _is_subclass(tracer: Tracer, cls: Any, classes: Any) -> bool:
 
 
 def _call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) == 3:
+        return class_statements.make_class(tracer, *args, **kwargs)
     if len(args) != 1:
-        raise Break(reasons.NATIVE_CALL, "a class made by type()")
+        raise Observed(TypeError("type() takes 1 or 3 arguments"))
     return tracer.type_of(args[0])
 
 

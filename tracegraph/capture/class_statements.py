@@ -60,6 +60,21 @@ def build_class(
     return cls
 
 
+def make_class(tracer: Tracer, name: str, bases: tuple[type, ...], body: dict[str, Any], **keywords: Any) -> type:
+    """`type(name, bases, body)`.
+
+    Raises:
+        Observed: the bases do not fit together.
+        Break: as for `build_class`.
+    """
+    meta, namespace, keywords = tracer.native(types.prepare_class, name, bases, keywords)
+    namespace.update(body)
+    _check_bases(name, meta, bases)
+    _check_namespace(name, namespace, meta)
+    cls: type = tracer.fresh(tracer.native(meta, name, bases, namespace, **keywords))
+    return cls
+
+
 def _check_bases(name: str, meta: Any, bases: tuple[type, ...]) -> None:
     if meta not in _METACLASSES:
         raise Break(reasons.NATIVE_CALL, f"the metaclass of class {name}")

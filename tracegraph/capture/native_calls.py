@@ -15,6 +15,7 @@ import itertools
 import math
 import operator
 import re
+import sys
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ _ITERATING_CLASSES: frozenset[Any] = frozenset({
     itertools.zip_longest, itertools.accumulate, itertools.repeat, itertools.cycle, itertools.count,
     itertools.takewhile, itertools.dropwhile, itertools.starmap, itertools.combinations, itertools.permutations,
     itertools.combinations_with_replacement, itertools.compress, itertools.filterfalse, itertools.groupby,
-    itertools.pairwise,
+    itertools.pairwise, *(vars(itertools)[name] for name in ("batched",) if name in vars(itertools)),
 })  # fmt: skip
 #: of those, the ones that call an argument: its position or name
 _CALLED: dict[Any, frozenset[int | str]] = {
@@ -132,6 +133,7 @@ _PURE_FUNCTIONS = frozenset(
             any,
             all,
             str.maketrans,
+            sys.intern,
             bytes.maketrans,
         ),
     )
@@ -289,6 +291,8 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
         return tracer.native(method, *stringable(tracer, args), **stringable(tracer, kwargs))
     if isinstance(owner, re.Pattern):
         args = tuple(_callable(tracer, a) for a in args)
+    if isinstance(owner, BaseException) and name in ("add_note", "with_traceback") and not tracer.is_outside(owner):
+        return tracer.native(method, *stringable(tracer, args))
     if isinstance(owner, np.ndarray):
         return arrays.compute(tracer, method, args, kwargs)
     if is_constant(owner) or type(owner) in STAND_INS:

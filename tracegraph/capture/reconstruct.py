@@ -265,15 +265,18 @@ class Reconstructor:
 
     def _dict_iterator(self, value: Any) -> str:
         """An iterator that must notice when its dict changes size: made anew, and advanced as far."""
+        owner = next((r for r in gc.get_referents(value) if isinstance(r, dict)), None)
+        if owner is None:
+            return self.assign(value, "iter(())")  # exhausted
         left = operator.length_hint(value)
-        if left == 0:
-            try:
+        try:
+            # at its end it may be advanced, as nobody is going to; but not if the dict has changed size
+            if left == 0:
                 next(value)
-            except StopIteration:
-                return self.assign(value, "iter(())")
-            except RuntimeError:
-                raise NotReconstructible(value) from None
-        owner = next(r for r in gc.get_referents(value) if isinstance(r, dict))
+        except StopIteration:
+            pass
+        except RuntimeError:
+            raise NotReconstructible(value) from None
         name = self.assign(value, f"iter({self.expression(owner)}.{_DICT_ITERATORS[type(value)]}())")
         code = f"for _ in range({len(owner) - left}): next({name})"
         self._last.append(lambda: self.lines.append(code))
@@ -352,8 +355,11 @@ class Reconstructor:
         for attribute, content in (("__kwdefaults__", value.__kwdefaults__), ("__dict__", value.__dict__ or None)):
             if content is not None:
                 self.lines.append(f"{name}.{attribute} = {self._dict_display(content)}")
-        if value.__qualname__ != value.__code__.co_qualname:
-            self.lines.append(f"{name}.__qualname__ = {value.__qualname__!r}")
+        plain = types.FunctionType(value.__code__, value.__globals__, value.__name__, None, value.__closure__)
+        for attribute in ("__qualname__", "__doc__", "__module__", "__annotations__"):
+            content = getattr(value, attribute)
+            if content != getattr(plain, attribute):
+                self.lines.append(f"{name}.{attribute} = {self.expression(content)}")
         return name
 
     def build_super(self, value: Any) -> str:
