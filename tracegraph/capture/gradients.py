@@ -118,7 +118,7 @@ def _grad_mode(tracer: Tracer, mode: bool) -> Iterator[None]:
 
 
 def _left_to_the_tape(why: str) -> Break:
-    return Break(reasons.NATIVE_CALL, f"a backward pass with {why}")
+    return Break(reasons.BACKWARD, f"a backward pass with {why}")
 
 
 def _handles(tracer: Tracer, tensors: Any) -> list[Traced]:
