@@ -62,6 +62,17 @@ def test_as_function_and_as_block():
     assert not tg.autograd.is_anomaly_enabled()
 
 
+def test_a_training_step_compiled_while_it_was_off():
+    @tg.compile
+    def step(x):
+        loss = root(x)
+        loss.backward()
+
+    step(tg.ones(3, requires_grad=True))
+    with tg.autograd.detect_anomaly(), pytest.raises(AutogradError, match=re.escape("z = y.sqrt()")):
+        step(tg.ones(3, requires_grad=True))
+
+
 def test_entered_inside_a_compiled_function():
     @tg.compile
     def f(x):

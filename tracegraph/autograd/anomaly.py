@@ -13,19 +13,21 @@ from tracegraph.errors import AutogradError
 from tracegraph.ir import Location
 from tracegraph.ir.user_line import source_line
 from tracegraph.ops.graph_module import running_location
+from tracegraph.settings import Settings
 
 if TYPE_CHECKING:
     from tracegraph.autograd.tape import Node
 
 
-class _Detection:
+class _Detection(Settings):
     """Of the process: whether nodes of the tape remember where they come from, and gradients are looked at."""
 
+    questions = {"enabled": "is_anomaly_enabled()", "check_nan": "is_anomaly_check_nan_enabled()"}
     enabled: bool = False
     check_nan: bool = True
 
 
-DETECTION = _Detection()
+DETECTION = _Detection.register()
 
 
 class set_detect_anomaly:

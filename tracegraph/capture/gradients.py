@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.autograd import engine
+from tracegraph.autograd.anomaly import DETECTION
 from tracegraph.autograd.tape import SpentNode, attach
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
@@ -107,7 +108,13 @@ def set_grad(tracer: Tracer, leaf: Input, gradient: Any) -> None:
 
 @contextmanager
 def _grad_mode(tracer: Tracer, mode: bool) -> Iterator[None]:
-    """Record in this grad mode, as the tape executes formulas."""
+    """Record in this grad mode, as the tape executes formulas.
+
+    Raises:
+        Break: anomalies are looked for, which the tape does.
+    """
+    if tracer.settings.get(DETECTION, "enabled"):
+        raise _left_to_the_tape("anomaly detection on")
     before = tracer.recorder.grad_enabled
     tracer.recorder.grad_enabled = mode
     try:
