@@ -63,7 +63,7 @@ def exec_(x):
     return x * n
 
 
-@program(breaks=("tensor-attribute",))
+@program()
 def setattr_tensor(x):
     x.grad = None
     return x * 2
