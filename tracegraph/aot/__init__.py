@@ -7,9 +7,10 @@ from tracegraph.aot.functionalise import functionalise
 from tracegraph.aot.joint import Joint, differentiate
 from tracegraph.aot.min_cut import partition_min_cut
 from tracegraph.aot.partition import Partition, partition_default
-from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Static, ViewChain, WriteBack
+from tracegraph.aot.record import Detached, FromInput, FromOutput, MutationRecord, Static, ViewChain, WriteBack
 
 __all__ = [
+    "Detached",
     "FromInput",
     "FromOutput",
     "Joint",

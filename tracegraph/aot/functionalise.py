@@ -10,6 +10,9 @@
 Every tensor of the graph is an `_Alias`: a memory of its own, or a view of another alias. A write goes up the views
 to the memory by their `scatter` rules and makes a new version of it; an alias read after that is derived from the new
 version by the same views. Views left without use are for `dce` to remove.
+
+`detach` is a view through which no gradient flows, in either direction: a detached alias that was written to has a
+history of its own. What others write to its memory changes its elements and not its history: `replace_elements`.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result, Static, ViewChain, WriteBack
+from tracegraph.aot.record import Detached, FromInput, FromOutput, MutationRecord, Result, Static, ViewChain, WriteBack
 from tracegraph.errors import IRError
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value
 from tracegraph.ir import dim as dims
@@ -67,7 +70,7 @@ class _Alias:
     `value` holds its elements as of `version` of the memory.
     """
 
-    __slots__ = ("attrs", "input", "op", "origin", "tracked_write", "value", "version")
+    __slots__ = ("attrs", "has_history", "input", "op", "origin", "tracked_write", "value", "version")
 
     def __init__(
         self,
@@ -81,6 +84,8 @@ class _Alias:
         self.op = op
         self.attrs = attrs or {}
         self.version: int = origin.root.version if origin is not None else 0
+        #: of a detached alias: whether it was written to
+        self.has_history = False
         #: of a root: its position among the inputs of the graph
         self.input: int | None = None
         #: of a root: whether a write took part in its history, that is, did not go through a detached view
@@ -90,6 +95,13 @@ class _Alias:
     def root(self) -> _Alias:
         """The alias that is the whole memory; its version is the memory's."""
         return self if self.origin is None else self.origin.root
+
+    @property
+    def rewritten(self) -> _Alias | None:
+        """The nearest detached alias with a history of its own that this alias is a view of, or is."""
+        if self.has_history or self.origin is None:
+            return self if self.has_history else None
+        return self.origin.rewritten
 
     def chain_from(self, ancestor: _Alias) -> ViewChain:
         """The views that make this alias of `ancestor`."""
@@ -116,7 +128,12 @@ class _Functionaliser:
         version = alias.root.version
         if alias.version != version:
             assert alias.origin is not None and alias.op is not None, "the root of a memory is always current"
-            alias.value = self.builder.call(alias.op, self.current(alias.origin), **alias.attrs)
+            elements = self.current(alias.origin)
+            if alias.has_history:
+                traced = map(self.recorder.traced, (alias.value, elements))
+                alias.value = alias.op.scatter(*traced, **alias.attrs).value
+            else:
+                alias.value = self.builder.call(alias.op, elements, **alias.attrs)
             alias.version = version
         return alias.value
 
@@ -126,6 +143,7 @@ class _Functionaliser:
             alias.version += 1
         else:
             assert alias.op is not None
+            alias.has_history |= not alias.op.is_differentiable
             base = self.recorder.traced(self.current(alias.origin))
             with self.recorder.active():
                 scattered = alias.op.scatter(base, elements, **alias.attrs)
@@ -237,11 +255,17 @@ class _Functionaliser:
 
         def result(alias: _Alias) -> Result:
             root = alias.root
-            if root.input is not None:
-                return FromInput(root.input, alias.chain_from(root))
             sharing = sum(other.root is root for other in returned.values())
-            base = alias if sharing == 1 and _is_dense(alias) else root
-            return FromOutput(output(base), alias.chain_from(base))
+            if root.input is None and sharing == 1 and _is_dense(alias):
+                return FromOutput(output(alias))
+            detached = alias.rewritten
+            if detached is not None:
+                return Detached(of_root(detached), output(detached), alias.chain_from(detached))
+            return of_root(alias)
+
+        def of_root(alias: _Alias) -> FromInput | FromOutput:
+            root, chain = alias.root, alias.chain_from(alias.root)
+            return FromInput(root.input, chain) if root.input is not None else FromOutput(output(root), chain)
 
         found = {value: result(alias) for value, alias in returned.items()}
         return tuple(found[v] if isinstance(v, Value) else Static(v) for v in self.graph.outputs)

@@ -60,6 +60,21 @@ class FromOutput:
 
 
 @dataclass(frozen=True)
+class Detached:
+    """A result detached from `memory`, in which it lies, and written to since: its history is that of output `output`.
+
+    The result is that tensor, or the view of it that `chain` makes.
+    """
+
+    memory: FromInput | FromOutput
+    output: int
+    chain: ViewChain = ()
+
+    def __str__(self) -> str:
+        return _viewed(f"{self.memory}, with the history of output {self.output}", self.chain)
+
+
+@dataclass(frozen=True)
 class Static:
     """A result that is no tensor: a number, a size (in terms of the sizes of the inputs) or None."""
 
@@ -69,7 +84,7 @@ class Static:
         return str(self.value)
 
 
-Result: TypeAlias = FromInput | FromOutput | Static
+Result: TypeAlias = FromInput | FromOutput | Detached | Static
 
 
 @dataclass(frozen=True)

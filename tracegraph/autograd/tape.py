@@ -53,9 +53,16 @@ Edge: TypeAlias = "tuple[Node | None, int, Tensor | None]"
 
 def edge_to(operand: Any) -> Edge | None:
     """The edge for an operand; None where no gradient is wanted."""
-    if not isinstance(operand, Tensor) or not operand.requires_grad:
+    if not isinstance(operand, Tensor):
         return None
-    node = operand._grad_fn if operand._view is None else operand.grad_fn
+    if operand._view is None:
+        if not operand._requires_grad:
+            return None
+        node = operand._grad_fn
+    elif operand.requires_grad:
+        node = operand.grad_fn
+    else:
+        return None
     return (None, 0, operand) if node is None else (node, operand._grad_index, None)
 
 
@@ -138,7 +145,7 @@ class OpNode(Node):
                 kept.append(operand)
                 versions.append(0)
                 continue
-            edges.append(edge_to(operand) if operand.requires_grad else None)
+            edges.append(edge_to(operand))
             if is_read:
                 storage = operand._storage
                 kept.append(operand)
@@ -264,7 +271,7 @@ def attach(node: Node, results: Sequence[Tensor]) -> None:
     """Make `results` the results of `node` on the tape."""
     for index, result in enumerate(results):
         if result.dtype.is_floating:
-            result.requires_grad = True
+            result._requires_grad = True
             result._grad_fn = node
             result._grad_index = index
 
@@ -280,7 +287,7 @@ def handle(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> 
     for o in operands:
         if isinstance(o, Tensor):
             arrays.append(o._np)
-            if o.requires_grad:
+            if o._requires_grad if o._view is None else o.requires_grad:
                 requires_grad = True
         else:
             arrays.append(o)
@@ -289,7 +296,15 @@ def handle(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> 
     if op.is_expanded:
         return op.expand(operands, attrs)
     results = eager.wrapped(op, operands, attrs, op.run(*arrays, **attrs))
+    if op.is_view and not STATE.enabled:
+        _mark_views(results, is_recorded=False)
     return results[0] if len(results) == 1 else op.pack(results) if results else None
+
+
+def _mark_views(results: Sequence[Tensor], is_recorded: bool) -> None:
+    for result in results:
+        if result._view is not None:
+            result._view.is_recorded = is_recorded
 
 
 def _recorded(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
@@ -308,7 +323,9 @@ def _unrecorded(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]
         results = op.expand(operands, attrs)
     finally:
         STATE.enabled = True
-    return results if isinstance(results, tuple) else (results,)
+    listed = results if isinstance(results, tuple) else (results,)
+    _mark_views(listed, is_recorded=True)
+    return listed
 
 
 dispatch.register_handler(Tensor, handle, rank=1)

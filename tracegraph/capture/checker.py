@@ -127,7 +127,7 @@ def _tensor(writer: SourceWriter, guard: Guard) -> Conditions:
     conditions = [
         f"type({value}) is {pool.name(facts.type)}",
         f"{value}.dtype is {pool.name(facts.dtype)}",
-        f"{value}.requires_grad is {facts.requires_grad}",
+        f"{eager.REQUIRES_GRAD.format(value)} is {facts.requires_grad}",
         *_shape(f"{value}.{eager.ARRAY}", facts.shape),
     ]
     if facts.layout == "contiguous":

@@ -16,6 +16,8 @@ from tracegraph.ops.recording import Traced
 GRAD_STATE = STATE
 #: the attribute of a tensor that is its array; guards ask the array, which answers faster
 ARRAY = "_np"
+#: whether a tensor requires grad, without the cost of a property for tensors that are no views
+REQUIRES_GRAD = "({0}._requires_grad if {0}._view is None else {0}.requires_grad)"
 
 
 def is_tensor(value: Any) -> bool:

@@ -40,6 +40,9 @@ class CaptureRecorder(Recorder):
         if self.grad_enabled and target.requires_grad and self._is_leaf(root_of(target.value)):
             raise Break(reasons.USER_EXCEPTION, "an in-place operation on a leaf that requires grad", Extent.FRAME)
 
+    def refuse_unrecorded_view(self, view: Traced) -> None:
+        raise Break(reasons.USER_EXCEPTION, "a view made outside grad mode of what got a history since", Extent.FRAME)
+
     def _refuse(self, tensor: Any) -> Any:
         raise Break(reasons.UNSUPPORTED_VALUE, "a tensor reached an operation without being read by the trace")
 

@@ -7,9 +7,9 @@ handles of one graph share: the builder, the grad mode, and how foreign tensors 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,20 @@ from tracegraph.ops.device import Device, check_device
 from tracegraph.ops.kinds.view import View
 from tracegraph.ops.layout import Strides, contiguous_strides
 from tracegraph.ops.methods import TensorMethods
+
+
+class _Unrecorded(NamedTuple):
+    """How a view that was made outside grad mode came about.
+
+    Attributes:
+        base: the value that it is a view of, which is no view.
+        tracked: whether that required grad.
+        rewritten: how often that had been rewritten.
+    """
+
+    base: Value
+    tracked: bool
+    rewritten: int
 
 
 class Recorder:
@@ -42,6 +56,10 @@ class Recorder:
         self.lift = lift
         #: strides, in elements, of inputs that are not C-contiguous; whoever makes such a placeholder enters it
         self.strides: dict[Value, Strides] = {}
+        #: how often recorded writes gave a base, the value that is no view, another history; its views follow it
+        self.rewritten: dict[Value, int] = {}
+        #: views made outside grad mode, which cannot follow
+        self.unrecorded_views: dict[Value, _Unrecorded] = {}
 
     def traced(self, value: Value, requires_grad: bool = False) -> Traced:
         return Traced(self, value, requires_grad)
@@ -52,12 +70,16 @@ class Recorder:
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """The dispatch handler: record one call and return handles on its results."""
         operands, attrs = self.prepared(op, operands, attrs)
+        if self.unrecorded_views and self.grad_enabled:
+            self._check_unrecorded_views(op, operands)
         if op.mutates:
             operands = self._writing(op, operands)
         arguments = tuple(self._operand(op, o) for o in operands)
         values = self.builder.call_all(op, *arguments, **attrs)
         tracked = any(type(o) is Traced and o.requires_grad for o in operands)
         results = [self._result(op, v, tracked) for v in values]
+        if isinstance(op, View) and op.is_differentiable:
+            self._note_unrecorded_views(arguments[0], tracked, results)
         if not results:
             return None
         return op.pack(results)
@@ -81,8 +103,35 @@ class Recorder:
             return tuple([o.detach() if isinstance(o, Traced) and o.requires_grad else o for o in operands])
         if tracked:
             for position in op.mutates:
-                operands[position].requires_grad = True
+                base = _base_of(operands[position].value)
+                self.rewritten[base] = self.rewritten.get(base, 0) + 1
         return operands
+
+    def has_history(self, value: Value) -> bool:
+        """Whether a recorded write gave `value`, or what it is a view of, a history."""
+        return bool(self.rewritten) and _base_of(value) in self.rewritten
+
+    def refuse_unrecorded_view(self, view: Traced) -> None:
+        """Refuse, by an exception, the use of a view made outside grad mode that eager execution refuses."""
+
+    def _note_unrecorded_views(self, source: Value, tracked: bool, views: Sequence[Traced]) -> None:
+        origin = self.unrecorded_views.get(source)
+        if origin is None and not self.grad_enabled:
+            base = _base_of(source)
+            origin = _Unrecorded(base, tracked, self.rewritten.get(base, 0))
+        if origin is not None:
+            self.unrecorded_views.update((v.value, origin) for v in views)
+
+    def _check_unrecorded_views(self, op: Definition, operands: tuple[Any, ...]) -> None:
+        tracked = any(type(o) is Traced and o.requires_grad for o in operands)
+        for position, operand in enumerate(operands):
+            origin = self.unrecorded_views.get(operand.value) if type(operand) is Traced else None
+            if origin is None:
+                continue
+            is_stale = self.rewritten.get(origin.base, 0) != origin.rewritten
+            is_written = position in op.mutates
+            if (is_stale and op.is_differentiable) or (is_written and (tracked or origin.tracked or is_stale)):
+                self.refuse_unrecorded_view(operand)
 
     def _operand(self, op: Definition, operand: Any) -> Any:
         try:
@@ -139,12 +188,21 @@ class Recorder:
 class Traced(TensorMethods):
     """A tensor handle on a graph value."""
 
-    __slots__ = ("recorder", "requires_grad", "value")
+    __slots__ = ("_requires_grad", "recorder", "value")
 
     def __init__(self, recorder: Recorder, value: Value, requires_grad: bool = False) -> None:
         self.recorder = recorder
         self.value = value
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the tensor will have a history; a view follows its base to a new one."""
+        return self._requires_grad or self.recorder.has_history(self.value)
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        self._requires_grad = requires_grad
 
     @property
     def type(self) -> TensorType:
@@ -207,6 +265,13 @@ class Traced(TensorMethods):
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
+
+
+def _base_of(value: Value) -> Value:
+    """The value whose history `value` shares as a view of it, itself if it is no view."""
+    while value.node.is_call and isinstance(value.node.target, View) and value.node.target.is_differentiable:
+        (value,) = value.node.operands
+    return value
 
 
 class _Nested(threading.local):

@@ -391,4 +391,4 @@ class Detach(View):
         return index
 
     def scatter(self, base: Handle, source: Handle) -> Handle:
-        return F.replace_elements(base, source)
+        return F.replace_elements(base, source.detach())

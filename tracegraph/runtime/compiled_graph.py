@@ -12,11 +12,12 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from tracegraph.aot.record import FromInput, FromOutput, MutationRecord, Result, Static, ViewChain
+from tracegraph.aot.record import Detached, FromInput, FromOutput, MutationRecord, Result, Static, ViewChain
 from tracegraph.autograd import enable_grad
 from tracegraph.autograd.anomaly import DETECTION
+from tracegraph.autograd.inplace import check_target, rewrite_history, takes_part
 from tracegraph.autograd.tape import handle
-from tracegraph.errors import AutogradError, ElementError, IndexRangeError, TracegraphError
+from tracegraph.errors import ElementError, IndexRangeError, TracegraphError
 from tracegraph.ir import bind_sizes
 from tracegraph.ir.interpreter import at_sizes
 from tracegraph.ir.types import TensorType
@@ -106,6 +107,7 @@ class CompiledGraph:
         arrays = [t._np for t in inputs]
         for position in self._written:
             check_writable(arrays[position])
+        self._check_targets(inputs)
         keys = [functional.next_key()._np for _ in range(record.keys)]
         arrays += keys
         node = self._node(inputs)
@@ -120,7 +122,7 @@ class CompiledGraph:
         tensors = self._tensors(outputs, node)
         self._write_back(inputs, outputs, node)
         made: dict[int, Any] = {}
-        return [self._result(r, inputs, tensors, made) for r in record.results]
+        return [self._result(r, inputs, tensors, made, node) for r in record.results]
 
     def _fail(self, error: TracegraphError, inputs: Sequence[Tensor]) -> NoReturn:
         """Raise what eager execution raises, after the effects it has until then.
@@ -140,18 +142,20 @@ class CompiledGraph:
         # operations outside grad mode are detached in the graph, so the mode of the call does not matter
         if self.differentiation is None:
             return None
+        return GraphNode(self.differentiation, inputs)
+
+    def _check_targets(self, inputs: Sequence[Tensor]) -> None:
+        """Refuse writes that eager execution refuses to record."""
+        differentiable = self.differentiation.differentiable if self.differentiation is not None else ()
         for write in self.record.write_backs:
             target = inputs[write.input]
-            if target.requires_grad and target.is_leaf and not write.keeps_history:
-                raise AutogradError(
-                    f"an in-place operation on a leaf tensor that requires grad (shape {list(target.shape)}) cannot be "
-                    "recorded; do it under tracegraph.no_grad(), or out of place"
-                )
-        return GraphNode(self.differentiation, inputs)
+            if not write.keeps_history and (write.output in differentiable or takes_part(target)):
+                check_target(target)
 
     def _tensors(self, outputs: Sequence[np.ndarray], node: GraphNode | None) -> dict[int, Tensor]:
         """The tensors that outputs become, by output, with their history."""
-        tensors = {r.output: Tensor(outputs[r.output]) for r in self.record.results if isinstance(r, FromOutput)}
+        places = [r.memory if isinstance(r, Detached) else r for r in self.record.results]
+        tensors = {r.output: Tensor(outputs[r.output]) for r in places if isinstance(r, FromOutput)}
         if node is not None:
             for index, output in enumerate(node.plan.differentiable):
                 if output in tensors:
@@ -163,21 +167,40 @@ class CompiledGraph:
     def _write_back(self, inputs: Sequence[Tensor], outputs: Sequence[np.ndarray], node: GraphNode | None) -> None:
         for write in self.record.write_backs:
             target = inputs[write.input]
+            if node is not None and write.output in node.plan.differentiable:
+                elements = Tensor(outputs[write.output])
+                node.adopt(elements, node.plan.differentiable.index(write.output))
+                rewrite_history(target, elements)
+            elif target.requires_grad and not write.keeps_history:
+                with enable_grad():
+                    target.copy_(Tensor(outputs[write.output]))  # gradients of what it held stop here
+                continue
             np.copyto(target._np, outputs[write.output])
             target.storage.version += 1
-            if node is not None and write.output in node.plan.differentiable:
-                node.adopt(target, node.plan.differentiable.index(write.output))
-                target.storage.history += 1
             if node is not None and write.output in node.plan.read_outputs:
                 node.watch_output(target, write.output)
 
     def _result(
-        self, result: Result, inputs: Sequence[Tensor], tensors: dict[int, Tensor], made: dict[int, Any]
+        self,
+        result: Result,
+        inputs: Sequence[Tensor],
+        tensors: dict[int, Tensor],
+        made: dict[Any, Any],
+        node: GraphNode | None,
     ) -> Any:
+        """The tensor for `result`; `made` has those that were made, by the identity of the result."""
         if isinstance(result, Static):
             return at_sizes(result.value, self._sizes(inputs))
         if id(result) not in made:
-            tensor = inputs[result.input] if isinstance(result, FromInput) else tensors[result.output]
+            if isinstance(result, Detached):
+                key = "detached", result.output
+                if key not in made:
+                    made[key] = self._result(result.memory, inputs, tensors, made, node)
+                    if node is not None and result.output in node.plan.differentiable:
+                        node.adopt(made[key], node.plan.differentiable.index(result.output))
+                tensor = made[key]
+            else:
+                tensor = inputs[result.input] if isinstance(result, FromInput) else tensors[result.output]
             made[id(result)] = self._view(tensor, result.chain, inputs) if result.chain else tensor
         return made[id(result)]
 

@@ -40,9 +40,13 @@ def _dense(array: np.ndarray) -> np.ndarray:
 def _view(op: Definition, source: Tensor, array: np.ndarray, attrs: dict[str, Any]) -> Tensor:
     result = Tensor(array)
     result._storage = source.storage
+    if not op.is_differentiable:
+        return result  # no gradient passes, so what is written to the one is not in the history of the other
     origin = source._view
-    base, chain = (source, ()) if origin is None else (origin.base, origin.chain)
-    result._view = ViewOf(base, (*chain, (op, attrs)), source.storage.history)
+    if origin is None:
+        result._view = ViewOf(source, ((op, attrs),))
+    else:
+        result._view = ViewOf(origin.base, (*origin.chain, (op, attrs)), origin.is_recorded)
     return result
 
 

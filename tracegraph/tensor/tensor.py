@@ -51,11 +51,11 @@ class Tensor(TensorMethods):
         "_grad_index",
         "_hooks",
         "_np",
+        "_requires_grad",
         "_storage",
         "_view",
         "dtype",
         "grad",
-        "requires_grad",
     )
 
     #: set by tracegraph.autograd
@@ -64,7 +64,6 @@ class Tensor(TensorMethods):
     _np: np.ndarray
     dtype: DType
     grad: Tensor | None
-    requires_grad: bool
 
     def __init__(self, array: np.ndarray, requires_grad: bool = False) -> None:
         try:
@@ -79,7 +78,7 @@ class Tensor(TensorMethods):
             array = array.view(dtype.np) if array.dtype.isnative else array.astype(dtype.np)
         self._np = array
         self.dtype = dtype
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         self.grad = None
         self._grad_fn: Any = None
         self._grad_index = 0  # which result of the tape node this tensor is
@@ -104,11 +103,10 @@ class Tensor(TensorMethods):
         return strides if dim is None else strides[dim]
 
     def storage_offset(self) -> int:
-        """Elements between the start of the base's memory and this view's first element."""
-        base = self._base
-        if base is None:
+        """Elements between the start of the memory and this tensor's first element."""
+        if self._storage is None:
             return 0
-        return (self._np.ctypes.data - base._np.ctypes.data) // self._np.itemsize
+        return (self._np.ctypes.data - self._storage.memory.ctypes.data) // self._np.itemsize
 
     def is_contiguous(self) -> bool:
         return self._np.flags.c_contiguous
@@ -123,9 +121,9 @@ class Tensor(TensorMethods):
 
     @property
     def storage(self) -> Storage:
-        """The version counter shared with all views of the same memory."""
+        """The version counter shared with all tensors in the same memory."""
         if self._storage is None:
-            self._storage = Storage()
+            self._storage = Storage(self._np)
         return self._storage
 
     @property
@@ -243,9 +241,27 @@ class Tensor(TensorMethods):
     # ------------------------------------------------------------------------------------ autograd
 
     @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded; a view follows its base to a new history."""
+        view = self._view
+        if view is None:
+            return self._requires_grad
+        base = view.base
+        return self._requires_grad if view.node is base._grad_fn else base._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        self._requires_grad = requires_grad
+
+    @property
     def grad_fn(self) -> Any:
-        """The tape node that made this tensor, or None for a leaf."""
-        if self._view is not None and self._view.history != self._view.base.storage.history:
+        """The tape node that made this tensor, or None for a leaf.
+
+        Raises:
+            AutogradError: the base of this view has got a history by an in-place operation, and the view was made
+                outside grad mode.
+        """
+        if self._view is not None and self._view.is_stale:
             Tensor.engine.refresh_history(self)
         return self._grad_fn
 
@@ -266,6 +282,10 @@ class Tensor(TensorMethods):
             raise ArgumentError(f"tensor.data must be set to a Tensor, got {type(value).__name__}")
         self._np = value._np
         self.dtype = value.dtype
+        if self._storage is not None:
+            version = self._storage.version
+            self._storage = Storage(value._np)
+            self._storage.version = version
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Start or stop recording operations on this leaf; returns the tensor.
@@ -347,7 +367,7 @@ class Tensor(TensorMethods):
         """
         if self._view is not None and self.requires_grad:
             raise AutogradError("detach_() of a view: it shares its base's history; use detach()")
-        self._grad_fn, self._grad_index, self.requires_grad = None, 0, False
+        self._grad_fn, self._grad_index, self._requires_grad = None, 0, False
         return self
 
     def _become(self, view: Tensor) -> Tensor:
@@ -373,6 +393,7 @@ class Tensor(TensorMethods):
             view_of._base = self._as_hidden_base()
         self._view = view_of
         self._np, self._grad_fn, self._grad_index = view._np, view._grad_fn, view._grad_index
+        self._hooks = None  # those there are belong to the tensor of the former shape
         return self
 
     def _as_hidden_base(self) -> Tensor:
