@@ -59,6 +59,7 @@ class LoopRecorder(ScalarHandler):
         self._params: list[Param] = []
         self._blocks: list[list[Stmt]] = [[]]
         self._names: set[str] = set()
+        self._accumulators: set[str] = set()
 
     # -- parameters
 
@@ -121,6 +122,7 @@ class LoopRecorder(ScalarHandler):
     def acc(self, dtype: DType, init: ScalarLike, name: str = "acc") -> Scalar:
         """A mutable scalar; reads as its current value. Change it with `update` or `set`."""
         name = self.fresh(name)
+        self._accumulators.add(name)
         self._append(Acc(name, dtype, self._operand(self._coerce(init, dtype))))
         return Scalar(self, dtype, ValueRef(name))
 
@@ -192,6 +194,8 @@ class LoopRecorder(ScalarHandler):
     # -- the scalar handler protocol
 
     def emit(self, op: str, operands: tuple[Scalar, ...], dtype: DType) -> Scalar:
+        if op == "where" and isinstance(operands[0].payload, Literal):
+            return self._chosen(bool(operands[0].payload.value), *operands)
         needs_value = SCALAR_OPS[op].result.name == "BOOL" or op == "cast"
         if needs_value and not any(isinstance(x.payload, ValueRef) for x in operands):
             operands = tuple(self._materialise(x) for x in operands)
@@ -201,6 +205,14 @@ class LoopRecorder(ScalarHandler):
         return Scalar(self, dtype, Literal(value))
 
     # -- helpers
+
+    def _chosen(self, is_true: bool, condition: Scalar, then: Scalar, otherwise: Scalar) -> Scalar:
+        """`where` of a constant condition: one of the two, an accumulator as it is now."""
+        chosen = then if is_true else otherwise
+        if isinstance(chosen.payload, ValueRef) and chosen.payload.name in self._accumulators:
+            operands = (self._materialise(condition), then, otherwise)
+            return self._let(chosen.dtype, Apply("where", tuple(self._operand(x) for x in operands)))
+        return chosen
 
     def _claim(self, name: str) -> str:
         if name in self._names:

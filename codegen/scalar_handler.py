@@ -13,7 +13,7 @@ from functools import partial
 from typing import NoReturn
 
 from tracegraph.codegen.scalar_ops import SCALAR_OPS, infer
-from tracegraph.dtypes import DType
+from tracegraph.dtypes import DType, bool_
 from tracegraph.errors import DTypeError
 
 PythonScalar = bool | int | float
@@ -138,6 +138,8 @@ class ScalarHandler(ABC):
         Raises:
             DTypeError: the dtypes do not fit, or no operand has a dtype.
         """
+        if op == "where" and not isinstance(operands[0], Scalar):
+            operands = (self.const(operands[0], bool_), *operands[1:])
         known = operands[1:] if op == "where" else operands
         dtype = next((x.dtype for x in known if isinstance(x, Scalar)), None)
         if dtype is None:
