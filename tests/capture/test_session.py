@@ -28,7 +28,7 @@ def run(args, cells):
     v1 = args[0]
     try: (t0, ) = graph([v1])
     except BaseException as error:
-        if not is_undone(error): raise
+        if not is_of_an_op(error): raise
         return Tail(eagerly, args, cells)
     v0.extend(['called'])
     return t0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,3 +215,185 @@ def test_warning_of_a_broken_call_points_at_the_line() -> None:
     with pytest.warns(UserWarning, match="look here") as captured:
         capture_of(warns)(ramp())
     assert (captured[0].filename, captured[0].lineno) == (eager[0].filename, eager[0].lineno)
+
+
+# ------------------------------------------------------------------------------------------ frames of the library
+
+
+def library_frames(error: BaseException) -> list[str]:
+    entries = traceback.extract_tb(error.__traceback__)
+    return [f.name for f in entries if "tracegraph" in Path(f.filename).parts and "capture" in Path(f.filename).parts
+            and f.filename != __file__]  # fmt: skip
+
+
+def test_one_frame_of_the_machinery_is_left() -> None:
+    error = raised_by(capture_of(in_broken_callee))
+    assert library_frames(error) == ["__call__"]
+
+
+def test_all_frames_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACEGRAPH_FULL_TRACEBACK", "1")
+    error = raised_by(capture_of(in_broken_callee))
+    assert len(library_frames(error)) > 3
+    assert user_lines(error) == user_lines(raised_by(in_broken_callee))
+
+
+# ------------------------------------------------------------------------------------------ what looks at frames
+
+LOOKS: dict[str, Callable[[Any], Any]] = {}
+
+
+def look(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    LOOKS[function.__name__] = function
+    return function
+
+
+def lines_here(entries: Any) -> list[tuple[int | None, str]]:
+    return [(f.lineno, f.name) for f in entries if f.filename == __file__ and f.name in LOOKS]
+
+
+class Records(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append((record.filename, record.lineno, record.funcName, record.getMessage()))
+
+
+RECORDS = Records()
+LOGGER = logging.getLogger("test_tracebacks")
+LOGGER.addHandler(RECORDS)
+LOGGER.setLevel(logging.INFO)
+LOGGER.propagate = False
+
+
+def deprecated(x):
+    warnings.warn("use another", DeprecationWarning, stacklevel=2)
+    return x
+
+
+@look
+def warning_of_a_callee(x):
+    y = x * 2
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        deprecated(y)
+        warnings.warn("here", stacklevel=1)
+    return [(w.filename, w.lineno, w.category) for w in caught]
+
+
+@look
+def logger(x):
+    RECORDS.seen.clear()
+    y = x * 2
+    LOGGER.info("rows: %s", y.shape[0])
+    z = y + 1
+    LOGGER.warning("again %s", z.shape)
+    return list(RECORDS.seen)
+
+
+@look
+def stack_of_a_callee(x):
+    y = x * 2
+    return extracted(), y.shape
+
+
+def extracted():
+    return lines_here(traceback.extract_stack())
+
+
+@look
+def own_stack(x):
+    y = x * 2
+    frames = inspect.stack()
+    return [(f.lineno, sorted(f.frame.f_locals)) for f in frames if f.function == "own_stack"], y.shape
+
+
+@look
+def traceback_of_a_caught_exception(x):
+    y = x * 2
+    try:
+        {}["k"]
+    except KeyError as e:
+        entry = e.__traceback__
+    return lines_here(traceback.extract_tb(entry)), y.shape
+
+
+@look
+def stored_exception(x):
+    kept = None
+    try:
+        raise ValueError("kept")
+    except ValueError as e:
+        kept = e
+    return lines_here(traceback.extract_tb(kept.__traceback__)), x * 2
+
+
+@look
+def exc_info(x):
+    y = x * 2
+    try:
+        {}["k"]
+    except KeyError:
+        return lines_here(traceback.extract_tb(sys.exc_info()[2])), y.shape
+
+
+class Swallows:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, entry):
+        self.seen = None if entry is None else lines_here(traceback.extract_tb(entry))
+        return True
+
+
+@look
+def traceback_of_a_with_block(x):
+    manager = Swallows()
+    with manager:
+        y = x * 2
+        {}["k"]
+    return manager.seen, y.shape
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_frames_that_the_program_looks_at(name: str) -> None:
+    expected = LOOKS[name](ramp())
+    compiled = capture_of(LOOKS[name])
+    for _ in range(2):
+        assert str(compiled(ramp())) == str(expected)
+
+
+def test_a_returned_exception_has_its_traceback() -> None:
+    def collects(x):
+        errors = []
+        for key in ("a", "b"):
+            try:
+                {}[key]
+            except KeyError as e:
+                errors.append(e)
+        return x * 2, errors
+
+    for function in (collects, capture_of(collects)):
+        _, errors = function(ramp())
+        places = [[f.lineno for f in traceback.extract_tb(e.__traceback__)] for e in errors]
+        assert places == [[collects.__code__.co_firstlineno + 4]] * 2
+
+
+def test_breakpoint_stops_in_the_users_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def hook():
+        frame = sys._getframe(1)
+        seen.append((frame.f_lineno, sorted(frame.f_locals)))
+
+    monkeypatch.setattr(sys, "breakpointhook", hook)
+
+    def stops(x):
+        y = x * 2
+        breakpoint()  # noqa: T100
+        return y
+
+    capture_of(stops)(ramp())
+    assert seen == [(stops.__code__.co_firstlineno + 2, ["x", "y"])]

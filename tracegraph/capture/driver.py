@@ -4,7 +4,7 @@ def run(args, cells):
     v0 = args[0]                               # inputs, read before anything changes
     try: (t0, t1,) = graph([v0])               # the compiled graph
     except BaseException as error:
-        if not is_undone(error): raise
+        if not is_of_an_op(error): raise
         return Tail(eagerly, args, cells)      # an operation failed: as if nothing had been captured
     c0 = [t0, v0]                              # values rebuilt
     v1.extend([t1])                            # side effects replayed
@@ -221,7 +221,7 @@ class DriverWriter:
             f"try: {f'({targets}) = ' if targets else ''}graph([{arguments}])",
             "except BaseException as error:",
             *([f"    {self._set_grad_mode(False)}"] if is_switched else ()),
-            "    if not is_undone(error): raise",
+            "    if not is_of_an_op(error): raise",
             "    return Tail(eagerly, args, cells)",
         ]
 

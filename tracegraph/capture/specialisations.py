@@ -33,6 +33,7 @@ from tracegraph.capture.sources import class_lookup
 from tracegraph.capture.stance import STANCE, config
 from tracegraph.capture.tracebacks import hide_machinery, is_of_an_op
 from tracegraph.capture.tracing_state import is_tracing
+from tracegraph.capture.undo import atomic
 from tracegraph.capture.units import Unit, entry, spread
 from tracegraph.capture.user_frame import warn_user
 from tracegraph.capture.user_terms import full_place
@@ -290,8 +291,8 @@ class CompiledUnit:
             # what the stages ask of the sizes is no line of the user's
             result.sizes.env.location = None
             with result.sizes.env.active(), not_casting():
-                compiled = names["graph"] = self.family.compile_graph(result.graph, result.example_inputs)
-            names["is_undone"] = is_of_an_op if _is_atomic(result.graph, compiled) else _never
+                compiled = self.family.compile_graph(result.graph, result.example_inputs)
+            names["graph"], names["is_of_an_op"] = atomic(result.graph, compiled), is_of_an_op
             names["eagerly"] = CompiledUnit(self.family, self.unit, self.namespace, is_native=True)
         result.sizes.check_marks()
         for name, value in result.names.items():
@@ -346,15 +347,6 @@ class CompiledUnit:
             f"tracegraph: {code.co_qualname} ({full_place(definition_of(code))}) runs eagerly from now on "
             f"for new kinds of arguments: {why}"
         )
-
-
-def _is_atomic(graph: Graph, compiled: Callable[[list[Any]], Sequence[Any]]) -> bool:
-    """Whether a call of the compiled graph that raises leaves everything as it was."""
-    return all(n.is_pure for n in graph.calls) or getattr(compiled, "is_atomic", False)
-
-
-def _never(error: BaseException) -> bool:
-    return False
 
 
 class LazyText:
