@@ -73,9 +73,63 @@ def adagrad(lr=0.1, lr_decay=0.0, eps=1e-10):
     return p
 
 
+def adadelta(lr=1.0, rho=0.9, eps=1e-6):
+    p, v, u = START.copy(), np.zeros(3), np.zeros(3)
+    for step in range(STEPS):
+        g = gradient_at(p, step)
+        v = rho * v + (1 - rho) * g * g
+        d = np.sqrt(u + eps) / np.sqrt(v + eps) * g
+        u = rho * u + (1 - rho) * d * d
+        p = p - lr * d
+    return p
+
+
+def adamax(lr=2e-3, betas=(0.9, 0.999), eps=1e-8):
+    p, m, u = START.copy(), np.zeros(3), np.zeros(3)
+    for step in range(STEPS):
+        g = gradient_at(p, step)
+        m = betas[0] * m + (1 - betas[0]) * g
+        u = np.maximum(betas[1] * u, np.abs(g) + eps)
+        p = p - lr / (1 - betas[0] ** (step + 1)) * m / u
+    return p
+
+
+def nadam(lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3, decoupled=False):
+    p, m, v = START.copy(), np.zeros(3), np.zeros(3)
+    mu = [betas[0] * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in range(1, STEPS + 2)]
+    for step in range(STEPS):
+        g = gradient_at(p, step)
+        p, g = (p * (1 - lr * weight_decay), g) if decoupled else (p, g + weight_decay * p)
+        m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
+        done = np.prod(mu[: step + 1])
+        mixed = mu[step + 1] * m / (1 - done * mu[step + 1]) + (1 - mu[step]) * g / (1 - done)
+        p = p - lr * mixed / (np.sqrt(v / (1 - betas[1] ** (step + 1))) + eps)
+    return p
+
+
+def radam(lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+    p, m, v = START.copy(), np.zeros(3), np.zeros(3)
+    longest = 2 / (1 - betas[1]) - 1
+    for step in range(STEPS):
+        t, g = step + 1, gradient_at(p, step)
+        m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
+        n = longest - 2 * t * betas[1] ** t / (1 - betas[1] ** t)
+        d = m / (1 - betas[0] ** t)
+        if n > 5:
+            r = np.sqrt((n - 4) * (n - 2) * longest / ((longest - 4) * (longest - 2) * n))
+            d = d * r * np.sqrt(1 - betas[1] ** t) / (np.sqrt(v) + eps)
+        p = p - lr * d
+    return p
+
+
 @pytest.mark.parametrize(
     ("make", "reference", "options"),
     [
+        (optim.Adadelta, adadelta, {"lr": 0.5, "rho": 0.8}),
+        (optim.Adamax, adamax, {"lr": 0.1}),
+        (optim.NAdam, nadam, {"lr": 0.1, "weight_decay": 0.1}),
+        (optim.RAdam, radam, {"lr": 0.1}),
+        (optim.RAdam, radam, {"lr": 0.1, "betas": (0.8, 0.7)}),
         (optim.SGD, sgd, {"lr": 0.1}),
         (optim.SGD, sgd, {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}),
         (optim.SGD, sgd, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),

@@ -152,6 +152,7 @@ _NOT_INLINED = frozenset({
 #: the parts of this library that are ordinary Python
 _INLINED_LIBRARY = (
     "tracegraph.nn",
+    "tracegraph.optim",
     "tracegraph.amp",
     "tracegraph.autograd.grad_mode",
     "tracegraph.tensor.cuda",

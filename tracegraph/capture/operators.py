@@ -24,7 +24,7 @@ from tracegraph.capture.safety import (
     specialised,
     stringable,
 )
-from tracegraph.capture.sources import MISSING
+from tracegraph.capture.sources import MISSING, Keyed
 from tracegraph.capture.values import CONTAINER_TYPES, Observed, is_instance_of_python_class, is_number, is_varying
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
@@ -245,6 +245,9 @@ def is_same(tracer: Tracer, a: Any, b: Any) -> bool:
 
 def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
     """`container[key]`."""
+    entry = _entry_of_object(tracer, container, key)
+    if entry is not MISSING:
+        return entry
     if type(container).__module__ == "typing":
         return tracer.native(operator.getitem, container, key)
     if not _is_plain(tracer, container):
@@ -264,6 +267,17 @@ def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
         key = specialised(tracer, key)
     key = _index(tracer, key)
     return tracer.native(operator.getitem, container, key)
+
+
+def _entry_of_object(tracer: Tracer, container: Any, key: Any) -> Any:
+    """The entry of an outside dict whose keys are not followed, under a tensor that is an input; else MISSING."""
+    if type(key) is not Traced or not isinstance(container, dict) or not tracer.is_marked_opaque(container):
+        return MISSING
+    source, graph_input = tracer.source_of(container), tracer.input_of(key)
+    if source is None or graph_input is None or graph_input.convert is not None:
+        return MISSING
+    entry = container.get(graph_input.tensor)
+    return MISSING if entry is None else tracer.read(entry, Keyed(source, graph_input.source))
 
 
 def set_subscript(tracer: Tracer, container: Any, key: Any, value: Any) -> None:

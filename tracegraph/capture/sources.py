@@ -186,6 +186,29 @@ class Item(_Step):
 
 
 @dataclass(frozen=True)
+class Keyed(Source):
+    """The entry of a dict under an object that was read: `optimizer.state[parameter]`. None if there is no such entry,
+    also where the dict would make one.
+    """
+
+    parent: Source
+    key: Source
+
+    @property
+    def parents(self) -> tuple[Source, ...]:
+        return (self.parent, self.key)
+
+    def code(self, base: str, pool: Pool) -> str:
+        return self.expression([base], pool)
+
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        return f"{parents[0]}.get({parents[1]})"
+
+    def __str__(self) -> str:
+        return f"{self.parent}[{self.key}]"
+
+
+@dataclass(frozen=True)
 class Stored(_Step):
     """What an instance of a class derived from list or dict holds, as a plain list or dict."""
 

@@ -57,6 +57,7 @@ _SOURCES: dict[type, Callable[[Any], str]] = {
     sources.Slot: _attribute,
     sources.ClassEntry: _attribute,
     sources.Item: _item,
+    sources.Keyed: lambda source: f"{source_text(source.parent)}[{source_text(source.key)}]",
     sources.Computed: _computed,
     sources.TypeOf: lambda source: f"type({source_text(source.parent)})",
     sources.Size: lambda source: f"{source_text(source.parent)}.shape[{source.dim}]",

@@ -12,6 +12,7 @@ from tracegraph.autograd import enable_grad, no_grad
 from tracegraph.errors import ArgumentError, ValueRangeError
 from tracegraph.ops.binding import described
 from tracegraph.tensor import Tensor
+from tracegraph.tensor.tensor import RemovableHook
 
 ParamGroup: TypeAlias = dict[str, Any]
 
@@ -32,6 +33,8 @@ class Optimizer(ABC):
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[ParamGroup] = []
+        self._step_pre_hooks: dict[int, Callable[..., Any]] = {}
+        self._step_post_hooks: dict[int, Callable[..., Any]] = {}
         if isinstance(params, Tensor):
             raise ArgumentError(
                 "params must be an iterable of tensors or groups, got a single Tensor; wrap it in a list"
@@ -70,6 +73,8 @@ class Optimizer(ABC):
                 raise ValueRangeError("a parameter appears more than once in the parameter groups")
             known.add(id(tensor))
         self.param_groups.append({**self.defaults, **group, "params": tensors})
+        for tensor in tensors:
+            self.state[tensor]  # an entry for each from the start: a step adds none, which compiled ones could not
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients of all parameters."""
@@ -86,6 +91,17 @@ class Optimizer(ABC):
         Args:
             closure: computes the loss anew (and its gradients) before the update; its value is returned.
         """
+        for hook in list(self._step_pre_hooks.values()):
+            replaced = hook(self, (closure,), {})
+            if replaced is not None:
+                (closure,), _ = replaced
+        loss = self._step(closure)
+        for hook in list(self._step_post_hooks.values()):
+            hook(self, (closure,), {})
+        return loss
+
+    def _step(self, closure: Callable[[], Any] | None) -> Any:
+        """A step between its hooks."""
         loss = None
         if closure is not None:
             with enable_grad():
@@ -98,6 +114,14 @@ class Optimizer(ABC):
                         self.update(p, gradient, self.state[p], group)
         return loss
 
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer, args, kwargs)` before each step; what it returns replaces args and kwargs."""
+        return RemovableHook(self._step_pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return RemovableHook(self._step_post_hooks, hook)
+
     @abstractmethod
     def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:
         """Update one parameter in place; called under `no_grad`."""
@@ -106,7 +130,7 @@ class Optimizer(ABC):
         """State by parameter number, and the groups with numbers in place of tensors."""
         numbers = {id(p): i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
         groups = [{**g, "params": [numbers[id(p)] for p in g["params"]]} for g in self.param_groups]
-        return {"state": {numbers[id(p)]: s for p, s in self.state.items()}, "param_groups": groups}
+        return {"state": {numbers[id(p)]: s for p, s in self.state.items() if s}, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` gave, for the same parameters in the same order.
@@ -127,8 +151,9 @@ class Optimizer(ABC):
         for group, source in zip(self.param_groups, saved, strict=True):
             group.update({k: deepcopy(v) for k, v in source.items() if k != "params"})
         self.state.clear()
-        for number, state in state_dict["state"].items():
-            self.state[tensors[int(number)]] = deepcopy(state)
+        saved_state = {int(number): state for number, state in state_dict["state"].items()}
+        for number, tensor in enumerate(tensors):
+            self.state[tensor] = deepcopy(saved_state.get(number, {}))
 
     def __repr__(self) -> str:
         options = "; ".join(
