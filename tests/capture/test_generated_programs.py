@@ -43,6 +43,7 @@ def test_programs_that_failed_once(path: Path) -> None:
     source = path.read_text()
     program = GeneratedProgram(source, Module.load(source, "found").namespace["CALLS"])
     check(program, capture_of)
+    check(program, lambda f: capture_of(f, dynamic=True))
     check(program, lambda f: tg.compile(f, options={"strict": True}), assert_agree)
 
 

@@ -29,8 +29,9 @@ from tracegraph.capture.values import (
     Observed,
     is_instance_of_python_class,
     is_python_class,
+    is_varying,
 )
-from tracegraph.errors import ControlFlowError, DataDependentError
+from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphError
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.ops.recording import Traced
 
@@ -143,6 +144,11 @@ class Tracer:
             raise Break(reasons.CONTROL_FLOW, str(e)) from None
         except RecursionError as e:
             raise Break(reasons.RECURSION, str(e), Extent.FRAME) from None
+        except TracegraphError as e:
+            if any(map(_mentions_symbols, (*args, *kwargs.values()))):
+                # the program may look at the message, which names sizes that differ from call to call
+                raise Break(reasons.USER_EXCEPTION, f"{type(e).__name__}: {e}") from None
+            raise Observed(e) from None
         except Exception as e:
             raise Observed(e) from None
 
@@ -289,3 +295,12 @@ class Tracer:
         source = self.source_of(value)
         if source is not None and (is_instance_of_python_class(value) or isinstance(value, types.FunctionType)):
             self.guards.add(GuardKind.IDENTITY, source, self.effects.original(value))
+
+
+def _mentions_symbols(argument: Any) -> bool:
+    """Whether an argument of an operation depends on sizes or numbers that vary."""
+    if type(argument) is Traced:
+        return not argument.value.type.is_static
+    if isinstance(argument, tuple | list):
+        return any(map(_mentions_symbols, argument))
+    return is_varying(argument)

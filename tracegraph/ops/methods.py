@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 from tracegraph import dtypes
 from tracegraph.dtypes import as_dtype
 from tracegraph.errors import ArgumentError, DTypeError, ShapeError
-from tracegraph.ir import dim as dims
 from tracegraph.ir import lookup
 from tracegraph.ops import functional as F
 from tracegraph.ops import indexing
@@ -279,7 +278,7 @@ def assign(target: Any, result: Any, name: str) -> Any:
         ShapeError: the result does not have the target's shape.
         DTypeError: the result's dtype is of a higher category (a float result into an integer tensor).
     """
-    if not dims.same_shape(tuple(result.shape), tuple(target.shape)):
+    if tuple(result.shape) != tuple(target.shape):  # symbolic sizes are compared, and the outcome guarded
         raise ShapeError(
             f"{name}: the result has shape {list(result.shape)}, which is not the shape {list(target.shape)} of the "
             "tensor written to; in-place operations do not broadcast the tensor they write to"
