@@ -397,3 +397,49 @@ def test_breakpoint_stops_in_the_users_frame(monkeypatch: pytest.MonkeyPatch) ->
 
     capture_of(stops)(ramp())
     assert seen == [(stops.__code__.co_firstlineno + 2, ["x", "y"])]
+
+
+def test_what_follows_lines_sees_lines_of_the_function_only() -> None:
+    def talks(x):
+        y = x * 2
+        print("break")
+        return y + 1
+
+    seen = set()
+
+    def trace(frame, event, arg):
+        if frame.f_code.co_filename == __file__ and frame.f_code is not talks.__code__:
+            seen.add((frame.f_code.co_name, frame.f_lineno))
+        return trace
+
+    compiled = capture_of(talks)
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        compiled(ramp())
+    finally:
+        sys.settrace(before)
+    first = talks.__code__.co_firstlineno
+    assert seen == {("talks", first), ("talks", first + 2)}
+
+
+def test_an_interrupt_of_the_broken_call_comes_from_its_line() -> None:
+    class Interrupts:
+        def __repr__(self):
+            raise KeyboardInterrupt
+
+    def program(x, log):
+        y = x * 2
+        log.append("before")
+        print(Interrupts())
+        log.append("after")
+        return y
+
+    compiled = capture_of(program)
+    for function in (program, compiled, compiled):
+        log = []
+        with pytest.raises(KeyboardInterrupt) as caught:
+            function(ramp(), log)
+        frames = [(f.name, f.lineno) for f in traceback.extract_tb(caught.value.__traceback__)]
+        assert ("program", program.__code__.co_firstlineno + 3) in frames
+        assert log == ["before"]

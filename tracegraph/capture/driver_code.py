@@ -37,10 +37,12 @@ def make_driver(
     assert isinstance(maker, ast.FunctionDef)
     maker.body.insert(0, definition)
     space: dict[str, Any] = {}
-    exec(compile(ast.Module([maker], []), result.unit.code.co_filename, "exec"), space)
+    exec(compile(ast.Module([maker], []), "<driver>", "exec"), space)
     run = space["make"](**free)
     original = result.unit.code
-    code = run.__code__.replace(co_name=original.co_name, co_qualname=original.co_qualname)
+    code = run.__code__.replace(
+        co_filename=original.co_filename, co_name=original.co_name, co_qualname=original.co_qualname
+    )
     return types.FunctionType(code, namespace, original.co_name, None, run.__closure__)
 
 

@@ -53,7 +53,12 @@ def _binder_code(code: types.CodeType) -> types.CodeType:
     space: dict[str, Any] = {}
     exec(f"def bind({signature}): return ({''.join(n + ', ' for n in names)})", space)
     compiled: types.CodeType = space["bind"].__code__
-    return compiled.replace(co_name=code.co_name, co_qualname=code.co_qualname, co_filename=code.co_filename)
+    return compiled.replace(
+        co_name=code.co_name,
+        co_qualname=code.co_qualname,
+        co_filename=code.co_filename,
+        co_firstlineno=code.co_firstlineno,
+    )
 
 
 def make_binder(
