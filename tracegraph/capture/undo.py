@@ -43,13 +43,14 @@ def _snapshot(tensor: Tensor) -> Callable[[], None]:
     """What puts back elements, history and version of a tensor and of the base it is a view of."""
     elements = tensor._np.copy()
     storage = tensor.storage
-    counters = storage.version, storage.history
+    version = storage.version
+    # a view finds out by itself that its base has got its old history back
     involved = [tensor] if tensor._view is None else [tensor, tensor._view.base]
     slots = [(t, n, getattr(t, n)) for t in involved for n in Tensor.__slots__ if n != "__weakref__" and hasattr(t, n)]
 
     def restore() -> None:
         np.copyto(tensor._np, elements)
-        storage.version, storage.history = counters
+        storage.version = version
         for owner, name, content in slots:
             setattr(owner, name, content)
 
