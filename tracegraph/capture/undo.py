@@ -42,15 +42,16 @@ def atomic(graph: Graph, run: RunGraph) -> RunGraph:
 def _snapshot(tensor: Tensor) -> Callable[[], None]:
     """What puts back elements, history and version of a tensor and of the base it is a view of."""
     elements = tensor._np.copy()
-    storage = tensor.storage
-    version = storage.version
-    # a view finds out by itself that its base has got its old history back
-    involved = [tensor] if tensor._view is None else [tensor, tensor._view.base]
+    storage, view = tensor.storage, tensor._view
+    version, node = storage.version, None if view is None else view.node
+    involved = [tensor] if view is None else [tensor, view.base]
     slots = [(t, n, getattr(t, n)) for t in involved for n in Tensor.__slots__ if n != "__weakref__" and hasattr(t, n)]
 
     def restore() -> None:
         np.copyto(tensor._np, elements)
         storage.version = version
+        if view is not None:
+            view.node = node
         for owner, name, content in slots:
             setattr(owner, name, content)
 
