@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import tracegraph as tg
+from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, DTypeError, ElementError, ShapeError, ValueRangeError
 
 
@@ -72,6 +75,44 @@ def test_alpha() -> None:
     assert tg.rsub(x, y, alpha=2).tolist() == [1, 0]
     with pytest.raises(DTypeError, match=r"alpha=0\.5 must be an integer"):
         tg.add(x, y, alpha=0.5)
+
+
+def test_alpha_is_taken_in_the_dtype_of_the_result() -> None:
+    wide, narrow = tg.tensor([1, 2]), tg.tensor([1, 2], dtype=tg.uint8)
+    assert tg.add(wide, narrow, alpha=300).tolist() == [301, 602]
+    assert tg.sub(tg.tensor([1.0, 2.0]), wide, alpha=0.5).tolist() == [0.5, 1]
+    assert tg.add(narrow, narrow, alpha=-1).tolist() == [0, 0]
+    assert tg.add(tg.tensor([True, False]), tg.tensor([True, True]), alpha=3).tolist() == [True, True]
+    assert tg.add(tg.tensor([False]), True, alpha=False).tolist() == [False]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("op", [tg.add, tg.sub, tg.rsub], ids=lambda op: op.name)
+@pytest.mark.parametrize(
+    ("dtype", "alpha"), [(tg.uint8, 300), (tg.int8, 300), (tg.int32, 1 << 31), (tg.int64, 1 << 63)]
+)
+def test_an_alpha_that_does_not_fit(op: Any, dtype: DType, alpha: int, compiled: bool) -> None:
+    x = tg.tensor([1, 2], dtype=dtype)
+
+    def program(x: tg.Tensor) -> tg.Tensor:
+        return op(x, x, alpha=alpha)
+
+    with pytest.raises(DTypeError, match=f"alpha={alpha} does not fit"):
+        (tg.compile(program) if compiled else program)(x)
+    with pytest.raises(DTypeError, match="alpha=True is a bool, the result is"):
+        op(x, x, alpha=True)
+    with pytest.raises(DTypeError, match="alpha=True is a bool, the result is float32"):
+        op(tg.ones(2), x, alpha=True)
+
+
+@pytest.mark.parametrize("other", [1, 2.0, True, tg.tensor([True]), tg.tensor([3])], ids=str)
+def test_bools_have_no_difference(other: Any) -> None:
+    mask = tg.tensor([True, False])
+    for subtract in (lambda: mask - other, lambda: other - mask, lambda: tg.rsub(mask, other)):
+        with pytest.raises(DTypeError, match="not defined for dtype bool"):
+            subtract()
+    with pytest.raises(DTypeError, match="not defined for dtype bool"):
+        tg.tensor([3]) - True
 
 
 def test_bools() -> None:

@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 
 from tracegraph import dtypes
+from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError, ValueRangeError
-from tracegraph.ir import lookup
-from tracegraph.ir.rules import Scalar
+from tracegraph.ir import TensorType, lookup
+from tracegraph.ir.rules import OperandTypes, Scalar
 from tracegraph.ops import functional as F
+from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples, unary
 from tracegraph.ops.scalar import Scalars
 from tracegraph.ops.sym_float import Float
+from tracegraph.ops.weak_numbers import fitting
 
 BINARY = "(input: Number, other: Number)"
 SCALED = "(input: Number, other: Number, *, alpha: number = 1)"
@@ -28,16 +31,22 @@ class Scaled(Pointwise):
     inplace = True
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Alpha becomes a multiplication of its own."""
+        """Alpha becomes a multiplication of its own, in the dtype of the result.
+
+        Raises:
+            DTypeError: an alpha that the dtype of the result cannot hold.
+        """
         alpha = attrs.pop("alpha")
-        if alpha == 1:
+        if type(alpha) is int and alpha == 1:
             return operands, attrs
         x, y = operands
-        if isinstance(alpha, Float) and not any(
-            o.dtype.is_floating if hasattr(o, "dtype") else isinstance(o, Float) for o in operands
-        ):
+        common = self.promote(tuple([TensorType(o.dtype, tuple(o.shape)) if is_tensor(o) else o for o in operands]))[0]
+        if isinstance(alpha, bool) and not common.is_bool:
+            raise DTypeError(f"{self.name}: alpha={alpha} is a bool, the result is {common.long_name}")
+        if isinstance(alpha, Float) and not common.is_floating:
             raise DTypeError(f"{self.name}: alpha={alpha} must be an integer for integer operands")
-        return (x, y * alpha), attrs
+        alpha = fitting(self.name, "alpha", alpha, common)
+        return (x, (y.to(common) if is_tensor(y) else y) * alpha), attrs
 
 
 @define_op
@@ -66,6 +75,15 @@ class Sub(Scaled):
     operators = ("__sub__",)
     accepts = "if"
     samples = binary(dtypes=REAL)
+
+    def promote(self, types: OperandTypes) -> tuple[DType, DType]:
+        if any(isinstance(t, bool) or (isinstance(t, TensorType) and t.dtype.is_bool) for t in types):
+            listed = ", ".join(map(str, types))
+            raise DTypeError(
+                f"{self.name}({listed}): not defined for dtype bool; use ^ or logical_xor(), ~ to invert a mask, or "
+                "convert the operand"
+            )
+        return super().promote(types)
 
     def eager(self, x: np.ndarray, y: np.ndarray) -> Any:
         return np.subtract(x, y)
