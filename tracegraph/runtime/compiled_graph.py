@@ -92,8 +92,7 @@ class CompiledGraph:
         outputs = self.forward(arrays)
         results = [Tensor(outputs[n]) for n in self._fresh]
         if self.differentiation is not None:
-            node = GraphNode(self.differentiation, inputs)
-            node.keep(arrays, outputs)
+            node = GraphNode(self.differentiation, inputs, arrays, outputs)
             for position, index in self._recorded:
                 node.adopt(results[position], index)
             for position, output in self._read:
@@ -110,15 +109,14 @@ class CompiledGraph:
         self._check_targets(inputs)
         keys = [functional.next_key()._np for _ in range(record.keys)]
         arrays += keys
-        node = self._node(inputs)
         try:
             outputs = self.forward(arrays)
         except BaseException:
             _undo_draws(keys)
             raise
-        if node is not None:
-            assert self.differentiation is not None
-            node.keep(arrays, outputs)
+        # operations outside grad mode are detached in the graph, so the mode of the call does not matter
+        plan = self.differentiation
+        node = GraphNode(plan, inputs, arrays, outputs) if plan is not None else None
         tensors = self._tensors(outputs, node)
         self._write_back(inputs, outputs, node)
         made: dict[int, Any] = {}
@@ -137,12 +135,6 @@ class CompiledGraph:
         except Exception as eager:
             raise eager from None
         raise error
-
-    def _node(self, inputs: Sequence[Tensor]) -> GraphNode | None:
-        # operations outside grad mode are detached in the graph, so the mode of the call does not matter
-        if self.differentiation is None:
-            return None
-        return GraphNode(self.differentiation, inputs)
 
     def _check_targets(self, inputs: Sequence[Tensor]) -> None:
         """Refuse writes that eager execution refuses to record."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracegraph.aot.joint import Read
 from tracegraph.autograd import is_grad_enabled
-from tracegraph.autograd.tape import Node, attach, edge_to, modified_error
+from tracegraph.autograd.tape import Node, edge_to, modified_error
 from tracegraph.errors import AutogradError
 from tracegraph.ir import bind_sizes
 from tracegraph.ir.interpreter import at_sizes
@@ -58,9 +58,13 @@ class Differentiation:
     formulas: Formulas
 
     @cached_property
-    def watched_inputs(self) -> tuple[int, ...]:
-        """Positions of the inputs that must not be written to before backward."""
-        return tuple(sorted({*self.saved_inputs, *(r.input for r in self.reads if r.input is not None)}))
+    def watched_inputs(self) -> tuple[tuple[int, bool], ...]:
+        """Positions of the inputs whose versions matter, and whether backward refuses writes to them.
+
+        Writes to the others are refused by derivatives of the gradients only.
+        """
+        refused = {*self.saved_inputs, *(r.input for r in self.reads if r.input is not None)}
+        return tuple((p, p in refused) for p in sorted(refused.union(self.restore_inputs)))
 
     @cached_property
     def read_outputs(self) -> frozenset[int]:
@@ -75,46 +79,53 @@ class Differentiation:
 class GraphNode(Node):
     """The tape node of one call of a compiled graph."""
 
-    __slots__ = ("_inputs", "_outputs", "_restore", "_restore_versions", "_results", "_shapes", "plan", "saved")
+    __slots__ = ("_inputs", "_only_restored", "_outputs", "_restore", "_results", "_shapes", "plan", "saved")
 
-    def __init__(self, plan: Differentiation, inputs: Sequence[Tensor]) -> None:
-        super().__init__(tuple([edge_to(inputs[i]) for i in plan.wanted]), len(plan.differentiable))
+    def __init__(
+        self,
+        plan: Differentiation,
+        inputs: Sequence[Tensor],
+        arrays: Sequence[np.ndarray],
+        outputs: Sequence[np.ndarray],
+    ) -> None:
+        # runs at every call: plain loops and C-level maps, and nothing that could be known beforehand
+        super().__init__(tuple(map(edge_to, map(inputs.__getitem__, plan.wanted))), len(plan.differentiable))
         self.plan = plan
-        self.saved: tuple[np.ndarray, ...] | None = None
-        self._results: list[tuple[tuple[int, ...], np.dtype]] = []
+        self.saved: tuple[np.ndarray, ...] | None = (
+            *map(arrays.__getitem__, plan.saved_inputs),
+            *outputs[plan.outputs :],
+        )
+        #: inputs that only derivatives of the gradients need
+        self._restore = tuple(map(arrays.__getitem__, plan.restore_inputs))
+        #: what must not be written to before backward, and before derivatives of the gradients
         self._inputs: list[tuple[Storage, int, int]] = []
+        self._only_restored: list[tuple[Storage, int, int]] = []
         self._outputs: list[tuple[Storage, int, int]] = []
-        #: inputs that only derivatives of the gradients need, and the versions of those that are tensors
-        self._restore: Sequence[np.ndarray] = ()
-        self._restore_versions: Sequence[tuple[Tensor, int]] = ()
-        if plan.restore_inputs:
-            tensors = [inputs[i] for i in plan.restore_inputs if i < len(inputs)]
-            self._restore_versions = [(t, t._version) for t in tensors]
-        self._shapes = [t._np.shape for t in inputs] if plan.is_symbolic else None
-        for position in plan.watched_inputs:
+        for position, is_refused in plan.watched_inputs:
             if position < len(inputs):  # random keys come after the tensors, and nobody writes to them
-                storage = inputs[position].storage
-                self._inputs.append((storage, storage.version, position))
+                tensor = inputs[position]
+                storage = tensor._storage or tensor.storage
+                watched = storage, storage.version, position
+                (self._inputs if is_refused else self._only_restored).append(watched)
+        self._shapes = [t._np.shape for t in inputs] if plan.is_symbolic else None
+        #: of a single result nothing has to be known: without its cotangent there is no backward pass
+        self._results: list[tuple[tuple[int, ...], np.dtype]] = []
+        if len(plan.differentiable) > 1:
+            self._results = [(outputs[i].shape, outputs[i].dtype) for i in plan.differentiable]
 
     @property
     def name(self) -> str:
         return "CompiledGraphBackward"
 
-    def keep(self, arrays: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
-        """Keep what backward needs of what forward took and returned."""
-        if self.plan.restore_inputs:
-            self._restore = [arrays[i] for i in self.plan.restore_inputs]
-        self.saved = (*[arrays[i] for i in self.plan.saved_inputs], *outputs[self.plan.outputs :])
-        self._results = [(outputs[i].shape, outputs[i].dtype) for i in self.plan.differentiable]
-
     def adopt(self, tensor: Tensor, index: int) -> None:
-        """Make `tensor` result `index` of this node."""
-        attach(self, (tensor,))
+        """Make `tensor`, which is floating, result `index` of this node."""
+        tensor._requires_grad = True
+        tensor._grad_fn = self
         tensor._grad_index = index
 
     def watch_output(self, tensor: Tensor, output: int) -> None:
         """From now on, take notice of writes to `tensor`, which holds an output that backward reads in eager."""
-        storage = tensor.storage
+        storage = tensor._storage or tensor.storage
         self._outputs.append((storage, storage.version, output))
 
     def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
@@ -150,7 +161,8 @@ class GraphNode(Node):
 
     def release(self) -> None:
         self.saved = None
-        self._restore = self._restore_versions = ()
+        self._restore = ()
+        self._only_restored = []
 
     def _to_restore(self) -> list[np.ndarray]:
         """What the kept values are restored from.
@@ -158,9 +170,10 @@ class GraphNode(Node):
         Raises:
             AutogradError: an input was written to since.
         """
-        for position, (tensor, version) in zip(self.plan.restore_inputs, self._restore_versions, strict=False):
-            if tensor._version != version:
-                raise _input_error(position, version, tensor._version)
+        restored = self.plan.restore_inputs
+        for storage, version, position in (*self._inputs, *self._only_restored):
+            if storage.version != version and position in restored:
+                raise _input_error(position, version, storage.version)
         assert self.saved is not None
         return [*self.saved, *self._restore]
 
