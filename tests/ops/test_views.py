@@ -35,7 +35,7 @@ def test_writes_through_a_view_reach_the_base(view) -> None:
     assert (x >= 100).sum().item() == seen.numel()
 
 
-@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+@pytest.mark.parametrize("view", [v for k, v in VIEWS.items() if k != "detach"], ids=[k for k in VIEWS if k != "detach"])
 def test_scatter_says_what_a_write_means(view) -> None:
     """The functional form of a write: `scatter` along the chain of views gives what the write left in the base."""
     base = tg.tensor(MATRIX)
