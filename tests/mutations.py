@@ -93,9 +93,16 @@ def _set_item(holder: Any, key: Any, value: Any) -> None:
         holder[key] = value
 
 
+def _set_cell(cell: types.CellType, name: str, value: Any) -> None:
+    if value is DELETED:
+        del cell.cell_contents
+    else:
+        cell.cell_contents = value
+
+
 def _set_default(function: Any, index: int, value: Any) -> None:
     defaults = list(function.__defaults__)
-    defaults[index] = value
+    defaults[index] = None if value is DELETED else value
     function.__defaults__ = tuple(defaults)
 
 
@@ -110,7 +117,7 @@ _SET: dict[str, Callable[[Any, Any, Any], None]] = {
     "item": _set_item,
     "attribute": _set_attribute,
     "entry": _set_entry,
-    "cell": lambda cell, name, value: setattr(cell, "cell_contents", value),
+    "cell": _set_cell,
     "default": _set_default,
 }
 

@@ -217,3 +217,17 @@ def test_keyboard_interrupt_while_capturing_changes_nothing(monkeypatch: pytest.
     assert state.value == 5
     assert len(items) == 2
     assert table == {"a": 1, "k": 1}
+
+
+def test_an_exception_that_only_the_trace_raises_is_reported(monkeypatch):
+    from tracegraph.capture import operators
+
+    def broken(tracer, value):
+        raise operators.Observed(TypeError("no such thing"))
+
+    monkeypatch.setattr(operators, "length", broken)
+    function = capture_of(lambda x: x * len([1, 2]))
+    with pytest.warns(RuntimeWarning, match=r"only its trace raises an exception \(TypeError: no such thing\)"):
+        assert_same(function(ramp()), ramp() * 2)
+    with pytest.raises(CaptureError, match="only its trace raises"):
+        capture_of(lambda x: x * len([1, 2]), fullgraph=True)(ramp())

@@ -203,7 +203,22 @@ class CompiledUnit:
             found = next((s for s in self.specialisations if s.check(args, cells)), None)
             if found is None:
                 found = self._specialise(args, cells)
+        if isinstance(found, Break):
+            return self._expecting(found, args, cells)
         return self.eager(args, cells) if found is None else found.run(args, cells)
+
+    def _expecting(self, exception: Break, args: Args, cells: Args) -> Any:
+        """Run eagerly what raised an exception when it was traced, so that it is raised as in eager execution.
+
+        Raises:
+            CaptureError: `fullgraph` is set and it raises none.
+        """
+        result = self.eager(args, cells)
+        why = f"only its trace raises an exception ({exception.detail}). Please report this"
+        if self.family.options.fullgraph:
+            raise CaptureError(f"fullgraph=True, but {self.unit.code.co_qualname} cannot be captured: {why}")
+        self._give_up(why)
+        return result
 
     def eager(self, args: Args, cells: Args) -> Any:
         """Run the unit without capturing."""
@@ -216,8 +231,8 @@ class CompiledUnit:
 
     # ------------------------------------------------------------------------------ misses
 
-    def _specialise(self, args: Args, cells: Args) -> Specialisation | None:
-        """Capture and compile; None if this call is to run eagerly.
+    def _specialise(self, args: Args, cells: Args) -> Specialisation | Break | None:
+        """Capture and compile; None if this call is to run eagerly, the break if an exception is to be expected.
 
         Raises:
             CaptureError: `fullgraph` is set and the graph breaks, or a setting forbids to compile again.
@@ -236,7 +251,7 @@ class CompiledUnit:
             logs.RECOMPILES.info("%s", recompile)
         return self._attempt(Call(self.unit, self.namespace, args, cells))
 
-    def _attempt(self, call: Call) -> Specialisation | None:
+    def _attempt(self, call: Call) -> Specialisation | Break | None:
         """Capture and compile one call; an interrupt leaves everything as it was."""
         try:
             specialisation = self._captured(call)
@@ -244,8 +259,9 @@ class CompiledUnit:
             self._attempts += 1
             self._refuse_break(e.stop)
             self._note_break(e.stop)
-            if e.stop.reason.id != USER_EXCEPTION:
-                self.is_native = True
+            if e.stop.reason.id == USER_EXCEPTION:
+                return e.stop
+            self.is_native = True
             return None
         except CaptureError:
             raise

@@ -10,6 +10,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops.device import CPU, Device, check_device
+from tracegraph.ops.shapes import equal_shapes
 
 
 class TensorAttributes:
@@ -115,7 +116,7 @@ class TensorAttributes:
 
     def is_same_size(self, other: Any) -> bool:
         """Whether the shapes are equal."""
-        return dims.same_shape(tuple(self.shape), tuple(other.shape))
+        return equal_shapes(tuple(self.shape), tuple(other.shape))
 
     # the dtype is real: what PyTorch does to complex numbers leaves the tensor as it is
 

@@ -17,7 +17,7 @@ from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite, Derived
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
-from tracegraph.ops.shapes import describe, equal, type_of
+from tracegraph.ops.shapes import describe, equal, equal_shapes, type_of
 from tracegraph.ops.windows import Windows, four_sides, strided_windows
 
 OPERANDS = "input: Tensor, weight: Tensor, bias: OptionalTensor = None"
@@ -300,7 +300,7 @@ def check_convolution(op: str, x: Any, weight: Any, bias: Any, groups: int, chan
             f"with groups={groups}"
         )
     channels = weight.shape[0] if channel_dim else weight.shape[1] * groups
-    if bias is not None and not dims.same_shape(tuple(bias.shape), (channels,)):
+    if bias is not None and not equal_shapes(tuple(bias.shape), (channels,)):
         raise ShapeError(f"{op}: bias {describe(bias)} must have shape [{channels}] to fit weight {describe(weight)}")
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and t.dtype is not x.dtype:

@@ -20,7 +20,7 @@ from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Library
 from tracegraph.ops.promotion import broadcast_shapes
 from tracegraph.ops.samples import samples
-from tracegraph.ops.shapes import describe, equal, type_of
+from tracegraph.ops.shapes import describe, equal, equal_shapes, type_of
 
 _NONE = samples()  # samples cannot say "invertible": tests/ops/test_decompositions.py
 
@@ -125,7 +125,7 @@ class LinalgSolve(Derived):
     def decompose(self, a: Handle, b: Handle, *, left: bool) -> Handle:
         if not left:
             return F.linalg_solve(a.mT, b.mT).mT
-        is_vector = b.ndim == 1 or (a.ndim - 1 == b.ndim and dims.same_shape(tuple(a.shape[:-1]), tuple(b.shape)))
+        is_vector = b.ndim == 1 or (a.ndim - 1 == b.ndim and equal_shapes(tuple(a.shape[:-1]), tuple(b.shape)))
         b = b.unsqueeze(-1) if is_vector else b
         outer = broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]), op="linalg.solve")
         a, b = (F.expand(t, (*outer, *t.shape[-2:])) for t in (a, b))

@@ -16,7 +16,7 @@ from tracegraph.ops.kinds import Composite
 from tracegraph.ops.matmul import multiply
 from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.scalar import cast_array
-from tracegraph.ops.shapes import describe, equal, type_of
+from tracegraph.ops.shapes import describe, equal, equal_shapes, type_of
 
 
 @define_op
@@ -86,7 +86,7 @@ def check_linear(x: Any, weight: Any, bias: Any) -> None:
             f"linear: input {describe(x)} has {x.shape[-1]} features in its last dimension, "
             f"weight {describe(weight)} expects {weight.shape[-1]}"
         )
-    if bias is not None and not dims.same_shape(bias.shape, weight.shape[:-1]):
+    if bias is not None and not equal_shapes(tuple(bias.shape), tuple(weight.shape[:-1])):
         raise ShapeError(
             f"linear: bias {describe(bias)} does not fit weight {describe(weight)}; it must have shape "
             f"{list(weight.shape[:-1])}"

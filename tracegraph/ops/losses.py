@@ -8,14 +8,13 @@ from typing import Any, ClassVar
 
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
-from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
 from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Composite
 from tracegraph.ops.promotion import result_type
 from tracegraph.ops.samples import A, call, samples
-from tracegraph.ops.shapes import describe
+from tracegraph.ops.shapes import describe, equal_shapes
 
 TWO = "(input: Tensor, target: Tensor"
 REDUCTIONS = ("none", "mean", "sum")
@@ -47,7 +46,7 @@ def check_same_shape(op: str, input: Handle, target: Handle) -> None:
     Raises:
         ShapeError: they do not; broadcasting here is nearly always a mistake.
     """
-    if not dims.same_shape(tuple(input.shape), tuple(target.shape)):
+    if not equal_shapes(tuple(input.shape), tuple(target.shape)):
         raise ShapeError(f"{op}: input {describe(input)} and target {describe(target)} must have the same shape")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracegraph.errors import ArgumentError, ShapeError
-from tracegraph.ir import dim as dims
 from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.methods import assign
+from tracegraph.ops.shapes import equal_shapes
 
 
 def write_out(op: str, out: Any, result: Any) -> Any:
@@ -22,7 +22,7 @@ def write_out(op: str, out: Any, result: Any) -> Any:
     if is_tensor(result):
         if not is_tensor(out):
             raise ArgumentError(f"{op}: argument 'out' must be a Tensor, got {type(out).__name__}")
-        if not dims.same_shape(tuple(out.shape), tuple(result.shape)):
+        if not equal_shapes(tuple(out.shape), tuple(result.shape)):
             raise ShapeError(
                 f"{op}: out has shape {list(out.shape)}, the result {list(result.shape)}; tensors are not resized, "
                 "make out of the right shape"

@@ -7,7 +7,6 @@ from typing import Any
 
 from tracegraph.errors import ControlFlowError, IRError
 from tracegraph.ir import TensorType
-from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
 from tracegraph.ops.body_runners import Runner
 from tracegraph.ops.control_flow import (
@@ -27,6 +26,7 @@ from tracegraph.ops.kinds import ControlFlow
 from tracegraph.ops.nested import BodyMaker, Input
 from tracegraph.ops.pytree import Structure, Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.recording import Traced, recorder_of
+from tracegraph.ops.shapes import equal
 
 
 @define_op
@@ -111,7 +111,7 @@ class Scan(ControlFlow):
 
     def infer(self, *operands: Any, carried: int, scanned: int, reverse: bool, **attrs: Any) -> tuple[TensorType, ...]:
         xs = operands[carried : carried + scanned]
-        if not xs or any(not x.shape or not dims.same(x.shape[0], xs[0].shape[0]) for x in xs):
+        if not xs or any(not x.shape or not equal(x.shape[0], xs[0].shape[0]) for x in xs):
             raise IRError(f"scan: no common first size of {list(xs)}")
         slices = (x.with_shape(x.shape[1:]) for x in xs)
         given = (*operands[:carried], *slices, *operands[carried + scanned :])

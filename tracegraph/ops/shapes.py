@@ -22,6 +22,11 @@ def equal(a: Dim, b: Dim) -> bool:
     return dims.same(a, b) or a == b
 
 
+def equal_shapes(a: tuple[Dim, ...], b: tuple[Dim, ...]) -> bool:
+    """Whether two shapes are equal; guards only for sizes that are not the same expression."""
+    return len(a) == len(b) and all(map(equal, a, b))
+
+
 def describe(t: Any) -> str:
     """`f32[8, 32]` of a handle or type."""
     return f"{t.dtype.name}[{', '.join(map(str, t.shape))}]"
