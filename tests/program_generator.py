@@ -40,7 +40,7 @@ from program_grammar import (
 )
 
 IMPORTS = ("collections", "contextlib", "copy", "functools", "itertools", "math", "operator")
-KINDS = ("any", "new", "var", "name", "param", "outer")
+KINDS = ("any", "new", "var", "name", "count", "param", "outer")
 HOLE = re.compile(rf"\$(?:pick\(([^()]*)\)|(?:({'|'.join(KINDS)})(\d?)_)?([a-z]+))")
 BLOCKS = ("$block", "$loop")
 MAX_DEPTH = 3  # of expressions and of nested statements
@@ -93,6 +93,7 @@ class Template:
     bound: dict[str, str] = field(default_factory=dict)
     pending: list[tuple[str, str]] = field(default_factory=list)
     lasting: list[tuple[str, str]] = field(default_factory=list)
+    counters: list[tuple[str, str]] = field(default_factory=list)
     parameters: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -213,7 +214,13 @@ class Writer:
             self.scope.own.add(name)
             return name
         name = self.new_name(type_)
-        {"new": template.pending, "name": template.lasting, "param": template.parameters}[kind].append((name, type_))
+        names = {
+            "new": template.pending,
+            "name": template.lasting,
+            "count": template.counters,
+            "param": template.parameters,
+        }
+        names[kind].append((name, type_))
         return name
 
     def results(self) -> str:
@@ -262,8 +269,8 @@ class Writer:
             else:
                 for row in rows:
                     lines += self._row(row, template, depth)
-        self.scope.names.update(template.lasting)
-        self.scope.own.update(n for n, _ in template.lasting)
+        self._known(template.lasting)
+        self.scope.names.update(template.counters)
         self.lines += len(lines)
         return lines
 
@@ -279,6 +286,7 @@ class Writer:
         self._known(template.pending)
         if not indent and not row.endswith(":"):
             self._known(template.lasting)  # assigned before the lines that follow
+            self.scope.names.update(template.counters)
         return [line]
 
     def _function(self, rows: list[str], template: Template, depth: int) -> list[str]:

@@ -7,6 +7,7 @@ A template is Python text with holes, filled from left to right:
     $var_int        a variable that this function may assign to
     $new_int        a new name, known in the statement's blocks only
     $name_int       a new name, known from here on
+    $count_int      the same, but only this template assigns to it, so that loops end
     $param_int      a parameter, known in the block of its `def`
     $outer_int      a variable of the enclosing function, for `nonlocal`
     $block, $loop   statements; in a `loop` they may break and continue
@@ -535,22 +536,22 @@ for $new_int in $ints[:3]:
 for $new_matrix in $producer($matrix):
     $loop
 
-$name1_int = $small
-while $name1_int > 0:
-    $name1_int -= 1
+$count1_int = $small
+while $count1_int > 0:
+    $count1_int -= 1
     $loop
 
-$name1_int = 3
-while $name1_int > 0 and $bool:
-    $name1_int -= 1
+$count1_int = 3
+while $count1_int > 0 and $bool:
+    $count1_int -= 1
     $loop
 else:
     $block
 
-$name1_int = 0
+$count1_int = 0
 while True:
-    $name1_int += 1
-    if $name1_int > $small:
+    $count1_int += 1
+    if $count1_int > $small:
         break
     $loop
 
