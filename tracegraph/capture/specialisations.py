@@ -200,7 +200,7 @@ class CompiledUnit:
         if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing():
             return self.eager(args, cells)
         with COMPILING:
-            found = next((s for s in self.specialisations if s.check(args, cells)), None)
+            found: Specialisation | Break | None = next((s for s in self.specialisations if s.check(args, cells)), None)
             if found is None:
                 found = self._specialise(args, cells)
         if isinstance(found, Break):
