@@ -163,13 +163,16 @@ _INLINED_LIBRARY = (
     "tracegraph.capture.polyfills",
 )
 
+#: of those, what changes objects in ways that cannot be followed
+_EXCEPTED_LIBRARY = ("tracegraph.nn.lazy", "tracegraph.nn.uninitialized")
+
 
 def may_inline(function: types.FunctionType) -> bool:
     """Whether a Python function is traced into, judged by its module."""
     module = function.__globals__.get("__name__") or ""
     top = module.partition(".")[0]
     if top == "tracegraph":
-        return module.startswith(_INLINED_LIBRARY)
+        return module.startswith(_INLINED_LIBRARY) and module not in _EXCEPTED_LIBRARY
     return top not in _NOT_INLINED
 
 

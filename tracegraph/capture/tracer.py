@@ -33,6 +33,7 @@ from tracegraph.capture.values import (
 )
 from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphError
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
+from tracegraph.nn.uninitialized import is_uninitialized
 from tracegraph.ops.recording import Traced
 
 MAX_STEPS = 1_000_000
@@ -208,7 +209,13 @@ class Tracer:
     # ------------------------------------------------------------------------------ tensors
 
     def read_tensor(self, tensor: Any, source: Source) -> Traced:
-        """Make `tensor` an input of the graph."""
+        """Make `tensor` an input of the graph.
+
+        Raises:
+            Break: it has no shape yet.
+        """
+        if is_uninitialized(tensor):
+            raise Break(reasons.UNSUPPORTED_VALUE, "a parameter without shape, before the module's first call")
         shape, facts = self.dynamism.tensor(self, tensor, source)
         self.guards.add(GuardKind.TENSOR, source, facts)
         type = TensorType(tensor.dtype, shape)

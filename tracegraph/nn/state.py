@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tracegraph.autograd import no_grad
 from tracegraph.errors import ArgumentError, StateDictError
 from tracegraph.nn.parameter import Parameter
+from tracegraph.nn.uninitialized import is_uninitialized
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ def _mismatches(entries: dict[str, tuple[Module, str, str]], state: dict[str, An
         value, current = state[key], owner.__dict__[registry][name]
         if not isinstance(value, Tensor):
             problems.append(f"{key} must be a Tensor, got {type(value).__name__}.")
+        elif is_uninitialized(value) or is_uninitialized(current):
+            if is_uninitialized(value) and not is_uninitialized(current):
+                problems.append(f"{key} has no shape yet in the state_dict, the module has {list(current.shape)}.")
         elif value.shape != current.shape:
             problems.append(
                 f"size mismatch for {key}: the state_dict has shape {list(value.shape)}, the module "
@@ -84,6 +88,10 @@ def _mismatches(entries: dict[str, tuple[Module, str, str]], state: dict[str, An
 
 def _load(owner: Module, registry: str, name: str, value: Tensor, assign: bool) -> None:
     current = owner.__dict__[registry][name]
+    if is_uninitialized(value):
+        return
+    if is_uninitialized(current):
+        current.materialize(value.shape)
     if not assign:
         with no_grad():
             current.copy_(value)

@@ -1,0 +1,129 @@
+"""Lazy layers: without sizes until their first call, the ordinary layer after it, eager and compiled."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import tracegraph as tg
+from tracegraph import nn, optim
+from tracegraph.errors import ArgumentError, StateDictError, ValueRangeError
+
+LAYERS = [
+    (lambda: nn.LazyLinear(4), lambda: nn.Linear(3, 4), (2, 3)),
+    (lambda: nn.LazyLinear(4, bias=False), lambda: nn.Linear(3, 4, bias=False), (2, 5, 3)),
+    (lambda: nn.LazyConv1d(4, 2), lambda: nn.Conv1d(3, 4, 2), (2, 3, 5)),
+    (lambda: nn.LazyConv2d(4, 2, padding=1), lambda: nn.Conv2d(3, 4, 2, padding=1), (2, 3, 5, 5)),
+    (lambda: nn.LazyConv2d(4, 2, 1, 0, 1, 2), lambda: nn.Conv2d(6, 4, 2, groups=2), (2, 6, 5, 5)),
+    (lambda: nn.LazyConv3d(4, 2), lambda: nn.Conv3d(3, 4, 2), (1, 3, 3, 3, 3)),
+    (lambda: nn.LazyConvTranspose1d(4, 2), lambda: nn.ConvTranspose1d(3, 4, 2), (2, 3, 5)),
+    (lambda: nn.LazyConvTranspose2d(4, 2, stride=2), lambda: nn.ConvTranspose2d(3, 4, 2, stride=2), (2, 3, 5, 5)),
+    (lambda: nn.LazyConvTranspose3d(4, 2), lambda: nn.ConvTranspose3d(3, 4, 2), (1, 3, 3, 3, 3)),
+    (nn.LazyBatchNorm1d, lambda: nn.BatchNorm1d(3), (4, 3)),
+    (nn.LazyBatchNorm2d, lambda: nn.BatchNorm2d(3), (4, 3, 2, 2)),
+    (nn.LazyBatchNorm3d, lambda: nn.BatchNorm3d(3), (4, 3, 2, 2, 2)),
+    (lambda: nn.LazyInstanceNorm1d(affine=True), lambda: nn.InstanceNorm1d(3, affine=True), (4, 3, 5)),
+    (nn.LazyInstanceNorm2d, lambda: nn.InstanceNorm2d(3), (4, 3, 2, 2)),
+    (nn.LazyInstanceNorm3d, lambda: nn.InstanceNorm3d(3), (4, 3, 2, 2, 2)),
+]
+
+
+def ramp(shape):
+    return tg.tensor(np.sin(np.arange(np.prod(shape), dtype=np.float32)).reshape(shape))
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+@pytest.mark.parametrize(("lazy", "ordinary", "shape"), LAYERS)
+def test_the_first_call_makes_the_ordinary_layer(lazy, ordinary, shape, compiles):
+    tg.manual_seed(0)
+    expected = ordinary()
+    layer = lazy()
+    call = tg.compile(layer) if compiles else layer
+    tg.manual_seed(0)
+    x = ramp(shape)
+    np.testing.assert_allclose(call(x).detach().numpy(), expected(x).detach().numpy(), rtol=1e-5, atol=1e-5)
+    assert type(layer) is type(expected)
+    assert repr(layer) == repr(expected)
+    assert list(layer.state_dict()) == list(expected.state_dict())
+    assert not layer._forward_pre_hooks
+    np.testing.assert_allclose(call(x).detach().numpy(), expected(x).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def network():
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+
+
+def test_a_network_is_one_graph_from_the_second_call_on():
+    net, x = network(), ramp((2, 3, 5, 5))
+    compiled = tg.compile(net)
+    compiled(x)
+    assert tg.compiler.explain(net)(x).graph_count == 1
+    tg.compile(net, fullgraph=True)(x)
+
+
+def test_nothing_but_the_dtype_is_known_before():
+    layer = nn.LazyLinear(4, dtype=tg.float64)
+    assert repr(layer.weight) == "<UninitializedParameter>"
+    assert isinstance(layer.weight, nn.Parameter)
+    assert layer.weight.dtype is tg.float64
+    assert layer.has_uninitialized_params()
+    with pytest.raises(ArgumentError, match="no shape and no elements before the first call"):
+        _ = layer.weight.shape
+    with pytest.raises(ArgumentError, match="no shape and no elements before the first call"):
+        sum(p.numel() for p in layer.parameters())
+    assert layer.half().weight.dtype is tg.float16
+
+
+def test_compiled_code_that_asks_too_early_raises_the_same():
+    layer = nn.LazyLinear(4)
+    with pytest.raises(ArgumentError, match="no shape and no elements before the first call"):
+        tg.compile(lambda x: x * layer.weight.shape[0])(tg.ones(2))
+
+
+def test_making_one_draws_no_random_numbers():
+    tg.manual_seed(0)
+    expected = tg.rand(2).tolist()
+    tg.manual_seed(0)
+    network()
+    assert tg.rand(2).tolist() == expected
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_are_lazy_on_their_own(copied):
+    net, x = network(), ramp((2, 3, 5, 5))
+    twin = copied(net)
+    twin(x)
+    assert type(twin[0]) is nn.Conv2d
+    assert type(net[0]) is nn.LazyConv2d
+    net(x)
+    assert type(net[4]) is nn.Linear
+
+
+def test_state_dicts():
+    trained, x = network(), ramp((2, 3, 5, 5))
+    assert isinstance(trained.state_dict()["0.weight"], nn.UninitializedParameter)
+    trained(x)
+    fresh = network()
+    fresh.load_state_dict(trained.state_dict())
+    assert fresh[0].weight.shape == (4, 3, 3, 3)
+    np.testing.assert_array_equal(fresh.eval()(x).detach().numpy(), trained.eval()(x).detach().numpy())
+    assert type(fresh[0]) is nn.Conv2d
+    with pytest.raises(StateDictError, match=r"0\.weight has no shape yet in the state_dict"):
+        trained.load_state_dict(network().state_dict())
+
+
+def test_optimizers_may_come_first():
+    net, x = nn.Sequential(nn.LazyLinear(3)), ramp((2, 5))
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    net(x).sum().backward()
+    before = net[0].bias.detach().clone()
+    optimizer.step()
+    np.testing.assert_allclose((before - net[0].bias.detach()).numpy(), 0.2, rtol=1e-5)
+
+
+def test_inputs_that_do_not_fit_are_named():
+    with pytest.raises(ValueRangeError, match=r"LazyConv2d expects a 3-d or 4-d input, got shape \[2, 3\]"):
+        nn.LazyConv2d(4, 3)(ramp((2, 3)))
+    with pytest.raises(ValueRangeError, match="groups=2 must divide the 3 channels"):
+        nn.LazyConv2d(4, 3, groups=2)(ramp((1, 3, 5, 5)))
