@@ -47,12 +47,18 @@ class Module:
 
 @dataclass
 class Seen:
-    """What can be seen of a call: a text of structure, values and identities; tensors and floats apart, in order."""
+    """What can be seen of a call: a text of structure, values and identities; tensors and floats apart, in order.
+
+    `refusal`: why there are no gradients, as a value that they need has been overwritten.
+    """
 
     lines: list[str] = field(default_factory=list)
     arrays: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    gradients: list[np.ndarray] = field(default_factory=list)
+    refusal: str | None = None
     _numbers: dict[int, int] = field(default_factory=dict)
-    _storages: dict[int, int] = field(default_factory=dict)
+    #: numbers of memories, and where in each the first tensor seen lies: the rest of it may not exist
+    _storages: dict[int, tuple[int, int]] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
 
     def add(self, path: str, value: Any) -> None:
@@ -76,10 +82,10 @@ class Seen:
         if isinstance(value, Tensor):
             memory = value.storage
             self._kept.append(memory)
-            storage = self._storages.setdefault(id(memory), len(self._storages))
+            number, start = self._storages.setdefault(id(memory), (len(self._storages), value.storage_offset()))
             self.lines.append(
                 f"{path}: {value.dtype} {value.shape} {value.stride()} requires_grad={value.requires_grad} "
-                f"is_leaf={value.is_leaf} storage #{storage} +{value.storage_offset()}"
+                f"is_leaf={value.is_leaf} storage #{number} +{value.storage_offset() - start}"
             )
             self.arrays.append((path, value._np))
         elif isinstance(value, dict):
@@ -135,10 +141,10 @@ def _differentiate(seen: Seen, leaves: list[Tensor]) -> None:
     try:
         sum((t.sum() for t in roots), start=0.0).backward()
     except RuntimeError as error:
-        seen.lines.append(f"backward: {error}")
+        seen.refusal = str(error)
         return
-    for i, leaf in enumerate(leaves):
-        seen.add(f"grad[{i}]", None if leaf.grad is None else leaf.grad.numpy())
+    # no gradient and a gradient of zeros say the same
+    seen.gradients = [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy() for leaf in leaves]
 
 
 def compare(actual: Seen, expected: Seen, same_array: Comparison) -> None:
@@ -146,6 +152,11 @@ def compare(actual: Seen, expected: Seen, same_array: Comparison) -> None:
     assert actual.lines == expected.lines
     for (path, a), (_, e) in zip(actual.arrays, expected.arrays, strict=True):
         same_array(a, e, path)
+    if expected.refusal is not None and actual.refusal is None:
+        return  # compiled graphs keep what they need, even if the program overwrites it
+    assert actual.refusal == expected.refusal
+    for a, e in zip(actual.gradients, expected.gradients, strict=True):
+        same_array(a, e.astype(a.dtype), "gradient")
 
 
 def exactly(actual: np.ndarray, expected: np.ndarray, path: str) -> None:
