@@ -4,6 +4,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import nn
+from tracegraph.errors import StateDictError
 
 
 def model():
@@ -82,3 +83,42 @@ def test_files(tmp_path):
     tg.save(m.state_dict(), tmp_path / "model")
     other.load_state_dict(tg.load(tmp_path / "model"))
     assert (m[0].weight == other[0].weight).all()
+
+
+def test_hooks_of_state_dicts():
+    net, seen = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)), []
+    net[1].register_state_dict_pre_hook(lambda module, prefix, keep_vars: seen.append((prefix, keep_vars)))
+
+    def rename(module, state, prefix, metadata):
+        state[f"{prefix}scale"] = state.pop(f"{prefix}weight")
+
+    removable = net[1].register_state_dict_post_hook(rename)
+    saved = net.state_dict()
+    assert seen == [("1.", False)]
+    assert list(saved) == ["0.weight", "0.bias", "1.bias", "1.scale"]
+    removable.remove()
+    assert "1.weight" in net.state_dict()
+
+    def restore(module, state, prefix, metadata, strict, missing, unexpected, errors):
+        state[f"{prefix}weight"] = state.pop(f"{prefix}scale")
+
+    twin = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    twin[1].register_load_state_dict_pre_hook(restore)
+    assert not any(twin.load_state_dict(saved))
+    assert "1.scale" in saved  # the caller's dict stays as it was
+    assert twin[1].weight.tolist() == net[1].weight.tolist()
+
+
+def test_hooks_forgive_missing_keys():
+    net = nn.Linear(2, 1)
+    seen = []
+
+    def forgive(module, found):
+        seen.append(module.weight.tolist())
+        found.missing_keys.clear()
+
+    net.register_load_state_dict_post_hook(forgive)
+    assert net.load_state_dict({"weight": tg.tensor([[3.0, 4.0]])}).missing_keys == []
+    assert seen == [[[3.0, 4.0]]]
+    with pytest.raises(StateDictError, match="Unexpected key"):
+        net.load_state_dict({"weight": tg.tensor([[3.0, 4.0]]), "other": tg.ones(1)})

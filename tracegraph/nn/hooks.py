@@ -80,6 +80,36 @@ class HookRegistry:
         """Call `hook(module, grad_output)` before the module's backward pass; a tuple it returns replaces it."""
         return self._add_hook("_backward_pre_hooks", hook, prepend)
 
+    # ------------------------------------------------------------------------------------ state dicts
+
+    def register_state_dict_pre_hook(self, hook: Hook) -> RemovableHook:
+        """Call `hook(module, prefix, keep_vars)` before `state_dict` takes this module's entries."""
+        return self._add_state_hook("_state_dict_pre_hooks", hook)
+
+    def register_state_dict_post_hook(self, hook: Hook) -> RemovableHook:
+        """Call `hook(module, state_dict, prefix, local_metadata)` when `state_dict` has the entries of this module and
+        of all below it; the hook may change them in place.
+        """
+        return self._add_state_hook("_state_dict_post_hooks", hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Hook) -> RemovableHook:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)`
+        before this module's entries are loaded; it may change the dict, a copy, and add to the lists.
+        """
+        return self._add_state_hook("_load_state_dict_pre_hooks", hook)
+
+    def register_load_state_dict_post_hook(self, hook: Hook) -> RemovableHook:
+        """Call `hook(module, incompatible_keys)` when everything is loaded, inner modules first, and before what is
+        missing or unexpected raises; it may change the two lists in place.
+        """
+        return self._add_state_hook("_load_state_dict_post_hooks", hook)
+
+    def _add_state_hook(self, registry: str, hook: Hook) -> RemovableHook:
+        return RemovableHook(self.__dict__.setdefault(registry, {}), hook)
+
+    def _state_hooks(self, registry: str) -> list[Hook]:
+        return list(self.__dict__.get(registry, {}).values())
+
 
 def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`module.forward` between the module's hooks."""

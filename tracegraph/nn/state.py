@@ -27,44 +27,80 @@ class Incompatible(NamedTuple):
         return f"Incompatible(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-def _entries(module: Module, prefix: str = "") -> Iterator[tuple[str, Module, str, str]]:
-    """(dotted name, owner, registry, name) of everything that belongs into a state dict."""
+def _own_entries(module: Module, prefix: str) -> Iterator[tuple[str, Module, str, str]]:
+    """(dotted name, owner, registry, name) of what the module itself has to save."""
     for registry in ("_parameters", "_buffers"):
         for name, tensor in module.__dict__[registry].items():
             if tensor is not None and name not in module._non_persistent_buffers:
                 yield prefix + name, module, registry, name
+
+
+def _entries(module: Module, prefix: str = "") -> Iterator[tuple[str, Module, str, str]]:
+    """The same of everything that belongs into a state dict."""
+    yield from _own_entries(module, prefix)
     for name, child in module._modules.items():
         if child is not None:
             yield from _entries(child, f"{prefix}{name}.")
 
 
 def collect_state(module: Module, destination: dict[str, Any], prefix: str, keep_vars: bool) -> dict[str, Any]:
-    """Enter the module's state into `destination`."""
-    for key, owner, registry, name in _entries(module, prefix):
+    """Enter the module's state into `destination`, between its hooks."""
+    for hook in module._state_hooks("_state_dict_pre_hooks"):
+        hook(module, prefix, keep_vars)
+    for key, owner, registry, name in _own_entries(module, prefix):
         tensor = owner.__dict__[registry][name]
         destination[key] = tensor if keep_vars else tensor.detach()
+    for name, child in module._modules.items():
+        if child is not None:
+            collect_state(child, destination, f"{prefix}{name}.", keep_vars)
+    for hook in module._state_hooks("_state_dict_post_hooks"):
+        hook(module, destination, prefix, {})
     return destination
 
 
 def load_state(module: Module, state: dict[str, Any], strict: bool, assign: bool) -> Incompatible:
-    """Copy or assign the tensors of `state`; nothing changes if there is any problem."""
+    """Copy or assign the tensors of `state`; nothing changes if there is any problem (that no post hook may mend)."""
     if not hasattr(state, "items"):
         raise ArgumentError(f"load_state_dict() takes a dict of tensors, got {type(state).__name__}")
+    state = dict(state)
+    missing: list[str] = []
+    unexpected: list[str] = []
+    problems: list[str] = []
+    for path, part in module.named_modules(remove_duplicate=False):
+        for hook in part._state_hooks("_load_state_dict_pre_hooks"):
+            hook(part, state, f"{path}." if path else "", {}, strict, missing, unexpected, problems)
     entries = {key: (owner, registry, name) for key, owner, registry, name in _entries(module)}
-    missing = [key for key in entries if key not in state]
-    unexpected = [key for key in state if key not in entries]
-    problems = _mismatches(entries, state)
-    if strict and unexpected:
-        problems.insert(0, f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
-    if strict and missing:
-        problems.insert(0, f"Missing key(s) in state_dict: {_quoted(missing)}.")
-    if problems:
-        listed = "\n\t".join(problems)
-        raise StateDictError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{listed}")
+    found = Incompatible(
+        missing + [key for key in entries if key not in state],
+        unexpected + [key for key in state if key not in entries],
+    )
+    problems += _mismatches(entries, state)
+    hooks = [(p, h) for _, p in module.named_modules() for h in p._state_hooks("_load_state_dict_post_hooks")]
+    if problems or not hooks:  # hooks may forgive what is missing, and want to see the module loaded
+        _refuse(module, problems, found, strict)
     for key, (owner, registry, name) in entries.items():
         if key in state:
             _load(owner, registry, name, state[key], assign)
-    return Incompatible(missing, unexpected)
+    for part, hook in reversed(hooks):
+        hook(part, found)
+    _refuse(module, problems, found, strict)
+    return found
+
+
+def _refuse(module: Module, problems: list[str], found: Incompatible, strict: bool) -> None:
+    """Raise if there is a problem.
+
+    Raises:
+        StateDictError: lists all of them.
+    """
+    listed = list(problems)
+    if strict and found.unexpected_keys:
+        listed.insert(0, f"Unexpected key(s) in state_dict: {_quoted(found.unexpected_keys)}.")
+    if strict and found.missing_keys:
+        listed.insert(0, f"Missing key(s) in state_dict: {_quoted(found.missing_keys)}.")
+    if listed:
+        text = "\n\t".join(listed)
+        raise StateDictError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{text}")
 
 
 def _mismatches(entries: dict[str, tuple[Module, str, str]], state: dict[str, Any]) -> list[str]:
