@@ -38,7 +38,7 @@ class CaptureRecorder(Recorder):
 
     def check_write(self, target: Traced) -> None:
         if self.grad_enabled and target.requires_grad and self._is_leaf(root_of(target.value)):
-            raise Break(reasons.USER_EXCEPTION, "an in-place operation on a leaf that requires grad", Extent.FRAME)
+            raise Break(reasons.USER_EXCEPTION, "an in-place operation on a leaf that requires grad")
 
     def refuse_unrecorded_view(self, view: Traced) -> None:
         raise Break(reasons.USER_EXCEPTION, "a view made outside grad mode of what got a history since", Extent.FRAME)
