@@ -1,7 +1,6 @@
 """Automatic mixed precision: matrix products and convolutions in 16 bits, what needs range or digits in float32.
 
-Which op does what stands in its definition (`tracegraph ops` and docs/ops.md show it); the choice follows PyTorch's
-lists for the CPU.
+Which op does what stands in its definition (`Definition.autocast`); the choice follows PyTorch's lists for the CPU.
 """
 
 from __future__ import annotations
