@@ -277,6 +277,9 @@ class Reconstructor:
             pass
         except RuntimeError:
             raise NotReconstructible(value) from None
+        copies = (c for c in self.tracer.effects.copies if c.contents is owner)
+        if any(list(owner) != list(c.before) for c in copies):
+            raise NotReconstructible(value)  # made before the writes are replayed, it would notice them
         name = self.assign(value, f"iter({self.expression(owner)}.{_DICT_ITERATORS[type(value)]}())")
         code = f"for _ in range({len(owner) - left}): next({name})"
         self._last.append(lambda: self.lines.append(code))
