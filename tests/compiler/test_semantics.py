@@ -416,7 +416,7 @@ def test_a_whole_training_step_settles(compile):
         np.testing.assert_allclose(a.item(), b.item(), rtol=1e-5)
     units = [u for u in g.family.units.values() if u.specialisations]
     assert units
-    assert all(len(u.specialisations) == 1 for u in units), "captured once, then reused"
+    assert all(len(u.specialisations) <= 2 for u in units), "captured without and with a state, then reused"
 
 
 def test_recursion_deeper_than_capture_runs_eagerly(compile):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from types import CellType
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import eager
 from tracegraph.capture.checker import same_constant
+from tracegraph.capture.effects import AttributeWrite, GlobalWrite
 from tracegraph.capture.guards import Stride, TensorFacts
+from tracegraph.capture.instance_dicts import instance_dict
 from tracegraph.capture.size_marks import SizeMark, marks_of
-from tracegraph.capture.sources import Item, Local, Size, Source
+from tracegraph.capture.sources import Contents, Entry, GlobalName, Item, Local, Size, Source, constant_source
 from tracegraph.capture.user_terms import source_text
+from tracegraph.capture.values import is_varying
 from tracegraph.errors import ConstraintViolationError
 from tracegraph.ir import SymExpr
 
@@ -67,6 +71,18 @@ class Dynamism:
                 self._numbers.setdefault(str(Item(source, i)), item)
         return name in self._varying or (self.dynamic is True and _is_argument(source))
 
+    def learns_counters(self, tracer: Tracer) -> bool:
+        """Whether the trace has read numbers as constants that it changes itself, so that it would never be reused.
+
+        From now on they vary: a position, a step or a rate that each call moves on takes one trace.
+        """
+        if self.dynamic is False:
+            return False
+        found = {str(s) for s, before, after in _changes(tracer) if _is_counter(before, after)}
+        found &= self._numbers.keys() - self._varying
+        self._varying |= found
+        return bool(found)
+
     def tensor(self, tracer: Tracer, tensor: Any, source: Source) -> tuple[tuple[int | SymExpr, ...], TensorFacts]:
         """The symbolic shape of an input, and the facts to guard."""
         layout, marks = eager.layout_of(tensor), marks_of(tensor)
@@ -116,6 +132,40 @@ def _strides_over(
                 found[i] = Stride(whole.factor * size, whole.dims)
         inner = i if strides[i] else inner
     return tuple(s if s.dims else s.factor for _, s in sorted(found.items()))
+
+
+def _changes(tracer: Tracer) -> Iterator[tuple[Source, Any, Any]]:
+    """(place, value before the trace, value after it) of what the trace writes to."""
+    for copy in tracer.effects.changed_copies():
+        before, after = copy.before, copy.contents
+        if isinstance(after, dict):
+            yield from ((Item(copy.source, k), v, after[k]) for k, v in before.items() if k in after)
+        elif isinstance(after, list) and len(before) == len(after):
+            yield from ((Item(copy.source, i), v, after[i]) for i, v in enumerate(before))
+    for write in tracer.effects.writes:
+        if isinstance(write, AttributeWrite):
+            source, stored = tracer.source_of(write.target), instance_dict(write.target)
+            if source is not None and stored is not None:
+                yield Entry(source, write.name), stored.get(write.name), write.value
+        elif isinstance(write, GlobalWrite):
+            scope = constant_source(write.namespace)
+            yield GlobalName(scope, write.name), write.namespace.get(write.name), write.value
+        else:
+            source = tracer.source_of(write.cell)
+            if source is not None:
+                yield Contents(source), _contents(write.cell), write.value
+
+
+def _contents(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def _is_counter(before: Any, after: Any) -> bool:
+    is_number = type(before) in _NUMBERS and (type(after) in _NUMBERS or is_varying(after))
+    return is_number and (is_varying(after) or not same_constant(before, after))
 
 
 def _is_argument(source: Source) -> bool:

@@ -98,6 +98,8 @@ def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
         attempt = _Attempt(call, dynamism, stop, stop_at)
         result = attempt.run()
         if isinstance(result, CaptureResult):
+            if dynamism.learns_counters(attempt.tracer):
+                continue
             return result
         stop, earlier = result
         if stop_at is not None and earlier >= stop_at:

@@ -89,7 +89,7 @@ class MaskedFill(Pointwise):
         """A number is brought to the input's category: 1.5 fills integers with 1."""
         x, mask, value = operands
         if isinstance(value, Float) and not x.dtype.is_floating:
-            value = fitting("masked_fill", "value", float(value), x.dtype)
+            value = fitting("masked_fill", "value", value, x.dtype)
         return (x, mask, value), attrs
 
     def operand_dtypes(self, types: OperandTypes) -> tuple[DType, ...]:

@@ -15,8 +15,9 @@ import numpy as np
 from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError, UndecidableError
 from tracegraph.ir.dim import SymExpr
+from tracegraph.ops.sym_float import SymFloat
 
-Number = bool | int | float | SymExpr
+Number = bool | int | float | SymExpr | SymFloat
 
 #: integers that fit every dtype
 SMALL = range(-128, 128)
@@ -26,7 +27,7 @@ _I64, _U64 = 1 << 63, 1 << 64
 def wrapped(value: Number, dtype: DType) -> Number:
     """`value` as the Python number of an element of `dtype`: integers wrap around, floats become integers.
 
-    Sizes that are symbolic stay so.
+    Numbers that are symbolic stay so.
 
     Raises:
         DTypeError: an integer that is not even a 64-bit number, for an integer dtype.
@@ -34,9 +35,11 @@ def wrapped(value: Number, dtype: DType) -> Number:
     if isinstance(value, SymExpr):
         return value
     if dtype.is_floating:
-        return float(value)
+        return value if isinstance(value, SymFloat) else float(value)
     if dtype.is_bool:
         return bool(value)
+    if isinstance(value, SymFloat):
+        value = float(value)
     if isinstance(value, float):
         value = int(value) if math.isfinite(value) and abs(value) < _I64 else -_I64  # as casts of tensors have it
     if not -_I64 <= value < _U64:
