@@ -6,6 +6,7 @@ the layer into the ordinary one (`torch.nn.LazyLinear` and its kin).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from tracegraph.errors import ValueRangeError
@@ -62,6 +63,7 @@ class LazyModuleMixin(Module):
         if is_uninitialized(tensor):
             tensor.materialize(shape)
 
+    @abstractmethod
     def initialize_parameters(self, *args: Any, **kwargs: Any) -> None:
         """Give every unsized parameter and buffer its shape, from the inputs of the first call."""
         raise NotImplementedError(f"{type(self).__name__} must define initialize_parameters")
