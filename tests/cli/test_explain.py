@@ -39,4 +39,4 @@ def test_failing_function(refused: Callable[..., str]) -> None:
 def test_a_function_that_differentiates_itself(run: Run) -> None:
     result = run("explain", "model.py:step", "f32[3,4]", "f32[4,2]:grad")
     assert result.exit_code == 0, result.output
-    assert "Tensor.backward" in result.stdout
+    assert "1 graph" in result.stdout

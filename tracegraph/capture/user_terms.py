@@ -59,6 +59,7 @@ _SOURCES: dict[type, Callable[[Any], str]] = {
     sources.Item: _item,
     sources.Keyed: lambda source: f"{source_text(source.parent)}[{source_text(source.key)}]",
     sources.Computed: _computed,
+    sources.Setting: str,
     sources.TypeOf: lambda source: f"type({source_text(source.parent)})",
     sources.Size: lambda source: f"{source_text(source.parent)}.shape[{source.dim}]",
 }

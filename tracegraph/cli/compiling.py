@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from tracegraph.autograd import no_grad
+from tracegraph.autograd.tape import SpentNode
 from tracegraph.capture.compiled_function import family_of
 from tracegraph.capture.specialisations import Family
 from tracegraph.cli.failure import Failure
@@ -177,7 +178,7 @@ def run_backward(result: object) -> None:
 def is_spent(tensor: Tensor) -> bool:
     """Whether a backward pass has gone through the tensor's history and freed what it had saved."""
     node = tensor.grad_fn
-    return isinstance(node, GraphNode) and node.saved is None
+    return isinstance(node, SpentNode) or (isinstance(node, GraphNode) and node.saved is None)
 
 
 def tensors_in(result: object) -> Iterator[Tensor]:
