@@ -75,20 +75,26 @@ class CopyInto(Effect):
 class ReplaceElements(Pointwise):
     """The elements of `source` with the history of `input`: what a write outside grad mode makes of a tensor.
 
-    Both have one shape and dtype. The gradient goes to `input` as if nothing had been written.
+    Writes give it operands of one shape and dtype; like all of its kind it broadcasts. The gradient goes to `input` as
+    if nothing had been written.
     """
 
     method = False
     signature = "(input: Tensor, source: Tensor)"
     shape_only = ("x", "source")
     gradient_is_slope = False
-    samples = samples(call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL), call(A(()), A(())))
+    samples = samples(
+        call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL),
+        call(A(()), A(())),
+        call(A((4,)), A((3, 1))),
+        call(A((3, 1)), A((4,))),
+    )
 
     def scalar(self, k: Scalars, x: Scalar, source: Scalar) -> Scalar:
         return source
 
     def eager(self, x: np.ndarray, source: np.ndarray) -> Any:
-        return source.copy()
+        return np.broadcast_to(source, np.broadcast_shapes(x.shape, source.shape)).copy()
 
     def vjp(self, g: Handle, y: Handle, x: Handle, source: Handle) -> Gradient:
         return g, None
