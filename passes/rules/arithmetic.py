@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from tracegraph.ir import Value
 from tracegraph.passes.rewrite import Bindings, Exactness, Rule
 
 
@@ -23,11 +24,17 @@ def can_be_negated(bindings: Bindings) -> bool:
     return no_bools(bindings) and bindings["x"].type.dtype.is_signed
 
 
+def has_differences(bindings: Bindings) -> bool:
+    """Whether a may be subtracted from: bools have sums and no differences."""
+    a = bindings["a"]
+    return not (isinstance(a, bool) or (isinstance(a, Value) and a.type.dtype.is_bool))
+
+
 RULES = (
     # x * -1 == -x
     Rule("mul(x, -1) -> neg(x)", on="if"),
     # x + -y == x - y, -x + y == y - x, x - -y == x + y
-    Rule("add(a, neg(x)) -> sub(a, x)"),
+    Rule("add(a, neg(x)) -> sub(a, x)", when=has_differences),
     Rule("sub(a, neg(x)) -> add(a, x)"),
     # -(x - y) == y - x, but for the sign of zero
     Rule("neg(sub(a, b)) -> sub(b, a)", on="i"),
