@@ -185,6 +185,8 @@ def test_effects_without_a_pure_counterpart_are_refused() -> None:
     class Shout(ir.Op):
         name, kind, is_pure = "shout", ir.Kind.EFFECT, False
 
+        def check_call(self, operands: object, attrs: object) -> None: ...
+
         def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
             return ()
 

@@ -75,6 +75,16 @@ def test_accidental_value_numbers_do_not_survive():
         ("%0: f32[2] = add(%x, 1", "expected ','"),
         ("%0: f32[2] = add(%x, @)", "unexpected character '@'"),
         ("%0: f32[2], %1: f32[2] = add(%x, 1)", "has 1 results, the text names 2"),
+        ("%0: f32[2] = relu(%x, slope=1)", r"relu\(.*\) has no attribute 'slope'"),
+        ("%0: f32[2] = relu(%x, %x)", r"relu\(.*\) takes 1 operand, got 2"),
+        ("%0: f32[2] = relu(none)", "operand 'input' must be a Tensor, got None"),
+        ("%0: f32[2] = relu(1)", "operand 'input' must be a Tensor, got 1"),
+        ("%0: f32[2] = cat(dim=0)", r"cat\(.*\) takes 1 operand, got 0"),
+        ("%0: f32[2] = fused(%x)", "fused: the attribute 'body' must be a graph"),
+        ("%0: f32[2] = while_loop(%x, body_graph=1)", "while_loop: the attribute '.*' must be a graph"),
+        ("%0: f32[2] = cast(%x, dtype=3)", "cast: argument 'dtype'"),
+        ("%0: f32[] = sum(%x, dim=[7], keepdim=false)", "dim=7 is out of range"),
+        ("%0: f32[] = sum(%x, dim=[-1], keepdim=false)", r"sum: dim=\(-1,\) is not canonical; graphs have \(0,\)"),
     ],
 )
 def test_parse_errors_show_the_line(line, message):
@@ -100,6 +110,14 @@ def test_verifier_finds_a_stale_type_and_shows_the_lines():
     with pytest.raises(VerifyError, match="inference gives f32") as caught:
         ir.verify(graph)
     assert "> %1" in str(caught.value)
+
+
+def test_verifier_finds_an_attribute_that_the_op_has_not():
+    builder = ir.Builder("f")
+    x = builder.placeholder(ir.TensorType(dtypes.float32, (2,)), "x")
+    graph = builder.output(builder.call(ir.lookup("relu"), x, slope=1))
+    with pytest.raises(VerifyError, match="has no attribute 'slope'"):
+        ir.verify(graph)
 
 
 def test_verifier_finds_a_use_before_the_definition():

@@ -30,6 +30,10 @@ class Fused(Op):
     name = "fused"
     kind = Kind.FUSED
 
+    def check_call(self, operands: Sequence[object], attrs: Mapping[str, object]) -> None:
+        if not isinstance(attrs.get("body"), Graph):
+            raise IRError("fused: the attribute 'body' must be a graph")
+
     def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
         """The types of the body's outputs.
 

@@ -7,6 +7,7 @@ themselves live in `tracegraph.ops` and register here when that package is impor
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -50,6 +51,16 @@ class Op(ABC):
 
         Raises:
             ShapeError, DTypeError, ArgumentError: the operands do not fit; the message names the op and the types.
+        """
+
+    @abstractmethod
+    def check_call(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> None:
+        """Raise unless the op takes these operands, given as to `infer`, and these attributes, in canonical form.
+
+        Definitions make their calls so; calls that come as text, or from a pass, are held to it.
+
+        Raises:
+            IRError, ArgumentError, IndexRangeError, DTypeError: they are not the op's; the message names what is wrong.
         """
 
     @abstractmethod

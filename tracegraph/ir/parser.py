@@ -172,7 +172,9 @@ class _Parser:
                 self.expect(",")
         builder.location = self.location(op.line)
         try:
-            return builder.call_all(lookup(op.text), *operands, **attrs)
+            called = lookup(op.text)
+            called.check_call([o.type if isinstance(o, Value) else o for o in operands], attrs)
+            return builder.call_all(called, *operands, **attrs)
         except (IRError, TracegraphError, TypeError, ValueError) as e:
             raise self.error(str(e), op) from e
 

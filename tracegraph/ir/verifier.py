@@ -43,8 +43,13 @@ def verify(graph: Graph) -> Graph:
 
 
 def _check_call(graph: Graph, position: int, node: Node) -> None:
+    operands = [a.type if isinstance(a, Value) else a for a in node.args]
     try:
-        types = node.call_op.infer(*(a.type if isinstance(a, Value) else a for a in node.args), **node.attrs)
+        node.call_op.check_call(operands, node.attrs)
+    except TracegraphError as e:
+        raise _failure(graph, position, str(e)) from e
+    try:
+        types = node.call_op.infer(*operands, **node.attrs)
     except TracegraphError as e:
         raise _failure(graph, position, f"inference fails: {e}") from e
     if types != tuple(v.type for v in node.values):

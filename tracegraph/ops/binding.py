@@ -9,13 +9,14 @@ form (dimensions counted from 0, sizes as tuples, dtypes as DType).
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, DTypeError, IndexRangeError, ValueRangeError
 from tracegraph.ir.dim import SymExpr
+from tracegraph.ir.types import TensorType
 
 #: sorts that are operands: a tensor; a tensor or a number; either of them or None; a list of tensors
 OPERAND_SORTS = ("Tensor", "Number", "OptionalTensor", "OptionalNumber", "Tensors")
@@ -77,6 +78,31 @@ class Signature:
             else:
                 attrs[p.name] = CANONICAL[p.sort](self.op, p.name, value, rank)
         return tuple(operands), attrs
+
+    def check(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> None:
+        """Raise unless `bind` could have given these operands (types for tensors) and attributes.
+
+        Raises:
+            ArgumentError, IndexRangeError, DTypeError: the message names the operand or attribute.
+        """
+        takers = [p for p in self.parameters if p.is_operand]
+        spread = next((i for i, p in enumerate(takers) if p.sort == "Tensors"), None)
+        if spread is not None:
+            takers[spread : spread + 1] = [takers[spread]] * max(len(operands) - len(takers) + 1, 1)
+        if len(operands) != len(takers):
+            plural = "" if len(takers) == 1 else "s"
+            raise ArgumentError(f"{self.op}{self.text} takes {len(takers)} operand{plural}, got {len(operands)}")
+        for p, operand in zip(takers, operands, strict=True):
+            if not _fits(p, operand):
+                raise ArgumentError(f"{self.op}: operand {p.name!r} must be {_EXPECTED[p.sort]}, got {operand}")
+        rank = len(operands[0].shape) if operands and isinstance(operands[0], TensorType) else 0
+        for name, value in attrs.items():
+            attribute = self._by_name.get(name)
+            if attribute is None or attribute.is_operand:
+                raise ArgumentError(f"{self.op}{self.text} has no attribute {name!r}")
+            canonical = CANONICAL[attribute.sort](self.op, name, value, rank)
+            if canonical is not value and canonical != value:
+                raise ArgumentError(f"{self.op}: {name}={value} is not canonical; graphs have {canonical}")
 
     def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         args = self._collect_varargs(args)
@@ -164,7 +190,15 @@ _EXPECTED = {
     "Number": "a Tensor or a number",
     "OptionalTensor": "a Tensor or None",
     "OptionalNumber": "a Tensor, a number or None",
+    "Tensors": "a Tensor",
 }
+
+
+def _fits(p: Parameter, operand: object) -> bool:
+    """Whether `operand`, a type for a tensor, is of the sort of the operand parameter `p`."""
+    if isinstance(operand, TensorType):
+        return True
+    return p.sort.startswith("Optional") if operand is None else p.sort.endswith("Number")
 
 
 def _could_be_tensor(value: object) -> bool:

@@ -147,6 +147,9 @@ class Definition(Op):
         """A last look at a bound call, for what the sorts of the signature cannot say (`reshape(-1)`)."""
         return operands, attrs
 
+    def check_call(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> None:
+        self.binder.check(operands, attrs)
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Ops are methods of tensors: `x.exp` binds like a function."""
         return self if instance is None else python_types.MethodType(self, instance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,6 +45,12 @@ class ControlFlow(HigherOrder):
     @abstractmethod
     def execute(self, runner: Runner, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
         """The results, which share memory with no operand and with each other not."""
+
+    def check_call(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> None:
+        # a node has the operands of its graphs, not the signature's; `infer` checks that they fit
+        for name in self.bodies:
+            if not isinstance(attrs.get(name), Graph):
+                raise IRError(f"{self.name}: the attribute {name!r} must be a graph")
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         """Execute on arrays; an attribute in the place of a graph may also be an `ir.subgraphs.Body`."""
