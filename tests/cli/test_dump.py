@@ -148,3 +148,9 @@ def test_what_functionalising_takes_out_is_told_in_words(run: Run) -> None:
         "// output 0 is written to input 0\n"
         "// input 2 is a random key, drawn at each call\n"
     )
+
+
+def test_seeds_are_not_negative(run: Run) -> None:
+    result = run("dump", "--seed", "-1", "model.py:affine", "f32[3,4]", "f32[4,2]")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for '--seed'" in result.stderr

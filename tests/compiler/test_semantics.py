@@ -265,6 +265,7 @@ def test_decorator_forms():
         ({"options": {"recompile_limit": -1}}, "negative"),
         ({"dynamic": "yes"}, "dynamic='yes'"),
         ({"fullgraph": 1.5}, "fullgraph=1.5"),
+        ({"options": ["fuse"]}, "expected a dict of options, got list"),
     ],
 )
 def test_wrong_settings_are_named(arguments, message):
@@ -296,6 +297,12 @@ def test_a_failing_backend_falls_back_with_one_warning():
     strict = tg.compile(lambda x: x + 1, backend=broken_backend, options={"strict": True}, fullgraph=True)
     with pytest.raises(CompileError, match="no such luck"):
         strict(tg.ones(1))
+
+
+def test_a_backend_that_returns_no_callable_falls_back_with_a_warning():
+    g = tg.compile(lambda x: x + 1, backend=lambda module, example_inputs: None)
+    with pytest.warns(RuntimeWarning, match="must return a callable, got NoneType.*eagerly|eagerly.*got NoneType"):
+        assert g(tg.ones(1)).item() == 2
 
 
 def test_a_failing_stage_falls_back_with_a_warning_that_names_it(monkeypatch):

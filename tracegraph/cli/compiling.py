@@ -54,7 +54,9 @@ def compile_arguments(command: Callable[..., None]) -> Callable[..., None]:
         command(Request(found, parsed, options, **how), **rest)
 
     for decorate in (
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random inputs."),
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random inputs."
+        ),
         click.option("--inference", is_flag=True, help="Compile under no_grad, without a backward graph."),
         click.option("--dynamic", is_flag=True, help="Make the sizes of the inputs symbolic."),
         click.option(

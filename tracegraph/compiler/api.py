@@ -126,6 +126,8 @@ def graph_compiler(
             run: Compiled | OpByOp = (
                 backend(module, example_inputs, options=options) if takes_options else backend(module, example_inputs)
             )
+            if not isinstance(run, OpByOp) and not callable(run):
+                raise CompileError(f"it must return a callable, got {type(run).__name__}")
         except Exception as e:
             if options.strict or fullgraph:
                 raise CompileError(f"backend {_name(backend)} failed on graph {graph.name}: {_reason(e)}") from e
@@ -137,8 +139,6 @@ def graph_compiler(
         stages.report("backend", graph.name, module, time.perf_counter() - start)
         if isinstance(run, OpByOp):
             return run
-        if not callable(run):
-            raise CompileError(f"backend {_name(backend)} must return a callable, got {type(run).__name__}")
         return run.run if isinstance(run, CompiledGraph) else lambda inputs: run(*inputs)
 
     return compile_captured

@@ -44,6 +44,8 @@ class Options:
         Raises:
             OptionError: an unknown name (the nearest is suggested), a value of the wrong type or out of range.
         """
+        if not isinstance(changes, Mapping | None):
+            raise OptionError(f"options={changes!r}: expected a dict of options, got {type(changes).__name__}")
         for name, value in (changes or {}).items():
             _check(name, value)
         result = replace(self, **dict(changes or {}))
