@@ -143,12 +143,13 @@ def from_numpy(np_dtype: np.dtype) -> DType:
 
 
 def of_scalar(value: object) -> DType:
-    """The dtype a Python scalar stands for when no tensor decides: bool, int64, or the default floating dtype."""
+    """The dtype a Python scalar stands for when no tensor decides: bool, int64, or the default floating dtype.
+
+    Symbolic numbers count as what they stand for: those for integers have `__index__`, as integers do.
+    """
     if isinstance(value, bool | np.bool_):
         return bool_
-    if isinstance(value, float | np.floating):
-        return DEFAULT.dtype
-    return int64
+    return int64 if hasattr(type(value), "__index__") else DEFAULT.dtype
 
 
 @functools.cache

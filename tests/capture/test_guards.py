@@ -5,6 +5,7 @@ Each case reads something, changes it, and calls again; a second call without ch
 
 from __future__ import annotations
 
+import abc
 import builtins
 import types
 from collections.abc import Callable
@@ -265,4 +266,21 @@ def test_grad_mode_context() -> None:
     with no_grad():
         assert not function(x).requires_grad
     assert function(x).requires_grad
+    assert specialisation_count(function) == 2
+
+
+def test_classes_registered_with_an_abstract_class() -> None:
+    class Kind(abc.ABC):  # noqa: B024
+        pass
+
+    class Late:
+        pass
+
+    value = Late()
+    function = capture_of(lambda x: x * 2 if isinstance(value, Kind) else x)
+    x = ramp(2)
+    assert_same(function(x), x)
+    Kind.register(Late)
+    assert_same(function(x), x * 2)
+    assert_same(function(x), x * 2)
     assert specialisation_count(function) == 2

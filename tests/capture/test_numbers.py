@@ -261,3 +261,13 @@ def test_compiled_natively(backend, recwarn):
         agree(program(x(), n, a), compiled(x(), n, a))
     assert len(recwarn) == 0
     assert sum(len(u.specialisations) for u in family_of(compiled).units.values()) == 2
+
+
+def test_a_varying_float_decides_on_a_dtype_as_a_float() -> None:
+    def program(x: Any, number: Any) -> Any:
+        made = tg.full((2,), number), tg.tensor(number), tg.as_tensor(number, dtype=x.dtype)
+        return *made, tg.arange(0, 12, number), x * tg.tensor(number, device=x.device)
+
+    assert traces(program, [(x(), n) for n in (1.5, 2.5, 3.25)]) == 3  # arange: the number decides on a length
+    traces(program, [(x(), n) for n in (2, 3, 5)])
+    assert traces(lambda x, number: x * tg.tensor(number), [(x(), n / 7) for n in range(1, 9)]) == 2

@@ -349,3 +349,25 @@ def virtual_subclass(x):
     kinds = (collections.abc.Mapping, collections.abc.Sequence, collections.abc.Callable, collections.abc.Hashable)
     values = ({}, [], len, (), Box, "s", Store())
     return x, [[isinstance(v, k) for k in kinds] for v in values]
+
+
+@program()
+def protocol_of_instance(x):
+    """The check looks at the instance too, not at its class alone."""
+    box, bare = Store(), Store()
+    box.area = lambda: 3
+    return x, isinstance(box, HasArea), isinstance(bare, (int, HasArea)), isinstance(box, str | HasArea)
+
+
+class Proxy:
+    """Claims to be of another class, as mocks and wrappers do."""
+
+    @property
+    def __class__(self) -> type:
+        return dict
+
+
+@program()
+def claimed_class(x):
+    proxy = Proxy()
+    return x, isinstance(proxy, dict), isinstance(proxy, Proxy), proxy.__class__, type(proxy) is Proxy

@@ -8,7 +8,7 @@ from programs import program
 from tracegraph import nn
 from tracegraph.autograd.grad_mode import no_grad
 from tracegraph.ops import functional as F
-from tracegraph.tensor import tensor
+from tracegraph.tensor import as_tensor, tensor
 
 
 def pair():
@@ -211,3 +211,9 @@ def param(m, x):
 @program(lambda: (ramp(), ramp(requires_grad=True)))
 def grad_read(x, w):
     return (w.grad, w.grad is None)
+
+
+@program()
+def tensors_of_numbers(x):
+    offsets = as_tensor([[0.5], [1.5]], device=x.device)
+    return x[:1] + offsets, as_tensor((1, 2)), tensor([3, 4], device=x.device), as_tensor(7, dtype=x.dtype)

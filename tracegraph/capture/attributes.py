@@ -19,7 +19,7 @@ from tracegraph.capture.descriptors import bind, is_data_descriptor
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_entry, missing, pending_value
 from tracegraph.capture.safety import specialised
-from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot
+from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot, class_lookup
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
@@ -231,7 +231,7 @@ def _get_of_instance(tracer: Tracer, instance: Any, name: str) -> Any:
 def generic_get(tracer: Tracer, instance: Any, name: str) -> Any:
     """What `object.__getattribute__(instance, name)` does."""
     cls = type(instance)
-    if name == "__class__":
+    if name == "__class__" and class_lookup(cls, name) is object.__dict__[name]:
         return cls
     raw = tracer.class_entry(cls, name)
     if raw is not MISSING and is_data_descriptor(raw):

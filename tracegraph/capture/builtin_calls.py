@@ -22,6 +22,7 @@ from tracegraph.capture import (
     operators,
     polyfills,
     stdlib_calls,
+    type_checks,
 )
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
@@ -53,29 +54,6 @@ def lookup(function: Any) -> Handler | None:
 # ------------------------------------------------------------------------------------------ types
 
 
-def _call_isinstance(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
-    value, classes = args
-    try:
-        return _is_subclass(tracer, tracer.type_of(value), classes)
-    except Observed as observed:
-        if not str(observed.exception).startswith("issubclass() arg 2"):
-            raise
-    raise Observed(TypeError("isinstance() arg 2 must be a type, a tuple of types, or a union"))
-
-
-def _call_issubclass(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
-    return _is_subclass(tracer, *args)
-
-
-def _is_subclass(tracer: Tracer, cls: Any, classes: Any) -> bool:
-    for part in flatten(classes):
-        meta = type(part)
-        check = meta.__dict__.get("__instancecheck__") if isinstance(part, type) else None
-        if isinstance(check, types.FunctionType) and meta.__module__ not in ("abc", "typing", "enum"):
-            raise Break(reasons.NATIVE_CALL, f"isinstance() with {part.__name__}, whose metaclass decides")
-    return bool(tracer.native(issubclass, cls, classes))
-
-
 def _call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if len(args) == 3:
         return class_statements.make_class(tracer, *args, **kwargs)
@@ -103,6 +81,8 @@ def _call_super(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None)
         return tracer.native(super, *args)
     from tracegraph.capture.opcodes.names import cell_value
 
+    if "__class__" not in frame.slots:
+        raise Observed(RuntimeError("super(): __class__ cell not found"))
     cls = cell_value(frame, "__class__")
     first = frame.code.co_varnames[0]
     instance = cell_value(frame, first) if first in frame.code.co_cellvars else frame.local(first)
@@ -391,8 +371,8 @@ def _native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
 
 
 _TABLE: dict[Any, Handler] = {
-    isinstance: _call_isinstance,
-    issubclass: _call_issubclass,
+    isinstance: type_checks.call_isinstance,
+    issubclass: type_checks.call_issubclass,
     type: _call_type,
     super: _call_super,
     callable: _call_callable,

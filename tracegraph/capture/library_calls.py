@@ -11,29 +11,45 @@ from tracegraph.capture import arrays, gradients
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.safety import flatten
-from tracegraph.capture.values import is_constant, is_tensor
+from tracegraph.capture.values import is_constant, is_tensor, is_varying
+from tracegraph.dtypes import as_dtype
+from tracegraph.ops.device import check_device
+from tracegraph.ops.functional import full
+from tracegraph.ops.sym_float import SymFloat
 from tracegraph.tensor import as_tensor, from_numpy, tensor
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
 
 
-def _call_tensor(tracer: Tracer, data: Any, dtype: Any = None, **options: Any) -> Any:
+def _call_tensor(tracer: Tracer, data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
     """`tensor(numbers)`: a constant of the graph, copied so that every call has a tensor of its own."""
-    if isinstance(data, np.ndarray) and all(v in (None, False) for v in options.values()):
+    tracer.native(check_device, device)
+    if requires_grad:
+        raise Break(reasons.NATIVE_CALL, "tensor() that requires grad")
+    if isinstance(data, np.ndarray):
         copy = tracer.native(_from_array(tracer, data).clone)
         return copy if dtype is None else tracer.native(copy.to, dtype)
-    if any(v not in (None, False) for v in options.values()) or not all(map(is_constant, flatten(data))):
+    if type(data) is SymFloat and (dtype is None or as_dtype(dtype).is_floating):
+        # an operand, since the attribute of a node is one number
+        return tracer.native(full, (), 1.0, dtype=dtype) * data
+    if is_varying(data):
+        return tracer.native(full, (), data, dtype=dtype)
+    if not all(map(is_constant, flatten(data))):
         raise Break(reasons.NATIVE_CALL, "tensor() of something other than numbers")
     array = tracer.native(tensor, data, dtype).numpy()
     return tracer.native(tracer.recorder.constant(array).clone)
 
 
-def _call_as_tensor(tracer: Tracer, data: Any, dtype: Any = None) -> Any:
-    if isinstance(data, np.ndarray) and tracer.is_outside(data):
+def _call_as_tensor(tracer: Tracer, data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """`as_tensor(data)`: tensors, and arrays from outside, as they are; numbers as `tensor` makes them."""
+    tracer.native(check_device, device)
+    if isinstance(data, np.ndarray):
+        if not tracer.is_outside(data):
+            raise Break(reasons.NATIVE_CALL, "as_tensor() of an array made in the trace, whose memory it would share")
         data = arrays.as_input(tracer, data)
     if not is_tensor(data):
-        raise Break(reasons.NATIVE_CALL, "as_tensor() of something that is no tensor")
+        return _call_tensor(tracer, data, dtype)
     return data if dtype is None else tracer.native(data.to, dtype)
 
 

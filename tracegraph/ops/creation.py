@@ -23,6 +23,7 @@ from tracegraph.ops.kinds import Creation, DerivedCreation
 from tracegraph.ops.layout import Shape
 from tracegraph.ops.samples import A, call, samples, unary
 from tracegraph.ops.scalar import cast_array
+from tracegraph.ops.sym_float import SymFloat
 from tracegraph.ops.weak_numbers import Number, fitting, wrapped
 
 #: operands and attributes of a bound call
@@ -92,9 +93,12 @@ class Arange(Creation):
             start, end = 0, start
         if end is None:
             raise ArgumentError("arange: argument 'end' is missing")
-        start, end, step = (int(v) if isinstance(v, bool) else v for v in (start or 0, end, step))
+        # a float decides on the length, so one that varies is bound to its value
+        start, end, step = (float(v) if isinstance(v, SymFloat) else v for v in (start or 0, end, step))
+        start, end, step = (int(v) if isinstance(v, bool) else v for v in (start, end, step))
         if dtype is None:
-            dtype = dtypes.DEFAULT.dtype if float in map(type, (start, end, step)) else dtypes.int64
+            kinds = map(dtypes.of_scalar, (start, end, step))
+            dtype = dtypes.DEFAULT.dtype if any(k.is_floating for k in kinds) else dtypes.int64
         if dtype.is_bool:
             raise DTypeError("arange: not defined for dtype bool")
         if not isinstance(step, SymExpr) and step == 0:

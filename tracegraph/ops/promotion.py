@@ -15,7 +15,6 @@ from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops.binding import is_number
-from tracegraph.ops.sym_float import SymFloat
 
 
 def broadcast_shapes(*shapes: Sequence[Dim], op: str = "broadcast") -> tuple[Dim, ...]:
@@ -50,7 +49,7 @@ def result_type(*operands: object) -> DType:
     """PyTorch's result dtype of tensor types and Python scalars."""
     dimensioned = [o.dtype for o in operands if isinstance(o, TensorType) and o.shape]
     zero_d = [o.dtype for o in operands if isinstance(o, TensorType) and not o.shape]
-    scalars = [dtypes.of_scalar(o.value if type(o) is SymFloat else o) for o in operands if is_number(o)]
+    scalars = [dtypes.of_scalar(o) for o in operands if is_number(o)]
     result = _promote(dimensioned)
     for group in (zero_d, scalars):
         candidate = _promote(group)
