@@ -80,6 +80,8 @@ def test_accidental_value_numbers_do_not_survive():
         ("%0: f32[2] = relu(none)", "operand 'input' must be a Tensor, got None"),
         ("%0: f32[2] = relu(1)", "operand 'input' must be a Tensor, got 1"),
         ("%0: f32[2] = cat(dim=0)", r"cat\(.*\) takes 1 operand, got 0"),
+        ("%0: f32[2] = constant([1, 2, 3])", r"the elements do not make a constant f32\[2\]"),
+        ("%0: u8[1] = constant([256])", r"the elements do not make a constant u8\[1\]"),
         ("%0: f32[2] = fused(%x)", "fused: the attribute 'body' must be a graph"),
         ("%0: f32[2] = while_loop(%x, body_graph=1)", "while_loop: the attribute '.*' must be a graph"),
         ("%0: f32[2] = cast(%x, dtype=3)", "cast: argument 'dtype'"),

@@ -195,7 +195,11 @@ class _Parser:
                 raise self.error(f"constant {token.text} is not among the constants given to parse", token)
             array = self.constants[token.text[1:]]
         else:
-            array = np.asarray(self.attr(), dtype=type.dtype.np).reshape(type.shape)
+            elements = self.attr()
+            try:
+                array = np.asarray(elements, dtype=type.dtype.np).reshape(type.shape)
+            except (TypeError, ValueError, OverflowError) as e:
+                raise self.error(f"the elements do not make a constant {type}: {e}", token) from e
         self.expect(")")
         return builder.constant(array)
 
