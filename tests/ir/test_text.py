@@ -152,3 +152,9 @@ def test_interpreter_binds_sizes_and_refuses_others():
     assert ir.interpret(graph, x, y)[0][0, 0] == 3
     with pytest.raises(RuntimeError, match="input 1 has shape"):
         ir.interpret(graph, x, np.ones(3, np.float32))
+
+
+def test_a_call_that_lacks_attributes() -> None:
+    text = "graph f(%x: i64[2]) {\n  %0: f32[2] = philox_normal(%x)\n  return %0\n}"
+    with pytest.raises(ParseError, match="philox_normal: the call lacks size=, dtype="):
+        ir.parse(text)

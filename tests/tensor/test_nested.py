@@ -42,3 +42,18 @@ def test_values_that_do_not_fit(data: Any, message: str) -> None:
 def test_values_of_another_type(data: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         tg.tensor(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype"),
+    [([300], tg.uint8), (-300, tg.uint8), ([1, [200]][1], tg.int8), (float("inf"), tg.int64), (float("nan"), tg.int32)],
+    ids=str,
+)
+def test_numbers_that_do_not_fit(data, dtype):
+    with pytest.raises(ValueError, match=r"tensor\(\): data holds .* cannot hold"):
+        tg.tensor(data, dtype=dtype)
+
+
+def test_numbers_that_wrap_and_truncate_as_in_pytorch():
+    assert tg.tensor([-1, 255], dtype=tg.uint8).tolist() == [255, 255]
+    assert tg.tensor([1.5, -2.5], dtype=tg.int64).tolist() == [1, -2]

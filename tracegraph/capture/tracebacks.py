@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from tracegraph.errors import TracegraphError
+from tracegraph.errors import CompileError, TracegraphError
 from tracegraph.ir.user_line import users_lines
 
 _MACHINERY = str(Path(__file__).parent)
@@ -47,4 +47,6 @@ def is_machinery(frame: FrameType) -> bool:
 
 def is_of_an_op(error: BaseException) -> bool:
     """Whether an exception that leaves a graph was raised by one of its operations, not by the backend."""
+    if isinstance(error, CompileError):
+        return False
     return isinstance(error, TracegraphError) or bool(users_lines(error))

@@ -18,6 +18,7 @@ from tracegraph.compiler.compile_times import PROCESS
 from tracegraph.compiler.options import OPTION_NAMES, Options
 from tracegraph.errors import ArgumentError, CompileError, OptionError, TracegraphError
 from tracegraph.ir import Graph
+from tracegraph.ops.binding import described
 from tracegraph.ops.graph_module import GraphModule
 from tracegraph.runtime.compiled_graph import CompiledGraph
 from tracegraph.tensor import Tensor
@@ -139,7 +140,16 @@ def graph_compiler(
         stages.report("backend", graph.name, module, time.perf_counter() - start)
         if isinstance(run, OpByOp):
             return run
-        return run.run if isinstance(run, CompiledGraph) else lambda inputs: run(*inputs)
+        return run.run if isinstance(run, CompiledGraph) else lambda inputs: results_of(run(*inputs), graph)
+
+    def results_of(results: Any, graph: Graph) -> Sequence[Any]:
+        if not isinstance(results, list | tuple) or len(results) != len(graph.outputs):
+            what = f"{len(results)} of them" if isinstance(results, list | tuple) else described(results)
+            raise CompileError(
+                f"backend {_name(backend)}: its callable for graph {graph.name} must return a sequence of "
+                f"{len(graph.outputs)} results, got {what}"
+            )
+        return results
 
     return compile_captured
 

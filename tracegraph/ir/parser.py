@@ -16,6 +16,7 @@ Grammar (comments `// file:line` at the end of a node's line give its location; 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -176,7 +177,7 @@ class _Parser:
             called.check_call([o.type if isinstance(o, Value) else o for o in operands], attrs)
             return builder.call_all(called, *operands, **attrs)
         except (IRError, TracegraphError, TypeError, ValueError) as e:
-            raise self.error(str(e), op) from e
+            raise self.error(_reason(op.text, e), op) from e
 
     def location(self, line: int) -> Location | None:
         """The `// file:line` comment that ends the current line."""
@@ -281,3 +282,11 @@ class _Parser:
             self.expect(")")
             return dims.FUNCTIONS[token.text](a, b)
         return dims.sym(token.text)
+
+
+def _reason(op: str, error: Exception) -> str:
+    """Why a call cannot be made; what Python says of attributes that inference asks for in the words of the text."""
+    if type(error) is TypeError and "missing" in str(error):
+        missing = re.findall(r"'(\w+)'", str(error))
+        return f"{op}: the call lacks {', '.join(f'{name}=' for name in missing)}"
+    return str(error)

@@ -24,13 +24,16 @@ def tensor(
     arrays keep their dtype.
 
     Raises:
-        ValueRangeError: `data` is ragged or holds an integer beyond 64 bits; the message says where.
+        ValueRangeError: `data` is ragged or holds an integer beyond 64 bits; the message says where. Or a number does
+            not fit an integer `dtype`.
         ArgumentError: `data` holds something other than numbers; the message says where.
         DTypeError: the elements have no tracegraph dtype, or `requires_grad` with a dtype that is not floating.
     """
     check_device(device)
     wanted = dtypes.as_dtype(dtype) if dtype is not None else None
     array = _array_of(data, wanted)
+    if wanted is not None and wanted.is_integer and not isinstance(data, Tensor | np.ndarray | np.generic):
+        _check_fits(array, wanted)
     result = Tensor(np.array(array, dtype=wanted.np if wanted else None, order="C"))
     return result.requires_grad_() if requires_grad else result
 
@@ -78,6 +81,21 @@ def _array_of(data: Any, wanted: DType | None) -> np.ndarray:
     if wanted is None and array.dtype.kind == "u":
         raise ValueRangeError(f"tensor(): data holds {array.max()}, which int64, the dtype of Python ints, cannot hold")
     return array if array.size else array.astype(dtypes.DEFAULT.dtype.np)
+
+
+def _check_fits(array: np.ndarray, dtype: DType) -> None:
+    """Check that Python numbers fit an integer dtype; a negative one fits an unsigned dtype if its absolute value does.
+
+    Raises:
+        ValueRangeError: one does not.
+    """
+    info = np.iinfo(dtype.np)
+    low = info.min if dtype.is_signed else -info.max
+    for extreme in (array.min(), array.max()) if array.size else ():
+        if not low <= extreme <= info.max:
+            raise ValueRangeError(
+                f"tensor(): data holds {extreme}, which {dtype.long_name} cannot hold ({info.min} to {info.max})"
+            )
 
 
 def _without_tensors(data: Any) -> Any:
