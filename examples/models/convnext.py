@@ -29,7 +29,7 @@ class LayerNorm(nn.Module):
         self.eps = eps
         self.data_format = data_format
         if self.data_format not in ["channels_last", "channels_first"]:
-            raise NotImplementedError
+            raise ValueError(f"data_format must be channels_last or channels_first, got {data_format!r}")
         self.normalized_shape = (normalized_shape,)
 
     def forward(self, x: tg.Tensor) -> tg.Tensor:

@@ -25,9 +25,10 @@ from tracegraph import dtypes
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.sources import Computed, Reference, Source, constant_source
 from tracegraph.dtypes import DType
-from tracegraph.ir import Kind, Role, SymExpr, TensorType
+from tracegraph.ir import Role, SymExpr, TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ops.definition import Definition
+from tracegraph.ops.kinds.pointwise import Pointwise
 from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
 from tracegraph.tensor import Tensor
@@ -154,9 +155,7 @@ class TraceNumbers:
 
     def _dtypes_as_inputs(self, op: Definition, operands: tuple[Any, ...]) -> tuple[DType, ...] | None:
         """The dtype in which each float enters; None if the op would compute something else with tensors."""
-        from tracegraph.ops.kinds.pointwise import Pointwise
-
-        if op.kind is not Kind.POINTWISE or not isinstance(op, Pointwise):
+        if not isinstance(op, Pointwise):
             return None
         as_numbers = tuple(_type_of(o) for o in operands)
         wanted = tuple(d.compute for d in op.operand_dtypes(as_numbers))

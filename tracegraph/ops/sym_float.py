@@ -12,8 +12,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from tracegraph.ir.dim import SymExpr
-from tracegraph.ops.binding import NUMBER_TYPES
+from tracegraph.ops.binding import NUMBER_TYPES, is_number
 
 
 class Numbers(Protocol):
@@ -85,10 +84,10 @@ Float: TypeAlias = float | SymFloat
 
 def _install(name: str, function: Callable[[Any, Any], Any], reflected: bool) -> None:
     def forward(self: SymFloat, other: Any) -> Any:
-        return self.numbers.compute(function, self, other) if _is_number(other) else NotImplemented
+        return self.numbers.compute(function, self, other) if is_number(other) else NotImplemented
 
     def backward(self: SymFloat, other: Any) -> Any:
-        return self.numbers.compute(function, other, self) if _is_number(other) else NotImplemented
+        return self.numbers.compute(function, other, self) if is_number(other) else NotImplemented
 
     setattr(SymFloat, f"__{name}__", forward)
     if reflected:
@@ -97,10 +96,6 @@ def _install(name: str, function: Callable[[Any, Any], Any], reflected: bool) ->
 
 def _install_unary(name: str, function: Callable[[Any], Any]) -> None:
     setattr(SymFloat, f"__{name}__", lambda self: self.numbers.compute(function, self))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | SymFloat | SymExpr)
 
 
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -33,8 +33,7 @@ class Adadelta(Optimizer):
         if not state:
             state.update(step=0, square_avg=F.zeros_like(p), acc_delta=F.zeros_like(p))
         state["step"] += 1
-        if group["weight_decay"]:
-            gradient = gradient + p * group["weight_decay"]
+        gradient = decayed(p, gradient, group)
         rho, eps = group["rho"], group["eps"]
         square = state["square_avg"].mul_(rho).add_(gradient * gradient * (1 - rho))
         delta = (state["acc_delta"] + eps).sqrt() / (square + eps).sqrt() * gradient

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -43,8 +43,7 @@ class Adagrad(Optimizer):
         if not state:
             state.update(step=0, sum=F.full_like(p, group["initial_accumulator_value"]))
         state["step"] += 1
-        if group["weight_decay"]:
-            gradient = gradient + p * group["weight_decay"]
+        gradient = decayed(p, gradient, group)
         lr = group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])
         total = state["sum"].add_(gradient * gradient)
         p.sub_(gradient / (total.sqrt() + group["eps"]) * lr)

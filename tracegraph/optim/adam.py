@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -54,11 +54,7 @@ class Adam(Optimizer):
                 state["max_exp_avg_sq"] = F.zeros_like(p)
         state["step"] += 1
         lr, (beta1, beta2) = group["lr"], group["betas"]
-        if group["weight_decay"]:
-            if self.decoupled:
-                p.mul_(1 - lr * group["weight_decay"])
-            else:
-                gradient = gradient + p * group["weight_decay"]
+        gradient = decayed(p, gradient, group, self.decoupled)
         mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean.mul_(beta1).add_(gradient * (1 - beta1))
         square.mul_(beta2).add_(gradient * gradient * (1 - beta2))

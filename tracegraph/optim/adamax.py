@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -35,8 +35,7 @@ class Adamax(Optimizer):
         if not state:
             state.update(step=0, exp_avg=F.zeros_like(p), exp_inf=F.zeros_like(p))
         state["step"] += 1
-        if group["weight_decay"]:
-            gradient = gradient + p * group["weight_decay"]
+        gradient = decayed(p, gradient, group)
         beta1, beta2 = group["betas"]
         mean = state["exp_avg"].mul_(beta1).add_(gradient * (1 - beta1))
         largest = state["exp_inf"].copy_(F.maximum(state["exp_inf"] * beta2, gradient.abs() + group["eps"]))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -51,11 +51,7 @@ class NAdam(Optimizer):
             state.update(step=0, mu_product=1.0, exp_avg=F.zeros_like(p), exp_avg_sq=F.zeros_like(p))
         state["step"] += 1
         step, lr, (beta1, beta2) = state["step"], group["lr"], group["betas"]
-        if group["weight_decay"]:
-            if group["decoupled_weight_decay"]:
-                p.mul_(1 - lr * group["weight_decay"])
-            else:
-                gradient = gradient + p * group["weight_decay"]
+        gradient = decayed(p, gradient, group, group["decoupled_weight_decay"])
         now, following = (beta1 * (1 - 0.5 * 0.96 ** (t * group["momentum_decay"])) for t in (step, step + 1))
         state["mu_product"] = product = state["mu_product"] * now
         mean = state["exp_avg"].mul_(beta1).add_(gradient * (1 - beta1))

@@ -162,6 +162,16 @@ class Optimizer(ABC):
         return f"{type(self).__name__}({options})"
 
 
+def decayed(p: Tensor, gradient: Tensor, group: ParamGroup, decoupled: bool = False) -> Tensor:
+    """The gradient with the group's `weight_decay` in it; with `decoupled`, the parameter shrinks instead."""
+    if not group["weight_decay"]:
+        return gradient
+    if decoupled:
+        p.mul_(1 - group["lr"] * group["weight_decay"])
+        return gradient
+    return gradient + p * group["weight_decay"]
+
+
 def check_range(name: str, value: float, low: float = 0.0, high: float | None = None) -> None:
     """Refuse an option outside [low, high).
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -48,11 +48,7 @@ class RAdam(Optimizer):
             state.update(step=0, exp_avg=F.zeros_like(p), exp_avg_sq=F.zeros_like(p))
         state["step"] += 1
         step, lr, (beta1, beta2) = state["step"], group["lr"], group["betas"]
-        if group["weight_decay"]:
-            if group["decoupled_weight_decay"]:
-                p.mul_(1 - lr * group["weight_decay"])
-            else:
-                gradient = gradient + p * group["weight_decay"]
+        gradient = decayed(p, gradient, group, group["decoupled_weight_decay"])
         mean = state["exp_avg"].mul_(beta1).add_(gradient * (1 - beta1))
         square = state["exp_avg_sq"].mul_(beta2).add_(gradient * gradient * (1 - beta2))
         corrected = mean / (1 - beta1**step)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -48,8 +48,7 @@ class RMSprop(Optimizer):
         if not state:
             names = ["square_avg"] + ["grad_avg"] * group["centered"] + ["momentum_buffer"] * (group["momentum"] > 0)
             state.update({name: F.zeros_like(p) for name in names})
-        if group["weight_decay"]:
-            gradient = gradient + p * group["weight_decay"]
+        gradient = decayed(p, gradient, group)
         alpha = group["alpha"]
         variance = state["square_avg"].mul_(alpha).add_(gradient * gradient * (1 - alpha))
         if group["centered"]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.errors import ValueRangeError
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -45,8 +45,7 @@ class SGD(Optimizer):
         )
 
     def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:
-        if group["weight_decay"]:
-            gradient = gradient + p * group["weight_decay"]
+        gradient = decayed(p, gradient, group)
         momentum = group["momentum"]
         if momentum:
             if "momentum_buffer" not in state:
