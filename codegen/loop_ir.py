@@ -40,7 +40,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from tracegraph.codegen.loop_index import Index, ValueRef, index
-from tracegraph.codegen.scalar_ops import SCALAR_OPS, UPDATE_OPS
+from tracegraph.codegen.scalar_ops import SCALAR_OPS
 from tracegraph.dtypes import DType
 from tracegraph.errors import IRError
 
@@ -213,8 +213,9 @@ class Update:
     operand: Operand
 
     def __post_init__(self) -> None:
-        if self.op not in UPDATE_OPS:
-            raise IRError(f"update %{self.acc}: {self.op} is not one of {', '.join(sorted(UPDATE_OPS))}; use `set`")
+        if self.op not in SCALAR_OPS or not SCALAR_OPS[self.op].is_associative:
+            known = ", ".join(sorted(op.name for op in SCALAR_OPS.values() if op.is_associative))
+            raise IRError(f"update %{self.acc}: {self.op} is not one of {known}; use `set`")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tracegraph.codegen import llvm_ops as ops
 from tracegraph.codegen import scalar_float, scalar_integer, scalar_storage
 from tracegraph.codegen.llvm_text import FunctionText, Register
 from tracegraph.codegen.scalar_handler import PythonScalar, Scalar, ScalarHandler
+from tracegraph.codegen.scalar_ops import SCALAR_OPS
 from tracegraph.codegen.vector_math import MATH_FUNCTIONS, call_math
 from tracegraph.codegen.vector_math.philox import call_philox
 from tracegraph.dtypes import DType
@@ -72,10 +73,6 @@ _INTEGER_EMITTERS: dict[str, Callable[[Register, Register, bool], Register]] = {
 }
 _LOGICAL = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor"}
 _BOOL_EXTREMA = {"minimum": "and", "maximum": "or"}
-# results that are values of the narrow format because the operands were
-_NEEDS_NO_ROUNDING = frozenset(
-    ["neg", "abs", "sign", "copysign", "minimum", "maximum", "floor", "ceil", "trunc", "round", "fmod", "nextafter"]
-)
 
 
 class LlvmScalars(ScalarHandler):
@@ -97,7 +94,7 @@ class LlvmScalars(ScalarHandler):
             seed, draw, position, word = registers
             return self.wrap(call_philox(seed, draw, position, word), dtype)
         result = _emit(op, registers, operands[0].dtype)
-        if dtype.is_floating and op not in _NEEDS_NO_ROUNDING:
+        if dtype.is_floating and not SCALAR_OPS[op].is_exact:
             result = scalar_storage.round_to(result, dtype)
         return self.wrap(result, dtype)
 

@@ -46,54 +46,63 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ScalarOp:
-    """One scalar operation: `name(operands)`, all operands of one dtype out of `domain`."""
+    """One scalar operation: `name(operands)`, all operands of one dtype out of `domain`.
+
+    Attributes:
+        is_exact: of 16-bit floats it gives 16-bit floats without rounding.
+        is_associative: it may update an accumulator; a `reduce` loop may reorder its updates.
+    """
 
     name: str
     arity: int
     domain: Domain
     result: Result = Result.SAME
     summary: str = ""
+    is_exact: bool = False
+    is_associative: bool = False
 
 
 def _table() -> dict[str, ScalarOp]:
     ops: list[ScalarOp] = []
 
-    def add(names: str, arity: int, domain: Domain, result: Result = Result.SAME, summary: str = "") -> None:
-        ops.extend(ScalarOp(name, arity, domain, result, summary) for name in names.split())
+    def add(
+        names: str, arity: int, domain: Domain, result: Result = Result.SAME, summary: str = "", **is_: bool
+    ) -> None:
+        properties = {f"is_{name}": value for name, value in is_.items()}
+        ops.extend(ScalarOp(name, arity, domain, result, summary, **properties) for name in names.split())
 
     add("const", 1, Domain.ANY, Result.DECLARED, "a literal")
     add("cast", 1, Domain.ANY, Result.DECLARED, "conversion; floats to integers truncate")
     add("where", 3, Domain.ANY, Result.SAME, "condition (bool), then, else")
-    add("add sub mul neg", 2, Domain.NUMBER)
+    add("add mul", 2, Domain.NUMBER, associative=True)
+    add("sub", 2, Domain.NUMBER)
     add("div", 2, Domain.FLOAT)
     add("floordiv mod", 2, Domain.NUMBER, summary="Python's sign convention; integer division by 0 gives 0")
-    add("truncdiv fmod", 2, Domain.NUMBER, summary="C's sign convention; integer division by 0 gives 0")
-    add("minimum maximum", 2, Domain.ANY, summary="propagates nan; -0.0 is less than 0.0")
+    add("truncdiv", 2, Domain.NUMBER, summary="rounds towards 0; integer division by 0 gives 0")
+    add("fmod", 2, Domain.NUMBER, summary="C's sign convention; integer division by 0 gives 0", exact=True)
+    extremum = "propagates nan; -0.0 is less than 0.0"
+    add("minimum maximum", 2, Domain.ANY, summary=extremum, exact=True, associative=True)
     add("lt le gt ge eq ne", 2, Domain.ANY, Result.BOOL)
-    add("and or xor", 2, Domain.BITS)
+    add("and or xor", 2, Domain.BITS, associative=True)
     add("not", 1, Domain.BITS)
     add("logical_and logical_or logical_xor", 2, Domain.ANY, Result.BOOL)
     add("logical_not", 1, Domain.ANY, Result.BOOL)
     add("shl shr", 2, Domain.INTEGER, summary="counts out of range shift everything out")
-    add("abs sign", 1, Domain.NUMBER)
-    add("floor ceil trunc round", 1, Domain.FLOAT, summary="round is half to even")
+    add("neg abs sign", 1, Domain.NUMBER, exact=True)
+    add("floor ceil trunc round", 1, Domain.FLOAT, summary="round is half to even", exact=True)
     add("exp exp2 expm1 log log2 log10 log1p sqrt rsqrt recip", 1, Domain.FLOAT)
     add("sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh", 1, Domain.FLOAT)
     add("erf erfc erfinv lgamma", 1, Domain.FLOAT)
     add("pow", 2, Domain.NUMBER, summary="integers wrap; a negative exponent gives the truncated quotient")
-    add("atan2 copysign hypot nextafter", 2, Domain.FLOAT)
+    add("atan2 hypot", 2, Domain.FLOAT)
+    add("copysign nextafter", 2, Domain.FLOAT, exact=True)
     add("fma", 3, Domain.FLOAT, summary="a * b + c rounded once")
     add("isnan isinf isfinite signbit", 1, Domain.FLOAT, Result.BOOL)
     add("philox", 4, Domain.INTEGER, summary="seed, draw, counter, word: 32 random bits in an i64")
-    table = {op.name: op for op in ops}
-    table["neg"] = ScalarOp("neg", 1, Domain.NUMBER)
-    return table
+    return {op.name: op for op in ops}
 
 
 SCALAR_OPS: dict[str, ScalarOp] = _table()
-
-# operations an accumulator may be updated with: associative, so a `reduce` loop may reorder them
-UPDATE_OPS = frozenset({"add", "mul", "minimum", "maximum", "and", "or", "xor"})
 
 
 def infer(op: ScalarOp, operands: tuple[DType, ...], declared: DType | None) -> DType:
