@@ -6,9 +6,8 @@
     }                                          return %0, %1
                                              }
 
-The gradient formulas are those of the eager tape (`Op.vjp`, in tensor arithmetic), run on handles that record. The
-order of accumulation is the tape's too, so that both give the same bits. What the formulas read is noted, so that
-whoever runs the compiled graph can refuse what the tape refuses.
+The gradient formulas are those of the eager tape, in its order (`ops/backward_pass.py`). What they read is noted, so
+that whoever runs the compiled graph can refuse what the tape refuses.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy as np
 
 from tracegraph.aot.dataflow import memory_of, needed
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value
-from tracegraph.ops import functional as F
+from tracegraph.ops.backward_pass import BackwardPass, Step
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.kinds import ControlFlow
 from tracegraph.ops.recording import Recorder, Traced
@@ -128,9 +127,9 @@ def differentiate(
     for number, result in enumerate(results[i] for i in differentiable):
         assert isinstance(result, Value)
         cotangent = tracer.builder.placeholder(result.type, f"t{number}", Role.COTANGENT)
-        backward.accumulate(result, tracer.traced(cotangent), frozenset({number}))
-    for node in reversed(forward_nodes):
-        backward.visit(node)
+        backward.start(number, result, tracer.traced(cotangent))
+    with tracer.active():
+        backward.undo(forward_nodes)
     requiring = tuple(i for i, p in enumerate(graph.placeholders) if handles[p].requires_grad)
     wanted = [handles[graph.placeholders[i]].value for i in requiring]
     gradients = [backward.gradients[v].value if v in backward.gradients else None for v in wanted]
@@ -213,70 +212,58 @@ class _FormulaRead(NamedTuple):
     cotangents: frozenset[int]
 
 
-class _Backward:
-    """Undoes the primal computation, newest node first, and sums up the gradients of its values.
+class _Backward(BackwardPass):
+    """The backward pass that also notes what its gradients come from, and what its formulas read.
 
     Attributes:
-        gradients: handles on the gradients so far, by value.
-        sources: numbers of the cotangents they come from.
+        sources: numbers of the cotangents that a gradient comes from, by value.
         reads: what the formulas evaluated so far read, by the account they give to the tape.
     """
 
     def __init__(self, tracer: _ForwardTracer) -> None:
-        self.tracer = tracer
-        self.gradients: dict[Value, Traced] = {}
+        super().__init__(tracer, tracer.tracked)
+        self._control_flow = tracer.control_flow
         self.sources: dict[Value, frozenset[int]] = {}
         self.reads: list[_FormulaRead] = []
 
-    def accumulate(self, value: Value, gradient: Traced, sources: frozenset[int]) -> None:
-        known = self.gradients.get(value)
-        self.gradients[value] = gradient if known is None else F.add(known, gradient)
-        self.sources[value] = sources if known is None else self.sources[value] | sources
+    def start(self, number: int, output: Value, cotangent: Traced) -> None:
+        """Let `cotangent` be the cotangent of `output` and have this number."""
+        self.accumulate(output, cotangent)
+        self._add_sources(output, frozenset({number}))
 
-    def visit(self, node: Node) -> None:
-        """Send the cotangents of a node's results, if it has any, on to its operands."""
-        cotangents = tuple(self.gradients.get(v) for v in node.values)
-        op = node.target
-        if not isinstance(op, Definition) or all(c is None for c in cotangents):
-            return
-        self.tracer.builder.location = node.location
-        traced = self.tracer.traced
-        operands = tuple(traced(a) if isinstance(a, Value) else a for a in node.args)
-        results = tuple(map(traced, node.values))
-        needs = [a in self.tracer.tracked for a in node.args]
-        sources = frozenset[int]().union(*(self.sources[v] for v in node.values if v in self.sources))
+    def visit(self, node: Node) -> list[Value]:
+        reached = super().visit(node)
+        for operand in reached:
+            self._add_sources(operand, self._sources_of(node))
+        return reached
+
+    def pullback(self, step: Step) -> Sequence[Traced | None]:
+        node, sources = step.node, self._sources_of(step.node)
+        if node in self._control_flow:
+            return self._through_control_flow(step, sources)
 
         def on_read(names: Collection[str]) -> None:
-            self.reads += _named_reads(node, op, names, sources)
+            self.reads += _named_reads(node, step.op, names, sources)
 
-        with self.tracer.active():
-            if node in self.tracer.control_flow:
-                gradients = self._control_flow(node, operands, results, cotangents, sources)
-            else:
-                gradients = op.pullback(cotangents, results, operands, dict(node.attrs), needs, on_read)
-            for operand, gradient in zip(node.args, gradients, strict=True):
-                if isinstance(operand, Value) and gradient is not None:
-                    self.accumulate(operand, gradient, sources)
+        return step.op.pullback(step.cotangents, step.results, step.operands, dict(node.attrs), step.needs, on_read)
 
-    def _control_flow(
-        self,
-        node: Node,
-        operands: tuple[Any, ...],
-        results: tuple[Traced, ...],
-        cotangents: tuple[Traced | None, ...],
-        sources: frozenset[int],
-    ) -> Sequence[Traced | None]:
+    def _through_control_flow(self, step: Step, sources: frozenset[int]) -> list[Traced | None]:
         """The gradients of a node that holds graphs; what the nodes recorded for them use of its operands is read."""
-        nodes = self.tracer.builder.graph.nodes
+        node, nodes = step.node, self.recorder.builder.graph.nodes
         before = len(nodes)
-        found = self.tracer.control_flow[node].gradients(node, operands, results, cotangents)
-        # what is carried may get a history in the course of a loop without having one at its start
-        gradients = [g if o in self.tracer.tracked else None for o, g in zip(node.args, found, strict=True)]
+        found = self._control_flow[node].gradients(node, step.operands, step.results, step.cotangents)
         used = {o for new in nodes[before:] for o in new.operands}
         self.reads += [
-            _FormulaRead(o, "an operand", node.call_op.name, sources) for o in dict.fromkeys(node.operands) if o in used
+            _FormulaRead(o, "an operand", step.op.name, sources) for o in dict.fromkeys(node.operands) if o in used
         ]
-        return gradients
+        # what is carried may get a history in the course of a loop without having one at its start
+        return [gradient if is_needed else None for gradient, is_needed in zip(found, step.needs, strict=True)]
+
+    def _add_sources(self, value: Value, sources: frozenset[int]) -> None:
+        self.sources[value] = self.sources.get(value, frozenset()) | sources
+
+    def _sources_of(self, node: Node) -> frozenset[int]:
+        return frozenset[int]().union(*(self.sources[v] for v in node.values if v in self.sources))
 
 
 def _named_reads(node: Node, op: Definition, names: Collection[str], sources: frozenset[int]) -> Iterator[_FormulaRead]:
@@ -318,10 +305,10 @@ def _kept(nodes: Sequence[Node], backward: _Backward, gradients: Sequence[Operan
     derivative reads suffices, except below values it reads and has no gradient of.
     """
     primal = {v for node in nodes if node.op != "constant" for v in node.values}
-    graph = backward.tracer.builder.graph
+    graph = backward.recorder.builder.graph
     read = {o for node in needed(gradients, graph) - {v.node for v in primal} for o in node.operands}
     read |= {g for g in gradients if isinstance(g, Value)}
-    tracked, reached = backward.tracer.tracked, set[Value]()
+    tracked, reached = backward.tracked, set[Value]()
     for node in reversed(nodes):
         op = node.target
         if isinstance(op, ControlFlow) and not tracked.isdisjoint(node.values):

@@ -5,8 +5,8 @@
     return g                                           %2: f32[4] = expand(%t, size=(4,))    the formula of sum
                                                        %3: f32[4] = mul(%2, %x)              and of mul ...
 
-The formulas are those of the tape (`Op.vjp`) in the tape's order. `backward()` adds to the `.grad` of leaves, which is
-an effect like any other: a new `.grad` is set when the graph has run, one that is there is written to.
+The formulas are those of the tape, in its order (`ops/backward_pass.py`). `backward()` adds to the `.grad` of leaves,
+which is an effect like any other: a new `.grad` is set when the graph has run, one that is there is written to.
 
 What happens outside of the trace stays with the tape: where the way from outputs to inputs leaves the trace, or leads
 through memory that was written to, the graph breaks and the tape does it.
@@ -29,6 +29,7 @@ from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
 from tracegraph.ops.autocast import not_casting
+from tracegraph.ops.backward_pass import BackwardPass, Step
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Traced
 from tracegraph.tensor import Tensor
@@ -57,10 +58,10 @@ def call_grad(
         raise _left_to_the_tape("arguments that autograd.grad refuses")
     retain = bool(create_graph) if retain_graph is None else bool(retain_graph)
     with _grad_mode(tracer, bool(create_graph)):
-        reverse = Reverse(tracer, bool(create_graph), retain)
+        backward = _TracedBackward(tracer, bool(create_graph), retain)
         for root, gradient in zip(roots, given, strict=True):
-            reverse.accumulate(root.value, _root_gradient(root, gradient))
-        gradients = reverse.run([w.value for w in wanted])
+            backward.accumulate(root.value, _root_gradient(root, gradient))
+        gradients = backward.run([w.value for w in wanted])
     if None in gradients and not allow_unused:
         raise _left_to_the_tape("an input that the outputs do not depend on")
     return tuple(gradients)
@@ -79,10 +80,10 @@ def call_backward(
     if create_graph or len(given) != len(roots) or not all(t.requires_grad for t in roots):
         raise _left_to_the_tape("arguments that backward() refuses, or create_graph=True")
     with _grad_mode(tracer, False):
-        reverse = Reverse(tracer, False, bool(retain_graph))
+        backward = _TracedBackward(tracer, False, bool(retain_graph))
         for root, gradient in zip(roots, given, strict=True):
-            reverse.accumulate(root.value, _root_gradient(root, gradient))
-        for leaf, gradient in reverse.run_to_leaves():
+            backward.accumulate(root.value, _root_gradient(root, gradient))
+        for leaf, gradient in backward.run_to_leaves():
             _add_to_grad(tracer, leaf, gradient)
 
 
@@ -158,7 +159,7 @@ def _root_gradient(root: Traced, gradient: Traced | None) -> Traced:
 # ------------------------------------------------------------------------------------------ the pass
 
 
-class Reverse:
+class _TracedBackward(BackwardPass):
     """One backward pass over what the trace has recorded so far.
 
     Args:
@@ -167,13 +168,12 @@ class Reverse:
     """
 
     def __init__(self, tracer: Tracer, create_graph: bool, retain_graph: bool) -> None:
+        super().__init__(tracer.recorder, {i.handle.value for i in tracer.inputs if i.handle.requires_grad})
         self._tracer = tracer
         self._create_graph = create_graph
         self._retain_graph = retain_graph
-        self._gradients: dict[Value, Traced] = {}
         graph = tracer.builder.graph
         self._nodes = tuple(graph.nodes)
-        self._tracked = {i.handle.value for i in tracer.inputs if i.handle.requires_grad}
         self._track(self._nodes)
         self._written = {root_of(n.operands[i]) for n in graph.calls for i in getattr(n.call_op, "mutates", ())}
 
@@ -181,74 +181,56 @@ class Reverse:
         """Note the results of `nodes` that have a history."""
         for node in nodes:
             op = node.target
-            if isinstance(op, Definition) and op.is_differentiable and not self._tracked.isdisjoint(node.operands):
-                self._tracked.update(v for v in node.values if v.type.dtype.is_floating)
-
-    def accumulate(self, value: Value, gradient: Traced) -> None:
-        """Add a gradient of `value`."""
-        known = self._gradients.get(value)
-        self._gradients[value] = gradient if known is None else F.add(known, gradient)
+            if isinstance(op, Definition) and op.is_differentiable and not self.tracked.isdisjoint(node.operands):
+                self.tracked.update(v for v in node.values if v.type.dtype.is_floating)
 
     def run(self, wanted: Sequence[Value]) -> list[Traced | None]:
         """The gradients of `wanted`, None where the outputs do not depend on one."""
-        self._undo(self._nodes)
+        self.undo(self._nodes)
         self._check_ends(wanted)
-        found = [self._gradients.get(v) for v in wanted]
+        found = [self.gradients.get(v) for v in wanted]
         return found if self._create_graph else [None if g is None else g.detach() for g in found]
 
     def run_to_leaves(self) -> list[tuple[Input, Traced]]:
         """The leaves among the inputs that require grad and are reached, with their gradients."""
-        self._undo(self._nodes)
-        inputs = [i for i in self._tracer.inputs if i.handle.requires_grad and i.handle.value in self._gradients]
+        self.undo(self._nodes)
+        inputs = [i for i in self._tracer.inputs if i.handle.requires_grad and i.handle.value in self.gradients]
         for graph_input in inputs:
             if not self._check_end(graph_input):
                 raise _left_to_the_tape("an input that is no leaf")
-        return [(i, self._gradients[i.handle.value].detach()) for i in inputs]
+        return [(i, self.gradients[i.handle.value].detach()) for i in inputs]
 
-    def _undo(self, nodes: Sequence[Node]) -> None:
-        for node in reversed(nodes):
-            if any(v in self._gradients for v in node.values) and isinstance(node.target, Definition):
-                self._visit(node, node.target)
+    def handle(self, value: Value) -> Traced:
+        return self.recorder.traced(value, self._create_graph and value in self.tracked)
 
-    def _visit(self, node: Node, op: Definition) -> None:
-        """Send the gradients of a node's results on to its operands."""
+    def pullback(self, step: Step) -> Sequence[Traced | None]:
+        node = step.node
         if any(root_of(v) in self._written for v in (*node.operands, *node.values)):
             raise _left_to_the_tape("a tensor on the way that is written to in place")
-        needs = [a in self._tracked for a in node.args]
-        if not any(needs):
-            return
-        if node in self._tracer.undone:
-            raise _left_to_the_tape("a way that was gone before, without retain_graph=True")
-        if not self._retain_graph:
-            self._tracer.undone.add(node)
-        self._tracer.builder.location = node.location
-        operands = tuple(self._handle(a) if isinstance(a, Value) else a for a in node.args)
-        if op.vjp is None:
-            self._visit_expansion(node, op, operands)
-            return
-        cotangents = tuple(self._gradients.get(v) for v in node.values)
-        results = tuple(map(self._handle, node.values))
-        found = op.pullback(cotangents, results, operands, dict(node.attrs), needs)
-        for operand, gradient in zip(node.args, found, strict=True):
-            if isinstance(operand, Value) and gradient is not None:
-                self.accumulate(operand, gradient)
+        if any(step.needs):
+            if node in self._tracer.undone:
+                raise _left_to_the_tape("a way that was gone before, without retain_graph=True")
+            if not self._retain_graph:
+                self._tracer.undone.add(node)
+            if step.op.vjp is not None:
+                return super().pullback(step)
+            self._through_expansion(step)
+        return [None] * len(step.operands)
 
-    def _visit_expansion(self, node: Node, op: Definition, operands: tuple[Any, ...]) -> None:
+    def _through_expansion(self, step: Step) -> None:
         """An op that is differentiated through its decomposition: record that, and go back through it."""
-        if op.decompose is None:
-            raise _left_to_the_tape(f"the operation {op.name} on the way")
+        if step.op.decompose is None:
+            raise _left_to_the_tape(f"the operation {step.op.name} on the way")
         graph = self._tracer.builder.graph
         before = len(graph.nodes)
-        results = op.expand(operands, dict(node.attrs))
+        results = step.op.expand(step.operands, dict(step.node.attrs))
         new = tuple(graph.nodes[before:])
         self._track(new)
-        for old, result in zip(node.values, results if isinstance(results, tuple) else (results,), strict=True):
-            if old in self._gradients:
-                self.accumulate(result.value, self._gradients[old])
-        self._undo(new)
-
-    def _handle(self, value: Value) -> Traced:
-        return self._tracer.recorder.traced(value, self._create_graph and value in self._tracked)
+        packed = results if isinstance(results, tuple) else (results,)
+        for cotangent, result in zip(step.cotangents, packed, strict=True):
+            if cotangent is not None:
+                self.accumulate(result.value, cotangent)
+        self.undo(new)
 
     def _check_ends(self, wanted: Sequence[Value]) -> None:
         """Where the way leaves the trace, nothing that was asked for may lie beyond; guarded for later calls.
@@ -259,7 +241,7 @@ class Reverse:
         others = {i.handle.value for i in self._tracer.inputs} & set(wanted)
         for graph_input in self._tracer.inputs:
             value = graph_input.handle.value
-            if value in self._gradients and not self._check_end(graph_input) and others - {value}:
+            if value in self.gradients and not self._check_end(graph_input) and others - {value}:
                 raise _left_to_the_tape("an input that lies before the start of the trace")
 
     def _check_end(self, graph_input: Input) -> bool:
