@@ -1,7 +1,9 @@
 """Eager tensors: construction, layout, conversion, copying."""
 
 import copy
+import io
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,6 +119,26 @@ def test_load_refuses_code_and_damage(tmp_path):
     (tmp_path / "cut").write_bytes(b"\x80\x05")
     with pytest.raises(ValueError, match="not a file written"):
         load(tmp_path / "cut")
+
+
+def test_save_and_load_open_files() -> None:
+    buffer = io.BytesIO()
+    save({"w": tg.tensor([1.0, 2.0])}, buffer)
+    buffer.seek(0)
+    assert load(buffer, map_location="cpu", weights_only=True)["w"].tolist() == [1.0, 2.0]
+    with pytest.raises(TypeError, match=r"save\(\): f must be a path or a file .*, not int"):
+        save({}, 3)
+    with pytest.raises(TypeError, match=r"load\(\): f must be a path or a file .*, not None"):
+        load(None)
+    with pytest.raises(RuntimeError, match="cuda"):
+        load(io.BytesIO(), map_location="cuda")
+
+
+def test_load_takes_any_object_from_a_trusted_file(tmp_path) -> None:
+    save(Path("weights"), tmp_path / "object")
+    with pytest.raises(ValueError, match="weights_only=False"):
+        load(tmp_path / "object")
+    assert load(tmp_path / "object", weights_only=False) == Path("weights")
 
 
 def test_save_leaves_the_old_file_on_failure(tmp_path):
