@@ -66,12 +66,8 @@ class Source(ABC):
         return () if self.base is None else (self.base,)
 
     @abstractmethod
-    def code(self, base: str, pool: Pool) -> str:
-        """A Python expression for this step, given the expression of the base."""
-
     def expression(self, parents: list[str], pool: Pool) -> str:
         """A Python expression for this step, given those of the parents."""
-        return self.code(parents[0] if parents else "", pool)
 
 
 #: begins the name of a local that is no variable: a value on the stack of a resumed function
@@ -85,7 +81,7 @@ class Local(Source):
     index: int
     name: str
 
-    def code(self, base: str, pool: Pool) -> str:
+    def expression(self, parents: list[str], pool: Pool) -> str:
         return f"args[{self.index}]"
 
     def __str__(self) -> str:
@@ -99,7 +95,7 @@ class FrameCell(Source):
     index: int
     name: str
 
-    def code(self, base: str, pool: Pool) -> str:
+    def expression(self, parents: list[str], pool: Pool) -> str:
         return f"cells[{self.index}]"
 
     def __str__(self) -> str:
@@ -113,7 +109,7 @@ class Constant(Source):
     reference: Reference
     label: str
 
-    def code(self, base: str, pool: Pool) -> str:
+    def expression(self, parents: list[str], pool: Pool) -> str:
         return pool.name(self.reference.object)
 
     def __str__(self) -> str:
@@ -135,8 +131,8 @@ class Entry(_Step):
 
     name: str
 
-    def code(self, base: str, pool: Pool) -> str:
-        return f"{base}.__dict__[{self.name!r}]"
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        return f"{parents[0]}.__dict__[{self.name!r}]"
 
     def __str__(self) -> str:
         return f"{self.parent}.{self.name}"
@@ -148,8 +144,8 @@ class Slot(_Step):
 
     name: str
 
-    def code(self, base: str, pool: Pool) -> str:
-        return f"{base}.{self.name}"
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        return f"{parents[0]}.{self.name}"
 
     def __str__(self) -> str:
         return f"{self.parent}.{self.name}"
@@ -159,8 +155,8 @@ class Slot(_Step):
 class Contents(_Step):
     """What a cell holds."""
 
-    def code(self, base: str, pool: Pool) -> str:
-        return f"{base}.cell_contents"
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        return f"{parents[0]}.cell_contents"
 
     def __str__(self) -> str:
         return f"{self.parent}"
@@ -177,9 +173,9 @@ class Item(_Step):
     def __post_init__(self) -> None:
         object.__setattr__(self, "key_type", type(self.key))
 
-    def code(self, base: str, pool: Pool) -> str:
+    def expression(self, parents: list[str], pool: Pool) -> str:
         is_literal = type(self.key) in (int, str, bool, bytes, type(None))
-        return f"{base}[{self.key!r}]" if is_literal else f"{base}[{pool.name(self.key)}]"
+        return f"{parents[0]}[{self.key!r}]" if is_literal else f"{parents[0]}[{pool.name(self.key)}]"
 
     def __str__(self) -> str:
         return f"{self.parent}[{self.key!r}]"
@@ -198,9 +194,6 @@ class Keyed(Source):
     def parents(self) -> tuple[Source, ...]:
         return (self.parent, self.key)
 
-    def code(self, base: str, pool: Pool) -> str:
-        return self.expression([base], pool)
-
     def expression(self, parents: list[str], pool: Pool) -> str:
         return f"{parents[0]}.get({parents[1]})"
 
@@ -212,8 +205,8 @@ class Keyed(Source):
 class Stored(_Step):
     """What an instance of a class derived from list or dict holds, as a plain list or dict."""
 
-    def code(self, base: str, pool: Pool) -> str:
-        return f"{pool.name(stored_contents, 'stored')}({base})"
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        return f"{pool.name(stored_contents, 'stored')}({parents[0]})"
 
     def __str__(self) -> str:
         return f"{self.parent}"
@@ -236,8 +229,8 @@ class GlobalName(_Step):
 
     name: str
 
-    def code(self, base: str, pool: Pool) -> str:
-        return f"{base}[{self.name!r}]"
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        return f"{parents[0]}[{self.name!r}]"
 
     def __str__(self) -> str:
         return f"G[{self.name!r}]"
@@ -247,8 +240,8 @@ class GlobalName(_Step):
 class TypeOf(_Step):
     """`type(parent)`."""
 
-    def code(self, base: str, pool: Pool) -> str:
-        return f"type({base})"
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        return f"type({parents[0]})"
 
     def __str__(self) -> str:
         return f"type({self.parent})"
@@ -262,9 +255,9 @@ class ClassEntry(_Step):
     #: the class after which the search starts, as `super()` does; None searches from the front
     after: Reference | None = None
 
-    def code(self, base: str, pool: Pool) -> str:
+    def expression(self, parents: list[str], pool: Pool) -> str:
         after = f", {pool.name(self.after.object)}" if self.after else ""
-        return f"{pool.name(class_lookup, 'lookup')}({base}, {self.name!r}{after})"
+        return f"{pool.name(class_lookup, 'lookup')}({parents[0]}, {self.name!r}{after})"
 
     def __str__(self) -> str:
         return f"{self.parent}.{self.name}"
@@ -276,8 +269,8 @@ class Size(_Step):
 
     dim: int
 
-    def code(self, base: str, pool: Pool) -> str:
-        return f"{base}.shape[{self.dim}]"
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        return f"{parents[0]}.shape[{self.dim}]"
 
     def __str__(self) -> str:
         return f"{self.parent}.shape[{self.dim}]"
@@ -290,7 +283,7 @@ class Setting(Source):
     settings: Reference
     name: str
 
-    def code(self, base: str, pool: Pool) -> str:
+    def expression(self, parents: list[str], pool: Pool) -> str:
         return f"{pool.name(self.settings.object, 'settings')}.{self.name}"
 
     def __str__(self) -> str:
@@ -316,9 +309,6 @@ class Computed(Source):
     @property
     def parents(self) -> tuple[Source, ...]:
         return self.operands
-
-    def code(self, base: str, pool: Pool) -> str:
-        return self.expression([base], pool)
 
     def expression(self, parents: list[str], pool: Pool) -> str:
         symbol = OPERATORS.get(self.function.object)
