@@ -9,7 +9,7 @@ from typing import Any
 from tracegraph.autograd.grad_mode import STATE
 from tracegraph.capture.sources import Entry, Item, Source
 from tracegraph.ir import Role
-from tracegraph.ops.binding import is_tensor as is_any_tensor
+from tracegraph.ops.arguments import is_tensor as is_any_tensor
 from tracegraph.ops.recording import Traced
 
 #: the object whose attribute `enabled` is the grad mode of a thread

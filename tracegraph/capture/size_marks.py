@@ -12,7 +12,7 @@ from typing import Any
 
 from tracegraph.capture import eager
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.binding import normalize_dim
+from tracegraph.ops.canonical import normalize_dim
 
 
 @dataclass(frozen=True)

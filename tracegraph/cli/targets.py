@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from tracegraph.cli.failure import Failure, users_line
-from tracegraph.ops.binding import described
+from tracegraph.ops.arguments import described
 
 FORM = "name it as package.module:function or path/file.py:function"
 

@@ -18,7 +18,7 @@ from tracegraph.tensor import Tensor
 
 _NAME = re.compile(r"[A-Za-z_]\w*::[A-Za-z_]\w*")
 _LISTS = (list, Sequence, collections.abc.Sequence)
-#: plain annotations and the sorts of parameters they mean (see `ops.binding`)
+#: plain annotations and the sorts of parameters they mean (see `ops.binding` and `ops.canonical`)
 _SORTS: dict[Any, str] = {Tensor: "Tensor", int: "int", float: "float", bool: "bool", str: "str", DType: "dtype"}
 _OPTIONAL = {
     "Tensor": "OptionalTensor", "int": "OptionalInt", "float": "OptionalFloat", "str": "OptionalStr",

@@ -12,7 +12,7 @@ from tracegraph.errors import DTypeError, ValueRangeError
 from tracegraph.ir import TensorType, lookup
 from tracegraph.ir.rules import OperandTypes, Scalar
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples, unary

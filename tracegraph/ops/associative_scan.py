@@ -7,7 +7,7 @@ from typing import Any
 
 from tracegraph.errors import ControlFlowError
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import normalize_dim
+from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.control_flow import check_callable, check_tensors, common_length, fitted, type_of, with_first
 from tracegraph.ops.control_flow_samples import ASSOCIATIVE_SCAN
 from tracegraph.ops.definition import Handle, define_op

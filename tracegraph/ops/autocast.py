@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.settings import Settings
 
 if TYPE_CHECKING:

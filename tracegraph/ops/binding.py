@@ -2,8 +2,8 @@
 
 A definition states its signature as PyTorch's documentation does, for example
 `(input: Tensor, dim: dims = None, keepdim: bool = False)`. The annotation of a parameter is its sort, from the
-table below: operand sorts become positional operands of the graph node, the rest keyword attributes in canonical
-form (dimensions counted from 0, sizes as tuples, dtypes as DType).
+tables: operand sorts (here) become positional operands of the graph node, the rest (`CANONICAL`) keyword attributes
+in canonical form.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracegraph import dtypes
-from tracegraph.errors import ArgumentError, DTypeError, IndexRangeError, ValueRangeError
-from tracegraph.ir.dim import SymExpr
+from tracegraph.errors import ArgumentError, ValueRangeError
 from tracegraph.ir.types import TensorType
+from tracegraph.ops.arguments import NUMBER_TYPES, TENSOR_TYPES, described, is_number, is_tensor
+from tracegraph.ops.canonical import CANONICAL
 
 #: sorts that are operands: a tensor; a tensor or a number; either of them or None; a list of tensors
 OPERAND_SORTS = ("Tensor", "Number", "OptionalTensor", "OptionalNumber", "Tensors")
@@ -174,16 +174,6 @@ class Signature:
 ALIASES = {"axis": "dim", "axes": "dims", "keepdims": "keepdim", "self": "input", "x": "input"}
 
 
-def is_tensor(value: object) -> bool:
-    """Whether `value` is a tensor handle of any kind (eager, traced)."""
-    return getattr(type(value), "__tracegraph_tensor__", False)
-
-
-def is_number(value: object) -> bool:
-    """Whether `value` is a Python number, or stands for one."""
-    return type(value) in NUMBER_TYPES or isinstance(value, int | float)
-
-
 #: what an operand of each sort must be
 _EXPECTED = {
     "Tensor": "a Tensor",
@@ -203,24 +193,6 @@ def _fits(p: Parameter, operand: object) -> bool:
 
 def _could_be_tensor(value: object) -> bool:
     return isinstance(value, bool | int | float | list | tuple) or hasattr(value, "__array__")
-
-
-def described(value: object) -> str:
-    """A value as messages name it: what it is, and as much of its contents as fits on a line."""
-    if value is None:
-        return "None"
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if isinstance(shape, tuple) and dtype is not None:
-        name = getattr(dtype, "long_name", dtype)
-        return f"{type(value).__name__} of shape [{', '.join(map(str, shape))}] and dtype {name}"
-    text = " ".join(repr(value).split())
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
-
-
-#: types whose instances are tensors, learnt as they are met
-TENSOR_TYPES: set[type] = set()
-#: types whose instances are numbers; recording adds the stand-ins of its numbers
-NUMBER_TYPES: set[type] = {bool, int, float, SymExpr}
 
 
 def _fast_tensor(value: Any) -> Any:
@@ -285,159 +257,6 @@ def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
     exec(source + "{" + ", ".join(attrs) + "}", names)
     return names["bind"]
 
-
-# ------------------------------------------------------------------------- canonical forms of attributes
-
-
-def normalize_dim(op: str, name: str, dim: Any, rank: int) -> int:
-    """`dim` counted from 0. A 0-d tensor takes 0 and -1, as in PyTorch.
-
-    Raises:
-        IndexRangeError: out of range; the message gives the range.
-    """
-    index = _integer(op, name, dim)
-    if isinstance(index, SymExpr):
-        index = int(index)  # a graph has a fixed number of dimensions
-    limit = max(rank, 1)
-    if not -limit <= index < limit:
-        raise IndexRangeError(f"{op}: {name}={index} is out of range for {rank} dimensions [{-limit}, {limit - 1}]")
-    return index + limit if index < 0 else index
-
-
-def _integer(op: str, name: str, value: Any) -> Any:
-    if isinstance(value, SymExpr):
-        return value
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise ArgumentError(f"{op}: argument {name!r} must be an int, got {described(value)}")
-    return value.__index__()
-
-
-def _int(op: str, name: str, value: Any, rank: int) -> Any:
-    return _integer(op, name, value)
-
-
-def _optional_int(op: str, name: str, value: Any, rank: int) -> Any:
-    return None if value is None else _integer(op, name, value)
-
-
-def _float(op: str, name: str, value: Any, rank: int) -> float:
-    if isinstance(value, bool) or not (isinstance(value, int | float) or hasattr(value, "__float__")):
-        raise ArgumentError(f"{op}: argument {name!r} must be a number, got {described(value)}")
-    return float(value)
-
-
-def _optional_float(op: str, name: str, value: Any, rank: int) -> float | None:
-    return None if value is None else _float(op, name, value, rank)
-
-
-def _number(op: str, name: str, value: Any, rank: int) -> Any:
-    if is_number(value):
-        return value
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        return value.item()
-    raise ArgumentError(f"{op}: argument {name!r} must be a number, got {described(value)}")
-
-
-def _optional_number(op: str, name: str, value: Any, rank: int) -> Any:
-    return None if value is None else _number(op, name, value, rank)
-
-
-def _bool(op: str, name: str, value: Any, rank: int) -> bool:
-    if not isinstance(value, bool | int):
-        raise ArgumentError(f"{op}: argument {name!r} must be a bool, got {described(value)}")
-    return bool(value)
-
-
-def _str(op: str, name: str, value: Any, rank: int) -> str:
-    if not isinstance(value, str):
-        raise ArgumentError(f"{op}: argument {name!r} must be a string, got {described(value)}")
-    return value
-
-
-def _optional_str(op: str, name: str, value: Any, rank: int) -> str | None:
-    return None if value is None else _str(op, name, value, rank)
-
-
-def _dim(op: str, name: str, value: Any, rank: int) -> int:
-    return normalize_dim(op, name, value, rank)
-
-
-def _optional_dim(op: str, name: str, value: Any, rank: int) -> int | None:
-    return None if value is None else normalize_dim(op, name, value, rank)
-
-
-def _dims(op: str, name: str, value: Any, rank: int) -> tuple[int, ...] | None:
-    """One dim or several, without repetition; None (all) stays None."""
-    if value is None:
-        return None
-    items = tuple(value) if isinstance(value, list | tuple) else (value,)
-    found = tuple(normalize_dim(op, name, v, rank) for v in items)
-    if len(set(found)) != len(found):
-        raise ArgumentError(f"{op}: {name}={list(items)} names a dimension twice")
-    return found
-
-
-def _ints(op: str, name: str, value: Any, rank: int) -> tuple[Any, ...]:
-    """A size, shift or the like: one int or several; entries may be symbolic."""
-    items = tuple(value) if isinstance(value, list | tuple) else (value,)
-    return tuple(_integer(op, name, v) for v in items)
-
-
-def _optional_ints(op: str, name: str, value: Any, rank: int) -> tuple[Any, ...] | None:
-    return None if value is None else _ints(op, name, value, rank)
-
-
-def _pair(op: str, name: str, value: Any, rank: int) -> tuple[int, int]:
-    """`3` means (3, 3)."""
-    items = _ints(op, name, value, rank)
-    if len(items) == 1:
-        return items[0], items[0]
-    if len(items) != 2:
-        raise ArgumentError(f"{op}: argument {name!r} must be an int or two ints, got {described(value)}")
-    return items
-
-
-def _optional_pair(op: str, name: str, value: Any, rank: int) -> tuple[int, int] | None:
-    return None if value is None else _pair(op, name, value, rank)
-
-
-def _dtype(op: str, name: str, value: Any, rank: int) -> dtypes.DType:
-    try:
-        return dtypes.as_dtype(value)
-    except DTypeError as e:
-        raise DTypeError(f"{op}: argument {name!r}: {e}") from None
-
-
-def _optional_dtype(op: str, name: str, value: Any, rank: int) -> dtypes.DType | None:
-    return None if value is None else _dtype(op, name, value, rank)
-
-
-def _any(op: str, name: str, value: Any, rank: int) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-CANONICAL: dict[str, Callable[[str, str, Any, int], Any]] = {
-    "int": _int,
-    "OptionalInt": _optional_int,
-    "float": _float,
-    "OptionalFloat": _optional_float,
-    "number": _number,
-    "OptionalNumberAttr": _optional_number,
-    "bool": _bool,
-    "str": _str,
-    "OptionalStr": _optional_str,
-    "dim": _dim,
-    "OptionalDim": _optional_dim,
-    "dims": _dims,
-    "ints": _ints,
-    "size": _ints,
-    "OptionalInts": _optional_ints,
-    "pair": _pair,
-    "OptionalPair": _optional_pair,
-    "dtype": _dtype,
-    "OptionalDtype": _optional_dtype,
-    "any": _any,
-}
 
 #: sorts of a last positional parameter that may be spread out: x.permute(1, 0)
 VARARG_SORTS = ("dims", "size", "ints")

@@ -14,7 +14,8 @@ from tracegraph.errors import ArgumentError, ControlFlowError, ShapeError
 from tracegraph.ir import Graph, TensorType, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ir.subgraphs import sizes_of
-from tracegraph.ops.binding import is_tensor, normalize_dim
+from tracegraph.ops.arguments import is_tensor
+from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.definition import Handle
 from tracegraph.ops.dispatch import dispatch
 from tracegraph.ops.kinds import ControlFlow

@@ -10,7 +10,7 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Pointwise
 from tracegraph.ops.samples import A, binary, call, samples, unary

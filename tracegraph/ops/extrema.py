@@ -17,7 +17,7 @@ from tracegraph.dtypes import DType
 from tracegraph.errors import IndexRangeError, ShapeError
 from tracegraph.ir import TensorType, lookup
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Composite, Derived, Reduction
 from tracegraph.ops.kinds.reduction import reduced_axes

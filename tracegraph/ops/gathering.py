@@ -12,7 +12,7 @@ from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar, Scatter
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.combining import combined, in_range, out_of_bounds
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Element, ScatterOp

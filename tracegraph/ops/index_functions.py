@@ -9,9 +9,9 @@ from tracegraph.errors import ShapeError
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops import indexing
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.basic_index import canonical_slice
-from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
 from tracegraph.ops.samples import A, call, samples

@@ -18,7 +18,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, IndexRangeError
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_number, is_tensor
+from tracegraph.ops.arguments import is_number, is_tensor
 from tracegraph.ops.shapes import equal
 
 Handle = Any

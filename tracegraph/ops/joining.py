@@ -13,7 +13,7 @@ from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.autocast import Autocast
-from tracegraph.ops.binding import normalize_dim
+from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Element
 from tracegraph.ops.promotion import broadcast_shapes, result_type

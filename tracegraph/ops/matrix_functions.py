@@ -8,7 +8,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ops import functional as F
 from tracegraph.ops.autocast import Autocast
-from tracegraph.ops.binding import normalize_dim
+from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
 from tracegraph.ops.samples import A, call, samples

@@ -14,8 +14,9 @@ from tracegraph.errors import ArgumentError, DTypeError, ShapeError
 from tracegraph.ir import lookup
 from tracegraph.ops import functional as F
 from tracegraph.ops import indexing
+from tracegraph.ops.arguments import NUMBER_TYPES, TENSOR_TYPES
 from tracegraph.ops.attributes import TensorAttributes
-from tracegraph.ops.binding import NUMBER_TYPES, TENSOR_TYPES, normalize_dim
+from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.device import check_device, names_device
 from tracegraph.ops.layout import Strides, is_contiguous
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracegraph.errors import ArgumentError, ShapeError
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.methods import assign
 from tracegraph.ops.shapes import equal_shapes
 

@@ -9,7 +9,7 @@ from tracegraph.errors import ArgumentError, ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
 from tracegraph.ops.autocast import Autocast
-from tracegraph.ops.binding import normalize_dim
+from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
 from tracegraph.ops.linear_algebra import AddedProduct

@@ -14,7 +14,7 @@ from tracegraph.errors import ShapeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
-from tracegraph.ops.binding import is_number
+from tracegraph.ops.arguments import is_number
 
 
 def broadcast_shapes(*shapes: Sequence[Dim], op: str = "broadcast") -> tuple[Dim, ...]:

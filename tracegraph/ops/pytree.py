@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from tracegraph.ir import SymExpr, TensorType
 from tracegraph.ir import dim as dims
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.definition import Handle
 
 #: a tensor, or containers of trees

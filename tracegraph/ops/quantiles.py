@@ -11,8 +11,8 @@ from tracegraph import dtypes
 from tracegraph.errors import DTypeError, ShapeError, ValueRangeError
 from tracegraph.ir import lookup
 from tracegraph.ops import functional as F
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.autocast import Autocast
-from tracegraph.ops.binding import is_tensor
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
 from tracegraph.ops.samples import A, call, samples

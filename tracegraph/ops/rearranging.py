@@ -10,7 +10,7 @@ from tracegraph.errors import ArgumentError, ShapeError, ValueRangeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import normalize_dim
+from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived
 from tracegraph.ops.layout import Shape, resolve_size, view_strides

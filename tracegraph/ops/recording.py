@@ -18,7 +18,7 @@ from tracegraph.errors import DataDependentError, IRError
 from tracegraph.ir import Builder, TensorType, Value, lookup
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import dispatch
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.device import Device, check_device
 from tracegraph.ops.kinds.view import View

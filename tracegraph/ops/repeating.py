@@ -12,7 +12,7 @@ from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims_arithmetic
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived, Library
 from tracegraph.ops.layout import Shape

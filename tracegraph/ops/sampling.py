@@ -13,7 +13,7 @@ from tracegraph.errors import ArgumentError, DataDependentError, DTypeError, Sha
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import dispatch
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.generator import Generator
 from tracegraph.ops.kinds import Derived, DerivedCreation

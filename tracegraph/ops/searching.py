@@ -10,7 +10,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, DataDependentError, DTypeError, ElementError, ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.definition import Handle, define_op
 from tracegraph.ops.kinds import Derived, Library
 from tracegraph.ops.promotion import result_type

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from tracegraph.ops.binding import NUMBER_TYPES, is_number
+from tracegraph.ops.arguments import NUMBER_TYPES, is_number
 
 
 class Numbers(Protocol):

@@ -10,7 +10,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ControlFlowError, IRError
 from tracegraph.ir import TensorType
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import is_tensor
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.body_runners import Runner
 from tracegraph.ops.control_flow import (
     check_callable,

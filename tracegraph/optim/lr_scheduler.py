@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.binding import described
+from tracegraph.ops.arguments import described
 from tracegraph.optim.optimizer import Optimizer, check_range
 
 

@@ -7,7 +7,7 @@ import os
 
 from tracegraph.codegen.blas import find
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.binding import described
+from tracegraph.ops.arguments import described
 
 _chosen: list[int] = []
 

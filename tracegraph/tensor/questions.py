@@ -12,7 +12,7 @@ from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError
 from tracegraph.ir import TensorType
 from tracegraph.ops import promotion
-from tracegraph.ops.binding import described
+from tracegraph.ops.arguments import described
 from tracegraph.tensor.tensor import Tensor
 
 
