@@ -220,12 +220,13 @@ def test_keyboard_interrupt_while_capturing_changes_nothing(monkeypatch: pytest.
 
 
 def test_an_exception_that_only_the_trace_raises_is_reported(monkeypatch):
-    from tracegraph.capture import operators
+    from tracegraph.capture import special_methods
+    from tracegraph.capture.values import Observed
 
     def broken(tracer, value):
-        raise operators.Observed(TypeError("no such thing"))
+        raise Observed(TypeError("no such thing"))
 
-    monkeypatch.setattr(operators, "length", broken)
+    monkeypatch.setattr(special_methods, "length", broken)
     function = capture_of(lambda x: x * len([1, 2]))
     with pytest.warns(RuntimeWarning, match=r"only its trace raises an exception \(TypeError: no such thing\)"):
         assert_same(function(ramp()), ramp() * 2)

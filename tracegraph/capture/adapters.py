@@ -60,12 +60,12 @@ class IteratorAdapter:
         return self
 
     def __next__(self) -> Any:
-        from tracegraph.capture.operators import advance
+        from tracegraph.capture.iteration import advance
 
         return called_back(lambda: advance(self._tracer, self.iterator))
 
     def __length_hint__(self) -> Any:
-        from tracegraph.capture.operators import special
+        from tracegraph.capture.special_methods import special
 
         return called_back(lambda: special(self._tracer, self._origin, "__len__"))
 
@@ -81,7 +81,8 @@ class ObjectAdapter:
         return called_back(lambda: function(self._tracer, *args))
 
     def _compare(self, symbol: str, other: Any) -> Any:
-        from tracegraph.capture.operators import compare, truth
+        from tracegraph.capture.operators import compare
+        from tracegraph.capture.special_methods import truth
 
         other = other.value if isinstance(other, ObjectAdapter) else other
         return self._trace(lambda tracer: truth(tracer, compare(tracer, symbol, self.value, other)))
@@ -131,7 +132,7 @@ class ObjectAdapter:
 
     def __getitem__(self, key: Any) -> Any:
         """An item named in a format string."""
-        from tracegraph.capture.operators import subscript
+        from tracegraph.capture.containers import subscript
 
         return adapted(self._tracer, self._trace(subscript, self.value, key))
 

@@ -10,8 +10,8 @@ from tracegraph.capture import eager, gradients
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, part
 from tracegraph.capture.instance_dicts import instance_dict, instance_entry, missing
-from tracegraph.capture.operators import special
 from tracegraph.capture.sources import MISSING
+from tracegraph.capture.special_methods import special
 from tracegraph.capture.values import Observed, is_instance_of_python_class
 from tracegraph.ops.recording import Traced
 from tracegraph.settings import Settings

@@ -18,9 +18,12 @@ from tracegraph.capture import (
     attribute_writes,
     attributes,
     class_statements,
+    containers,
     conversions,
+    iteration,
     operators,
     polyfills,
+    special_methods,
     stdlib_calls,
     type_checks,
 )
@@ -147,13 +150,13 @@ def _call_object_new(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | 
 
 def _call_len(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     (value,) = args
-    return operators.length(tracer, value)
+    return special_methods.length(tracer, value)
 
 
 def _call_iter(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if len(args) == 2:
         return _inline(tracer, polyfills.iterate_until, args, {})
-    return operators.iterate(tracer, args[0])
+    return iteration.iterate(tracer, args[0])
 
 
 def _inline(tracer: Tracer, polyfill: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -168,12 +171,12 @@ def _always(polyfill: Any) -> Handler:
 
 
 def _call_reversed(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    return operators.backwards(tracer, args[0])
+    return iteration.backwards(tracer, args[0])
 
 
 def _call_next(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     try:
-        return operators.advance(tracer, args[0])
+        return iteration.advance(tracer, args[0])
     except Observed as observed:
         if len(args) == 2 and isinstance(observed.exception, StopIteration):
             return args[1]
@@ -181,7 +184,7 @@ def _call_next(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) 
 
 
 def _call_bool(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
-    return operators.truth(tracer, args[0]) if args else False
+    return special_methods.truth(tracer, args[0]) if args else False
 
 
 def _call_int(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
@@ -212,7 +215,7 @@ def _is_simple(tracer: Tracer, value: Any) -> bool:
 
 
 def _call_sorted(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[Any]:
-    items = list(operators.walk(tracer, args[0]))
+    items = list(iteration.walk(tracer, args[0]))
     sort_items(tracer, items, **kwargs)
     return items
 
@@ -237,7 +240,7 @@ def _call_divmod(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None
 
 
 def _call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    return operators.subscript(tracer, *args)
+    return containers.subscript(tracer, *args)
 
 
 # ------------------------------------------------------------------------------------------ text
@@ -264,7 +267,7 @@ def _call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None
     if is_instance_of_python_class(value):
         raw = tracer.class_entry(type(value), "__format__")
         if isinstance(raw, types.FunctionType):
-            return operators.special(tracer, value, "__format__", spec)
+            return special_methods.special(tracer, value, "__format__", spec)
         if spec == "":
             return _call_str(tracer, (value,), {}, frame)
     return tracer.native(format, stringable(tracer, value), spec)
@@ -278,7 +281,7 @@ def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> A
     for name in names:
         raw = tracer.class_entry(type(value), name)
         if isinstance(raw, types.FunctionType):
-            return operators.special(tracer, value, name)
+            return special_methods.special(tracer, value, name)
     if isinstance(value, list | dict | set | types.SimpleNamespace) and is_followed(tracer, value):
         return _inherited_text(tracer, value)
     if isinstance(value, BaseException) and not tracer.is_outside(value):

@@ -12,8 +12,9 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.operators import binary, either, special
+from tracegraph.capture.operators import binary, either
 from tracegraph.capture.safety import plain_number
+from tracegraph.capture.special_methods import special
 from tracegraph.capture.values import is_instance_of_python_class
 
 if TYPE_CHECKING:

@@ -137,7 +137,7 @@ def _handles(tracer: Tracer, tensors: Any) -> list[Traced]:
 
 
 def _optional_handles(tracer: Tracer, tensors: Any) -> list[Any]:
-    from tracegraph.capture.operators import walk
+    from tracegraph.capture.iteration import walk
 
     found = [tensors] if type(tensors) is Traced else list(walk(tracer, tensors))
     if not all(t is None or type(t) is Traced for t in found):

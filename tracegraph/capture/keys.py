@@ -74,7 +74,7 @@ def hash_of(tracer: Tracer, key: Any) -> int:
 
 
 def _traced_hash(tracer: Tracer, key: Any) -> int:
-    from tracegraph.capture.operators import special
+    from tracegraph.capture.special_methods import special
 
     with tracer.effects.unchanging("hashing a key"):
         expected = specialised(tracer, special(tracer, key, "__hash__"))
@@ -90,7 +90,8 @@ def _compares_in_python(part: Any) -> bool:
 
 def _note_equal(tracer: Tracer, key: Any, container: Iterable[Any]) -> None:
     """Trace the comparisons of `key` with the keys of equal hash."""
-    from tracegraph.capture.operators import compare, truth
+    from tracegraph.capture.operators import compare
+    from tracegraph.capture.special_methods import truth
 
     own = hash(key)
     for other in list(container):

@@ -233,7 +233,7 @@ def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
 
 def _hashable_items(tracer: Tracer, owner: Any, args: Args) -> Args:
     """Items that become keys of `owner`, checked, in a form that C code may iterate."""
-    from tracegraph.capture.operators import mapping, materialised
+    from tracegraph.capture.iteration import mapping, materialised
 
     if not args or args[-1] is None or callable(args[-1]):
         return args
@@ -329,7 +329,7 @@ def _call_class_method(tracer: Tracer, method: Any, owner: Any, args: Args, kwar
 
 
 def _joinable(tracer: Tracer, name: str, value: Any) -> Any:
-    from tracegraph.capture.operators import materialised
+    from tracegraph.capture.iteration import materialised
 
     return materialised(tracer, value) if name == "join" else value
 
@@ -434,7 +434,7 @@ def _for_c(tracer: Tracer, args: Args) -> Args:
 
 
 def _adapted(tracer: Tracer, value: Any) -> Any:
-    from tracegraph.capture.operators import iterate
+    from tracegraph.capture.iteration import iterate
 
     if isinstance(value, types.FunctionType | types.MethodType):
         return CallableAdapter(tracer, value)

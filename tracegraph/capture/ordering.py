@@ -18,7 +18,7 @@ def sort_items(tracer: Tracer, items: list[Any], key: Any = None, reverse: Any =
         Break: a comparison cannot be traced.
     """
     from tracegraph.capture.calls import call
-    from tracegraph.capture.operators import truth
+    from tracegraph.capture.special_methods import truth
 
     tracer.effects.note_write()
     keys = list(items) if key is None else [call(tracer, key, (item,), {}) for item in items]

@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import attributes, operators
+from tracegraph.capture import attributes, containers
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.adapters import CallableAdapter
 from tracegraph.capture.break_reasons import Break
@@ -62,7 +62,7 @@ def _is_data(value: Any) -> bool:
 def call_item_getter(tracer: Tracer, getter: Any, args: Args, kwargs: Kwargs) -> Any:
     """`operator.itemgetter(...)(x)`."""
     keys = getter.__reduce__()[1]
-    found = tuple(operators.subscript(tracer, args[0], key) for key in keys)
+    found = tuple(containers.subscript(tracer, args[0], key) for key in keys)
     return found[0] if len(keys) == 1 else found
 
 

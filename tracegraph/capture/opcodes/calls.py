@@ -7,7 +7,7 @@ from typing import Any
 from tracegraph.capture.calls import call
 from tracegraph.capture.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.frame import Frame
-from tracegraph.capture.operators import listed
+from tracegraph.capture.iteration import listed
 from tracegraph.capture.values import NULL, Observed
 
 

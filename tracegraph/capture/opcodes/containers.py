@@ -6,9 +6,9 @@ from typing import Any
 
 from tracegraph.capture.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.frame import Frame
+from tracegraph.capture.iteration import iterate, listed, mapping, materialised, walk
 from tracegraph.capture.keys import check_hashable
 from tracegraph.capture.opcodes.calls import function_text
-from tracegraph.capture.operators import iterate, listed, mapping, materialised, walk
 from tracegraph.capture.values import Observed
 
 

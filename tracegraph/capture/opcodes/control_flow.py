@@ -8,8 +8,10 @@ from typing import Any
 from tracegraph.capture import attributes
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.containers import contains, subscript
 from tracegraph.capture.frame import Frame, Returned
-from tracegraph.capture.operators import advance, contains, iterate, subscript, truth
+from tracegraph.capture.iteration import advance, iterate
+from tracegraph.capture.special_methods import truth
 from tracegraph.capture.values import Observed
 
 

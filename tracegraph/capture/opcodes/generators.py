@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracegraph.capture import attributes, operators
+from tracegraph.capture import attributes, iteration
 from tracegraph.capture.calls import call
 from tracegraph.capture.decode import SEND_KEEPS_RECEIVER
 from tracegraph.capture.frame import Frame, Yielded
@@ -19,7 +19,7 @@ def op_YIELD_VALUE(frame: Frame, arg: object) -> Yielded:
 
 
 def op_GET_YIELD_FROM_ITER(frame: Frame, arg: object) -> None:
-    frame.push(operators.iterate(frame.tracer, frame.pop()))
+    frame.push(iteration.iterate(frame.tracer, frame.pop()))
 
 
 def op_SEND(frame: Frame, arg: object) -> None:
@@ -27,7 +27,7 @@ def op_SEND(frame: Frame, arg: object) -> None:
     receiver = frame.peek()
     try:
         if value is None:
-            frame.push(operators.advance(frame.tracer, receiver))
+            frame.push(iteration.advance(frame.tracer, receiver))
         else:
             frame.push(call(frame.tracer, attributes.get(frame.tracer, receiver, "send"), (value,), {}))
     except Observed as observed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 
-from tracegraph.capture import operators
+from tracegraph.capture import containers, operators, special_methods
 from tracegraph.capture.frame import Frame
 
 
@@ -25,11 +25,11 @@ def op_IS_OP(frame: Frame, is_inverted: bool) -> None:
 
 def op_CONTAINS_OP(frame: Frame, is_inverted: bool) -> None:
     item, container = frame.pop_many(2)
-    frame.push(operators.contains(frame.tracer, container, item) is not is_inverted)
+    frame.push(containers.contains(frame.tracer, container, item) is not is_inverted)
 
 
 def op_UNARY_NOT(frame: Frame, arg: object) -> None:
-    frame.push(not operators.truth(frame.tracer, frame.pop()))
+    frame.push(not special_methods.truth(frame.tracer, frame.pop()))
 
 
 def op_UNARY_NEGATIVE(frame: Frame, arg: object) -> None:
@@ -45,33 +45,33 @@ def op_UNARY_INVERT(frame: Frame, arg: object) -> None:
 
 
 def op_TO_BOOL(frame: Frame, arg: object) -> None:
-    frame.push(operators.truth(frame.tracer, frame.pop()))
+    frame.push(special_methods.truth(frame.tracer, frame.pop()))
 
 
 def op_BINARY_SUBSCR(frame: Frame, arg: object) -> None:
     container, key = frame.pop_many(2)
-    frame.push(operators.subscript(frame.tracer, container, key))
+    frame.push(containers.subscript(frame.tracer, container, key))
 
 
 def op_STORE_SUBSCR(frame: Frame, arg: object) -> None:
     value, container, key = frame.pop_many(3)
-    operators.set_subscript(frame.tracer, container, key, value)
+    containers.set_subscript(frame.tracer, container, key, value)
 
 
 def op_DELETE_SUBSCR(frame: Frame, arg: object) -> None:
     container, key = frame.pop_many(2)
-    operators.delete_subscript(frame.tracer, container, key)
+    containers.delete_subscript(frame.tracer, container, key)
 
 
 def op_BINARY_SLICE(frame: Frame, arg: object) -> None:
     container, start, stop = frame.pop_many(3)
-    frame.push(operators.subscript(frame.tracer, container, slice(start, stop)))
+    frame.push(containers.subscript(frame.tracer, container, slice(start, stop)))
 
 
 def op_STORE_SLICE(frame: Frame, arg: object) -> None:
     value, container, start, stop = frame.pop_many(4)
-    operators.set_subscript(frame.tracer, container, slice(start, stop), value)
+    containers.set_subscript(frame.tracer, container, slice(start, stop), value)
 
 
 def op_GET_LEN(frame: Frame, arg: object) -> None:
-    frame.push(operators.length(frame.tracer, frame.peek()))
+    frame.push(special_methods.length(frame.tracer, frame.peek()))

@@ -1,0 +1,116 @@
+"""Containers of symbolic values: subscripts and membership."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture.iteration import materialised, walk
+from tracegraph.capture.keys import check_hashable
+from tracegraph.capture.operators import compare, identical
+from tracegraph.capture.safety import plain_number, specialised
+from tracegraph.capture.sources import MISSING, Keyed
+from tracegraph.capture.special_methods import is_plain, special, truth
+from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.ops.recording import Traced
+
+if TYPE_CHECKING:
+    from tracegraph.capture.tracer import Tracer
+
+
+def contains(tracer: Tracer, container: Any, item: Any) -> bool:
+    """`item in container`."""
+    if not is_plain(tracer, container):
+        answer = special(tracer, container, "__contains__", item)
+        if answer is not NotImplemented:
+            return truth(tracer, answer)
+        return any(is_same(tracer, x, item) for x in walk(tracer, container))
+    if isinstance(container, list | tuple) and not (_is_simple(tracer, container) and _is_simple(tracer, item)):
+        return any(is_same(tracer, x, item) for x in list(container))
+    if isinstance(container, dict | set | frozenset):
+        item = check_hashable(tracer, item, container)
+    return bool(tracer.native(operator.contains, container, item))
+
+
+def _is_simple(tracer: Tracer, value: Any) -> bool:
+    items = value if isinstance(value, list | tuple) else (value,)
+    return not any(is_instance_of_python_class(i) or isinstance(i, list | tuple | dict) for i in items)
+
+
+def is_same(tracer: Tracer, a: Any, b: Any) -> bool:
+    """`a is b or a == b`, what containers ask."""
+    return identical(tracer, a, b) or truth(tracer, compare(tracer, "==", a, b))
+
+
+def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
+    """`container[key]`."""
+    entry = _entry_of_object(tracer, container, key)
+    if entry is not MISSING:
+        return entry
+    if type(container).__module__ == "typing":
+        return tracer.native(operator.getitem, container, key)
+    if not is_plain(tracer, container):
+        result = special(tracer, container, "__getitem__", key)
+        if result is NotImplemented:
+            raise Observed(TypeError(f"{type(container).__name__!r} object is not subscriptable"))
+        return result
+    if isinstance(container, dict):
+        key = check_hashable(tracer, key, container)
+        factory = getattr(container, "default_factory", None)
+        if factory is not None and key not in container:
+            from tracegraph.capture.calls import call
+
+            container[key] = call(tracer, factory, (), {})
+        return tracer.native(operator.getitem, container, key)
+    if type(container) is not Traced:
+        key = specialised(tracer, key)
+    key = _index(tracer, key)
+    return tracer.native(operator.getitem, container, key)
+
+
+def _entry_of_object(tracer: Tracer, container: Any, key: Any) -> Any:
+    """The entry of an outside dict whose keys are not followed, under a tensor that is an input; else MISSING."""
+    if type(key) is not Traced or not isinstance(container, dict) or not tracer.is_marked_opaque(container):
+        return MISSING
+    source, graph_input = tracer.source_of(container), tracer.input_of(key)
+    if source is None or graph_input is None or graph_input.convert is not None:
+        return MISSING
+    entry = container.get(graph_input.tensor)
+    return MISSING if entry is None else tracer.read(entry, Keyed(source, graph_input.source))
+
+
+def set_subscript(tracer: Tracer, container: Any, key: Any, value: Any) -> None:
+    """`container[key] = value`."""
+    if not is_plain(tracer, container):
+        if special(tracer, container, "__setitem__", key, value) is NotImplemented:
+            raise Observed(TypeError(f"{type(container).__name__!r} object does not support item assignment"))
+        return
+    tracer.effects.note_write()
+    key = check_hashable(tracer, key, container) if isinstance(container, dict) else _index(tracer, key)
+    value = materialised(tracer, value) if isinstance(key, slice) and isinstance(container, list) else value
+    tracer.native(operator.setitem, container, key, value)
+
+
+def delete_subscript(tracer: Tracer, container: Any, key: Any) -> None:
+    """`del container[key]`."""
+    if not is_plain(tracer, container):
+        if special(tracer, container, "__delitem__", key) is NotImplemented:
+            raise Observed(TypeError(f"{type(container).__name__!r} object doesn't support item deletion"))
+        return
+    tracer.effects.note_write()
+    key = check_hashable(tracer, key, container) if isinstance(container, dict) else _index(tracer, key)
+    tracer.native(operator.delitem, container, key)
+
+
+def _index(tracer: Tracer, key: Any) -> Any:
+    """A position or slice with `__index__` called on objects."""
+    if type(key) is tuple:
+        return tuple(_index(tracer, part) for part in key)
+    if type(key) is slice:
+        return slice(*(_index(tracer, part) for part in (key.start, key.stop, key.step)))
+    if not is_instance_of_python_class(key) or isinstance(key, str):
+        return key
+    if isinstance(key, int):
+        return plain_number(tracer, key)
+    result = special(tracer, key, "__index__")
+    return key if result is NotImplemented else result

@@ -1,0 +1,90 @@
+"""Special methods of symbolic values, and what only asks for one: truth and length.
+
+Builtin values run natively: their behaviour is C code over contents the trace owns. Instances of Python classes go
+through their special methods, which are inlined. Objects from outside whose contents the trace does not see break.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.safety import is_followed, is_opaque
+from tracegraph.capture.sources import MISSING
+from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.ops.recording import Traced
+
+if TYPE_CHECKING:
+    from tracegraph.capture.tracer import Tracer
+
+
+def special(tracer: Tracer, value: Any, name: str, *args: Any) -> Any:
+    """`type(value).name(value, *args)`, NotImplemented if the class has no such method."""
+    if not is_instance_of_python_class(value):
+        slot = getattr(type(value), name, None)
+        return NotImplemented if slot is None else tracer.native(slot, value, *args)
+    raw = tracer.class_entry(type(value), name)
+    if raw is MISSING or raw is None:
+        return NotImplemented
+    if raw is object.__ne__:
+        # in C it asks the class's own __eq__, which may be Python code
+        equal = special(tracer, value, "__eq__", *args)
+        return equal if equal is NotImplemented else not truth(tracer, equal)
+    if isinstance(raw, types.WrapperDescriptorType | types.MethodDescriptorType):
+        return _native_slot(tracer, raw, value, *args)
+    from tracegraph.capture.calls import call
+    from tracegraph.capture.descriptors import bind
+
+    return call(tracer, bind(tracer, raw, value, type(value), name), args, {})
+
+
+def _native_slot(tracer: Tracer, slot: Any, value: Any, *args: Any) -> Any:
+    """A C method found on an instance of a Python class: fine on contents the trace owns or that never change."""
+    if slot.__objclass__ is object:
+        tracer.pin(value)
+        for arg in args:
+            tracer.pin(arg)
+    elif not is_followed(tracer, value):
+        raise Break(
+            reasons.UNSUPPORTED_VALUE, f"{slot.__objclass__.__name__}.{slot.__name__} of {type(value).__name__}"
+        )
+    return tracer.native(slot, value, *args)
+
+
+def is_plain(tracer: Tracer, value: Any) -> bool:
+    """Whether operations on `value` are C code that the trace may run.
+
+    Raises:
+        Break: they are, and read contents that it does not see.
+    """
+    if is_opaque(tracer, value):
+        raise Break(reasons.UNSUPPORTED_VALUE, f"an operator on an object of type {type(value).__name__}")
+    return not is_instance_of_python_class(value)
+
+
+def truth(tracer: Tracer, value: Any) -> bool:
+    """`bool(value)`."""
+    if type(value) is bool:
+        return value
+    if not is_instance_of_python_class(value):
+        if is_opaque(tracer, value) and (hasattr(type(value), "__bool__") or hasattr(type(value), "__len__")):
+            raise Break(reasons.UNSUPPORTED_VALUE, f"the truth of an object of type {type(value).__name__}")
+        return bool(tracer.native(bool, value))
+    answer = special(tracer, value, "__bool__")
+    if answer is NotImplemented:
+        answer = special(tracer, value, "__len__")
+    return True if answer is NotImplemented else bool(tracer.native(bool, answer))
+
+
+def length(tracer: Tracer, value: Any) -> Any:
+    """`len(value)`; the first size of a tensor, which may be symbolic."""
+    if type(value) is Traced and value.shape:
+        return value.shape[0]
+    if is_plain(tracer, value):
+        return tracer.native(len, value)
+    answer = special(tracer, value, "__len__")
+    if answer is NotImplemented:
+        raise Observed(TypeError(f"object of type {type(value).__name__!r} has no len()"))
+    return answer
