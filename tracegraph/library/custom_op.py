@@ -1,10 +1,6 @@
 """The op that a user's function becomes: executed by the function, differentiated by the user's formula.
 
-In graphs it is one node of kind Library. An op that writes to arguments becomes, in a graph, a pure op that returns
-the new elements, and one `copy_` per argument:
-
-    lib::fill(%x, 2.0)      -->      %0: f32[4] = lib::fill.functional(%x, value=2.0)
-                                     copy_(%x, %0)
+In graphs it is one node of kind Library. Ops that write to arguments add to this (`mutating_op`).
 """
 
 from __future__ import annotations
@@ -16,12 +12,11 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.autograd import no_grad
-from tracegraph.autograd.function import Context
-from tracegraph.autograd.grad_mode import STATE
-from tracegraph.autograd.tape import Node, OperandInfo, attach, edge_to
+from tracegraph.autograd.tape import attach
 from tracegraph.autograd.tape import handle as run_eagerly
 from tracegraph.errors import ArgumentError, AutogradError, DataDependentError
 from tracegraph.ir import Builder, TensorType
+from tracegraph.library.application import ApplicationNode, OpContext
 from tracegraph.library.schema import Parameter, Schema
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Handle, Reads
@@ -164,7 +159,7 @@ class CustomOp(Library):
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         """Execute on arrays, by the kernel; what it may not write to is read-only while it runs."""
-        inputs = [Tensor(_read_only(o)) if isinstance(o, np.ndarray) else o for o in operands]
+        inputs = [Tensor(read_only(o)) if isinstance(o, np.ndarray) else o for o in operands]
         results = self.execute(inputs, attrs)
         self._check_types(operands, attrs, results)
         return results
@@ -311,142 +306,13 @@ class CustomOp(Library):
         return self.fit_gradient(gradient, operand)
 
 
-class OpContext(Context):
-    """The `ctx` of a custom op: like that of `autograd.Function`, and for tensors of graphs as well."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.materialize = True
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Whether gradients that are absent reach backward as zeros (the default) or as None."""
-        self.materialize = value
-
-    def save_for_backward(self, *tensors: Any) -> None:
-        self._saved = tensors
-        self._versions = tuple(getattr(t, "_version", 0) for t in tensors)
-
-    @property
-    def saved_tensors(self) -> tuple[Any, ...]:
-        if any(isinstance(t, Traced) or t is None for t in self._saved):
-            return self._saved
-        return super().saved_tensors
-
-    def held(self) -> list[Any]:
-        """Everything that backward may read."""
-        return [*self._saved, *vars(self).values()]
-
-
-class ApplicationNode(Node):
-    """One application of an op on the tape."""
-
-    __slots__ = ("attrs", "context", "needs", "op", "operands", "outputs")
-
-    def __init__(
-        self,
-        op: CustomOp,
-        context: OpContext,
-        operands: Sequence[Any],
-        attrs: dict[str, Any],
-        results: Sequence[Tensor],
-    ) -> None:
-        super().__init__(tuple(map(edge_to, operands)), len(results))
-        self.op = op
-        self.context: OpContext | None = context
-        self.operands = [_info(o) for o in operands]
-        self.outputs = [_info(r) for r in results]
-        self.attrs = attrs
-        self.needs = [e is not None for e in self.edges]
-
-    @property
-    def name(self) -> str:
-        return f"{self.op.name}Backward"
-
-    def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
-        if self.context is None:
-            raise AutogradError(f"backward through {self.op.name} a second time; pass retain_graph=True")
-        return self.op.gradients(self.context, cotangents, self.outputs, self.operands, self.attrs, self.needs)
-
-    def release(self) -> None:
-        self.context = None
-
-
-def _info(operand: Any) -> Any:
-    return OperandInfo(operand.shape, operand.dtype) if isinstance(operand, Tensor) else operand
-
-
-# ------------------------------------------------------------------------------------------ ops that write
-
-
-class MutatingOp(CustomOp):
-    """An op that writes to arguments: executed in place on eager tensors, recorded in its functional form."""
-
-    functional: FunctionalForm
-
-    def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        traced = next((o for o in operands if isinstance(o, Traced)), None)
-        is_recorded = STATE.enabled if traced is None else traced.recorder.grad_enabled
-        if is_recorded and any(getattr(o, "requires_grad", False) for o in operands):
-            raise AutogradError(
-                f"{self.name} writes to its arguments and so has no gradient, but an argument requires grad; call it "
-                "under no_grad(), or on detached tensors"
-            )
-        return self._write(operands, attrs) if traced is None else self._record(operands, attrs)
-
-    def positions(self, count: int) -> list[int]:
-        """Which of `count` operands are written to."""
-        return [position for p, position in self.grouped(range(count)) if p.is_mutated]
-
-    def _write(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        mutated = set(self.positions(len(operands)))
-        inputs = [o if i in mutated or not isinstance(o, Tensor) else Tensor(_read_only(o._np))
-                  for i, o in enumerate(operands)]  # fmt: skip
-        results = self.execute(inputs, attrs)
-        for i in mutated:
-            operands[i].storage.version += 1
-        return self.pack([Tensor(r) for r in results]) if results else None
-
-    def _record(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        packed = self.functional.apply(operands, attrs)
-        every = packed if isinstance(packed, tuple) else (packed,)
-        results, new = every[: self.schema.returns], every[self.schema.returns :]
-        for position, elements in zip(self.positions(len(operands)), new, strict=True):
-            operands[position].copy_(elements)
-        return self.pack(results) if results else None
-
-
-class FunctionalForm(CustomOp):
-    """A mutating op as a pure one: returns its results, and new elements for every argument it would write to."""
-
-    origin: ClassVar[MutatingOp]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_differentiable = False
-
-    def infer(self, *operands: Any, **attrs: Any) -> tuple[TensorType, ...]:
-        results = self.origin.infer(*operands, **attrs) if self.origin.schema.returns else ()
-        return (*results, *(operands[i] for i in self.origin.positions(len(operands))))
-
-    def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
-        mutated = self.origin.positions(len(operands))
-        inputs = [
-            Tensor(o.copy() if i in mutated else _read_only(o)) if isinstance(o, np.ndarray) else o
-            for i, o in enumerate(operands)
-        ]
-        results = self.origin.execute(inputs, attrs)
-        return (*results, *(inputs[i]._np for i in mutated))
-
-
-# ------------------------------------------------------------------------------------------ parts
-
-
 def type_of(array: np.ndarray) -> TensorType:
     """The type of an array."""
     return TensorType(dtypes.from_numpy(array.dtype), array.shape)
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view of `array` through which nothing can be written."""
     view = array.view()
     view.flags.writeable = False
     return view

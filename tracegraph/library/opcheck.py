@@ -10,7 +10,8 @@ import numpy as np
 from tracegraph.autograd import no_grad
 from tracegraph.errors import ArgumentError, OptionError, TracegraphError
 from tracegraph.ir import TensorType
-from tracegraph.library.custom_op import CustomOp, MutatingOp, type_of
+from tracegraph.library.custom_op import CustomOp, type_of
+from tracegraph.library.mutating_op import MutatingOp
 from tracegraph.library.registration import find_op
 from tracegraph.tensor import Tensor
 

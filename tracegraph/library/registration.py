@@ -7,7 +7,8 @@ from typing import Any
 
 from tracegraph.errors import ArgumentError
 from tracegraph.ir.op import REGISTRY
-from tracegraph.library.custom_op import CustomOp, FunctionalForm, MutatingOp
+from tracegraph.library.custom_op import CustomOp
+from tracegraph.library.mutating_op import FunctionalForm, MutatingOp
 from tracegraph.library.schema import Schema, infer_schema
 
 

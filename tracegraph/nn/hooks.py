@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.autograd import Function, is_grad_enabled
 from tracegraph.tensor import Tensor
-from tracegraph.tensor.tensor import RemovableHook
+from tracegraph.tensor.hooks import RemovableHook
 
 if TYPE_CHECKING:
     from tracegraph.nn.module import Module

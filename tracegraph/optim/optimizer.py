@@ -12,7 +12,7 @@ from tracegraph.autograd import enable_grad, no_grad
 from tracegraph.errors import ArgumentError, ValueRangeError
 from tracegraph.ops.arguments import described
 from tracegraph.tensor import Tensor
-from tracegraph.tensor.tensor import RemovableHook
+from tracegraph.tensor.hooks import RemovableHook
 
 ParamGroup: TypeAlias = dict[str, Any]
 

@@ -16,6 +16,7 @@ from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, AutogradError, DTypeError, ShapeError
 from tracegraph.ops.device import Device
 from tracegraph.ops.methods import TensorMethods
+from tracegraph.tensor.hooks import RemovableHook
 from tracegraph.tensor.printing import format_tensor
 from tracegraph.tensor.storage import Storage, ViewOf
 
@@ -420,27 +421,6 @@ class Tensor(TensorMethods):
             copy.grad = self.grad.__deepcopy__(memo)
         memo[id(self)] = copy
         return copy
-
-
-class RemovableHook:
-    """Handle of a registered hook; `remove()` takes it away again. Usable as a context manager."""
-
-    _next = 0
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        RemovableHook._next += 1
-        self.id = RemovableHook._next
-        self._hooks = hooks
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHook:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 def _rebuild(cls: type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:
