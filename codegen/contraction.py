@@ -17,7 +17,7 @@ from tracegraph import dtypes
 from tracegraph.codegen.blas_call import is_available
 from tracegraph.dtypes import DType
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import Dim, SymExpr
+from tracegraph.ir.dim import Dim
 from tracegraph.ir.evaluator import operand_types
 from tracegraph.ir.graph import Node, Value
 from tracegraph.ir.loop_nest import is_one, label_sizes
@@ -173,7 +173,4 @@ def _matrix(place: Placement, rows: _Axis, columns: _Axis, operand: int, loops: 
 
 def _reaches(leading: Dim, length: Dim) -> bool:
     """Whether consecutive rows of `length` elements provably do not overlap."""
-    difference = length - leading
-    if not isinstance(difference, SymExpr):
-        return difference <= 0
-    return dims.bounds_decide("<=", difference, lambda _: (0, None)) is True
+    return dims.at_most(length, leading)

@@ -23,7 +23,6 @@ from collections.abc import Iterator
 
 from tracegraph.ir import Graph, Node, Value
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.rules import Rule, rule_of
 from tracegraph.passes.fused_graph import fused_graph
 from tracegraph.passes.fusion_group import (
@@ -136,7 +135,7 @@ class _Fusion:
         if sum(self.reads[n].cost for n in other.nodes) <= CHEAP:
             return True
         taken = [v for v, _ in reads.found if v in other.sites]
-        return len(taken) == 1 and _at_most(reads.volume, taken[0].type.numel)
+        return len(taken) == 1 and dims.at_most(reads.volume, taken[0].type.numel)
 
     def _replace(self, old: Group, new: Group) -> None:
         """Let `new` stand for `old`, whose nodes it has taken."""
@@ -232,11 +231,3 @@ class _Fusion:
 def _is_grouped(node: Node) -> bool:
     """Whether a node may share a kernel: it has loops, and runs them."""
     return rule_of(node.call_op) in _GROUPED and node.is_pure and not is_empty(node.value)
-
-
-def _at_most(volume: dims.Dim, numel: dims.Dim) -> bool:
-    """Whether volume <= numel for all sizes."""
-    difference = volume - numel
-    if not isinstance(difference, SymExpr):
-        return difference <= 0
-    return dims.bounds_decide("<=", difference, lambda _: (0, None)) is True

@@ -350,6 +350,14 @@ def _for_want_of(dim: object) -> str:
     )
 
 
+def at_most(a: Dim, b: Dim) -> bool:
+    """Whether a <= b provably holds for all sizes; asks nothing, guards nothing."""
+    difference = a - b
+    if isinstance(difference, SymExpr):
+        return bounds_decide("<=", difference, lambda _: (0, None)) is True
+    return difference <= 0
+
+
 def bounds_decide(relation: str, difference: SymExpr, bound: Callable[[str], tuple[int, int | None]]) -> bool | None:
     """Decide `difference relation 0` from bounds of the symbols alone, or None."""
     low, high = _bounds(difference, bound)

@@ -95,14 +95,7 @@ class Simplifier:
 def is_below(index: Dim, size: Dim, ranges: Ranges) -> bool:
     """Whether 0 <= index < size provably holds within the ranges."""
     lowest, highest = _extreme(index, ranges, -1), _extreme(index, ranges, +1)
-    return lowest is not None and highest is not None and _provable(0 - lowest) and _provable(highest + 1 - size)
-
-
-def _provable(difference: Dim) -> bool:
-    """Whether `difference <= 0` for all sizes."""
-    if not isinstance(difference, SymExpr):
-        return difference <= 0
-    return dims.bounds_decide("<=", difference, lambda _: (0, None)) is True
+    return lowest is not None and highest is not None and dims.at_most(0, lowest) and dims.at_most(highest + 1, size)
 
 
 def _extreme(index: Dim, ranges: Ranges, sign: int) -> Dim | None:

@@ -95,11 +95,4 @@ def _span(entry: Entry) -> tuple[Dim, Dim]:
 
 
 def _apart(low: Dim, high: Dim, other_low: Dim, other_high: Dim) -> bool:
-    return _at_most(high, other_low) or _at_most(other_high, low)
-
-
-def _at_most(a: Dim, b: Dim) -> bool:
-    difference = a - b
-    if isinstance(difference, SymExpr):
-        return dims.bounds_decide("<=", difference, lambda _: (0, None)) is True
-    return difference <= 0
+    return dims.at_most(high, other_low) or dims.at_most(other_high, low)
