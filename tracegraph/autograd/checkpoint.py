@@ -17,6 +17,7 @@ from tracegraph.autograd.tape import Edge, Node, attach, mark
 from tracegraph.errors import ArgumentError, AutogradError
 from tracegraph.ops.autocast import casting, casting_state
 from tracegraph.ops.generator import get_rng_state, set_rng_state
+from tracegraph.tensor.storage import Storage
 from tracegraph.tensor.tensor import Tensor
 
 #: tells edges apart: a result of a node, or a leaf
@@ -97,16 +98,10 @@ class _Rerun:
         self.rng_state = rng_state
         self.casting = casting_state()
         given = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor)]
-        self.versions = [(t.storage, t._version, t.shape) for t in given]
+        self.versions = _versions(given)
 
     def __call__(self) -> Any:
-        for storage, version, shape in self.versions:
-            if storage.version != version:
-                raise AutogradError(
-                    f"an argument of a checkpointed function, of shape {list(shape)}, was modified by an in-place "
-                    f"operation before backward (version {version}, now {storage.version}); write out of place or "
-                    "clone() it first"
-                )
+        _check_unchanged(self.versions, "an argument of a checkpointed function")
         with enable_grad(), casting(self.casting), self._same_draws():
             return self.function(*self.args, **self.kwargs)
 
@@ -123,6 +118,23 @@ class _Rerun:
             set_rng_state(state)
 
 
+#: memory, its version, and the shape of the tensor in it
+_Versions = list[tuple[Storage, int, tuple[int, ...]]]
+
+
+def _versions(tensors: Sequence[Tensor]) -> _Versions:
+    return [(t.storage, t._version, t.shape) for t in tensors]
+
+
+def _check_unchanged(versions: _Versions, what: str) -> None:
+    for storage, version, shape in versions:
+        if storage.version != version:
+            raise AutogradError(
+                f"{what}, of shape {list(shape)}, was modified by an in-place operation before backward (version "
+                f"{version}, now {storage.version}); write out of place or clone() it first"
+            )
+
+
 class CheckpointNode(Node):
     """The tape node of a checkpointed call; its edges are those by which the call's own nodes reached out of it."""
 
@@ -133,7 +145,7 @@ class CheckpointNode(Node):
         self._rerun: _Rerun | None = rerun
         self._types = [(r.shape, r.dtype) for r in results]
         leaves = [leaf for _, _, leaf in edges.values() if leaf is not None]
-        self._versions = [(leaf.storage, leaf._version, leaf.shape) for leaf in leaves]
+        self._versions = _versions(leaves)
 
     @property
     def name(self) -> str:
@@ -144,13 +156,7 @@ class CheckpointNode(Node):
             raise AutogradError(
                 "backward through a checkpoint a second time; pass retain_graph=True to the first backward()"
             )
-        for storage, version, shape in self._versions:
-            if storage.version != version:
-                raise AutogradError(
-                    f"a tensor of shape {list(shape)} that a checkpointed function reads was modified by an in-place "
-                    f"operation before backward (version {version}, now {storage.version}); write out of place or "
-                    "clone() it first"
-                )
+        _check_unchanged(self._versions, "a tensor that a checkpointed function reads")
         start = mark()
         results = self._rerun()
         recorded = _recorded(results if isinstance(results, tuple | list) else (results,), start)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,24 +16,27 @@ from tracegraph.ops.kinds import Derived, Pointwise
 from tracegraph.ops.samples import REAL, A, binary, call, samples
 from tracegraph.ops.scalar import Scalars
 
-PAIR = "(input: Tensor, other: Tensor)"
-
 
 def _share(g: Handle, a: Handle, b: Handle) -> Gradient:
     """The gradient of an operand that wins where a > b: all of it there, half at a tie, none below, all with nan."""
     return F.where(a < b, 0, F.where(a == b, g / 2, g))
 
 
+class Choice(Pointwise):
+    """Base: one of two elements, by their order."""
+
+    signature = "(input: Tensor, other: Tensor)"
+    samples = binary(dtypes=dtypes.ALL, number=None)
+
+
 @define_op
-class Maximum(Pointwise):
+class Maximum(Choice):
     """The larger element, nan if either is nan; a tie divides the gradient.
 
     Of zeros of both signs either may be taken.
     """
 
     zero_signs = False
-    signature = PAIR
-    samples = binary(dtypes=dtypes.ALL, number=None)
 
     def eager(self, x: np.ndarray, y: np.ndarray) -> Any:
         return np.maximum(x, y)
@@ -45,15 +49,13 @@ class Maximum(Pointwise):
 
 
 @define_op
-class Minimum(Pointwise):
+class Minimum(Choice):
     """The smaller element, nan if either is nan; a tie divides the gradient.
 
     Of zeros of both signs either may be taken.
     """
 
     zero_signs = False
-    signature = PAIR
-    samples = binary(dtypes=dtypes.ALL, number=None)
 
     def eager(self, x: np.ndarray, y: np.ndarray) -> Any:
         return np.minimum(x, y)
@@ -65,36 +67,33 @@ class Minimum(Pointwise):
         return lambda: _share(g, b, a), lambda: _share(g, a, b)
 
 
+class ChoiceOfNumbers(Choice):
+    """Base: one of two elements, ignoring nan unless both are; a tie gives the gradient to the first."""
+
+    #: whether the first of two numbers is taken; asked of scalars and of handles
+    comes_first: ClassVar[staticmethod[[Any, Any], Any]]
+
+    def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
+        first = self.comes_first(x, y)
+        return k.where(first | k.isnan(y) if k.dtype(y).is_floating else first, x, y)
+
+    def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
+        first = self.comes_first(a, b) | b.isnan()
+        return lambda: g.masked_fill(first.logical_not(), 0), lambda: g.masked_fill(first, 0)
+
+
 @define_op
-class Fmax(Pointwise):
+class Fmax(ChoiceOfNumbers):
     """The larger element, ignoring nan unless both are; a tie gives the gradient to the first."""
 
-    signature = PAIR
-    samples = binary(dtypes=dtypes.ALL, number=None)
-
-    def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
-        first = x >= y
-        return k.where(first | k.isnan(y) if k.dtype(y).is_floating else first, x, y)
-
-    def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
-        first = (a >= b) | b.isnan()
-        return lambda: g.masked_fill(first.logical_not(), 0), lambda: g.masked_fill(first, 0)
+    comes_first = staticmethod(operator.ge)
 
 
 @define_op
-class Fmin(Pointwise):
+class Fmin(ChoiceOfNumbers):
     """The smaller element, ignoring nan unless both are; a tie gives the gradient to the first."""
 
-    signature = PAIR
-    samples = binary(dtypes=dtypes.ALL, number=None)
-
-    def scalar(self, k: Scalars, x: Scalar, y: Scalar) -> Scalar:
-        first = x <= y
-        return k.where(first | k.isnan(y) if k.dtype(y).is_floating else first, x, y)
-
-    def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
-        first = (a <= b) | b.isnan()
-        return lambda: g.masked_fill(first.logical_not(), 0), lambda: g.masked_fill(first, 0)
+    comes_first = staticmethod(operator.le)
 
 
 # --------------------------------------------------------------------------------------------- clamp

@@ -136,11 +136,20 @@ def _bits53(k: Any, word: Words, first: int) -> Scalar:
     return k.shl(word(first), 21) | k.shr(word(first + 1), 11)
 
 
-@define_op
-class PhiloxUniform(Random):
-    """Uniform numbers in [0, 1) from a key; float32 by default."""
+class RandomFraction(Random):
+    """Base: random numbers of a floating dtype; float32 by default."""
 
     signature = "(key: Tensor, size: size, *, dtype: OptionalDtype = None)"
+
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        check_size(self.name, attrs["size"])
+        return operands, {**attrs, "dtype": _floating(self.name, attrs["dtype"])}
+
+
+@define_op
+class PhiloxUniform(RandomFraction):
+    """Uniform numbers in [0, 1) from a key; float32 by default."""
+
     samples = samples(
         call(_A_KEY, (3, 5), differentiable=False),
         call(_A_KEY, (67,), dtype=dtypes.float64, differentiable=False),
@@ -148,28 +157,19 @@ class PhiloxUniform(Random):
         call(_A_KEY, (0, 2), dtype=dtypes.bfloat16, differentiable=False),
     )
 
-    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        check_size(self.name, attrs["size"])
-        return operands, {**attrs, "dtype": _floating(self.name, attrs["dtype"])}
-
     def value(self, k: Any, word: Words, attrs: dict[str, Any]) -> Scalar:
         return _fraction(k, word, 0, attrs["dtype"])
 
 
 @define_op
-class PhiloxNormal(Random):
+class PhiloxNormal(RandomFraction):
     """Numbers of the standard normal distribution from a key (Box and Muller's method); float32 by default."""
 
-    signature = "(key: Tensor, size: size, *, dtype: OptionalDtype = None)"
     samples = samples(
         call(_A_KEY, (3, 5), differentiable=False),
         call(_A_KEY, (67,), dtype=dtypes.float64, differentiable=False),
         call(_A_KEY, (4,), dtype=dtypes.float16, differentiable=False),
     )
-
-    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        check_size(self.name, attrs["size"])
-        return operands, {**attrs, "dtype": _floating(self.name, attrs["dtype"])}
 
     def value(self, k: Any, word: Words, attrs: dict[str, Any]) -> Scalar:
         if attrs["dtype"] is dtypes.float64:

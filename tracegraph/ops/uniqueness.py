@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,8 +19,14 @@ class Different(Library):
     """Base: the different elements (or slices along `dim`), where each element went, and how often each occurs."""
 
     samples = samples()  # no static result type: tests of their own
+    #: how many arguments stand before those that PyTorch takes by position and the signature by name only
+    leading: ClassVar[int]
 
-    def __call__(self, *args: Any, return_inverse: bool = False, return_counts: bool = False, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs.update(zip(("return_inverse", "return_counts", "dim"), args[self.leading :], strict=False))
+        return self._call(*args[: self.leading], **kwargs)
+
+    def _call(self, *args: Any, return_inverse: bool = False, return_counts: bool = False, **kwargs: Any) -> Any:
         values, inverse, counts = super().__call__(*args, **kwargs)
         results = (values, *((inverse,) if return_inverse else ()), *((counts,) if return_counts else ()))
         return results if len(results) > 1 else values
@@ -54,12 +60,7 @@ class Unique(Different):
     """
 
     signature = "(input: Tensor, sorted: bool = True, *, dim: OptionalDim = None)"
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # return_inverse, return_counts and dim may be given by position
-        for name, value in zip(("return_inverse", "return_counts", "dim"), args[2:], strict=False):
-            kwargs[name] = value
-        return super().__call__(*args[:2], **kwargs)
+    leading = 2
 
     def eager(self, x: np.ndarray, sorted: bool, dim: int | None) -> Any:
         lines = cast_array(self.lines(x, dim), dtypes.from_numpy(x.dtype).compute)
@@ -83,11 +84,7 @@ class UniqueConsecutive(Different):
     """
 
     signature = "(input: Tensor, *, dim: OptionalDim = None)"
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        for name, value in zip(("return_inverse", "return_counts", "dim"), args[1:], strict=False):
-            kwargs[name] = value
-        return super().__call__(*args[:1], **kwargs)
+    leading = 1
 
     def eager(self, x: np.ndarray, dim: int | None) -> Any:
         lines = self.lines(x, dim)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range, decayed
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, checked, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -24,19 +24,16 @@ class Adagrad(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        for name, value in (("lr", lr), ("lr_decay", lr_decay), ("weight_decay", weight_decay), ("eps", eps)):
-            check_range(name, value)
-        check_range("initial_accumulator_value", initial_accumulator_value)
         super().__init__(
             params,
-            {
-                "lr": lr,
-                "lr_decay": lr_decay,
-                "weight_decay": weight_decay,
-                "initial_accumulator_value": initial_accumulator_value,
-                "eps": eps,
-                "maximize": maximize,
-            },
+            checked(
+                lr=lr,
+                lr_decay=lr_decay,
+                weight_decay=weight_decay,
+                initial_accumulator_value=initial_accumulator_value,
+                eps=eps,
+                maximize=maximize,
+            ),
         )
 
     def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:

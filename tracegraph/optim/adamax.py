@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range, decayed
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, checked, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -23,13 +23,7 @@ class Adamax(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        check_range("lr", lr)
-        check_range("eps", eps)
-        check_betas(betas)
-        check_range("weight_decay", weight_decay)
-        super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        )
+        super().__init__(params, checked(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize))
 
     def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:
         if not state:

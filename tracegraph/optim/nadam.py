@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_betas, check_range, decayed
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, checked, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -29,21 +29,17 @@ class NAdam(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
-            check_range(name, value)
-        check_range("momentum_decay", momentum_decay)
-        check_betas(betas)
         super().__init__(
             params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "momentum_decay": momentum_decay,
-                "decoupled_weight_decay": decoupled_weight_decay,
-                "maximize": maximize,
-            },
+            checked(
+                lr=lr,
+                betas=betas,
+                eps=eps,
+                weight_decay=weight_decay,
+                momentum_decay=momentum_decay,
+                decoupled_weight_decay=decoupled_weight_decay,
+                maximize=maximize,
+            ),
         )
 
     def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:

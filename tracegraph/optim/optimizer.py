@@ -186,7 +186,35 @@ def check_range(name: str, value: float, low: float = 0.0, high: float | None = 
         raise ValueRangeError(f"invalid {name}={value}: must be {bound}")
 
 
-def check_betas(betas: Any) -> None:
+#: options of update formulas, and the least number that is too large for each
+_LIMITS: dict[str, float | None] = {
+    "lr": None,
+    "eps": None,
+    "weight_decay": None,
+    "momentum": None,
+    "alpha": None,
+    "lr_decay": None,
+    "initial_accumulator_value": None,
+    "momentum_decay": None,
+    "rho": 1.0,
+}
+
+
+def checked(**options: Any) -> ParamGroup:
+    """The options of a group, those that are numbers not below 0 and within their limits.
+
+    Raises:
+        ArgumentError, ValueRangeError: name the option.
+    """
+    for name, value in options.items():
+        if name in _LIMITS:
+            check_range(name, value, high=_LIMITS[name])
+        elif name == "betas":
+            _check_betas(value)
+    return options
+
+
+def _check_betas(betas: Any) -> None:
     """Refuse decay rates that are not two numbers in [0, 1).
 
     Raises:

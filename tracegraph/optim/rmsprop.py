@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.ops import functional as F
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range, decayed
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, checked, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -28,20 +28,17 @@ class RMSprop(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        for name, value in (("lr", lr), ("alpha", alpha), ("eps", eps), ("momentum", momentum)):
-            check_range(name, value)
-        check_range("weight_decay", weight_decay)
         super().__init__(
             params,
-            {
-                "lr": lr,
-                "alpha": alpha,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "momentum": momentum,
-                "centered": centered,
-                "maximize": maximize,
-            },
+            checked(
+                lr=lr,
+                alpha=alpha,
+                eps=eps,
+                weight_decay=weight_decay,
+                momentum=momentum,
+                centered=centered,
+                maximize=maximize,
+            ),
         )
 
     def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:

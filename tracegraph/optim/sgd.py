@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracegraph.errors import ValueRangeError
-from tracegraph.optim.optimizer import Optimizer, ParamGroup, check_range, decayed
+from tracegraph.optim.optimizer import Optimizer, ParamGroup, checked, decayed
 from tracegraph.tensor import Tensor
 
 
@@ -27,21 +27,18 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        check_range("lr", lr)
-        check_range("momentum", momentum)
-        check_range("weight_decay", weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueRangeError("nesterov needs a momentum above 0 and no dampening")
         super().__init__(
             params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-            },
+            checked(
+                lr=lr,
+                momentum=momentum,
+                dampening=dampening,
+                weight_decay=weight_decay,
+                nesterov=nesterov,
+                maximize=maximize,
+            ),
         )
 
     def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:
