@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from captured import capture_of, ramp
 import tracegraph as tg
 from tracegraph import nn
 from tracegraph.capture import sources, user_terms
+from tracegraph.capture.compiled_function import family_of
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.session import capture_call
 
@@ -85,7 +87,10 @@ def change(state, **new):
         (lambda x, s: x if s.v is None else x * 2, {"v": None}, {"v": SimpleNamespace()}, "s.v is None",
          "s.v was None", "a SimpleNamespace"),
         (lambda x, s: x * 2 if s.a is s.b else x, {"a": (t := ramp(2)), "b": t}, {"b": ramp(2)}, "s.b is s.a",
-         "s.b is s.a held", "it does not"),
+         "they were the same object", "they are different objects"),
+        (lambda x, s: x * getattr(s, "k", 2), {}, {"k": 3}, "'k' not in vars(s)", "'k' was not there", "3"),
+        (lambda x, s: x * 2 if s.e is GuardKind.TYPE else x, {"e": GuardKind.TYPE}, {"e": GuardKind.SIZES},
+         "s.e is GuardKind.TYPE", "s.e was GuardKind.TYPE", "GuardKind.SIZES"),
     ],
 )  # fmt: skip
 def test_failures(program, state, new, guard, was, now):
@@ -98,6 +103,52 @@ def test_failures(program, state, new, guard, was, now):
     (failed,) = recompile.failed
     assert (failed.guard, failed.was, failed.now) == (guard, was, now)
     assert f"{guard} failed: {was}, now {now} (used at {__file__}:" in str(recompile)
+
+
+def recompile_of(program, first, second, between=None):
+    """The words of the guard that fails when `program` is called with `first`, then with `second`."""
+    function = capture_of(program)
+    function(*first)
+    if between is not None:
+        between()
+    function(*second)
+    ((_, recompile),) = family_of(function).recompiles
+    return recompile, recompile.failed[0]
+
+
+def test_failures_that_relate_arguments():
+    def appends(p, q, x):
+        p.append(1)
+        return x * len(q)
+
+    shared = [1]
+    _, failed = recompile_of(appends, ([1], [1], ramp(2)), (shared, shared, ramp(2)))
+    assert str(failed).startswith("p is not q failed: they were different objects, now two of them are the same object")
+
+    def writes(a, b):
+        a.add_(1)
+        return b * 2
+
+    base = ramp(4)
+    _, failed = recompile_of(writes, (ramp(2), ramp(2)), (base[:2], base[:2]))
+    assert str(failed).startswith("a and b share no memory failed: they shared none, now they share memory")
+
+
+def test_a_module_of_the_library_is_known_by_its_class_and_the_line_that_calls_it():
+    net = nn.Linear(2, 2)
+    recompile, failed = recompile_of(
+        net, (ramp(1, 2),), (ramp(1, 2),), lambda: net.register_forward_hook(lambda module, args, out: out * 2)
+    )
+    assert recompile.function == "Linear"
+    assert recompile.location.line == nn.Linear.forward.__code__.co_firstlineno
+    assert (failed.guard, failed.was, failed.now) == ("self has no hooks", "it had none", "1 in _forward_hooks")
+    assert failed.location.file == __file__
+
+
+def test_the_grad_mode_is_asked_for_as_programs_ask():
+    with contextlib.ExitStack() as stack:
+        _, failed = recompile_of(lambda x: x * 2, (ramp(2),), (ramp(2),), lambda: stack.enter_context(tg.no_grad()))
+    assert str(failed) == "is_grad_enabled() is True failed: is_grad_enabled() was True, now False"
 
 
 def concrete(cls):

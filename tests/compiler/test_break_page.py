@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from captured import assert_same, capture_of
+from captured import assert_same, capture_of, graphs_of
 
 import tracegraph as tg
 from tracegraph.capture import break_reasons, tracer
@@ -28,31 +28,50 @@ def test_page_is_up_to_date(bless):
     assert PAGE.read_text() == page, "docs/graph_breaks.md is stale: pytest tests/compiler/test_break_page.py --bless"
 
 
-@pytest.mark.parametrize("id", REASONS)
-def test_example_breaks_for_its_reason(id, tmp_path, monkeypatch):
-    monkeypatch.setattr(tracer, "MAX_STEPS", 5_000)
-    source = REASONS[id].example.replace("1_000_000", "2_000")
-    file = tmp_path / "example.py"
-    file.write_text(source)
-    tree = ast.parse(source)
-    call = ast.Expression(tree.body.pop().value)
+class Example:
+    """A program of the registry: its function `f` and the call on its last line."""
 
-    def outcome(wrap):
+    def __init__(self, text, file):
+        file.write_text(text.replace("1_000_000", "2_000"))
+        self.file = file
+        self.tree = ast.parse(file.read_text())
+        self.call = ast.Expression(self.tree.body.pop().value)
+
+    def outcome(self, wrap=lambda f: f):
+        """The wrapped function, and what the call gives, or the text of its exception."""
         space = {"tg": tg, "json": json}
-        exec(compile(tree, file, "exec"), space)
+        exec(compile(self.tree, self.file, "exec"), space)
         function = space["f"] = wrap(space["f"])
         with contextlib.redirect_stdout(None):
             try:
-                return function, eval(compile(call, file, "eval"), space)
+                return function, eval(compile(self.call, self.file, "eval"), space)
             except ValueError as e:
                 return function, str(e)
 
-    _, expected = outcome(lambda f: f)
-    function, actual = outcome(capture_of)
+
+@pytest.mark.parametrize("id", REASONS)
+def test_example_breaks_for_its_reason(id, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracer, "MAX_STEPS", 5_000)
+    example = Example(REASONS[id].example, tmp_path / "example.py")
+    _, expected = example.outcome()
+    function, actual = example.outcome(capture_of)
     breaks = [stop for _, stop in family_of(function).breaks]
     assert id in [stop.reason.id for stop in breaks], [stop.describe() for stop in breaks]
     if id != "not-reconstructible":
         assert_same(actual, expected)
+
+
+@pytest.mark.parametrize("id", [id for id, reason in REASONS.items() if reason.remedy])
+def test_remedy_is_one_graph(id, tmp_path):
+    remedy = Example(REASONS[id].remedy, tmp_path / "remedy.py")
+    _, expected = remedy.outcome()
+    function, actual = remedy.outcome(lambda f: capture_of(f, fullgraph=True))
+    assert_same(actual, expected)
+    assert len(graphs_of(function)) == 1
+
+
+def test_only_what_is_meant_to_raise_has_no_remedy():
+    assert [id for id, reason in REASONS.items() if not reason.remedy] == ["exception"]
 
 
 def test_every_reason_is_raised_somewhere():

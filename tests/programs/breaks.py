@@ -92,7 +92,7 @@ def in_cm(x):
     return (y, c.log)
 
 
-@program(breaks=("not-reconstructible", "opaque-iterator", "side-effect"))
+@program(breaks=("side-effect", "opaque-iterator"))
 def in_cm2(x):
     with scaled(3) as k:
         print("k", k)
@@ -155,12 +155,12 @@ def listcomp(x):
     return [x * i for i in range(3) if print(i) is None]
 
 
-@program(breaks=("not-reconstructible", "opaque-iterator"))
+@program(breaks=("side-effect", "opaque-iterator"))
 def genexp(x):
     return list((print(i), x * i)[1] for i in range(3))
 
 
-@program(breaks=("not-reconstructible", "opaque-iterator", "side-effect"))
+@program(breaks=("side-effect", "opaque-iterator"))
 def gen_live(x):
 
     def g():

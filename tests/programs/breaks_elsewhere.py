@@ -272,7 +272,7 @@ def for_tensor(x):
     return out
 
 
-@program(breaks=("not-reconstructible", "opaque-iterator", "side-effect"))
+@program(breaks=("side-effect", "opaque-iterator"))
 def itertools_live(x):
     out = []
     for a in itertools.chain([x], [x + 1]):

@@ -222,7 +222,7 @@ def class_attribute_set(x):
     return x * C.scale, C().name
 
 
-@program(breaks=("not-reconstructible", "side-effect"))
+@program(breaks=("side-effect",))
 def class_alive_at_break(x):
     class C:
         v = 3
@@ -236,7 +236,7 @@ def class_alive_at_break(x):
     return x * c.get(), C.v
 
 
-@program(breaks=("not-reconstructible", "native-call"))
+@program(breaks=("native-call",))
 def class_with_metaclass(x):
     class Meta(type):
         def __new__(mcs, name, bases, namespace):

@@ -22,19 +22,21 @@ class Reason:
         explanation: what happened.
         hint: how a user removes it.
         example: a program that breaks for this reason: a function `f` and, on the last line, a call of it.
+        remedy: the same without the break; "" where the break is as it should be.
     """
 
     id: str
     explanation: str
     hint: str
     example: str
+    remedy: str
 
 
 REASONS: dict[str, Reason] = {}
 
 
-def _reason(id: str, explanation: str, hint: str, example: str) -> str:
-    REASONS[id] = Reason(id, explanation, hint, textwrap.dedent(example).strip())
+def _reason(id: str, explanation: str, hint: str, example: str, remedy: str = "") -> str:
+    REASONS[id] = Reason(id, explanation, hint, textwrap.dedent(example).strip(), textwrap.dedent(remedy).strip())
     return id
 
 
@@ -46,6 +48,12 @@ DATA_DEPENDENT = _reason(
     """
     def f(x):
         return x * 2 if x.sum() > 0 else x
+
+    f(tg.ones(3))
+    """,
+    """
+    def f(x):
+        return tg.cond(x.sum() > 0, lambda x: x * 2, lambda x: x, (x,))
 
     f(tg.ones(3))
     """,
@@ -61,6 +69,12 @@ CONTROL_FLOW = _reason(
 
     f(tg.ones(3))
     """,
+    """
+    def f(x):
+        return tg.cond(x.sum() > 0, lambda x: x * 2, lambda x: x, (x,))
+
+    f(tg.ones(3))
+    """,
 )
 NATIVE_CALL = _reason(
     "native-call",
@@ -71,6 +85,12 @@ NATIVE_CALL = _reason(
         return x * len(json.dumps({"k": 1}))
 
     f(tg.ones(3))
+    """,
+    """
+    def f(x, length):
+        return x * length
+
+    f(tg.ones(3), len(json.dumps({"k": 1})))
     """,
 )
 BACKWARD = _reason(
@@ -83,6 +103,13 @@ BACKWARD = _reason(
 
     f(tg.ones(3, requires_grad=True).exp())
     """,
+    """
+    def f(x):
+        h = x.exp()
+        (h * h).sum().backward()
+
+    f(tg.ones(3, requires_grad=True))
+    """,
 )
 SIDE_EFFECT_CALL = _reason(
     "side-effect",
@@ -93,6 +120,13 @@ SIDE_EFFECT_CALL = _reason(
         print("called")
         return x * 2
 
+    f(tg.ones(3))
+    """,
+    """
+    def f(x):
+        return x * 2
+
+    print("called")
     f(tg.ones(3))
     """,
 )
@@ -110,6 +144,16 @@ UNSUPPORTED_OPCODE = _reason(
 
     f(tg.ones(3))
     """,
+    """
+    def f(x):
+        try:
+            raise ExceptionGroup("several", [ValueError("first")])
+        except ExceptionGroup:
+            x = x * 2
+        return x
+
+    f(tg.ones(3))
+    """,
 )
 UNSUPPORTED_VALUE = _reason(
     "unsupported-value",
@@ -122,6 +166,14 @@ UNSUPPORTED_VALUE = _reason(
         return x * len(str(endless))
 
     f(tg.ones(3))
+    """,
+    """
+    def f(x, length):
+        return x * length
+
+    endless = []
+    endless.append(endless)
+    f(tg.ones(3), len(str(endless)))
     """,
 )
 UNTRACKED_ATTRIBUTE = _reason(
@@ -142,6 +194,15 @@ UNTRACKED_ATTRIBUTE = _reason(
 
     f(tg.ones(3))
     """,
+    """
+    class Layer:
+        size = 3
+
+    def f(x, size):
+        return x * size
+
+    f(tg.ones(3), Layer.size)
+    """,
 )
 TENSOR_ATTRIBUTE = _reason(
     "tensor-attribute",
@@ -154,6 +215,12 @@ TENSOR_ATTRIBUTE = _reason(
 
     f(tg.ones(3))
     """,
+    """
+    def f(x):
+        return x * 2
+
+    f(tg.ones(3)).grad_fn
+    """,
 )
 OPAQUE_ITERATOR = _reason(
     "opaque-iterator",
@@ -165,6 +232,12 @@ OPAQUE_ITERATOR = _reason(
 
     f(tg.ones(3), iter([2, 3]))
     """,
+    """
+    def f(x, factors):
+        return x * factors[0]
+
+    f(tg.ones(3), [2, 3])
+    """,
 )
 NOT_RECONSTRUCTIBLE = _reason(
     "not-reconstructible",
@@ -173,6 +246,12 @@ NOT_RECONSTRUCTIBLE = _reason(
     """
     def f(x):
         return (row * 2 for row in x)
+
+    f(tg.ones(3))
+    """,
+    """
+    def f(x):
+        return [row * 2 for row in x]
 
     f(tg.ones(3))
     """,
@@ -186,6 +265,12 @@ GENERATOR_FRAME = _reason(
         yield x * 2
 
     list(f(tg.ones(3)))
+    """,
+    """
+    def f(x):
+        return x * 2
+
+    f(tg.ones(3))
     """,
 )
 SUSPENDED_GENERATOR = _reason(
@@ -204,6 +289,19 @@ SUSPENDED_GENERATOR = _reason(
 
     f(tg.ones(3))
     """,
+    """
+    def parts(x):
+        try:
+            yield x * 2
+        finally:
+            x = None
+
+    def f(x):
+        (part,) = parts(x)
+        return part
+
+    f(tg.ones(3))
+    """,
 )
 FRAME_ACCESS = _reason(
     "frame-access",
@@ -213,6 +311,13 @@ FRAME_ACCESS = _reason(
     def f(x):
         scale = 2
         return x * locals()["scale"]
+
+    f(tg.ones(3))
+    """,
+    """
+    def f(x):
+        scale = 2
+        return x * scale
 
     f(tg.ones(3))
     """,
@@ -240,6 +345,12 @@ TOO_LONG = _reason(
 
     f(tg.ones(3))
     """,
+    """
+    def f(x):
+        return tg.while_loop(lambda i, x: i < 1_000_000, lambda i, x: (i + 1, x + i), (tg.tensor(0), x))[1]
+
+    f(tg.ones(3))
+    """,
 )
 RECURSION = _reason(
     "recursion",
@@ -248,6 +359,14 @@ RECURSION = _reason(
     """
     def f(x, depth=200):
         return x if depth == 0 else f(x + 1, depth - 1)
+
+    f(tg.ones(3))
+    """,
+    """
+    def f(x, depth=200):
+        for _ in range(depth):
+            x = x + 1
+        return x
 
     f(tg.ones(3))
     """,
@@ -264,6 +383,14 @@ ALIASED_INPUTS = _reason(
     data = tg.ones(3)
     f(data[:2], data[1:])
     """,
+    """
+    def f(x, y):
+        x.add_(1)
+        return y * 2
+
+    data = tg.ones(3)
+    f(data[:2].clone(), data[1:])
+    """,
 )
 USER_BREAK = _reason(
     "graph-break",
@@ -273,6 +400,13 @@ USER_BREAK = _reason(
     def f(x):
         y = x * 2
         tg.compiler.graph_break()
+        return y + 1
+
+    f(tg.ones(3))
+    """,
+    """
+    def f(x):
+        y = x * 2
         return y + 1
 
     f(tg.ones(3))
@@ -289,6 +423,15 @@ ASYNC = _reason(
     def f(x):
         load(x).close()
         return x * 2
+
+    f(tg.ones(3))
+    """,
+    """
+    def load(x):
+        return x
+
+    def f(x):
+        return load(x) * 2
 
     f(tg.ones(3))
     """,
@@ -318,6 +461,8 @@ class Break(BaseException):
         self.location: Location | None = None
         #: the break happened inside a Python callee that was being inlined
         self.is_inside_callee = False
+        #: the graph ends earlier, where something was made that cannot be carried over the break
+        self.is_early = False
 
     def describe(self) -> str:
         """The message users read: reason, detail, line and hint."""

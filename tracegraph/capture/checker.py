@@ -6,6 +6,7 @@ does not hold. Any exception while walking a path means that the shape of the da
 
 from __future__ import annotations
 
+import enum
 import math
 import types
 import weakref
@@ -15,7 +16,7 @@ from typing import Any
 
 from tracegraph.capture import eager
 from tracegraph.capture.guards import FunctionFacts, Guard, GuardKind, Stride, TensorFacts, describe
-from tracegraph.capture.sources import MISSING, Pool, Source, SourceWriter
+from tracegraph.capture.sources import MISSING, Entry, Item, Pool, Source, SourceWriter, object_text
 from tracegraph.capture.user_terms import full_place, source_text
 from tracegraph.capture.values import is_constant
 from tracegraph.ir import dim as dims
@@ -243,8 +244,8 @@ class Failure:
                 f"{source_text(s)} was {n}" for (_, s), n in zip(expected.symbols, expected.examples, strict=True)
             )
             return ", ".join(values)
-        if self.guard.kind in _RELATIONS:
-            return f"{self.guard} held"
+        if self.guard.kind in _HELD:
+            return _HELD[self.guard.kind].format(self.guard.expected)
         return f"{self._subject} was {describe_expected(self.guard)}"
 
     @property
@@ -252,15 +253,11 @@ class Failure:
         """What this call brings."""
         if self.guard.kind is GuardKind.SIZES and isinstance(self.actual, tuple):
             return ", ".join(map(str, self.actual))
-        if self.guard.kind in _RELATIONS:
-            return "it does not"
-        return describe_actual(self.guard, self.actual)
+        return _RELATED.get(self.guard.kind) or describe_actual(self.guard, self.actual)
 
     @property
     def _subject(self) -> str:
-        if self.guard.source is None:
-            return self.guard.kind.value
-        text = source_text(self.guard.source)
+        text = source_text(self.guard.source) if self.guard.source is not None else "is_grad_enabled()"
         template = _SUBJECTS.get(self.guard.kind, "{}")
         return template.format(text)
 
@@ -269,11 +266,21 @@ class Failure:
         return f"{self.guard} failed: {self.was}, now {self.now}{place}"
 
 
-#: kinds that state how several sources are related, or that something is not there
-_RELATIONS = frozenset({
-    GuardKind.ALIAS, GuardKind.DISTINCT, GuardKind.SEPARATE_STORAGE, GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT,
-    GuardKind.NO_HOOKS,
-})  # fmt: skip
+#: kinds that state how several sources are related, or that something is not there: what a trace found
+_HELD = {
+    GuardKind.ALIAS: "they were the same object",
+    GuardKind.DISTINCT: "they were different objects",
+    GuardKind.SEPARATE_STORAGE: "they shared none",
+    GuardKind.ABSENT: "{!r} was not there",
+    GuardKind.GLOBAL_ABSENT: "{!r} was not there",
+    GuardKind.NO_HOOKS: "it had none",
+}
+#: and what a call brings for which that does not hold
+_RELATED = {
+    GuardKind.ALIAS: "they are different objects",
+    GuardKind.DISTINCT: "two of them are the same object",
+    GuardKind.SEPARATE_STORAGE: "they share memory",
+}
 _SUBJECTS = {
     GuardKind.TYPE: "type({})",
     GuardKind.FLOAT: "type({})",
@@ -291,9 +298,16 @@ def find_failure(guards: Iterable[Guard], args: tuple[Any, ...], cells: tuple[An
     return None
 
 
+#: the source of what must not be there
+_ABSENT: dict[GuardKind, Callable[[Source, str], Source]] = {GuardKind.ABSENT: Entry, GuardKind.GLOBAL_ABSENT: Item}
+
+
 def _actual(guard: Guard, args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
     if guard.kind is GuardKind.SIZES:
         return tuple(evaluate(source, args, cells) for _, source in guard.expected.symbols)
+    if guard.kind in _ABSENT:
+        assert guard.source is not None
+        return evaluate(_ABSENT[guard.kind](guard.source, guard.expected), args, cells)
     return evaluate(guard.source, args, cells) if guard.source is not None else eager.is_grad_enabled()
 
 
@@ -337,6 +351,8 @@ def describe_actual(guard: Guard, actual: Any) -> str:
         return str(len(actual))
     if guard.kind is GuardKind.KEYS:
         return describe(list(actual))
+    if guard.kind is GuardKind.NO_HOOKS:
+        return " and ".join(f"{len(vars(actual)[name])} in {name}" for name in guard.expected if vars(actual)[name])
     return describe_object(actual)
 
 
@@ -346,4 +362,6 @@ def describe_object(value: Any) -> str:
         return f"a {type(value).__name__} {value.dtype.name}{list(value.shape)}"
     if is_constant(value) or isinstance(value, set | frozenset):
         return describe(value)
+    if isinstance(value, enum.Enum):
+        return object_text(value)
     return getattr(value, "__qualname__", None) or f"a {type(value).__qualname__}"

@@ -12,6 +12,7 @@ from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.decode import SEND_KEEPS_RECEIVER, Instruction, Program, decode
 from tracegraph.capture.sources import Source
 from tracegraph.capture.tracer import Tracer
+from tracegraph.capture.user_frame import is_passed_over
 from tracegraph.capture.values import NULL, Observed
 from tracegraph.ir import Location
 
@@ -79,7 +80,7 @@ class Frame:
         self.current = 0
         #: the root instruction that raised, when no handler was active
         self.raised_at = 0
-        self._is_user_code = not namespace.get("__name__", "").startswith("tracegraph.")
+        self._is_user_code = not is_passed_over(namespace)
 
     # ------------------------------------------------------------------------------ execution
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import STAND_INS, Observed
+from tracegraph.ir import Location
 
 if TYPE_CHECKING:
     from tracegraph.capture.frame import Frame
@@ -30,6 +31,12 @@ class SymbolicGenerator:
         offset = program.instructions[self._frame.current].offset
         regions = (r for r in program.regions if r.start <= offset < r.end)
         return any(program.instructions[r.target].op == "PUSH_EXC_INFO" for r in regions)
+
+    @property
+    def line(self) -> Location:
+        """Where it stands."""
+        frame = self._frame
+        return Location(frame.code.co_filename, frame.program.instructions[frame.current].line or 0)
 
     def __iter__(self) -> SymbolicGenerator:
         return self

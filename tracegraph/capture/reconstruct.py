@@ -44,7 +44,8 @@ class NotReconstructible(Exception):
     """A value cannot be rebuilt; `value` is the culprit."""
 
     def __init__(self, value: Any) -> None:
-        super().__init__(f"an object of type {type(value).__name__}")
+        cls = STAND_INS.get(type(value)) or type(value)
+        super().__init__(f"class {value.__name__}" if cls is type else f"an object of type {cls.__name__}")
         self.value = value
 
 

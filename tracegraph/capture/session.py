@@ -22,6 +22,7 @@ from tracegraph.capture.frame import Frame, Returned, Unread
 from tracegraph.capture.functions import make_binder
 from tracegraph.capture.generators import SymbolicGenerator
 from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.recompiles import definition_of
 from tracegraph.capture.reconstruct import NotReconstructible
 from tracegraph.capture.recorder import root_of
 from tracegraph.capture.result import CaptureResult
@@ -29,6 +30,7 @@ from tracegraph.capture.sources import ON_STACK, FrameCell, Local
 from tracegraph.capture.tracer import Stop, Tracer
 from tracegraph.capture.tracing_state import tracing
 from tracegraph.capture.units import Unit, entry
+from tracegraph.capture.user_frame import calling_line, is_passed_over
 from tracegraph.capture.values import NULL, Observed
 from tracegraph.ir import Node
 from tracegraph.settings import preserved
@@ -46,8 +48,11 @@ class RunEagerly(Exception):
     """The call is not to be captured; `stop` says why."""
 
     def __init__(self, stop: Break) -> None:
-        super().__init__(stop.describe())
+        super().__init__(stop)
         self.stop = stop
+
+    def __str__(self) -> str:
+        return self.stop.describe()
 
 
 @dataclass
@@ -66,11 +71,21 @@ def capture(call: Call, dynamism: Dynamism) -> CaptureResult:
     Raises:
         RunEagerly: a generator, an exception that leaves the function, or something that cannot be split.
     """
-    flags = call.unit.code.co_flags
-    if flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
-        raise RunEagerly(Break(reasons.GENERATOR_FRAME, call.unit.code.co_qualname, Extent.FRAME))
-    with COMPILING:
-        return _until_stable(call, dynamism)
+    try:
+        with COMPILING:
+            result = _until_stable(call, dynamism)
+    except RunEagerly as e:
+        _locate(e.stop, call)
+        raise
+    _locate(result.stop, call)
+    return result
+
+
+def _locate(stop: Break | None, call: Call) -> None:
+    """Give a break that no frame of the user's program has seen a line: the function's, or the one that calls it."""
+    if stop is not None and stop.location is None:
+        is_users = not is_passed_over(call.namespace)
+        stop.location = definition_of(call.unit.code) if is_users else calling_line()
 
 
 def capture_call(
@@ -92,6 +107,8 @@ def capture_call(
 
 
 def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
+    if call.unit.code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        raise RunEagerly(Break(reasons.GENERATOR_FRAME, call.unit.code.co_qualname, Extent.FRAME))
     stop: Break | None = None
     stop_at: int | None = None
     for _ in range(MAX_RESTARTS):
@@ -115,6 +132,9 @@ class _Attempt:
 
     def __init__(self, call: Call, dynamism: Dynamism, stop: Break | None, stop_at: int | None) -> None:
         self.tracer = Tracer(call.unit.label_for(call.args), dynamism, stop_at)
+        if is_passed_over(call.namespace):
+            # what the package's own code depends on, it does for the line that calls it
+            self.tracer.guards.location = calling_line()
         self.unit = call.unit
         self.stop = stop
         self.frame = _root_frame(self.tracer, call)
@@ -141,16 +161,33 @@ class _Attempt:
         try:
             self._write_end(writer)
         except NotReconstructible as e:
+            stop = self._not_carried(e)
             step = self.tracer.step_of_creation(e.value)
             if step is None:
-                raise RunEagerly(Break(reasons.NOT_RECONSTRUCTIBLE, str(e), Extent.FRAME)) from None
-            return Break(reasons.NOT_RECONSTRUCTIBLE, str(e)), step
-        if any(g.has_cleanup and not _closes_silently(self.tracer, g) for g in self.tracer.generators):
+                stop.extent = Extent.FRAME
+                raise RunEagerly(stop) from None
+            return stop, step
+        dropped = (g for g in self.tracer.generators if g.has_cleanup and not _closes_silently(self.tracer, g))
+        if (generator := next(dropped, None)) is not None:
             # if only a part of the function ran natively, the generator would live longer than in eager
-            raise Break(reasons.SUSPENDED_GENERATOR, "it is neither consumed nor closed", Extent.FRAME)
+            stop = Break(reasons.SUSPENDED_GENERATOR, "it is neither consumed nor closed", Extent.FRAME)
+            stop.location = generator.line
+            raise stop
         _check_aliasing(self.tracer)
         _guard_mutation(self.tracer)
         return writer.result()
+
+    def _not_carried(self, error: NotReconstructible) -> Break:
+        """The break at an object that cannot outlive the trace; what ended the trace is its cause."""
+        cause = self.stop
+        if cause is None:
+            stop = Break(reasons.NOT_RECONSTRUCTIBLE, str(error))
+            stop.location = self.tracer.guards.location
+            return stop
+        why = "" if cause.is_early else f"; {error} cannot be carried over it, so the graph ends earlier"
+        stop = Break(cause.reason.id, cause.detail + why)
+        stop.location, stop.is_early = cause.location, True
+        return stop
 
     def _write_end(self, writer: DriverWriter) -> None:
         try:
@@ -208,7 +245,9 @@ def _check_aliasing(tracer: Tracer) -> None:
     if not written or len(inputs) == 1:
         return
     if eager.may_overlap([i.tensor for i in written], [i.tensor for i in others]):
-        raise Break(reasons.ALIASED_INPUTS, "an in-place operation", Extent.FRAME)
+        stop = Break(reasons.ALIASED_INPUTS, "an in-place operation", Extent.FRAME)
+        stop.location = next(n.location for n in tracer.builder.graph.calls if _mutated(n))
+        raise stop
     tracer.guards.add(
         GuardKind.SEPARATE_STORAGE, None, (tuple(i.source for i in written), tuple(i.source for i in others))
     )

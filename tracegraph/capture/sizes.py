@@ -34,7 +34,7 @@ class Sizes:
         self.env = ShapeEnv()
         self.sources: dict[str, Source] = {}
         self._sizes: dict[int, str] = {}
-        self._equal: list[tuple[str, Source]] = []
+        self._equal: list[tuple[str, Source, Location | None]] = []
         #: symbols of sizes that the user marked, with their ranges
         self._marked: dict[str, tuple[int, int | None]] = {}
 
@@ -42,7 +42,7 @@ class Sizes:
         """The symbol of a tensor size. Sizes that are equal now share one, guarded to stay equal."""
         name = self._sizes.get(size)
         if name is not None:
-            self._equal.append((name, source))
+            self._equal.append((name, source, self.env.location))
             return dims.sym(name)
         symbol = self.env.fresh(size)
         self._sizes[size] = str(symbol)
@@ -107,9 +107,8 @@ class Sizes:
             bounds += [f"{name} <= {high}"] if high is not None else []
             symbols, examples = ((name, self.sources[name]),), (self.env.examples[name],)
             found += [SizeCondition(text, symbols, examples) for text in bounds]
-        for position, (name, source) in enumerate(self._equal):
+        for position, (name, source, location) in enumerate(self._equal):
             other, size = f"other{position}", self.env.examples[name]
-            found.append(
-                SizeCondition(f"{other} == {name}", ((other, source), (name, self.sources[name])), (size, size))
-            )
+            pair = ((other, source), (name, self.sources[name]))
+            found.append(SizeCondition(f"{other} == {name}", pair, (size, size), location))
         return found

@@ -34,7 +34,7 @@ from tracegraph.capture.stance import STANCE, config
 from tracegraph.capture.tracebacks import hide_machinery, is_of_an_op
 from tracegraph.capture.tracing_state import is_tracing
 from tracegraph.capture.undo import atomic
-from tracegraph.capture.units import Unit, entry, spread
+from tracegraph.capture.units import Unit, entry, known_as, spread
 from tracegraph.capture.user_frame import warn_user
 from tracegraph.capture.user_terms import full_place
 from tracegraph.errors import CaptureError, RecompileError
@@ -216,8 +216,8 @@ class CompiledUnit:
         result = self.eager(args, cells)
         why = f"only its trace raises an exception ({exception.detail}). Please report this"
         if self.family.options.fullgraph:
-            raise CaptureError(f"fullgraph=True, but {self.unit.code.co_qualname} cannot be captured: {why}")
-        self._give_up(why)
+            raise CaptureError(f"fullgraph=True, but {known_as(self.unit, args)[0]} cannot be captured: {why}")
+        self._give_up(why, args)
         return result
 
     def eager(self, args: Args, cells: Args) -> Any:
@@ -238,13 +238,13 @@ class CompiledUnit:
             CaptureError: `fullgraph` is set and the graph breaks, or a setting forbids to compile again.
         """
         if not is_supported():
-            self._give_up("the bytecode of this Python version is not known")
+            self._give_up("the bytecode of this Python version is not known", args)
             return None
         failures = self._failures(args, cells)
-        recompile = self._recompile(failures)
-        self._check_permission(recompile)
+        recompile = self._recompile(failures, args)
+        self._check_permission(recompile, args)
         if self._attempts >= self.family.options.limit():
-            self._stop_compiling(recompile)
+            self._stop_compiling(recompile, args)
             return None
         if recompile is not None:
             self.family.recompiles.append((self.unit, recompile))
@@ -257,8 +257,8 @@ class CompiledUnit:
             specialisation = self._captured(call)
         except RunEagerly as e:
             self._attempts += 1
-            self._refuse_break(e.stop)
-            self._note_break(e.stop)
+            self._refuse_break(e.stop, call)
+            self._note_break(e.stop, call)
             if e.stop.reason.id == USER_EXCEPTION:
                 return e.stop
             self.is_native = True
@@ -268,37 +268,37 @@ class CompiledUnit:
         except Exception as e:
             if self.family.options.fullgraph:
                 raise
-            self._give_up(f"{type(e).__name__}: {e}. Please report this")
+            self._give_up(f"{type(e).__name__}: {e}. Please report this", call.args)
             return None
         self._attempts += 1
         self.specialisations.append(specialisation)
-        self._note_break(specialisation.stop)
+        self._note_break(specialisation.stop, call)
         if logs.GUARDS.isEnabledFor(logging.INFO):
             guards = "\n".join(f"  {g}  [{full_place(g.location)}]" for g in specialisation.guards)
-            logs.GUARDS.info("%s is used again while:\n%s", self.unit.code.co_qualname, guards)
+            logs.GUARDS.info("%s is used again while:\n%s", known_as(self.unit, call.args)[0], guards)
         return specialisation
 
     def _captured(self, call: Call) -> Specialisation:
         start = time.perf_counter()
         result = capture(call, self._dynamism)
         self.family.observer.captured(self.unit, result.graph, time.perf_counter() - start)
-        self._refuse_break(result.stop)
+        self._refuse_break(result.stop, call)
         made = self._build(result)
         self.family.observer.specialised(self.unit, made, call, result.example_inputs)
         return made
 
-    def _refuse_break(self, stop: Break | None) -> None:
+    def _refuse_break(self, stop: Break | None, call: Call) -> None:
         if stop is not None and self.family.options.fullgraph and stop.reason.id != USER_EXCEPTION:
-            name = self.unit.code.co_qualname
+            name, _ = known_as(self.unit, call.args)
             raise CaptureError(f"fullgraph=True, but {name} does not make one graph. {stop.describe()}")
 
-    def _note_break(self, stop: Break | None) -> None:
+    def _note_break(self, stop: Break | None, call: Call) -> None:
         if stop is None:
             return
         # the frames of the trace hold the call's arguments
         stop.__traceback__ = stop.__context__ = stop.__cause__ = None
         self.family.breaks.append((self.unit, stop))
-        logs.GRAPH_BREAKS.info("graph of %s ends: %s", self.unit.code.co_qualname, LazyText(stop.describe))
+        logs.GRAPH_BREAKS.info("graph of %s ends: %s", known_as(self.unit, call.args)[0], LazyText(stop.describe))
 
     def _build(self, result: CaptureResult) -> Specialisation:
         names: dict[str, Any] = dict(result.names)
@@ -329,38 +329,38 @@ class CompiledUnit:
         failures = (find_failure(s.guards, args, cells) for s in reversed(self.specialisations))
         return [f for f in failures if f is not None]
 
-    def _recompile(self, failures: list[Failure]) -> Recompile | None:
-        code = self.unit.code
+    def _recompile(self, failures: list[Failure], args: Args) -> Recompile | None:
         if not failures:
             return None
-        return Recompile(code.co_qualname, definition_of(code), tuple(map(failed_guard, failures)))
+        name, code = known_as(self.unit, args)
+        return Recompile(name, definition_of(code), tuple(map(failed_guard, failures)))
 
-    def _check_permission(self, recompile: Recompile | None) -> None:
+    def _check_permission(self, recompile: Recompile | None, args: Args) -> None:
         """Raise if a setting forbids to compile.
 
         Raises:
             RecompileError: names the setting and the guards that failed.
         """
-        code = self.unit.code
         if STANCE.name == "fail_on_recompile":
-            which = recompile or f"{code.co_qualname} ({full_place(definition_of(code))}) is not compiled yet"
+            name, code = known_as(self.unit, args)
+            which = recompile or f"{name} ({full_place(definition_of(code))}) is not compiled yet"
             raise RecompileError(f'the stance is "fail_on_recompile". {which}')
         if recompile is not None and self.family.options.forbids_recompiles():
             raise RecompileError(f"error_on_recompile is set. {recompile}")
 
-    def _stop_compiling(self, recompile: Recompile | None) -> None:
+    def _stop_compiling(self, recompile: Recompile | None, args: Args) -> None:
         if recompile is None:
             # every attempt ended in an exception of the function itself: nothing to report
             self.is_native = True
         else:
-            self._give_up(f"it was captured {self._attempts} times (recompile_limit). {recompile}")
+            self._give_up(f"it was captured {self._attempts} times (recompile_limit). {recompile}", args)
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: str, args: Args) -> None:
         self.is_native = True
         self.family.given_up.append((self.unit, why))
-        code = self.unit.code
+        name, code = known_as(self.unit, args)
         warn_user(
-            f"tracegraph: {code.co_qualname} ({full_place(definition_of(code))}) runs eagerly from now on "
+            f"tracegraph: {name} ({full_place(definition_of(code))}) runs eagerly from now on "
             f"for new kinds of arguments: {why}"
         )
 

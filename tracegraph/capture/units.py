@@ -14,6 +14,8 @@ from pathlib import PurePath
 from typing import Any
 
 from tracegraph.capture.functions import parameter_names
+from tracegraph.capture.sources import class_lookup
+from tracegraph.nn.module import Module
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,20 @@ class Unit:
         if self.code.co_name != "__call__" or not args or self.names[:1] != ("self",):
             return self.label
         return self.named(type(args[0]).__name__)
+
+
+def known_as(unit: Unit, args: tuple[Any, ...]) -> tuple[str, types.CodeType]:
+    """By what name a user knows the unit called with these arguments, and the code that the user wrote for it.
+
+    A call of a Module is known as the Module's class and `forward`.
+    """
+    forward = class_lookup(type(args[0]), "forward") if unit.code in _CALLS_OF_MODULES and unit.is_entry else None
+    if not isinstance(forward, types.FunctionType):
+        return unit.code.co_qualname, unit.code
+    return type(args[0]).__qualname__, forward.__code__
+
+
+_CALLS_OF_MODULES = (Module.__call__.__code__, Module._call_uncompiled.__code__)
 
 
 def _name(code: types.CodeType) -> str:

@@ -1,4 +1,4 @@
-"""Warnings that point at the user's code, however deep in the package they arise or are passed through it."""
+"""The user's frame: the innermost call into the package, at which warnings and messages point."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 from tracegraph.capture.tracebacks import is_machinery
+from tracegraph.ir import Location
 
 # contextlib stands between two frames of ours wherever a context manager decorates a function
 _PASSED_OVER = frozenset({__name__.partition(".")[0], "contextlib"})
@@ -20,13 +21,22 @@ def warn_user(message: str) -> None:
     """
     level = 1
     frame = sys._getframe()
-    while _is_passed_over(frame) and frame.f_back is not None:
+    while is_passed_over(frame.f_globals) and frame.f_back is not None:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
-def _is_passed_over(frame: FrameType) -> bool:
-    name: str = frame.f_globals.get("__name__", "")
+def calling_line() -> Location | None:
+    """The user's line of the innermost call into the package; None if all frames belong to the package."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and is_passed_over(frame.f_globals):
+        frame = frame.f_back
+    return Location(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+
+
+def is_passed_over(namespace: dict[str, Any]) -> bool:
+    """Whether code with these globals is not the user's: it stands between the package and its caller."""
+    name: str = namespace.get("__name__", "")
     return name.partition(".")[0] in _PASSED_OVER
 
 

@@ -145,7 +145,7 @@ _CONDITIONS: dict[GuardKind, Callable[[Guard], str]] = {
     GuardKind.NO_HOOKS: lambda guard: f"{_subject(guard)} has no hooks",
     GuardKind.ALIAS: lambda guard: f"{_subject(guard)} is {source_text(guard.expected)}",
     GuardKind.DISTINCT: lambda guard: names_text(guard.expected, " is not "),
-    GuardKind.SEPARATE_STORAGE: lambda guard: f"{names_text(guard.expected[0])} share no memory",
+    GuardKind.SEPARATE_STORAGE: lambda guard: f"{names_text(sum(guard.expected, ()), ' and ')} share no memory",
     GuardKind.SIZES: lambda guard: size_condition(guard.expected),
     GuardKind.GRAD_MODE: lambda guard: f"is_grad_enabled() is {guard.expected}",
     GuardKind.SETTING: lambda guard: f"{_subject(guard)} is {describe(guard.expected)}",

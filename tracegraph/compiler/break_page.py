@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracegraph.capture.break_reasons import REASONS, Extent
+from tracegraph.capture.break_reasons import REASONS, Extent, Reason
 
 _INTRODUCTION = f"""\
 # Graph breaks
@@ -29,8 +29,13 @@ def break_page() -> str:
     """docs/graph_breaks.md."""
     reasons = sorted(REASONS.values(), key=lambda reason: reason.id)
     rows = "".join(f"| [`{r.id}`](#{r.id}) | {_cell(r.explanation)} | {_cell(r.hint)} |\n" for r in reasons)
-    examples = "".join(f"\n### {r.id}\n\n```python\n{r.example}\n```\n" for r in reasons)
-    return f"{_INTRODUCTION}{rows}\n## Examples\n{examples}"
+    return f"{_INTRODUCTION}{rows}\n## Examples\n{''.join(map(_example, reasons))}"
+
+
+def _example(reason: Reason) -> str:
+    """The program that breaks, and the one that does not."""
+    shown = f"\n### {reason.id}\n\n```python\n{reason.example}\n```\n"
+    return f"{shown}\ninstead:\n\n```python\n{reason.remedy}\n```\n" if reason.remedy else shown
 
 
 def _cell(text: str) -> str:

@@ -18,7 +18,7 @@ from tracegraph.capture.decode import decode
 from tracegraph.capture.recompiles import Recompile, definition_of
 from tracegraph.capture.session import Call
 from tracegraph.capture.specialisations import Family, Specialisation
-from tracegraph.capture.units import Unit
+from tracegraph.capture.units import Unit, known_as
 from tracegraph.capture.user_terms import full_place
 from tracegraph.compiler import stages
 from tracegraph.compiler.api import OpByOp, StageReports, capture_options, graph_compiler
@@ -253,8 +253,9 @@ class Recording(StageReports):
         cost = CallCost(_best_of(lambda: made.check(call.args, call.cells)), _cost_of_graph(made, inputs))
         guards = tuple(GuardText(str(g), g.location) for g in made.guards)
         stop = _reason(made.stop) if made.stop is not None else None
-        place, fallback = definition_of(unit.code), made.compiled.why if isinstance(made.compiled, OpByOp) else None
-        self.parts.append(Part(title(unit), place, made.graph, guards, stop, times, cost, fallback))
+        name, code = known_as(unit, call.args) if unit.is_entry else (title(unit), unit.code)
+        fallback = made.compiled.why if isinstance(made.compiled, OpByOp) else None
+        self.parts.append(Part(name, definition_of(code), made.graph, guards, stop, times, cost, fallback))
 
 
 class Explainer:
