@@ -90,6 +90,13 @@ def _check_rank(module: Module, input: Any, ranks: tuple[int, ...]) -> None:
         raise ValueRangeError(f"{type(module).__name__} expects a {listed} input, got shape {list(input.shape)}")
 
 
+def _lazy(mixin: type, layer: Any, name: str, init: Any, argument: str) -> Any:
+    """The class `name`, the lazy form of `layer`, made by `init` without `argument`."""
+    doc = f"A `{layer.__name__}` whose `{argument}` is the number of channels of its first input; its other arguments."
+    body = {"__init__": init, "__doc__": doc, "__module__": __name__, "cls_to_become": layer}
+    return type(name, (mixin, layer), body)
+
+
 # ------------------------------------------------------------------------------------------ linear
 
 
@@ -135,14 +142,7 @@ def _lazy_convolution(layer: Any, name: str) -> Any:
         self.in_channels = 0
         self._defer()
 
-    body = {
-        "__init__": __init__,
-        "__doc__": f"A `{layer.__name__}` whose `in_channels` is the number of channels of its first input; its other "
-        "arguments.",
-        "__module__": __name__,
-        "cls_to_become": layer,
-    }
-    return type(name, (_LazyConvolution, layer), body)
+    return _lazy(_LazyConvolution, layer, name, __init__, "in_channels")
 
 
 #: position of `groups` after `kernel_size`
@@ -180,14 +180,7 @@ def _lazy_norm(layer: Any, name: str) -> Any:
         self.num_features = 0
         self._defer()
 
-    body = {
-        "__init__": __init__,
-        "__doc__": f"A `{layer.__name__}` whose `num_features` is the number of channels of its first input; its other "
-        "arguments.",
-        "__module__": __name__,
-        "cls_to_become": layer,
-    }
-    return type(name, (_LazyNorm, layer), body)
+    return _lazy(_LazyNorm, layer, name, __init__, "num_features")
 
 
 LazyBatchNorm1d = _lazy_norm(BatchNorm1d, "LazyBatchNorm1d")

@@ -14,7 +14,25 @@ from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
 
 
-class _StatisticsNorm(Module):
+class _AffineNorm(Module):
+    """A normalisation that may scale and shift its results."""
+
+    def _register_affine(self, shape: tuple[int, ...], device: Any, dtype: Any, **present: bool) -> None:
+        """Make `weight` and `bias`, or None where one is not to be present, and give them their first values."""
+        for name, is_present in present.items():
+            made = Parameter(ops.empty(shape, device=device, dtype=dtype)) if is_present else None
+            self.register_parameter(name, made)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Scale 1, shift 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self._parameters.get("bias") is not None:
+            init.zeros_(self.bias)
+
+
+class _StatisticsNorm(_AffineNorm):
     """A normalisation per channel that may keep running statistics.
 
     Class attributes:
@@ -43,9 +61,6 @@ class _StatisticsNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         shape = (num_features,)
-        self.register_parameter("weight", Parameter(ops.empty(shape, device=device, dtype=dtype)) if affine else None)
-        has_bias = affine and bias
-        self.register_parameter("bias", Parameter(ops.empty(shape, device=device, dtype=dtype)) if has_bias else None)
         self.register_buffer(
             "running_mean", ops.zeros(shape, device=device, dtype=dtype) if track_running_stats else None
         )
@@ -54,7 +69,7 @@ class _StatisticsNorm(Module):
         )
         count = ops.zeros((), dtype=dtypes.int64) if track_running_stats else None
         self.register_buffer("num_batches_tracked", count)
-        self.reset_parameters()
+        self._register_affine(shape, device, dtype, weight=affine, bias=affine and bias)
 
     def reset_running_stats(self) -> None:
         """Forget the statistics kept so far."""
@@ -66,10 +81,7 @@ class _StatisticsNorm(Module):
     def reset_parameters(self) -> None:
         """Start anew: no statistics, scale 1, shift 0."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def check(self, input: Any) -> None:
         """Check the input's rank.
@@ -203,7 +215,7 @@ def _shape(normalized_shape: Any) -> tuple[int, ...]:
     return tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
 
 
-class LayerNorm(Module):
+class LayerNorm(_AffineNorm):
     """Normalises over the last dimensions, of shape `normalized_shape`."""
 
     def __init__(
@@ -217,23 +229,12 @@ class LayerNorm(Module):
     ) -> None:
         super().__init__()
         check_windows(self, at_least=0, normalized_shape=normalized_shape)
-        shape = _shape(normalized_shape)
-        self.normalized_shape = shape
+        self.normalized_shape = _shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.register_parameter(
-            "weight", Parameter(ops.empty(shape, device=device, dtype=dtype)) if elementwise_affine else None
+        self._register_affine(
+            self.normalized_shape, device, dtype, weight=elementwise_affine, bias=elementwise_affine and bias
         )
-        has_bias = elementwise_affine and bias
-        self.register_parameter("bias", Parameter(ops.empty(shape, device=device, dtype=dtype)) if has_bias else None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Scale 1, shift 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Any) -> Any:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -243,7 +244,7 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
 
-class RMSNorm(Module):
+class RMSNorm(_AffineNorm):
     """Divides by the root of the mean square over the last dimensions, of shape `normalized_shape`."""
 
     def __init__(
@@ -256,18 +257,10 @@ class RMSNorm(Module):
     ) -> None:
         super().__init__()
         check_windows(self, at_least=0, normalized_shape=normalized_shape)
-        shape = _shape(normalized_shape)
-        self.normalized_shape = shape
+        self.normalized_shape = _shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.register_parameter(
-            "weight", Parameter(ops.ones(shape, device=device, dtype=dtype)) if elementwise_affine else None
-        )
-
-    def reset_parameters(self) -> None:
-        """Scale 1."""
-        if self.weight is not None:
-            init.ones_(self.weight)
+        self._register_affine(self.normalized_shape, device, dtype, weight=elementwise_affine)
 
     def forward(self, input: Any) -> Any:
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
@@ -276,7 +269,7 @@ class RMSNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
-class GroupNorm(Module):
+class GroupNorm(_AffineNorm):
     """Normalises each of `num_groups` groups of channels of [N, C, ...]."""
 
     def __init__(
@@ -299,20 +292,7 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        self.register_parameter(
-            "weight", Parameter(ops.ones((num_channels,), device=device, dtype=dtype)) if affine else None
-        )
-        has_bias = affine and bias
-        self.register_parameter(
-            "bias", Parameter(ops.zeros((num_channels,), device=device, dtype=dtype)) if has_bias else None
-        )
-
-    def reset_parameters(self) -> None:
-        """Scale 1, shift 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._register_affine((num_channels,), device, dtype, weight=affine, bias=affine and bias)
 
     def forward(self, input: Any) -> Any:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)

@@ -9,8 +9,24 @@ from tracegraph.nn.arguments import check_windows
 from tracegraph.nn.module import Module
 
 
-class _MaxPool(Module):
-    """Options of maximum pools."""
+class _Pool(Module):
+    """Windows that move over the input."""
+
+    def __init__(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        check_windows(self, kernel_size=kernel_size, stride=self.stride)
+        check_windows(self, at_least=0, padding=padding)
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class _MaxPool(_Pool):
+    """Windows that may have gaps, and positions of the maxima."""
 
     def __init__(
         self,
@@ -21,22 +37,13 @@ class _MaxPool(Module):
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        check_windows(self, kernel_size=kernel_size, stride=self.stride)
-        check_windows(self, at_least=0, padding=padding)
-        self.padding = padding
+        super().__init__(kernel_size, stride, padding, ceil_mode)
         check_windows(self, dilation=dilation)
         self.dilation = dilation
         self.return_indices = return_indices
-        self.ceil_mode = ceil_mode
 
     def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
+        return f"{super().extra_repr()}, dilation={self.dilation}, ceil_mode={self.ceil_mode}"
 
 
 class MaxPool1d(_MaxPool):
@@ -57,34 +64,43 @@ class MaxPool2d(_MaxPool):
         )
 
 
-class AvgPool1d(Module):
-    """Mean over windows of signals."""
+class MaxPool3d(_Pool):
+    """Maximum over windows of volumes."""
+
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode)
+        check_windows(self, dilation=dilation)
+        self.dilation = dilation
+
+    def forward(self, input: Any) -> Any:
+        return F.max_pool3d(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
+
+class _AvgPool(_Pool):
+    """Means in which padding may count."""
 
     def __init__(
         self,
-        kernel_size: int,
-        stride: int | None = None,
-        padding: int = 0,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        check_windows(self, kernel_size=kernel_size, stride=self.stride)
-        check_windows(self, at_least=0, padding=padding)
-        self.padding = padding
-        self.ceil_mode = ceil_mode
+        super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = count_include_pad
+
+
+class AvgPool1d(_AvgPool):
+    """Mean over windows of signals."""
 
     def forward(self, input: Any) -> Any:
         return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
-
-class AvgPool2d(Module):
+class AvgPool2d(_AvgPool):
     """Mean over windows of images."""
 
     def __init__(
@@ -96,14 +112,7 @@ class AvgPool2d(Module):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        check_windows(self, kernel_size=kernel_size, stride=self.stride)
-        check_windows(self, at_least=0, padding=padding)
-        self.padding = padding
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         self.divisor_override = divisor_override
 
     def forward(self, input: Any) -> Any:
@@ -117,8 +126,20 @@ class AvgPool2d(Module):
             self.divisor_override,
         )
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+class AvgPool3d(AvgPool2d):
+    """Mean over windows of volumes."""
+
+    def forward(self, input: Any) -> Any:
+        return F.avg_pool3d(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
 
 
 class _AdaptivePool(Module):
@@ -172,43 +193,6 @@ class AdaptiveMaxPool3d(_AdaptivePool):
 
     def forward(self, input: Any) -> Any:
         return F.adaptive_max_pool3d(input, self.output_size)
-
-
-class MaxPool3d(Module):
-    """Maximum over windows of volumes."""
-
-    def __init__(
-        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-    ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        check_windows(self, kernel_size=kernel_size, stride=self.stride, dilation=dilation)
-        check_windows(self, at_least=0, padding=padding)
-        self.padding = padding
-        self.dilation = dilation
-        self.ceil_mode = ceil_mode
-
-    def forward(self, input: Any) -> Any:
-        return F.max_pool3d(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class AvgPool3d(AvgPool2d):
-    """Mean over windows of volumes."""
-
-    def forward(self, input: Any) -> Any:
-        return F.avg_pool3d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
 
 
 class LPPool2d(Module):
