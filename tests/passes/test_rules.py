@@ -73,9 +73,11 @@ def graphs(rule: Rule, dtype: DType) -> Iterator[Graph]:
             n: builder.placeholder(c, n) if isinstance(c, TensorType) else c for n, c in zip(names, chosen, strict=True)
         }
         try:
-            yield builder.output(made(rule.pattern, values, builder))
+            graph = builder.output(made(rule.pattern, values, builder))
+            ir.verify(graph)
         except (TracegraphError, TypeError, AttributeError, KeyError):
             continue  # the op is not defined for this choice
+        yield graph
 
 
 def made(term: Term, values: dict[str, Any], builder: Builder) -> Any:

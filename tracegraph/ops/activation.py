@@ -55,28 +55,27 @@ class Hardtanh(Pointwise):
 
     zero_signs = False
     idempotent = True
-    signature = "(input: Tensor, min_val: number = -1.0, max_val: number = 1.0)"
+    signature = "(input: Tensor, min_val: Scalar = -1.0, max_val: Scalar = 1.0)"
     accepts = "if"
     inplace = True
     samples = samples(*unary()(), call(A((3, 5)), -0.5, 0.75))
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        low, high, dtype = attrs["min_val"], attrs["max_val"], operands[0].dtype
+        x, low, high = operands
+        dtype = x.dtype
         if low > high:
             raise ValueRangeError(f"hardtanh: min_val={low} is above max_val={high}")
-        if low < 0 and dtype.is_integer and not dtype.is_signed:
+        if dtype.is_integer and not dtype.is_signed and low < 0:
             raise DTypeError(
                 f"hardtanh: min_val={low} is negative, {dtype.long_name} never is; convert the tensor first"
             )
-        for name, limit in (("min_val", low), ("max_val", high)):
-            attrs[name] = fitting("hardtanh", name, limit, dtype)
-        return operands, attrs
+        low, high = fitting("hardtanh", "min_val", low, dtype), fitting("hardtanh", "max_val", high, dtype)
+        return (x, low, high), attrs
 
-    def scalar(self, k: Scalars, x: Scalar, min_val: float, max_val: float) -> Scalar:
-        dtype = k.dtype(x)
-        return k.minimum(k.maximum(x, k.const(min_val, dtype)), k.const(max_val, dtype))
+    def scalar(self, k: Scalars, x: Scalar, min_val: Scalar, max_val: Scalar) -> Scalar:
+        return k.minimum(k.maximum(x, min_val), max_val)
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, min_val: float, max_val: float) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, min_val: Handle, max_val: Handle) -> Gradient:
         return F.where((x > min_val) & (x < max_val), g, 0)
 
 
@@ -102,15 +101,15 @@ class LeakyRelu(Pointwise):
     """x above 0, x * negative_slope elsewhere."""
 
     inplace = True
-    signature = "(input: Tensor, negative_slope: float = 0.01)"
+    signature = "(input: Tensor, negative_slope: Scalar = 0.01)"
     method = False
     accepts = "f"
     samples = samples(*unary()(), call(A((3, 5)), 0.5))
 
-    def scalar(self, k: Scalars, x: Scalar, negative_slope: float) -> Scalar:
+    def scalar(self, k: Scalars, x: Scalar, negative_slope: Scalar) -> Scalar:
         return k.where(x > 0, x, x * negative_slope)
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, negative_slope: float) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, negative_slope: Handle) -> Gradient:
         return F.where(x > 0, g, g * negative_slope)
 
 
@@ -140,22 +139,28 @@ class Threshold(Pointwise):
     """x where it is above `threshold`, `value` elsewhere."""
 
     inplace = True
-    signature = "(input: Tensor, threshold: number, value: number)"
+    signature = "(input: Tensor, threshold: Scalar, value: Scalar)"
     method = False
     accepts = "if"
     samples = samples(call(A((3, 5)), 0.5, -1.0), call(A((67,)), 1, 20, dtypes=REAL), call(A((0, 4)), 0.0, 0.0))
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return operands, {name: fitting("threshold", name, v, operands[0].dtype) for name, v in attrs.items()}
+        x, limit, value = operands
+        limit, value = fitting("threshold", "threshold", limit, x.dtype), fitting("threshold", "value", value, x.dtype)
+        return (x, limit, value), attrs
 
-    def scalar(self, k: Scalars, x: Scalar, threshold: float, value: float) -> Scalar:
-        return k.where(x <= threshold, k.const(value, k.dtype(x)), x)
+    def scalar(self, k: Scalars, x: Scalar, threshold: Scalar, value: Scalar) -> Scalar:
+        return k.where(x <= threshold, value, x)
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, threshold: float, value: float) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, threshold: Handle, value: Handle) -> Gradient:
         return g.masked_fill(x <= threshold, 0)
 
 
 # --------------------------------------------------------------------------------------------- exponential tails
+
+
+#: a factor that is left out
+ONE = 1.0
 
 
 class Tail(Pointwise):
@@ -167,16 +172,16 @@ class Tail(Pointwise):
     samples = unary()
 
     @abstractmethod
-    def constants(self, **attrs: float) -> tuple[float, float, float]:
-        """(scale, alpha, width)."""
+    def constants(self, *scalars: Any) -> tuple[Any, Any, Any]:
+        """(scale, alpha, width), made of the operands after x."""
 
-    def scalar(self, k: Scalars, x: Scalar, **attrs: float) -> Scalar:
-        scale, alpha, width = self.constants(**attrs)
-        below = k.expm1(x if width == 1 else x * (1 / width)) * (scale * alpha)
-        return k.where(x > 0, x if scale == 1 else x * scale, below)
+    def scalar(self, k: Scalars, x: Scalar, *scalars: Scalar) -> Scalar:
+        scale, alpha, width = self.constants(*scalars)
+        below = k.expm1(x if width is ONE else x * (1 / width)) * (scale * alpha)
+        return k.where(x > 0, x if scale is ONE else x * scale, below)
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, **attrs: float) -> Gradient:
-        scale, alpha, width = self.constants(**attrs)
+    def vjp(self, g: Handle, y: Handle, x: Handle, *scalars: Handle) -> Gradient:
+        scale, alpha, width = self.constants(*scalars)
         return g * F.where(x > 0, scale, y * (1 / width) + scale * alpha / width)
 
 
@@ -185,11 +190,11 @@ class Elu(Tail):
     """x above 0, alpha * (exp(x) - 1) elsewhere."""
 
     inplace = True
-    signature = "(input: Tensor, alpha: float = 1.0)"
+    signature = "(input: Tensor, alpha: Scalar = 1.0)"
     samples = samples(*unary()(), call(A((3, 5)), 0.5))
 
-    def constants(self, **attrs: float) -> tuple[float, float, float]:
-        return 1.0, attrs["alpha"], 1.0
+    def constants(self, *scalars: Any) -> tuple[Any, Any, Any]:
+        return ONE, scalars[0], ONE
 
 
 @define_op
@@ -197,11 +202,11 @@ class Celu(Tail):
     """x above 0, alpha * (exp(x / alpha) - 1) elsewhere."""
 
     inplace = True
-    signature = "(input: Tensor, alpha: float = 1.0)"
+    signature = "(input: Tensor, alpha: Scalar = 1.0)"
     samples = samples(*unary()(), call(A((3, 5)), 0.5))
 
-    def constants(self, **attrs: float) -> tuple[float, float, float]:
-        return 1.0, attrs["alpha"], attrs["alpha"]
+    def constants(self, *scalars: Any) -> tuple[Any, Any, Any]:
+        return ONE, scalars[0], scalars[0]
 
 
 @define_op
@@ -210,8 +215,8 @@ class Selu(Tail):
 
     inplace = True
 
-    def constants(self, **attrs: float) -> tuple[float, float, float]:
-        return 1.0507009873554805, 1.6732632423543772, 1.0
+    def constants(self, *scalars: Any) -> tuple[Any, Any, Any]:
+        return 1.0507009873554805, 1.6732632423543772, ONE
 
 
 # --------------------------------------------------------------------------------------------- smooth ones
@@ -268,17 +273,17 @@ class Silu(Pointwise):
 class Softplus(Pointwise):
     """log(1 + exp(beta x)) / beta, without overflow; x itself where beta x is above `threshold`."""
 
-    signature = "(input: Tensor, beta: float = 1.0, threshold: float = 20.0)"
+    signature = "(input: Tensor, beta: Scalar = 1.0, threshold: Scalar = 20.0)"
     method = False
     accepts = "f"
     recompute_cost = 30
     samples = samples(*unary()(), call(A((3, 5)), 2.0, 1.5))
 
-    def scalar(self, k: Scalars, x: Scalar, beta: float, threshold: float) -> Scalar:
+    def scalar(self, k: Scalars, x: Scalar, beta: Scalar, threshold: Scalar) -> Scalar:
         z = x * beta
         return k.where(z > threshold, x, softplus(k, z) * (1 / beta))
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, beta: float, threshold: float) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, beta: Handle, threshold: Handle) -> Gradient:
         z = x * beta
         return g * F.where(z > threshold, 1, z.sigmoid())
 
@@ -384,14 +389,14 @@ def relu6_of(k: Scalars, x: Scalar) -> Scalar:
 class Hardshrink(Pointwise):
     """x where |x| > lambd, 0 elsewhere."""
 
-    signature = "(input: Tensor, lambd: float = 0.5)"
+    signature = "(input: Tensor, lambd: Scalar = 0.5)"
     accepts = "f"
     samples = samples(*unary()(), call(A((3, 5)), 1.0))
 
-    def scalar(self, k: Scalars, x: Scalar, lambd: float) -> Scalar:
+    def scalar(self, k: Scalars, x: Scalar, lambd: Scalar) -> Scalar:
         return k.where(k.abs(x) <= lambd, k.const(0, k.dtype(x)), x)
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, lambd: float) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, lambd: Handle) -> Gradient:
         return F.where(x.abs() > lambd, g, 0)
 
 
@@ -399,14 +404,14 @@ class Hardshrink(Pointwise):
 class Softshrink(Pointwise):
     """x moved towards 0 by lambd; 0 where |x| <= lambd."""
 
-    signature = "(input: Tensor, lambd: float = 0.5)"
+    signature = "(input: Tensor, lambd: Scalar = 0.5)"
     method = False
     accepts = "f"
     samples = samples(*unary()(), call(A((3, 5)), 1.0))
 
-    def scalar(self, k: Scalars, x: Scalar, lambd: float) -> Scalar:
+    def scalar(self, k: Scalars, x: Scalar, lambd: Scalar) -> Scalar:
         zero = x * 0.0  # nan stays nan
         return k.where(x > lambd, x - lambd, k.where(x < -lambd, x + lambd, zero))
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, lambd: float) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, lambd: Handle) -> Gradient:
         return F.where(x.abs() > lambd, g, 0)

@@ -31,3 +31,5 @@ def described(value: object) -> str:
 TENSOR_TYPES: set[type] = set()
 #: types whose instances are numbers; recording adds the stand-ins of its numbers
 NUMBER_TYPES: set[type] = {bool, int, float, SymExpr}
+#: those whose instances are floats
+FLOAT_TYPES: set[type] = {float}

@@ -18,8 +18,9 @@ from tracegraph.ir.types import TensorType
 from tracegraph.ops.arguments import NUMBER_TYPES, TENSOR_TYPES, described, is_number, is_tensor
 from tracegraph.ops.canonical import CANONICAL
 
-#: sorts that are operands: a tensor; a tensor or a number; either of them or None; a list of tensors
-OPERAND_SORTS = ("Tensor", "Number", "OptionalTensor", "OptionalNumber", "Tensors")
+#: sorts that are operands: a tensor; a tensor or a number; either of them or None; a list of tensors; a number that
+#: takes part in the arithmetic but has no say in dtype, shape or gradient, and may be a 0-d value in a graph
+OPERAND_SORTS = ("Tensor", "Number", "OptionalTensor", "OptionalNumber", "Tensors", "Scalar", "OptionalScalar")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,14 @@ class Parameter:
     def is_operand(self) -> bool:
         return self.sort in OPERAND_SORTS
 
+    @property
+    def is_scalar(self) -> bool:
+        return self.sort.endswith("Scalar")
+
+    @property
+    def takes_number(self) -> bool:
+        return self.sort.endswith(("Number", "Scalar"))
+
 
 class Signature:
     """The parsed signature of one op; `bind` canonicalises a call."""
@@ -47,6 +56,8 @@ class Signature:
         self._by_name = {p.name: p for p in self.parameters}
         first = self.parameters[0] if self.parameters else None
         self._rank_of = first if first is not None and first.is_operand else None
+        #: how many of the operands, the last ones, are scalars
+        self.scalars = sum(p.is_scalar for p in self.parameters)
         #: `bind` for well-formed calls, several times faster; a TypeError means: let `bind` explain
         self.bind_fast: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] = _generate(op, self.parameters)
 
@@ -143,13 +154,13 @@ class Signature:
         return getattr(first, "ndim", 0)
 
     def _operand(self, p: Parameter, value: Any) -> Any:
-        if is_tensor(value):
+        if is_tensor(value) and not p.is_scalar:
             return value
         if value is None and p.sort.startswith("Optional"):
             return None
-        if p.sort.endswith("Number") and is_number(value):
+        if p.takes_number and is_number(value):
             return value
-        if p.sort.endswith("Number") and hasattr(value, "item") and getattr(value, "shape", None) == ():
+        if p.takes_number and hasattr(value, "item") and getattr(value, "shape", None) == ():
             return value.item()
         expected = _EXPECTED[p.sort]
         raise ArgumentError(
@@ -181,14 +192,16 @@ _EXPECTED = {
     "OptionalTensor": "a Tensor or None",
     "OptionalNumber": "a Tensor, a number or None",
     "Tensors": "a Tensor",
+    "Scalar": "a number",
+    "OptionalScalar": "a number or None",
 }
 
 
 def _fits(p: Parameter, operand: object) -> bool:
     """Whether `operand`, a type for a tensor, is of the sort of the operand parameter `p`."""
     if isinstance(operand, TensorType):
-        return True
-    return p.sort.startswith("Optional") if operand is None else p.sort.endswith("Number")
+        return not p.is_scalar or operand.shape == ()
+    return p.sort.startswith("Optional") if operand is None else p.takes_number
 
 
 def _could_be_tensor(value: object) -> bool:
@@ -199,6 +212,10 @@ def _fast_tensor(value: Any) -> Any:
     if is_tensor(value):
         TENSOR_TYPES.add(type(value))
         return value
+    raise TypeError
+
+
+def _fast_scalar(value: Any) -> Any:
     raise TypeError
 
 
@@ -223,6 +240,7 @@ def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
         "T": TENSOR_TYPES,
         "N": NUMBER_TYPES,
         "tensor": _fast_tensor,
+        "scalar": _fast_scalar,
         "tensors": _tensors,
         "spread": _spread,
     }
@@ -242,9 +260,11 @@ def _generate(op: str, parameters: tuple[Parameter, ...]) -> Callable[..., Any]:
             operands.append(f"*[v if type(v) in T else tensor(v) for v in tensors({p.name})]")
             rank = "getattr({0}[0], 'ndim', 0)" if i == 0 else rank
         elif p.is_operand:
-            allowed = f"type({p.name}) in T" + (f" or type({p.name}) in N" if p.sort.endswith("Number") else "")
-            allowed += f" or {p.name} is None" if p.sort.startswith("Optional") else ""
-            operands.append(f"{p.name} if {allowed} else tensor({p.name})")
+            types = [f"type({p.name}) in N"] if p.takes_number else []
+            types += [] if p.is_scalar else [f"type({p.name}) in T"]
+            types += [f"{p.name} is None"] if p.sort.startswith("Optional") else []
+            other = "scalar" if p.is_scalar else "tensor"
+            operands.append(f"{p.name} if {' or '.join(reversed(types))} else {other}({p.name})")
         else:
             r = rank.format(parameters[0].name) if parameters[0].is_operand else "0"
             value = p.name

@@ -8,7 +8,7 @@ from typing import Any
 from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, DTypeError, IndexRangeError
 from tracegraph.ir.dim import SymExpr
-from tracegraph.ops.arguments import described, is_number
+from tracegraph.ops.arguments import FLOAT_TYPES, described, is_number
 
 #: takes the op, the parameter, the value given and the rank of the first operand; the value as graphs hold it
 Form = Callable[[str, str, Any, int], Any]
@@ -37,7 +37,9 @@ def _int(op: str, name: str, value: Any, rank: int = 0) -> Any:
     return value.__index__()
 
 
-def _float(op: str, name: str, value: Any, rank: int) -> float:
+def _float(op: str, name: str, value: Any, rank: int) -> Any:
+    if type(value) in FLOAT_TYPES:
+        return value
     if isinstance(value, bool) or not (isinstance(value, int | float) or hasattr(value, "__float__")):
         raise ArgumentError(f"{op}: argument {name!r} must be a number, got {described(value)}")
     return float(value)

@@ -23,7 +23,6 @@ from tracegraph.ops.kinds import Creation, DerivedCreation
 from tracegraph.ops.layout import Shape
 from tracegraph.ops.samples import A, call, samples, unary
 from tracegraph.ops.scalar import cast_array
-from tracegraph.ops.sym_float import SymFloat
 from tracegraph.ops.weak_numbers import Number, fitting, wrapped
 
 #: operands and attributes of a bound call
@@ -45,6 +44,10 @@ class Full(Creation):
 
     def infer(self, *, size: Shape, fill_value: Number, dtype: DType) -> tuple[TensorType, ...]:
         return (TensorType(dtype, size),)
+
+    def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        # -0.0 + x is x, for every x
+        return (F.full(attrs["size"], -0.0, dtype=attrs["dtype"].compute) + attrs["fill_value"]).to(attrs["dtype"])
 
     def eager(self, *, size: tuple[int, ...], fill_value: Any, dtype: DType) -> np.ndarray:
         if fill_value == 0 and not math.copysign(1.0, fill_value) < 0:
@@ -93,8 +96,7 @@ class Arange(Creation):
             start, end = 0, start
         if end is None:
             raise ArgumentError("arange: argument 'end' is missing")
-        # a float decides on the length, so one that varies is bound to its value
-        start, end, step = (float(v) if isinstance(v, SymFloat) else v for v in (start or 0, end, step))
+        start = 0 if start is None else start
         start, end, step = (int(v) if isinstance(v, bool) else v for v in (start, end, step))
         if dtype is None:
             kinds = map(dtypes.of_scalar, (start, end, step))
@@ -109,6 +111,11 @@ class Arange(Creation):
 
     def infer(self, *, start: Number, end: Number, step: Number, dtype: DType) -> tuple[TensorType, ...]:
         return (TensorType(dtype, (_arange_length(start, end, step),)),)
+
+    def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        start, step = attrs["start"], attrs["step"]
+        steps = F.arange(math.ceil((attrs["end"] - start) / step), dtype=dtypes.float64)
+        return (steps * step + start).to(attrs["dtype"])
 
     def eager(self, *, start: Any, end: Any, step: Any, dtype: DType) -> np.ndarray:
         steps = np.arange(
@@ -151,6 +158,12 @@ class Linspace(Creation):
 
     def infer(self, *, start: float, end: float, steps: Dim, dtype: DType) -> tuple[TensorType, ...]:
         return (TensorType(dtype, (steps,)),)
+
+    def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        start, end, steps = attrs["start"], attrs["end"], attrs["steps"]
+        i, last = F.arange(steps, dtype=dtypes.float64), steps - 1
+        step = (end - start) / last if last > 0 else 0.0
+        return F.where(i < last / 2, i * step + start, (i - last) * step + end).to(attrs["dtype"])
 
     def eager(self, *, start: float, end: float, steps: int, dtype: DType) -> np.ndarray:
         if steps == 1:

@@ -23,7 +23,7 @@ from tracegraph.errors import IRError, UndecidableError
 from tracegraph.ir import Kind, Op, TensorType, register
 from tracegraph.ir.op import REGISTRY
 from tracegraph.ir.undecided import name_operands
-from tracegraph.ops.autocast import CASTING, Autocast, apply_cast, is_casting
+from tracegraph.ops.autocast import CASTING, Autocast, apply_cast, is_casting, not_casting
 from tracegraph.ops.binding import Signature
 from tracegraph.ops.dispatch import dispatch
 from tracegraph.ops.error_names import CALL_ERRORS, name_after
@@ -66,8 +66,10 @@ class Definition(Op):
 
     Rules (methods, each optional per kind):
         eager(self, *operands, **attrs) -> array or tuple: on numpy arrays.
-        vjp(self, g, y, *operands, **attrs): gradients per operand, in tensor arithmetic.
+        vjp(self, g, y, *operands, **attrs): gradients per operand but for scalars, in tensor arithmetic.
         decompose(self, *operands, **attrs): the op in simpler ops, in tensor arithmetic.
+        vary(self, operands, attrs): the call in others where its floats vary; an op that takes floats and has no
+            decomposition needs it. A pointwise op has scalars instead (see `binding`).
     """
 
     kind: ClassVar[Kind]
@@ -175,6 +177,17 @@ class Definition(Op):
             raise
         return self.pack(results) if isinstance(results, tuple) else results
 
+    def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """The results of a call with floats that vary (`SymFloat`) where the op's rules want to see numbers.
+
+        Written as calls that have them as operands; NotImplemented if there is no such way, or it has another gradient
+        at some point than the op: then the graph is made for the values at hand.
+        """
+        if self.decompose is None or self.vjp is not None:
+            return NotImplemented
+        with not_casting():
+            return self.expand(operands, attrs)
+
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         assert self.eager is not None
         with quiet():
@@ -205,6 +218,7 @@ class Definition(Op):
         )
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
+        gradients += (None,) * self.binder.scalars
         if len(gradients) != len(operands):
             raise IRError(f"{self.name}.vjp gives {len(gradients)} gradients for {len(operands)} operands")
         fitted: list[Handle | None] = []

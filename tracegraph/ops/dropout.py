@@ -39,6 +39,9 @@ class DropoutWithKey(Composite):
         check_floating(self.name, x)
         return _masked(x, x, key, p)
 
+    def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        return self.expand(operands, attrs)  # whose gradient is the one below
+
     def vjp(self, g: Handle, y: Handle, x: Handle, key: Handle, *, p: float) -> Gradient:
         return _masked(g, x, key, p), None
 

@@ -227,7 +227,7 @@ class LogSigmoid(Pointwise):
 class Logit(Pointwise):
     """log(x / (1 - x)), the inverse of sigmoid; with `eps`, x is first clamped to [eps, 1 - eps]."""
 
-    signature = "(input: Tensor, eps: OptionalFloat = None)"
+    signature = "(input: Tensor, eps: OptionalScalar = None)"
     promotion = "float"
     inplace = True
     recompute_cost = 14
@@ -236,12 +236,12 @@ class Logit(Pointwise):
         call(A((3, 5), -0.5, 1.5), eps=0.125),
     )
 
-    def scalar(self, k: Scalars, x: Scalar, eps: float | None) -> Scalar:
+    def scalar(self, k: Scalars, x: Scalar, eps: Scalar | None) -> Scalar:
         if eps is not None:
             x = k.where(x < eps, eps, k.where(x > 1 - eps, 1 - eps, x))
         return k.log(x / (1.0 - x))
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, eps: float | None) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, eps: Handle | None) -> Gradient:
         slope = g / (x * (1 - x))
         low, high, beyond = (0.0, 1.0, math.nan) if eps is None else (eps, 1 - eps, 0.0)
         return slope.masked_fill((x < low) | (x > high), beyond)

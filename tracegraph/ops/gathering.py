@@ -120,6 +120,10 @@ class ScatterAlong(ScatterOp):
             _check_covers(self.name, index, "src", src, None)
         return (x,)
 
+    def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        x, index, value = operands
+        return self(x, index=index, src=F.full(tuple(index.shape), value, dtype=x.dtype), **attrs)
+
     def eager(self, x: np.ndarray, index: np.ndarray, src: Any, *, dim: int, **attrs: Any) -> np.ndarray:
         self.infer(_type(x), _type(index), _type(src) if isinstance(src, np.ndarray) else src, dim=dim, **attrs)
         positions = in_range(self.name, index, x.shape[dim] if x.ndim else 1, dim, wrap=False)

@@ -42,14 +42,15 @@ class Lerp(Pointwise):
 class Accumulate(Pointwise):
     """Base of addcmul and addcdiv."""
 
-    signature = "(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: number = 1)"
+    signature = "(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Scalar = 1)"
     accepts = "if"
     inplace = True
     recompute_cost = 5
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if isinstance(attrs["value"], Float) and not any(o.dtype.is_floating for o in operands):
-            raise DTypeError(f"{self.name}: value={attrs['value']} must be an integer for integer operands")
+        *tensors, value = operands
+        if isinstance(value, Float) and not any(t.dtype.is_floating for t in tensors):
+            raise DTypeError(f"{self.name}: value={value} must be an integer for integer operands")
         return operands, attrs
 
 
@@ -64,10 +65,10 @@ class Addcmul(Accumulate):
         call(A(()), A(()), A((0, 4))),
     )
 
-    def scalar(self, k: Scalars, x: Scalar, a: Scalar, b: Scalar, value: float) -> Scalar:
+    def scalar(self, k: Scalars, x: Scalar, a: Scalar, b: Scalar, value: Scalar) -> Scalar:
         return x + a * value * b
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, a: Handle, b: Handle, value: float) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, a: Handle, b: Handle, value: Handle) -> Gradient:
         return g, lambda: g * (b * value), lambda: g * (a * value)
 
 
@@ -83,8 +84,8 @@ class Addcdiv(Accumulate):
         call(A(()), A(()), A((0, 4), 0.5, 2), dtypes=(dtypes.float32,)),
     )
 
-    def scalar(self, k: Scalars, x: Scalar, a: Scalar, b: Scalar, value: float) -> Scalar:
+    def scalar(self, k: Scalars, x: Scalar, a: Scalar, b: Scalar, value: Scalar) -> Scalar:
         return x + a * value / b
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, a: Handle, b: Handle, value: float) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, a: Handle, b: Handle, value: Handle) -> Gradient:
         return g, lambda: g * (value / b), lambda: -g * (a / (b * b) * value)

@@ -67,6 +67,9 @@ class Standardize(Composite):
         variance = (centred * centred).mean(dim, keepdim=True)
         return (centred * (variance + eps).rsqrt()).to(x.dtype), mean, variance
 
+    def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        return self.expand(operands, attrs)  # whose gradient is the one below
+
     def vjp(self, g: Any, y: Any, x: Handle, *, dim: tuple[int, ...], eps: float) -> Gradient:
         """With xhat the output and r = rsqrt(variance + eps): r * (g - mean(g) - xhat * mean(g * xhat)).
 

@@ -58,6 +58,11 @@ class ConstantPadNd(Element):
     def infer(self, x: TensorType, *, pad: tuple[Dim, ...], value: Any) -> tuple[TensorType, ...]:
         return (x.with_shape(self.padded(x.shape, pad)),)
 
+    def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        (x,) = operands
+        is_inside = F.constant_pad_nd(F.ones_like(x, dtype=dtypes.bool_), attrs["pad"], False)
+        return F.where(is_inside, F.constant_pad_nd(x, attrs["pad"]), attrs["value"])
+
     def padded(self, shape: Shape, pad: tuple[Dim, ...]) -> Shape:
         """The shape with the border."""
         size = []

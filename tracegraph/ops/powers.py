@@ -82,7 +82,7 @@ class FloatPower(Derived):
     )
 
     def decompose(self, x: Handle, exponent: Handle) -> Handle:
-        wide = [o.to(dtypes.float64) if is_tensor(o) else float(o) for o in (x, exponent)]
+        wide = [o.to(dtypes.float64) if is_tensor(o) else o * 1.0 for o in (x, exponent)]
         return F.pow(*wide)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tracegraph.dtypes import DType
 from tracegraph.errors import DataDependentError, IRError
-from tracegraph.ir import Builder, TensorType, Value, lookup
+from tracegraph.ir import Builder, Kind, TensorType, Value, lookup
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import dispatch
 from tracegraph.ops.arguments import is_tensor
@@ -24,6 +24,7 @@ from tracegraph.ops.device import Device, check_device
 from tracegraph.ops.kinds.view import View
 from tracegraph.ops.layout import Strides, contiguous_strides
 from tracegraph.ops.methods import TensorMethods
+from tracegraph.ops.sym_float import SymFloat
 
 
 class _Unrecorded(NamedTuple):
@@ -69,6 +70,11 @@ class Recorder:
 
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """The dispatch handler: record one call and return handles on its results."""
+        seen = attrs.values() if op.kind is Kind.POINTWISE else (*attrs.values(), *operands)
+        if any(type(a) is SymFloat for a in seen):
+            results = op.vary(operands, attrs)
+            if results is not NotImplemented:
+                return results
         operands, attrs = self.prepared(op, operands, attrs)
         if self.unrecorded_views and self.grad_enabled:
             self._check_unrecorded_views(op, operands)

@@ -113,24 +113,23 @@ class MaskedFill(Pointwise):
 class NanToNum(Pointwise):
     """Elements with nan replaced by `nan`, infinities by `posinf` and `neginf` (default: the largest finite ones)."""
 
-    signature = "(input: Tensor, nan: float = 0.0, posinf: OptionalFloat = None, neginf: OptionalFloat = None)"
+    signature = "(input: Tensor, nan: Scalar = 0.0, posinf: OptionalScalar = None, neginf: OptionalScalar = None)"
     inplace = True
     samples = unary(dtypes=dtypes.ALL)
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Replacements spelled out: the scalar rule does not see a 16-bit dtype, only the one it is computed in."""
-        dtype = operands[0].dtype
+        x, nan, *limits = operands
         finfo: Any = ml_dtypes.finfo  # numpy's does not know bfloat16
-        largest = float(finfo(dtype.np).max) if dtype.is_floating else 0.0
-        for name, default in (("posinf", largest), ("neginf", -largest)):
-            attrs[name] = default if attrs[name] is None else attrs[name]
-        return operands, attrs
+        largest = float(finfo(x.dtype.np).max) if x.dtype.is_floating else 0.0
+        limits = [d if limit is None else limit for limit, d in zip(limits, (largest, -largest), strict=True)]
+        return (x, nan, *limits), attrs
 
-    def scalar(self, k: Scalars, x: Scalar, nan: float, posinf: float, neginf: float) -> Scalar:
+    def scalar(self, k: Scalars, x: Scalar, nan: Scalar, posinf: Scalar, neginf: Scalar) -> Scalar:
         if not k.dtype(x).is_floating:
             return x
         x = k.where(k.isnan(x), nan, x)
         return k.where(x == math.inf, posinf, k.where(x == -math.inf, neginf, x))
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, nan: float, posinf: float, neginf: float) -> Gradient:
+    def vjp(self, g: Handle, y: Handle, x: Handle, nan: Handle, posinf: Handle, neginf: Handle) -> Gradient:
         return F.where(x.isfinite(), g, 0)

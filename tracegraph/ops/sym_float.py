@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from tracegraph.ops.arguments import NUMBER_TYPES, is_number
+from tracegraph.ops.arguments import FLOAT_TYPES, NUMBER_TYPES, is_number
 
 
 class Numbers(Protocol):
@@ -105,3 +105,4 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
 for _name, _function in (("neg", operator.neg), ("pos", operator.pos), ("abs", abs)):
     _install_unary(_name, _function)
 NUMBER_TYPES.add(SymFloat)
+FLOAT_TYPES.add(SymFloat)

@@ -59,7 +59,7 @@ class Pointwise(Definition):
         Raises:
             DTypeError: the op does not take operands of this category.
         """
-        common = result_type(*types)
+        common = result_type(*types[: len(types) - self.binder.scalars])
         if self.promotion == "float" and not common.is_floating:
             common = dtypes.DEFAULT.dtype
         elif self.promotion.startswith("like:"):
