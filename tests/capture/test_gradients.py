@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from captured import assert_same, capture_of, check, graphs_of, ramp
 
@@ -177,6 +178,47 @@ def test_hooks_are_called() -> None:
 
 def test_memory_that_was_written_to_is_left_to_the_tape() -> None:
     check(written, lambda: (leaf(2, 3),), breaks=("backward",))
+    check(written_since, lambda: (leaf(2, 3),), breaks=("backward",))
+
+
+def written_since(x):
+    y = (x * x).sum()
+    with tg.no_grad():
+        x.add_(1)
+    return grad(y, x)
+
+
+def several_steps(x):
+    """Each step differentiates what the one before has written to."""
+    optimizer = tg.optim.SGD([x], lr=0.1, momentum=0.5)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (x * x).sum().backward()
+        optimizer.step()
+    return x, x.grad
+
+
+def two_players(x, y):
+    """The second loss goes through what the first step has changed, beside what it has not."""
+    made = x * 2
+    (made.detach() * y).sum().backward()
+    with tg.no_grad():
+        y -= 0.1 * y.grad
+        y.grad.zero_()
+    (made * y).sum().backward()
+    return x.grad, y.grad
+
+
+def test_what_was_written_to_before_is_differentiated() -> None:
+    check(several_steps, lambda: (leaf(2, 3),), fullgraph=True)
+    check(two_players, lambda: (leaf(2, 3), leaf(2, 3)), fullgraph=True)
+
+
+@pytest.mark.parametrize("backend", ["interpreter", "llvm"])
+def test_several_steps_compiled(backend: str) -> None:
+    expected, actual = several_steps(leaf(2, 3)), tg.compile(several_steps, backend=backend, fullgraph=True)(leaf(2, 3))
+    for e, a in zip(expected, actual, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), e.detach().numpy(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -99,12 +99,6 @@ def method_chain(x):
 
 
 @program(breaks=("data-dependent",))
-def assert_dd(x):
-    assert (x * x).sum() > 0, "neg"
-    return x
-
-
-@program(breaks=("data-dependent",))
 def not_(x):
     return (not x.sum() > 0, x * 2)
 

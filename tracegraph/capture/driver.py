@@ -190,6 +190,7 @@ class DriverWriter:
 
     def result(self) -> CaptureResult:
         """The finished capture."""
+        self.values.outputs += self.tracer.assertions
         graph = self._graph()
         inputs = [i for i in self.tracer.inputs if graph is not None and i.handle.value in self._kept]
         lines = self._graph_call(inputs) if graph is not None else []

@@ -9,7 +9,7 @@ The formulas are those of the tape, in its order (`ops/backward_pass.py`). `back
 which is an effect like any other: a new `.grad` is set when the graph has run, one that is there is written to.
 
 What happens outside of the trace stays with the tape: where the way from outputs to inputs leaves the trace, or leads
-through memory that was written to, the graph breaks and the tape does it.
+through memory that was written to since, the graph breaks and the tape does it.
 """
 
 from __future__ import annotations
@@ -172,10 +172,16 @@ class _TracedBackward(BackwardPass):
         self._tracer = tracer
         self._create_graph = create_graph
         self._retain_graph = retain_graph
-        graph = tracer.builder.graph
-        self._nodes = tuple(graph.nodes)
+        self._nodes = tuple(tracer.builder.graph.nodes)
         self._track(self._nodes)
-        self._written = {root_of(n.operands[i]) for n in graph.calls for i in getattr(n.call_op, "mutates", ())}
+        self._position = {node: i for i, node in enumerate(self._nodes)}
+        #: where memory was last written to, by the value that is no view
+        self._written = {
+            root_of(node.operands[k]): i
+            for i, node in enumerate(self._nodes)
+            if node.is_call
+            for k in getattr(node.call_op, "mutates", ())
+        }
 
     def _track(self, nodes: Iterable[Node]) -> None:
         """Note the results of `nodes` that have a history."""
@@ -205,7 +211,7 @@ class _TracedBackward(BackwardPass):
 
     def pullback(self, step: Step) -> Sequence[Traced | None]:
         node = step.node
-        if any(root_of(v) in self._written for v in (*node.operands, *node.values)):
+        if any(self._is_overwritten(v, node) for v in (*node.operands, *node.values)):
             raise _left_to_the_tape("a tensor on the way that is written to in place")
         if any(step.needs):
             if node in self._tracer.undone:
@@ -216,6 +222,16 @@ class _TracedBackward(BackwardPass):
                 return super().pullback(step)
             self._through_expansion(step)
         return [None] * len(step.operands)
+
+    def _is_overwritten(self, value: Value, node: Node) -> bool:
+        """Whether `value` is no longer what `node` had of it, or got another history by a write.
+
+        A step of an optimiser writes to leaves outside grad mode: what uses them later may be differentiated.
+        """
+        written = self._written.get(root_of(value))
+        if written is None:
+            return False
+        return self.recorder.has_history(value) or written > self._position.get(node, written)
 
     def _through_expansion(self, step: Step) -> None:
         """An op that is differentiated through its decomposition: record that, and go back through it."""

@@ -76,6 +76,8 @@ class Tracer:
     inputs: list[Input] = field(default_factory=list)
     #: nodes that backward passes inside the trace have gone through for good
     undone: set[Node] = field(default_factory=set)
+    #: results of assertions, which are outputs of the graph so that they are checked
+    assertions: list[Value] = field(default_factory=list)
     #: root instructions executed so far
     step: int = 0
     _total_steps: int = 0

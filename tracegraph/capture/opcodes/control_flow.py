@@ -7,6 +7,7 @@ from typing import Any
 
 from tracegraph.capture import attributes
 from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.branches import is_taken
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.containers import contains, subscript
 from tracegraph.capture.frame import Frame, Returned
@@ -20,12 +21,12 @@ def op_JUMP(frame: Frame, arg: object) -> None:
 
 
 def op_POP_JUMP_IF_TRUE(frame: Frame, arg: object) -> None:
-    if truth(frame.tracer, frame.pop()):
+    if is_taken(frame, frame.current, frame.pop()):
         frame.jump()
 
 
 def op_POP_JUMP_IF_FALSE(frame: Frame, arg: object) -> None:
-    if not truth(frame.tracer, frame.pop()):
+    if not is_taken(frame, frame.current, frame.pop()):
         frame.jump()
 
 

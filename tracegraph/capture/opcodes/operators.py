@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 
 from tracegraph.capture import containers, operators, special_methods
+from tracegraph.capture.branches import is_taken
 from tracegraph.capture.frame import Frame
 
 
@@ -45,7 +46,7 @@ def op_UNARY_INVERT(frame: Frame, arg: object) -> None:
 
 
 def op_TO_BOOL(frame: Frame, arg: object) -> None:
-    frame.push(special_methods.truth(frame.tracer, frame.pop()))
+    frame.push(is_taken(frame, frame.current + 1, frame.pop()))
 
 
 def op_BINARY_SUBSCR(frame: Frame, arg: object) -> None:

@@ -1,0 +1,30 @@
+"""Assertions as values of a graph: what a program checks of its elements before it goes on."""
+
+from __future__ import annotations
+
+from tracegraph.dtypes import INTEGER_DTYPES
+from tracegraph.ir.rules import Scalar
+from tracegraph.ops.definition import define_op
+from tracegraph.ops.kinds import Pointwise
+from tracegraph.ops.samples import unary
+from tracegraph.ops.scalar import Scalars
+
+
+@define_op
+class AssertTrue(Pointwise):
+    """Whether elements are true, that is other than 0, which all of them must be.
+
+    Capture records it for a branch that raises, and makes the result an output of the graph, so that it is computed.
+
+    Raises:
+        ElementError: an element is false.
+    """
+
+    method = False
+    promotion = "bool"
+    samples = unary(1, 3, dtypes=INTEGER_DTYPES)
+
+    def scalar(self, k: Scalars, x: Scalar) -> Scalar:
+        is_true = x if k.dtype(x).is_bool else x != 0
+        k.check(is_true, f"{self.name}: an element is false")
+        return is_true
