@@ -50,3 +50,9 @@ def _seeded() -> None:
 def rng() -> np.random.Generator:
     """A numpy generator that draws the same numbers in every run."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile to machine code even where the suite runs with TRACEGRAPH_NATIVE=0: the test is about those stages."""
+    monkeypatch.setenv("TRACEGRAPH_NATIVE", "1")

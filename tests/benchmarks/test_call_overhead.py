@@ -44,6 +44,7 @@ def test_a_wrong_result_is_an_error(benchmark: ModuleType) -> None:
         benchmark.checked(way, benchmark.make_function(1), arrays)
 
 
+@pytest.mark.usefixtures("native")
 def test_a_fallback_is_not_measured(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*args: object) -> None:
         raise CompileError("on purpose")

@@ -34,6 +34,7 @@ def test_a_fallback_of_the_backend_points_at_the_call(dynamic):
     assert (caught[0].filename, caught[0].lineno) == (__file__, line)
 
 
+@pytest.mark.usefixtures("native")
 def test_a_fallback_of_a_stage_points_at_the_call(monkeypatch):
     from tracegraph.compiler import pipeline
 

@@ -18,6 +18,7 @@ def stages_in(output: str) -> list[str]:
     return re.findall(r"^// stage (\w+):", output, flags=re.MULTILINE)
 
 
+@pytest.mark.usefixtures("native")
 def test_all_stages_in_order(run: Run) -> None:
     result = run("dump", "model.py:affine", "f32[3,4]", "f32[4,2]:grad")
     assert result.exit_code == 0, result.output
@@ -25,6 +26,7 @@ def test_all_stages_in_order(run: Run) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("stage", ["capture", "joint", "optimise", "fuse", "emit"])
 def test_one_stage(run: Run, stage: str) -> None:
     result = run("dump", "--stage", stage, "model.py:affine", "f32[3,4]", "f32[4,2]:grad")
@@ -43,6 +45,7 @@ def test_dynamic_sizes(run: Run) -> None:
     assert "%x: f32[s0, s1]" in result.stdout
 
 
+@pytest.mark.usefixtures("native")
 def test_inference_has_no_backward_graph(run: Run) -> None:
     result = run("dump", "--inference", "model.py:affine", "f32[3,4]", "f32[4,2]:grad")
     assert "partition" not in stages_in(result.stdout)

@@ -204,6 +204,7 @@ def test_a_write_before_backward_to_what_a_body_reads_is_refused(backend: str) -
             out.backward()
 
 
+@pytest.mark.usefixtures("native")
 def test_bodies_are_compiled() -> None:
     with stages.recorded() as log:
         tg.compile(power_iteration, fullgraph=True)(tg.eye(3), tg.ones(3))

@@ -18,6 +18,7 @@ def talking(x, scale):
 LINE = talking.__code__.co_firstlineno
 
 
+@pytest.mark.usefixtures("native")
 def test_fields(capsys):
     explainer = tg.compiler.explain(talking)
     found = explainer(tg.ones(3), 2.0)

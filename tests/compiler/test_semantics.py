@@ -305,6 +305,7 @@ def test_a_backend_that_returns_no_callable_falls_back_with_a_warning():
         assert g(tg.ones(1)).item() == 2
 
 
+@pytest.mark.usefixtures("native")
 def test_a_failing_stage_falls_back_with_a_warning_that_names_it(monkeypatch):
     from tracegraph.compiler import pipeline
 

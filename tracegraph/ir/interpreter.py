@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tracegraph.errors import IRError, ShapeError
+from tracegraph.errors import DTypeError, IRError, ShapeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.graph import Graph, Node, Operand, Value
@@ -29,13 +29,18 @@ class Interpreter:
         """The outputs for these inputs.
 
         Raises:
-            ShapeError: the number, dtype or shape of the inputs does not fit the placeholders.
+            ShapeError: the number of inputs or the shape of one does not fit the placeholders.
+            DTypeError: the dtype of one does not.
             Exception: whatever an op raises, with a note that gives the user's line.
         """
         placeholders = self.graph.placeholders
         if len(inputs) != len(placeholders):
             raise ShapeError(f"graph {self.graph.name} takes {len(placeholders)} inputs, got {len(inputs)}")
-        self.sizes = bind_sizes([p.type for p in placeholders], [np.shape(i) for i in inputs], sizes)
+        types = [p.type for p in placeholders]
+        self.sizes = bind_sizes(types, [np.shape(i) for i in inputs], sizes)
+        for position, (type, array) in enumerate(zip(types, inputs, strict=True)):
+            if array.dtype != type.dtype.np:
+                raise DTypeError(f"input {position} has dtype {array.dtype}, the graph was built for {type}")
         self.environment = dict(zip(placeholders, inputs, strict=True))
         for node in self.graph.nodes:
             if node.op == "constant":
