@@ -46,17 +46,17 @@ class _Folder:
     def view(self, node: Node, op: View) -> None:
         """Copy a view, as a view of the operand's operand if one call can say so."""
         self.rebuilder.builder.location = node.location
-        (operand,) = self.rebuilder.operands(node)
+        operand, *others = self.rebuilder.operands(node)
         assert isinstance(operand, Value)
         attrs = dict(node.attrs)
         while operand.node.target is op:
-            (origin,) = operand.node.operands
+            origin = operand.node.operands[0]
             composed = op.compose(origin.type.shape, operand.node.attrs, attrs)
             if composed is None:
                 break
             operand, attrs = origin, composed
             self.changed = True
-        result = self.rebuilder.builder.call(op, operand, **attrs)
+        result = self.rebuilder.builder.call(op, operand, *others, **attrs)
         same = _shown_whole(result)
         self.changed |= same is not None
         self.rebuilder.replace(node, result if same is None else same)
@@ -106,7 +106,7 @@ def _chain(view: Value) -> list[Value]:
     """What a view is a view of, what that is a view of, and so on."""
     chain = []
     while isinstance(view.node.target, View):
-        (view,) = view.node.operands
+        view = view.node.operands[0]
         chain.append(view)
     return chain
 

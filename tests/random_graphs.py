@@ -34,7 +34,7 @@ def usable_samples(dtype: dtypes.DType) -> dict[Definition, tuple[Sample, ...]]:
     found = {}
     for op in REGISTRY.values():
         writes = op.name.endswith("_")
-        if isinstance(op, Definition) and op.is_pure and op.samples is not None and not writes:
+        if isinstance(op, Definition) and op.is_pure and op.samples and not writes and not op.gradient_is_error:
             listed = tuple(s for s in op.samples() if dtype in s.dtypes and any(True for _ in _arrays(s)))
             if listed:
                 found[op] = listed

@@ -38,7 +38,7 @@ from tracegraph.aot import differentiate
 from tracegraph.autograd import grad
 from tracegraph.compiler.options import Options
 from tracegraph.compiler.pipeline import compile_graph, interpreted
-from tracegraph.errors import TracegraphError
+from tracegraph.errors import AutogradError, TracegraphError
 from tracegraph.ir import dim as dims
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.graph_module import GraphModule
@@ -162,7 +162,7 @@ def test_extraordinary_values(op: Definition) -> None:
 
 def differentiable_cases(op: Definition) -> list[Case]:
     """Pure cases with float64 operands whose results' gradients may be compared with finite differences."""
-    if not op.is_differentiable:
+    if not op.is_differentiable or op.gradient_is_error:
         return []
     return [c for c in pure_cases(op) if c.sample.differentiable and tg.float64 in c.sample.dtypes]
 
@@ -209,7 +209,21 @@ def test_gradients(op: Definition) -> None:
             )
             compared += 1
     # what writes to an operand is recorded as a pure op and the write
-    assert compared or op.vjp is None or op.mutates, "the op has a gradient rule and no sample that tests it"
+    has_rule = op.vjp is not None and not op.mutates and not op.gradient_is_error
+    assert compared or not has_rule, "the op has a gradient rule and no sample that tests it"
+
+
+@pytest.mark.parametrize("op", [op for op in all_ops() if op.gradient_is_error], ids=lambda op: op.name)
+def test_gradients_that_are_errors(op: Definition) -> None:
+    for case in pure_cases(op):
+        with about(case):
+            call = case.drawn(tg.float64)
+            inputs = leaves(call)
+            outputs = call.on_tensors(inputs)
+            with pytest.raises(AutogradError):
+                grad(outputs, inputs, list(map(tg.ones_like, outputs)))
+            with pytest.raises(AutogradError):
+                differentiate(call.record(), [t.requires_grad for t in inputs])
 
 
 @each_op

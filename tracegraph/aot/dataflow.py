@@ -21,5 +21,5 @@ def needed(outputs: Sequence[Operand], graph: Graph, given: frozenset[Value] = f
 def memory_of(value: Value) -> Value:
     """The value whose memory a view shows; itself, if it is no view."""
     while value.node.is_call and value.node.call_op.kind is Kind.VIEW:
-        (value,) = value.node.operands
+        value = value.node.operands[0]
     return value

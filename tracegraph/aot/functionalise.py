@@ -23,7 +23,7 @@ import numpy as np
 
 from tracegraph.aot.record import Detached, FromInput, FromOutput, MutationRecord, Result, Static, ViewChain, WriteBack
 from tracegraph.errors import IRError
-from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value
+from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.ops import functional as F
@@ -143,7 +143,7 @@ class _Functionaliser:
             alias.version += 1
         else:
             assert alias.op is not None
-            alias.has_history |= not alias.op.is_differentiable
+            alias.has_history |= not alias.op.shares_history
             base = self.recorder.traced(self.current(alias.origin))
             with self.recorder.active():
                 scattered = alias.op.scatter(base, elements, **alias.attrs)
@@ -175,10 +175,15 @@ class _Functionaliser:
     def pure_call(self, node: Node) -> None:
         op = node.call_op
         if isinstance(op, View):
-            (operand,) = node.operands
+            operand, *history = node.operands
             origin = self.aliases[operand]
-            view = self.builder.call(op, self.current(origin), **node.attrs)
-            self.aliases[node.value] = _Alias(view, origin, op, node.attrs)
+            if history:
+                # as what is detached and then given these elements, which are those that are there
+                alias = _Alias(self.operand(*history), origin, lookup("detach"))  # type: ignore[arg-type]
+                alias.has_history = True
+            else:
+                alias = _Alias(self.builder.call(op, self.current(origin), **node.attrs), origin, op, node.attrs)
+            self.aliases[node.value] = alias
             return
         attrs = {**node.attrs, **{name: _pure_body(node, body) for name, body in subgraphs(node).items()}}
         results = self.builder.call_all(op, *map(self.operand, node.args), **attrs)
@@ -200,7 +205,7 @@ class _Functionaliser:
         """A write is a new version of what is written to."""
         target, source = node.operands
         alias = self.aliases[target]
-        alias.root.tracked_write |= all(op.is_differentiable for op, _ in alias.chain_from(alias.root))
+        alias.root.tracked_write |= all(op.shares_history for op, _ in alias.chain_from(alias.root))
         elements = self.converted(self.current(self.aliases[source]), target)
         # source and target stay two memories: what is later written to one, gradients that read the other may not see
         self.write(alias, elements.clone() if alias.origin is None else elements)

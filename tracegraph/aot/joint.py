@@ -268,14 +268,12 @@ class _Backward(BackwardPass):
 
 def _named_reads(node: Node, op: Definition, names: Collection[str], sources: frozenset[int]) -> Iterator[_FormulaRead]:
     """What the tape keeps for a gradient formula that reads the parameters `names`, as far as they say."""
-    result, *named = op.vjp_parameters
     operands_kept, results_kept = op.vjp_reads(len(node.args))
-    if results_kept and result in names:
+    if results_kept and op.vjp_parameters[0] in names:
         for value in _read_results(node, op):
             yield _FormulaRead(value, "the result", op.name, sources)
     for position, (operand, is_kept) in enumerate(zip(node.args, operands_kept, strict=True)):
-        # operands beyond the named ones are read through *operands
-        if is_kept and isinstance(operand, Value) and (position >= len(named) or named[position] in names):
+        if is_kept and isinstance(operand, Value) and op.reads_operand(position, names):
             yield _FormulaRead(operand, "an operand", op.name, sources)
 
 

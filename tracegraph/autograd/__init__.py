@@ -8,7 +8,7 @@ from tracegraph.autograd.anomaly import (
     set_detect_anomaly,
 )
 from tracegraph.autograd.engine import backward, grad
-from tracegraph.autograd.function import Function
+from tracegraph.autograd.function import Function, once_differentiable
 from tracegraph.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -33,6 +33,7 @@ __all__ = [
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "no_grad",
+    "once_differentiable",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]

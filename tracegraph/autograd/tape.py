@@ -210,14 +210,12 @@ class OpNode(Node):
     def _check_versions(self, read: Collection[str]) -> None:
         """Refuse what the gradient formula is about to read if it was written to since."""
         assert self._operands is not None
-        result, *names = self.op.vjp_parameters
-        if result in read:
+        if self.op.vjp_parameters[0] in read:
             for saved in self._results:
                 if isinstance(saved, _SavedResult):
                     self._check_version("the result", saved.array.shape, saved.version, saved.storage.version)
         for position, (operand, version) in enumerate(zip(self._operands, self._versions, strict=True)):
-            # operands beyond the named ones are read through *operands
-            if isinstance(operand, Tensor) and (position >= len(names) or names[position] in read):
+            if isinstance(operand, Tensor) and self.op.reads_operand(position, read):
                 self._check_version("an operand", operand.shape, version, operand._version)
 
     def _check_version(self, what: str, shape: tuple[int, ...], saved: int, now: int) -> None:

@@ -111,6 +111,43 @@ BACKWARD = _reason(
     f(tg.ones(3, requires_grad=True))
     """,
 )
+CUSTOM_GRADIENT = _reason(
+    "custom-gradient",
+    "The backward of an autograd.Function, or a hook of a gradient, cannot become part of the graph.",
+    "Let it compute gradients from its arguments and what is saved, and do nothing else: no printing, no writes to "
+    "what exists outside, no random numbers.",
+    """
+    class Logged(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            print("backward")
+            return gradient * 2
+
+    def f(x):
+        return Logged.apply(x)
+
+    f(tg.ones(3, requires_grad=True))
+    """,
+    """
+    class Doubled(tg.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * 2
+
+    def f(x):
+        return Doubled.apply(x)
+
+    f(tg.ones(3, requires_grad=True))
+    """,
+)
 SIDE_EFFECT_CALL = _reason(
     "side-effect",
     "A call acts on the outside world (printing, logging, input, files, time, random numbers).",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracegraph.capture import arrays, gradients
+from tracegraph.capture import arrays, autograd_functions, gradients
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.safety import flatten
@@ -69,6 +69,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     as_tensor: _call_as_tensor,
     from_numpy: _call_from_numpy,
     **gradients.HANDLERS,
+    **autograd_functions.HANDLERS,
 }
 #: handlers of methods of tensors
 METHODS: dict[Any, Callable[..., Any]] = gradients.METHODS

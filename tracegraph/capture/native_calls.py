@@ -154,6 +154,7 @@ _INLINED_LIBRARY = (
     "tracegraph.nn",
     "tracegraph.optim",
     "tracegraph.amp",
+    "tracegraph.autograd.function",
     "tracegraph.autograd.grad_mode",
     "tracegraph.tensor.cuda",
     "tracegraph.tensor.linalg",
@@ -172,7 +173,8 @@ def may_inline(function: types.FunctionType) -> bool:
     module = function.__globals__.get("__name__") or ""
     top = module.partition(".")[0]
     if top == "tracegraph":
-        return module.startswith(_INLINED_LIBRARY) and module not in _EXCEPTED_LIBRARY
+        is_listed = any(f"{module}.".startswith(f"{part}.") for part in _INLINED_LIBRARY)
+        return is_listed and module not in _EXCEPTED_LIBRARY
     return top not in _NOT_INLINED
 
 

@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 class OpContext(Context):
     """The `ctx` of a custom op: like that of `autograd.Function`, and for tensors of graphs as well."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.materialize = True
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Whether gradients that are absent reach backward as zeros (the default) or as None."""
-        self.materialize = value
-
     def save_for_backward(self, *tensors: Any) -> None:
         self._saved = tensors
         self._versions = tuple(getattr(t, "_version", 0) for t in tensors)

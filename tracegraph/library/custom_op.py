@@ -276,7 +276,7 @@ class CustomOp(Library):
         """Gradients of the operands from those of the results."""
         if self._backward is None:
             raise AutogradError(f"{self.name} has no gradient; give one by {self.name}.register_autograd")
-        given = [g if g is not None or not context.materialize else _zeros(r)
+        given = [g if g is not None or not context._materialize else _zeros(r)
                  for g, r in zip(cotangents, results, strict=True)]  # fmt: skip
         found = self._backward(context, *given)
         listed = found if isinstance(found, tuple) else (found,)

@@ -188,6 +188,7 @@ class _Watched(Function):
     @staticmethod
     def forward(ctx: Any, seen: Callable[[tuple[Any, ...]], tuple[Any, ...]], *tensors: Tensor) -> Any:
         ctx.seen = seen
+        ctx.set_materialize_grads(False)
         return tensors
 
     @staticmethod

@@ -75,8 +75,11 @@ class HandleRunner(Runner):
         self.like = like
 
     def run(self, body: str, inputs: Sequence[Handle]) -> Sequence[Handle]:
-        module = GraphModule(self.attrs[body], self._tensor)
-        return self.fresh(module.run(inputs, self.sizes))
+        return self.fresh(self.module(body).run(inputs, self.sizes))
+
+    def module(self, body: str) -> GraphModule:
+        """A graph as a callable on handles; its outputs may be its inputs."""
+        return GraphModule(self.attrs[body], self._tensor)
 
     def _tensor(self, array: np.ndarray) -> Handle:
         return self.like.new_tensor(array, dtype=from_numpy(array.dtype))

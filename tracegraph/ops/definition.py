@@ -60,6 +60,7 @@ class Definition(Op):
             straight-through estimate), which finite differences then say nothing about.
         autocast: what becomes of the floating operands where a program autocasts; None: they stay what they are.
         samples: inputs for the generated tests and the documentation.
+        gradient_is_error: `vjp` raises: there is no gradient, and it is an error to ask for it.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
         shape_only: parameters of `vjp`, and names of results, of which the formula asks only shape and dtype; a tape
             keeps none of their elements, and later writes to them do not matter.
@@ -93,6 +94,7 @@ class Definition(Op):
     recompute_cost: ClassVar[float] = 1.0
     shape_only: ClassVar[tuple[str, ...]] = ()
     gradient_is_slope: ClassVar[bool] = True
+    gradient_is_error: ClassVar[bool] = False
     samples: ClassVar[Sampler | None] = None
     eager: ClassVar[Callable[..., Any] | None] = None
     vjp: ClassVar[Callable[..., Any] | None] = None
@@ -244,6 +246,12 @@ class Definition(Op):
             found = Reads(flags[:operands] + (rest,) * (operands - len(flags)), result)
             self._vjp_reads[operands] = found
         return found
+
+    def reads_operand(self, position: int, names: Collection[str]) -> bool:
+        """Whether `names`, which `pullback` told `on_read`, say that the operand at `position` is read."""
+        _, *named = self.vjp_parameters
+        # operands beyond the named ones are read through *operands
+        return position >= len(named) or named[position] in names
 
     @cached_property
     def unread_results(self) -> frozenset[int]:

@@ -167,7 +167,7 @@ class BodyRecorder(Recorder):
     def check_write(self, target: Traced) -> None:
         root = self.inside(target).value
         while root.node.is_call and root.node.call_op.kind is Kind.VIEW:
-            (root,) = root.node.operands
+            root = root.node.operands[0]
         if not root.node.is_call:
             raise ControlFlowError(
                 f"{self.builder.graph.name} writes to a tensor from outside, {target.type}; clone() it first, or "

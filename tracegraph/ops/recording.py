@@ -84,7 +84,7 @@ class Recorder:
         values = self.builder.call_all(op, *arguments, **attrs)
         tracked = any(type(o) is Traced and o.requires_grad for o in operands)
         results = [self._result(op, v, tracked) for v in values]
-        if isinstance(op, View) and op.is_differentiable:
+        if isinstance(op, View) and op.shares_history:
             self._note_unrecorded_views(arguments[0], tracked, results)
         if not results:
             return None
@@ -173,7 +173,7 @@ class Recorder:
         if known is None:
             node = value.node
             if node.is_call and isinstance(node.target, View):
-                (operand,) = node.operands
+                operand = node.operands[0]
                 known = node.target.strides(self.strides_of(operand), (operand.type,), node.attrs)
             else:
                 known = contiguous_strides(value.type.shape)
@@ -275,7 +275,7 @@ class Traced(TensorMethods):
 
 def _base_of(value: Value) -> Value:
     """The value whose history `value` shares as a view of it, itself if it is no view."""
-    while value.node.is_call and isinstance(value.node.target, View) and value.node.target.is_differentiable:
+    while value.node.is_call and isinstance(value.node.target, View) and value.node.target.shares_history:
         (value,) = value.node.operands
     return value
 

@@ -376,6 +376,8 @@ class Unfold(View):
 class Detach(View):
     """The same elements, through which no gradient flows."""
 
+    shares_history = False
+
     samples = samples(call(A((3, 4)), dtypes=dtypes.ALL, differentiable=False), call(A(()), differentiable=False))
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:

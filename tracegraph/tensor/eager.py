@@ -40,7 +40,7 @@ def _dense(array: np.ndarray) -> np.ndarray:
 def _view(op: Definition, source: Tensor, array: np.ndarray, attrs: dict[str, Any]) -> Tensor:
     result = Tensor(array)
     result._storage = source.storage
-    if not op.is_differentiable:
+    if not op.shares_history:  # type: ignore[attr-defined]
         return result  # no gradient passes, so what is written to the one is not in the history of the other
     origin = source._view
     if origin is None:

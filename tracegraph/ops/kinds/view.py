@@ -21,6 +21,7 @@ class View(Definition):
             arithmetic; how a write through the view reaches the base once mutation is gone from the graph.
 
     Class attributes:
+        shares_history: gradients of the view are gradients of what it shows; else it has a history of its own, or none.
         broadcasts: the result is the operand as broadcasting repeats it, so pointwise ops need not be told.
 
     The gradient of a view never depends on elements, so a tape keeps nothing of the operand and of the result.
@@ -30,6 +31,7 @@ class View(Definition):
     index_map: ClassVar[Any] = None
     strides: ClassVar[Any] = None
     scatter: ClassVar[Any] = None
+    shares_history: ClassVar[bool] = True
     broadcasts: ClassVar[bool] = False
 
     def compose(self, shape: tuple[Dim, ...], first: Any, second: Any) -> dict[str, Any] | None:
