@@ -64,6 +64,7 @@ class Joint:
         reads: which inputs and outputs the gradient formulas read, in the order in which the tape evaluates them.
         with_history: which of the kept values depend on inputs that require grad.
         sources: for each gradient, the numbers of the cotangents it comes from.
+        asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
     """
 
     graph: Graph
@@ -74,6 +75,7 @@ class Joint:
     reads: tuple[Read, ...] = ()
     with_history: tuple[bool, ...] = ()
     sources: tuple[frozenset[int], ...] = ()
+    asks_presence: bool = False
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -138,7 +140,17 @@ def differentiate(
     joint = tracer.builder.output(*results, *gradients, *kept)
     reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results))
     with_history = tuple(v in tracer.tracked for v in kept)
-    return Joint(joint, len(graph.placeholders), len(results), differentiable, requiring, reads, with_history, sources)
+    return Joint(
+        joint,
+        len(graph.placeholders),
+        len(results),
+        differentiable,
+        requiring,
+        reads,
+        with_history,
+        sources,
+        backward.asks_presence,
+    )
 
 
 def _forward(graph: Graph, tracer: _ForwardTracer, requires_grad: Sequence[bool]) -> dict[Value, Traced]:
@@ -218,6 +230,7 @@ class _Backward(BackwardPass):
     Attributes:
         sources: numbers of the cotangents that a gradient comes from, by value.
         reads: what the formulas evaluated so far read, by the account they give to the tape.
+        asks_presence: whether one of them asks which results have a gradient.
     """
 
     def __init__(self, tracer: _ForwardTracer) -> None:
@@ -225,6 +238,7 @@ class _Backward(BackwardPass):
         self._control_flow = tracer.control_flow
         self.sources: dict[Value, frozenset[int]] = {}
         self.reads: list[_FormulaRead] = []
+        self.asks_presence = False
 
     def start(self, number: int, output: Value, cotangent: Traced) -> None:
         """Let `cotangent` be the cotangent of `output` and have this number."""
@@ -241,6 +255,7 @@ class _Backward(BackwardPass):
         node, sources = step.node, self._sources_of(step.node)
         if node in self._control_flow:
             return self._through_control_flow(step, sources)
+        self.asks_presence |= step.op.asks_presence(node.attrs)
 
         def on_read(names: Collection[str]) -> None:
             self.reads += _named_reads(node, step.op, names, sources)

@@ -5,7 +5,7 @@ In graphs it is one node of kind Library. Ops that write to arguments add to thi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -219,6 +219,9 @@ class CustomOp(Library):
         with no_grad():
             self._fill(context, operands, dict(attrs), results, needs)
         return self.pack(results)
+
+    def asks_presence(self, attrs: Mapping[str, Any]) -> bool:
+        return self.schema.returns > 1  # its formula may have set_materialize_grads(False)
 
     def vjp_reads(self, operands: int) -> Reads:
         """All of them may be read; which ones are, `pullback` tells."""

@@ -156,6 +156,9 @@ class CustomVjp(HigherOrder):
         found = runner.module(name).run((*(cotangents[i] for i in present), *read), runner.sizes)
         return (*[None] * count, *found, *[None] * (len(operands) - end))
 
+    def asks_presence(self, attrs: Mapping[str, Any]) -> bool:
+        return len(_graphs(attrs)) > 1
+
     # ------------------------------------------------------------------------------------ what is read
 
     def vjp_reads(self, operands: int) -> Reads:

@@ -232,6 +232,10 @@ class Definition(Op):
             fitted.append(self.fit_gradient(g, operand) if needed and g is not None else None)
         return tuple(fitted)
 
+    def asks_presence(self, attrs: Mapping[str, Any]) -> bool:
+        """Whether gradients depend on which results have one in another way than by zeros for those that have none."""
+        return False
+
     def fit_gradient(self, gradient: Handle, operand: Handle) -> Handle:
         """Bring a gradient to its operand's dtype (and, for broadcasting kinds, shape)."""
         if gradient is not None and gradient.dtype is not operand.dtype:

@@ -38,6 +38,7 @@ class Differentiation:
         differentiable: positions of outputs with a history.
         wanted: positions of inputs whose gradient is computed.
         sources: for each of them, the numbers of the cotangents that its gradient comes from.
+        asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
         saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
         restore_inputs: positions of further inputs that a derivative of the gradients starts from.
         reads: what eager execution would read in backward of inputs as they were and of outputs: a write to it before
@@ -51,6 +52,7 @@ class Differentiation:
     differentiable: tuple[int, ...]
     wanted: tuple[int, ...]
     sources: tuple[frozenset[int], ...]
+    asks_presence: bool
     saved_inputs: tuple[int, ...]
     restore_inputs: tuple[int, ...]
     reads: tuple[Read, ...]
@@ -149,8 +151,10 @@ class GraphNode(Node):
         self, gradients: Sequence[Tensor | None], cotangents: tuple[Tensor | None, ...]
     ) -> Sequence[Tensor | None]:
         """What eager execution gives where some outputs have no cotangent, and compiled code took zeros for it."""
-        if not all(np.isfinite(g._np).all() for g in gradients if g is not None):
-            return self._by_formulas(cotangents)  # nan may be zero times the infinite slope of an unused output
+        # nan may be zero times the infinite slope of an unused output
+        are_finite = all(np.isfinite(g._np).all() for g in gradients if g is not None)
+        if not are_finite or self.plan.asks_presence:
+            return self._by_formulas(cotangents)
         present = {i for i, c in enumerate(cotangents) if c is not None}
         return [g if present & s else None for g, s in zip(gradients, self.plan.sources, strict=True)]
 

@@ -1,0 +1,193 @@
+"""`autograd.Function` in captured code: one graph, with the gradients, of any order, that eager execution has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from captured import assert_same, capture_of, check, graphs_of
+from programs import autograd_functions as programs
+from programs.autograd_functions import leaf
+
+import tracegraph as tg
+from tracegraph.autograd import Function, grad
+
+CAPTURED = [
+    programs.saved_result, programs.straight_through, programs.attributes_of_the_context, programs.applied_often,
+    programs.returned_argument_of_the_trace, programs.viewed, programs.detached, programs.several_results,
+    programs.some_inputs, programs.written_argument, programs.both_styles, programs.not_differentiable,
+    programs.absent_gradients, programs.once, programs.nested, programs.broadcast_gradient, programs.without_grad_mode,
+    programs.made_here, programs.written_after,
+]  # fmt: skip
+
+BACKENDS = ["replay", "interpreter", "llvm"]
+
+
+def compiled(program: Any, backend: str) -> Any:
+    if backend == "replay":
+        return capture_of(program, fullgraph=True)
+    return tg.compile(program, backend=backend, fullgraph=True, options={"strict": True})
+
+
+def derivatives(function: Callable[..., Any], x: tg.Tensor, order: int) -> list[tg.Tensor | None]:
+    """Results, gradient, and the gradient of a function of the gradient."""
+    found = function(x)
+    results = [r for r in (found if isinstance(found, tuple) else (found,)) if isinstance(r, tg.Tensor)]
+    roots = [r for r in results if r.requires_grad]
+    cotangents = [tg.full_like(r.detach(), 0.5 + i) for i, r in enumerate(roots)]
+    (first,) = grad(roots, x, cotangents, create_graph=order > 1)
+    second = None
+    if order > 1 and first is not None and first.requires_grad:
+        (second,) = grad((first * first.detach().sin()).sum(), x, allow_unused=True)
+    return [*(r.detach() for r in results), None if first is None else first.detach(), second]
+
+
+@pytest.mark.parametrize("program", CAPTURED, ids=lambda p: p.__name__)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("order", [1, 2])
+def test_gradients(program: Callable[..., Any], backend: str, order: int) -> None:
+    function = compiled(program, backend)
+    for shape in ((2, 3), (4, 3)):
+        wanted = derivatives(program, leaf(*shape), order)
+        found = derivatives(function, leaf(*shape), order)
+        assert [f is None for f in found] == [w is None for w in wanted]
+        for f, w in zip(found, wanted, strict=True):
+            assert f is None or w is None or tg.allclose(f, w, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("program", CAPTURED, ids=lambda p: p.__name__)
+def test_one_graph(program: Callable[..., Any]) -> None:
+    assert len(graphs_of(check(program, lambda: (leaf(2, 3),), fullgraph=True))) == 1
+
+
+def test_the_text_of_the_graph() -> None:
+    function = check(programs.Exp.apply, lambda: (leaf(2, 3),), fullgraph=True)
+    (graph,) = graphs_of(function)
+    text = "\n".join(line.partition("//")[0].rstrip() for line in str(graph).splitlines())
+    assert text == (
+        """graph apply(%args_0: f32[2, 3] primal) {
+  %0: f32[2, 3] = exp(%args_0)
+  %1: f32[2, 3] = detach(%0)
+  %2: f32[2, 3] = custom_vjp(%1, %args_0, backward=graph backward_fn(%arg0: f32[2, 3], %arg1: f32[2, 3]) {
+    %0: f32[2, 3] = mul(%arg0, %arg1)
+    %1: f32[2, 3] = mul(%0, 3)
+    return %1
+  }, inputs=1, outputs=1, saved_results=[0], sizes=[])
+  return %2
+}"""
+    )
+
+
+def test_a_missing_gradient_stays_missing() -> None:
+    """As in eager: None, not zeros, where `backward` returns None."""
+
+    class Stop(Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            return x * y
+
+        @staticmethod
+        def backward(ctx, g):
+            return g, None
+
+    for function in (Stop.apply, *(compiled(Stop.apply, b) for b in BACKENDS)):
+        x, y = leaf(2, 3), leaf(2, 3)
+        z = function(x, y)
+        assert z.requires_grad
+        z.sum().backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [[1.0] * 3] * 2
+        assert y.grad is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_gradient_of_several_results(backend: str) -> None:
+    """Which results have a gradient is only known in backward; `Either` asks."""
+
+    def program(x, y):
+        return programs.Either.apply(x, y)
+
+    def gradients(function: Any, used: int) -> list[Any]:
+        x, y = leaf(2, 3), leaf(2, 3)
+        function(x, y)[used].sum().backward()
+        return [x.grad, y.grad]
+
+    function = compiled(program, backend)
+    for used in (0, 1):
+        wanted, found = gradients(program, used), gradients(function, used)
+        assert [w is None for w in wanted] == [u != used for u in (0, 1)]
+        assert_same(found, wanted)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("function", [programs.Miscounted, programs.Misshapen, programs.Dependent, programs.Noisy])
+def test_backward_of_what_breaks(function: type[Function], backend: str) -> None:
+    """The same gradients, or the same error, at the same time."""
+
+    def program(x):
+        return function.apply(x * 2) * 3
+
+    def outcome(run: Any) -> Any:
+        tg.manual_seed(0)
+        x = leaf(2, 3)
+        y = run(x)
+        try:
+            y.sum().backward()
+        except tg.TracegraphError as error:
+            return type(error), str(error)
+        return x.grad
+
+    run = capture_of(program) if backend == "replay" else tg.compile(program, backend=backend)
+    wanted, found = outcome(program), outcome(run)
+    assert type(found) is type(wanted)
+    if isinstance(wanted, tuple):
+        assert found == wanted
+    else:
+        assert tg.allclose(found, wanted)
+
+
+def test_effects_of_backward_happen_in_backward(capsys: pytest.CaptureFixture[str]) -> None:
+    run = capture_of(programs.backward_prints)
+    x = leaf(2, 3)
+    y = run(x)
+    assert capsys.readouterr().out == ""
+    y.sum().backward()
+    assert capsys.readouterr().out == "backward (2, 3)\n"
+    assert x.grad is not None
+    assert x.grad.tolist() == [[6.0] * 3] * 2
+
+
+def test_differentiating_what_is_differentiable_once_is_an_error() -> None:
+    for run in (programs.once, *(compiled(programs.once, b) for b in BACKENDS)):
+        x = leaf(2, 3)
+        y = run(x)
+        (g,) = grad(y, x, tg.ones(2, 3, requires_grad=True), create_graph=True)
+        with pytest.raises(tg.TracegraphError, match="once_differentiable"):
+            g.sum().backward()
+
+
+def test_a_later_write_to_what_is_saved_is_an_error() -> None:
+    def program(x, w):
+        return programs.Attention.apply(x, 0.5, w)[0]
+
+    for run in (program, *(compiled(program, b) for b in BACKENDS)):
+        x, w = leaf(2, 3), tg.ones(2, 3)
+        y = run(x, w)
+        w.add_(1)
+        with pytest.raises(tg.TracegraphError, match="modified by an in-place"):
+            y.sum().backward()
+
+
+def test_a_later_write_to_what_is_not_saved_is_none() -> None:
+    def program(x, w):
+        return programs.Reversed.apply(x * w.detach().round(), 2), programs.StraightThrough.apply(w)
+
+    for run in (program, *(compiled(program, b) for b in BACKENDS)):
+        x, w = tg.ones(3), leaf(3)
+        y = run(x, w)[1]
+        with tg.no_grad():
+            w.add_(1)
+        y.sum().backward()
+        assert w.grad is not None
+        assert w.grad.tolist() == [1.0] * 3
