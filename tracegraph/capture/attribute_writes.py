@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import eager, gradients
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.descriptors import bind, part
+from tracegraph.capture.descriptors import bind, has_part, part
 from tracegraph.capture.instance_dicts import instance_dict, instance_entry, missing
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.special_methods import special
@@ -93,7 +93,7 @@ def generic_delete(tracer: Tracer, target: Any, name: str) -> None:
     raw = tracer.class_entry(type(target), name)
     if isinstance(raw, types.MemberDescriptorType):
         bind(tracer, raw, target, type(target), name)
-    elif raw is not MISSING and hasattr(type(raw), "__delete__"):
+    elif raw is not MISSING and has_part(tracer, raw, "__delete__"):
         _delete_through_descriptor(tracer, raw, target, name)
         return
     elif instance_entry(tracer, target, name) is MISSING:
@@ -140,7 +140,7 @@ def generic_set(tracer: Tracer, target: Any, name: str, value: Any) -> None:
         if setter is None:
             raise Observed(AttributeError(f"property {name!r} of {cls.__name__!r} object has no setter"))
         call(tracer, setter, (target, value), {})
-    elif raw is not MISSING and not isinstance(raw, types.MemberDescriptorType) and hasattr(type(raw), "__set__"):
+    elif raw is not MISSING and type(raw) is not types.MemberDescriptorType and has_part(tracer, raw, "__set__"):
         _set_through_descriptor(tracer, raw, target, name, value)
     elif raw is MISSING and instance_dict(target) is None:
         raise missing(tracer, target, name)

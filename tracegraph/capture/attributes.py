@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import enum
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from tracegraph.capture.descriptors import bind, is_data_descriptor
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_entry, missing, pending_value
 from tracegraph.capture.safety import specialised
-from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot, class_lookup
+from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot, Source, class_lookup, constant_source
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
@@ -27,8 +28,9 @@ from tracegraph.capture.values import (
     Observed,
     is_constant,
     is_instance_of_python_class,
+    is_python_class,
 )
-from tracegraph.ir import SymExpr
+from tracegraph.ir import Op, SymExpr
 from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
 from tracegraph.settings import Settings
@@ -54,7 +56,10 @@ def get(tracer: Tracer, value: Any, name: str) -> Any:
         return tracer.recorder.grad_enabled
     if isinstance(value, Settings) and name in value.questions:
         return tracer.settings.get(value, name)
-    if is_instance_of_python_class(value) and name not in _IMMUTABLE.get(_immutable_base(value), ()):
+    if name in _MEMBER_PROPERTIES and class_lookup(type(value), name) is _MEMBER_PROPERTIES[name]:
+        # past the property of the enum module, which is a Python function
+        return tracer.read(getattr(value, f"_{name}_"), Entry(_member_source(tracer, value), f"_{name}_"))
+    if is_instance_of_python_class(value) and not (isinstance(value, Op) and name in _FIXED_OF_OP):
         return _get_of_instance(tracer, value, name)
     return _get_of_builtin(tracer, value, name)
 
@@ -91,6 +96,8 @@ def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
         return types.MethodType(Tensor.backward, tensor)
     if name in _TENSOR_ACTIONS:
         raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{name}")
+    if name == "stride":
+        tracer.note_strides(tensor)
     try:
         return getattr(tensor, name)
     except AttributeError:
@@ -108,6 +115,7 @@ _TENSOR_ACTIONS = frozenset({"value", "recorder", "builder", "type", "register_h
 
 def _get_of_module(tracer: Tracer, module: types.ModuleType, name: str) -> Any:
     source = tracer.source_of(module) or Constant(Reference(module), module.__name__)
+    tracer.guards.add(GuardKind.TYPE, source, types.ModuleType)
     pending = tracer.effects.pending(module, name)
     if pending is not None:
         return pending_value(tracer, module, name, pending.value)
@@ -116,6 +124,8 @@ def _get_of_module(tracer: Tracer, module: types.ModuleType, name: str) -> Any:
     if hasattr(types.ModuleType, name):
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{module.__name__}.{name}")
     if "__getattr__" not in module.__dict__:
+        tracer.guards.add(GuardKind.ABSENT, source, name)
+        tracer.guards.add(GuardKind.ABSENT, source, "__getattr__")
         raise Observed(AttributeError(f"module {module.__name__!r} has no attribute {name!r}", name=name, obj=module))
     if module.__name__.partition(".")[0] != "tracegraph":
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{module.__name__}.{name} is computed by the module")
@@ -182,11 +192,12 @@ def _get_of_number(tracer: Tracer, number: SymExpr | SymFloat, name: str) -> Any
 def _get_of_class(tracer: Tracer, cls: type, name: str) -> Any:
     """Attributes of a class object; metaclasses other than `type` may only add plain methods."""
     meta = type(cls)
+    tracer.note_metaclass(cls)
     pending = tracer.effects.pending(cls, name)
     if pending is not None:
         return pending_value(tracer, cls, name, pending.value)
     meta_raw = tracer.class_entry(meta, name)
-    if meta_raw is not MISSING and is_data_descriptor(meta_raw):
+    if meta_raw is not MISSING and is_data_descriptor(tracer, meta_raw):
         return _class_data(tracer, cls, name)
     raw = tracer.class_entry(cls, name)
     if raw is not MISSING:
@@ -202,13 +213,15 @@ def _class_data(tracer: Tracer, cls: type, name: str) -> Any:
     if name not in ("__name__", "__qualname__", "__module__", "__mro__", "__bases__", "__doc__"):
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__}.{name}")
     value = tracer.native(getattr, cls, name)
-    source = tracer.source_of(cls)
-    return tracer.read(value, Slot(source, name)) if source is not None else value
+    is_guarded = is_python_class(cls) and not tracer.is_fresh(cls)
+    return tracer.read(value, Slot(tracer.class_source(cls), name)) if is_guarded else value
 
 
 def _get_of_instance(tracer: Tracer, instance: Any, name: str) -> Any:
     """`object.__getattribute__`, then `__getattr__`."""
     cls = type(instance)
+    if isinstance(instance, enum.Enum):
+        tracer.guards.add(GuardKind.TYPE, _member_source(tracer, instance), cls)  # else guarded when it is read
     custom = tracer.class_entry(cls, "__getattribute__")
     from tracegraph.capture.calls import call
 
@@ -234,7 +247,7 @@ def generic_get(tracer: Tracer, instance: Any, name: str) -> Any:
     if name == "__class__" and class_lookup(cls, name) is object.__dict__[name]:
         return cls
     raw = tracer.class_entry(cls, name)
-    if raw is not MISSING and is_data_descriptor(raw):
+    if raw is not MISSING and is_data_descriptor(tracer, raw):
         return bind(tracer, raw, instance, cls, name)
     stored = instance_entry(tracer, instance, name)
     if stored is not MISSING:
@@ -256,21 +269,14 @@ _GETTERS: dict[type, Callable[[Any, Any, str], Any]] = {
 }
 
 
-def _immutable_base(value: Any) -> type | None:
-    return next((base for base in _IMMUTABLE if isinstance(value, base)), None)
+#: what the enum module defines for all members
+_MEMBER_PROPERTIES: dict[str, Any] = {name: enum.Enum.__dict__[name] for name in ("name", "value")}
+#: attributes of operations that never change, read natively
+_FIXED_OF_OP = frozenset({"name", "kind", "is_pure", "__name__", "__doc__"})
 
 
-def _immutable_attributes() -> dict[Any, frozenset[str]]:
-    """Instances of Python classes with attributes that never change, read natively."""
-    import enum
-
-    from tracegraph.ir import Op
-
-    op_attributes = frozenset({"name", "kind", "is_pure", "__name__", "__doc__"})
-    return {enum.Enum: frozenset({"name", "value", "_name_", "_value_"}), Op: op_attributes}
-
-
-_IMMUTABLE = _immutable_attributes()
+def _member_source(tracer: Tracer, member: enum.Enum) -> Source:
+    return tracer.source_of(member) or constant_source(member)
 
 
 def get_special(tracer: Tracer, value: Any, name: str) -> Any:

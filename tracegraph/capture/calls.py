@@ -165,6 +165,7 @@ def call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
         return native_calls.call_native(tracer, cls, args, kwargs)
     if getattr(cls, "__tracegraph_tensor__", False):
         raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}")
+    tracer.note_metaclass(cls)
     meta_call = tracer.class_entry(type(cls), "__call__")
     if meta_call is not type.__call__:
         return _call_metaclass(tracer, cls, meta_call, args, kwargs)

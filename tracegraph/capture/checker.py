@@ -66,7 +66,7 @@ def _literal(writer: SourceWriter, value: Any) -> str:
 
 
 def same_constant(a: Any, b: Any) -> bool:
-    """Equality that tells 0.0 from -0.0 and 1 from True, and finds nan equal to itself."""
+    """Equality that tells 0.0 from -0.0, 1 from True and one order of a set from another; nan equals itself."""
     if type(a) is not type(b):
         return False
     if isinstance(a, float):
@@ -75,6 +75,8 @@ def same_constant(a: Any, b: Any) -> bool:
         return same_constant(a.real, b.real) and same_constant(a.imag, b.imag)
     if isinstance(a, tuple):
         return len(a) == len(b) and all(map(same_constant, a, b))
+    if isinstance(a, frozenset):
+        return same_constant(tuple(a), tuple(b))  # in the order in which the program would meet them
     if isinstance(a, slice):
         return same_constant((a.start, a.stop, a.step), (b.start, b.stop, b.step))
     return bool(a == b)
@@ -114,12 +116,8 @@ def _keys(writer: SourceWriter, guard: Guard) -> Conditions:
 
 
 def _elements(writer: SourceWriter, guard: Guard) -> Conditions:
-    return [f"{writer.pool.name(same_elements)}({_value(writer, guard)}, {writer.pool.name(guard.expected)})"]
-
-
-def same_elements(a: Any, b: frozenset[Any]) -> bool:
-    """Whether two sets hold the same elements, of the same types."""
-    return len(a) == len(b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
+    same = writer.pool.name(same_constant)
+    return [f"{same}(tuple({_value(writer, guard)}), {writer.pool.name(guard.expected)})"]
 
 
 def _tensor(writer: SourceWriter, guard: Guard) -> Conditions:

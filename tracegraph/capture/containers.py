@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import operator
+import types
 from typing import TYPE_CHECKING, Any
 
+from tracegraph.capture.descriptors import bind
 from tracegraph.capture.iteration import materialised, walk
 from tracegraph.capture.keys import check_hashable
-from tracegraph.capture.operators import compare, identical
+from tracegraph.capture.operators import compare, identical, may_be_one
 from tracegraph.capture.safety import plain_number, specialised
 from tracegraph.capture.sources import MISSING, Keyed
 from tracegraph.capture.special_methods import is_plain, special, truth
-from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.capture.values import Observed, is_instance_of_python_class, is_nan
 from tracegraph.ops.recording import Traced
 
 if TYPE_CHECKING:
@@ -34,12 +36,13 @@ def contains(tracer: Tracer, container: Any, item: Any) -> bool:
 
 def _is_simple(tracer: Tracer, value: Any) -> bool:
     items = value if isinstance(value, list | tuple) else (value,)
-    return not any(is_instance_of_python_class(i) or isinstance(i, list | tuple | dict) for i in items)
+    return not any(is_nan(i) or is_instance_of_python_class(i) or isinstance(i, list | tuple | dict) for i in items)
 
 
 def is_same(tracer: Tracer, a: Any, b: Any) -> bool:
     """`a is b or a == b`, what containers ask."""
-    return identical(tracer, a, b) or truth(tracer, compare(tracer, "==", a, b))
+    is_known = is_nan(a) or not may_be_one(tracer, a, b)  # where equality decides, identity does not matter
+    return (is_known and identical(tracer, a, b)) or truth(tracer, compare(tracer, "==", a, b))
 
 
 def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
@@ -54,6 +57,8 @@ def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
         if result is NotImplemented:
             raise Observed(TypeError(f"{type(container).__name__!r} object is not subscriptable"))
         return result
+    if isinstance(container, type):
+        return _of_class(tracer, container, key)
     if isinstance(container, dict):
         key = check_hashable(tracer, key, container)
         factory = getattr(container, "default_factory", None)
@@ -66,6 +71,18 @@ def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
         key = specialised(tracer, key)
     key = _index(tracer, key)
     return tracer.native(operator.getitem, container, key)
+
+
+def _of_class(tracer: Tracer, cls: type, key: Any) -> Any:
+    """`cls[key]`: by the metaclass if that defines it, else by `__class_getitem__`."""
+    from tracegraph.capture.calls import call
+
+    if tracer.class_entry(type(cls), "__getitem__") is MISSING:
+        raw = tracer.class_entry(cls, "__class_getitem__")
+        function = raw.__func__ if isinstance(raw, classmethod) else None
+        if isinstance(function, types.FunctionType) and function.__module__ != "typing":
+            return call(tracer, bind(tracer, raw, None, cls, "__class_getitem__"), (key,), {})
+    return tracer.native(operator.getitem, cls, key)
 
 
 def _entry_of_object(tracer: Tracer, container: Any, key: Any) -> Any:

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
 
 
-def is_data_descriptor(raw: Any) -> bool:
+def is_data_descriptor(tracer: Tracer, raw: Any) -> bool:
     """Whether a class attribute takes precedence over the instance dictionary."""
-    return hasattr(type(raw), "__set__") or hasattr(type(raw), "__delete__")
+    return has_part(tracer, raw, "__set__") or has_part(tracer, raw, "__delete__")
+
+
+def has_part(tracer: Tracer, raw: Any, name: str) -> bool:
+    """Whether the class of a class attribute has the method `name` of the descriptor protocol."""
+    return tracer.class_entry(type(raw), name) is not MISSING
 
 
 def bind(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:

@@ -148,11 +148,18 @@ class DriverWriter:
 
     def _tail_call(self, way: Exit, step: NativeStep | None = None, is_native: bool = False) -> str:
         """`return Tail(...)` into the instruction at `way.index`."""
+        way = self._without_discarded(way)
         names, cells = self._live_state(way.index)
         unit = self._resumed(way.index, names, tuple(v is not NULL for v in way.stack))
         values = [self.frame.slots[n] for n in names] + [v for v in way.stack if v is not NULL]
         express = step.expression if step is not None else self.values.expression
         return self._call(unit, [express(v) for v in values], cells, is_native)
+
+    def _without_discarded(self, way: Exit) -> Exit:
+        """A result that is dropped at once is not handed on, so that it dies before the next statement."""
+        instructions = self.frame.program.instructions
+        is_discarded = instructions[way.index].op == "POP_TOP" and instructions[way.index + 1].is_entry
+        return Exit(way.condition, way.index + 1, way.stack[:-1]) if is_discarded else way
 
     def _raise_call(self, index: int, depth: int) -> str:
         """Let the function's own handler see an exception of the native operation."""

@@ -11,6 +11,7 @@ from tracegraph.capture.sources import Entry, Item, Source
 from tracegraph.ir import Role
 from tracegraph.ops.arguments import is_tensor as is_any_tensor
 from tracegraph.ops.recording import Traced
+from tracegraph.tensor import Tensor
 
 #: the object whose attribute `enabled` is the grad mode of a thread
 GRAD_STATE = STATE
@@ -38,6 +39,29 @@ def set_grad_enabled(mode: bool) -> None:
 def layout_of(tensor: Any) -> Any:
     """The word "contiguous", or the strides of any other layout, in elements."""
     return "contiguous" if tensor.is_contiguous() else tensor.stride()
+
+
+def strides_of(tensor: Any) -> Any:
+    """Strides in elements."""
+    return tensor.stride()
+
+
+def derived_classes(cls: type) -> list[type]:
+    """The bases of a tensor class that the library does not define."""
+    return [base for base in cls.__mro__ if issubclass(base, Tensor) and not base.__module__.startswith("tracegraph.")]
+
+
+def redefined(cls: type) -> str:
+    """The name of something that tensors have and `cls` has its own of; empty if there is nothing."""
+    names = (name for name in vars(cls) if hasattr(Tensor, name) or name == "__getattr__")
+    return next((name for name in names if name not in _OF_EVERY_CLASS), "")
+
+
+#: what a class statement defines, and what makes and shows instances
+_OF_EVERY_CLASS = frozenset({
+    "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__slots__", "__annotations__", "__init__",
+    "__new__", "__init_subclass__", "__repr__", "__str__", "__static_attributes__", "__firstlineno__",
+})  # fmt: skip
 
 
 def role_of(tensor: Any, source: Source) -> Role:

@@ -9,7 +9,7 @@ from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import polyfills
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.instance_dicts import InstanceDict
-from tracegraph.capture.safety import is_opaque
+from tracegraph.capture.safety import check_metaclass, is_opaque
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.special_methods import special
 from tracegraph.capture.values import Observed, is_instance_of_python_class
@@ -28,6 +28,8 @@ def iterate(tracer: Tracer, value: Any) -> Any:
             return value
         if is_opaque(tracer, value):
             raise Break(reasons.OPAQUE_ITERATOR, f"iteration over an object of type {type(value).__name__}")
+        if isinstance(value, type):
+            check_metaclass(tracer, value)
         iterator = tracer.native(iter, value)
         return iterator if iterator is value else tracer.fresh(iterator)
     result = special(tracer, value, "__iter__")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.adapters import is_plain_member
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.safety import flatten, is_followed, is_opaque, specialised
+from tracegraph.capture.safety import check_metaclass, flatten, is_followed, is_opaque, specialised
 from tracegraph.capture.values import Observed, is_constant, is_instance_of_python_class, is_varying
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def hash_of(tracer: Tracer, key: Any) -> int:
     if not is_instance_of_python_class(key):
         if is_opaque(tracer, key):
             raise Break(reasons.UNSUPPORTED_VALUE, f"an object of type {type(key).__name__} as a key")
+        if isinstance(key, type) and type(key) is not type:
+            check_metaclass(tracer, key)
         tracer.pin(key)
         return int(tracer.native(hash, key))
     method = tracer.class_entry(type(key), "__hash__")

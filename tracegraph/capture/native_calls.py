@@ -384,6 +384,7 @@ def _is_same(a: Any, b: Any) -> bool:
 def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
     """A C method that an instance of a Python class inherits: `super().__setattr__(...)`, `dict.update(self)`."""
     from tracegraph.capture import attribute_writes, attributes
+    from tracegraph.capture.special_methods import native_item
 
     name = method.__name__
     generics: dict[str, Callable[..., Any]] = {
@@ -404,6 +405,8 @@ def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
         raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}() on contents that are not tracked")
     if name in ("__repr__", "__str__", "__format__", "__reduce_ex__", "__sizeof__", "__dir__"):
         raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
+    if name == "__getitem__" and isinstance(owner, dict) and args:
+        return native_item(tracer, owner, method, args[0])
     if isinstance(owner, list | dict | set | collections.deque):
         return _call_container(tracer, method, owner, args, kwargs)
     return tracer.native(method, *_known(tracer, args), **kwargs)

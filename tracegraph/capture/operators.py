@@ -8,9 +8,19 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break, Extent
+from tracegraph.capture.checker import same_constant
 from tracegraph.capture.safety import comparable, plain_number, specialised, stringable
 from tracegraph.capture.special_methods import is_plain, special
-from tracegraph.capture.values import CONTAINER_TYPES, Observed, is_instance_of_python_class, is_number, is_varying
+from tracegraph.capture.values import (
+    CONTAINER_TYPES,
+    Observed,
+    is_constant,
+    is_instance_of_python_class,
+    is_number,
+    is_varying,
+)
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 
@@ -117,11 +127,28 @@ def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
 
 
 def identical(tracer: Tracer, a: Any, b: Any) -> bool:
-    """`a is b`, guarded where the answer depends on which objects come from outside."""
+    """`a is b`, guarded where the answer depends on which objects come from outside.
+
+    Raises:
+        Break: they are equal numbers or texts, which are guarded by value: in another call the answer may be another.
+    """
     if type(a) is SymExpr and type(b) is SymExpr:
         return a is b
+    if may_be_one(tracer, a, b):
+        what = f"whether two equal objects of type {type(a).__name__} are one"
+        raise Break(reasons.UNSUPPORTED_VALUE, what, Extent.FRAME)
     tracer.note_identity(a, b)
     return a is b
+
+
+def may_be_one(tracer: Tracer, a: Any, b: Any) -> bool:
+    """Whether these are equal constants, which might or might not be one object in another call."""
+    if type(a) is not type(b) or type(a) not in (float, complex, int, str, bytes, tuple, frozenset, range):
+        return False
+    is_small = type(a) is int and -5 <= a <= 256
+    if is_small or (a is b and not tracer.is_read_twice(a)):
+        return False
+    return is_constant(a) and is_constant(b) and same_constant(a, b)
 
 
 def unary(tracer: Tracer, name: str, function: Callable[[Any], Any], value: Any) -> Any:

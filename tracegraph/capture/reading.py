@@ -64,6 +64,7 @@ def _read_constant(tracer: Tracer, value: Any, source: Source) -> Any:
     if type(value) is tuple and value and tracer.dynamism.varies(source, value):
         return _read_tuple(tracer, value, source)
     tracer.guards.add(GuardKind.CONSTANT, source, value)
+    tracer.note_constant(value, source)
     return value
 
 
@@ -156,7 +157,8 @@ def _read_list(tracer: Tracer, value: Any, source: Source) -> Any:
     tracer.guards.add(GuardKind.LENGTH, source, len(value))
     copy: Any = []
     if isinstance(value, collections.deque):
-        copy = collections.deque(maxlen=read(tracer, value.maxlen, _slot(source, "maxlen")))
+        tracer.guards.add(GuardKind.CONSTANT, _slot(source, "maxlen"), value.maxlen)
+        copy = collections.deque(maxlen=value.maxlen)
     tracer.adopt(value, copy, source)
     copy.extend([read(tracer, v, Item(source, i)) for i, v in enumerate(value)])
     tracer.effects.track(TrackedCopy(value, copy, list(copy), source))
@@ -185,14 +187,16 @@ def _slot(source: Source, name: str) -> Source:
 
 
 def _read_set(tracer: Tracer, value: Any, source: Source) -> Any:
-    """Sets of constants or identities; their elements are guarded together."""
+    """Sets of constants or identities; their elements are guarded together, in the order of iteration."""
     if len(value) > MAX_ELEMENTS or not _are_keys(value):
         return _read_opaque(tracer, value, source)
     tracer.guards.add(GuardKind.TYPE, source, type(value))
-    tracer.guards.add(GuardKind.ELEMENTS, source, frozenset(value))
+    copy = value.copy()
+    if any(a is not b for a, b in zip(copy, value, strict=True)):
+        return _read_opaque(tracer, value, source)  # a copy would be iterated in another order
+    tracer.guards.add(GuardKind.ELEMENTS, source, tuple(value))
     if type(value) is frozenset:
         return tracer.adopt(value, value, source)
-    copy = value.copy()
     tracer.adopt(value, copy, source)
     tracer.effects.track(TrackedCopy(value, copy, set(copy), source))
     return copy
@@ -219,6 +223,7 @@ _READERS: dict[type, Callable[[Any, Any, Source], Any]] = {
     set: _read_set,
     frozenset: _read_set,
     slice: _read_slice,
+    bytearray: _read_opaque,
     types.FunctionType: _read_function,
     types.CellType: _read_cell,
     **dict.fromkeys(CONSTANT_TYPES, _read_constant),

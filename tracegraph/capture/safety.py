@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.adapters import adapted
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.sources import Slot
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
     STAND_INS,
     is_constant,
     is_instance_of_python_class,
+    is_python_class,
     is_varying,
 )
 from tracegraph.ops.recording import Traced
@@ -36,6 +39,31 @@ def is_opaque(tracer: Tracer, value: Any) -> bool:
         return tracer.is_marked_opaque(value)
     known = isinstance(value, (*IDENTITY_TYPES, *_CALLABLES)) or is_constant(value)
     return not known and not is_instance_of_python_class(value)
+
+
+def check_metaclass(tracer: Tracer, cls: type) -> None:
+    """Operators on a class are C code, if its metaclass does not define them.
+
+    Raises:
+        Break: it does.
+    """
+    meta: type = type(cls)
+    for base in meta.__mro__:
+        if not is_python_class(base) or base.__module__ in ("abc", "enum", "typing"):
+            continue
+        name = next((n for n in vars(base) if n in _CLASS_OPERATORS), "")
+        if name:
+            raise Break(reasons.UNSUPPORTED_VALUE, f"{name} of the metaclass of {cls.__name__}")
+        if not tracer.is_fresh(base):
+            tracer.note_metaclass(cls)
+            tracer.guards.add(GuardKind.KEYS, Slot(tracer.class_source(base), "__dict__"), tuple(vars(base)))
+
+
+#: special methods of a class that decide how operators, functions and statements treat it
+_CLASS_OPERATORS = frozenset(
+    name for kind in (int, list, dict, set) for name in vars(kind) if name.startswith("__")
+) - {"__new__", "__init__", "__init_subclass__", "__doc__", "__getattribute__", "__repr__", "__str__", "__format__",
+     "__class_getitem__", "__sizeof__", "__getnewargs__", "__reduce__"}  # fmt: skip
 
 
 def is_followed(tracer: Tracer, value: Any) -> bool:

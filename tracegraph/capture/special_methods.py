@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.safety import is_followed, is_opaque
+from tracegraph.capture.safety import check_metaclass, is_followed, is_opaque
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.values import Observed, is_instance_of_python_class
 from tracegraph.ops.recording import Traced
@@ -50,7 +50,21 @@ def _native_slot(tracer: Tracer, slot: Any, value: Any, *args: Any) -> Any:
         raise Break(
             reasons.UNSUPPORTED_VALUE, f"{slot.__objclass__.__name__}.{slot.__name__} of {type(value).__name__}"
         )
+    elif isinstance(value, dict) and slot.__name__ == "__getitem__":
+        return native_item(tracer, value, slot.__get__(value), *args)
     return tracer.native(slot, value, *args)
+
+
+def native_item(tracer: Tracer, container: dict[Any, Any], method: Any, key: Any) -> Any:
+    """`dict.__getitem__` of an instance of a derived class, which asks `__missing__` for what is not there."""
+    from tracegraph.capture.keys import check_hashable
+
+    key = check_hashable(tracer, key, container)
+    if not tracer.native(dict.__contains__, container, key):
+        result = special(tracer, container, "__missing__", key)
+        if result is not NotImplemented:
+            return result
+    return tracer.native(method, key)
 
 
 def is_plain(tracer: Tracer, value: Any) -> bool:
@@ -61,6 +75,8 @@ def is_plain(tracer: Tracer, value: Any) -> bool:
     """
     if is_opaque(tracer, value):
         raise Break(reasons.UNSUPPORTED_VALUE, f"an operator on an object of type {type(value).__name__}")
+    if isinstance(value, type) and type(value) is not type:
+        check_metaclass(tracer, value)
     return not is_instance_of_python_class(value)
 
 
@@ -68,6 +84,8 @@ def truth(tracer: Tracer, value: Any) -> bool:
     """`bool(value)`."""
     if type(value) is bool:
         return value
+    if isinstance(value, type) and type(value) is not type:
+        check_metaclass(tracer, value)
     if not is_instance_of_python_class(value):
         if is_opaque(tracer, value) and (hasattr(type(value), "__bool__") or hasattr(type(value), "__len__")):
             raise Break(reasons.UNSUPPORTED_VALUE, f"the truth of an object of type {type(value).__name__}")

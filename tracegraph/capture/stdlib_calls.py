@@ -17,6 +17,7 @@ from tracegraph.capture import attributes, containers
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.adapters import CallableAdapter
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.checker import same_constant
 from tracegraph.capture.object_ids import ThreadId
 from tracegraph.capture.safety import specialised
 from tracegraph.capture.sources import Contents, Item, Slot
@@ -49,7 +50,16 @@ def call_cached(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> An
         result = call(tracer, inner, args, kwargs)
     if not _is_data(result):
         raise Break(reasons.NATIVE_CALL, f"{function.__qualname__}(), which caches an object")
+    if source is not None and not _is_cached(tracer, function, args, kwargs, result):
+        raise Break(reasons.NATIVE_CALL, f"{function.__qualname__}(), which has cached another result")
     return result
+
+
+def _is_cached(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, result: Any) -> bool:
+    """Whether the cache answers what the function does by now; it has no effect but to be remembered there."""
+    known = {k: specialised(tracer, v) for k, v in kwargs.items()}
+    cached = tracer.native(function, *(specialised(tracer, a) for a in args), **known)
+    return same_constant(cached, specialised(tracer, result))
 
 
 def _is_data(value: Any) -> bool:

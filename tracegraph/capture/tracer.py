@@ -19,10 +19,20 @@ from tracegraph.capture.effects import Effects
 from tracegraph.capture.generators import SymbolicGenerator
 from tracegraph.capture.guards import GuardKind, GuardSet, Stride
 from tracegraph.capture.numbers import TraceNumbers
-from tracegraph.capture.recorder import CaptureRecorder
+from tracegraph.capture.recorder import CaptureRecorder, root_of
 from tracegraph.capture.settings import TraceSettings
 from tracegraph.capture.sizes import Sizes
-from tracegraph.capture.sources import MISSING, ClassEntry, Constant, Reference, Source, class_lookup, constant_source
+from tracegraph.capture.sources import (
+    MISSING,
+    ClassEntry,
+    Computed,
+    Constant,
+    Reference,
+    Slot,
+    Source,
+    class_lookup,
+    constant_source,
+)
 from tracegraph.capture.values import (
     IDENTITY_TYPES,
     STAND_INS,
@@ -97,6 +107,8 @@ class Tracer:
         #: the frames being executed, innermost last
         self.frames: list[Any] = []
         self._identified: list[Any] = []
+        #: constants that were read, and where; by their ids
+        self._constants: dict[int, tuple[Any, set[Source]]] = {}
         #: the generators that the trace has made
         self.generators: list[SymbolicGenerator] = []
         #: graph inputs that are numpy arrays outside, by the arrays
@@ -218,6 +230,7 @@ class Tracer:
         """
         if is_uninitialized(tensor):
             raise Break(reasons.UNSUPPORTED_VALUE, "a parameter without shape, before the module's first call")
+        self._check_tensor_class(tensor.__class__)
         shape, facts = self.dynamism.tensor(self, tensor, source)
         self.guards.add(GuardKind.TENSOR, source, facts)
         type = TensorType(tensor.dtype, shape)
@@ -227,6 +240,31 @@ class Tracer:
                 s.of(shape) if isinstance(s, Stride) else s for s in facts.layout
             )
         return handle
+
+    def _check_tensor_class(self, cls: type) -> None:
+        """A tensor of a class derived by the program is traced as any other, if that makes no difference.
+
+        Raises:
+            Break: the class redefines something that operations on its tensors ask.
+        """
+        for base in eager.derived_classes(cls):
+            name = eager.redefined(base)
+            if name:
+                what = f"a tensor of class {cls.__name__}, which redefines {name}"
+                raise Break(reasons.UNSUPPORTED_VALUE, what, Extent.FRAME)
+            self.guards.add(GuardKind.KEYS, Slot(self.class_source(base), "__dict__"), tuple(vars(base)))
+
+    def note_strides(self, tensor: Traced) -> None:
+        """The program asks for strides: those of dimensions of size 1 and 0, which are all alike else, are guarded."""
+        root = root_of(tensor.value)
+        asked = next((i for i in self.inputs if i.handle.value is root), None)
+        if asked is None or asked.convert is not None or all(n > 1 for n in asked.tensor.shape):
+            return
+        strides = asked.tensor.stride()
+        self.guards.add(GuardKind.CONSTANT, Computed(Reference(eager.strides_of), (asked.source,)), strides)
+        inputs = {i.handle.value: s for i in self.inputs if (s := self.recorder.strides.get(i.handle.value))}
+        # those of views are derived anew
+        self.recorder.strides = {**inputs, root: strides}
 
     def add_input(
         self, source: Source, tensor: Any, type: TensorType, role: Role, convert: Callable[[Any], Any] | None = None
@@ -285,6 +323,11 @@ class Tracer:
         parent = Constant(Reference(cls), cls.__name__)
         return ClassEntry(parent, name, Reference(after) if after is not None else None)
 
+    def note_metaclass(self, cls: type) -> None:
+        """Guard that the class of `cls` stays what it is, where a program may change that."""
+        if is_python_class(type(cls)) and not self.is_fresh(cls):
+            self.guards.add(GuardKind.TYPE, self.class_source(cls), type(cls))
+
     def note_identity(self, a: Any, b: Any) -> None:
         """Guard the answer of `a is b` where it depends on which objects the next call is given."""
         first, second = self.source_of(a), self.source_of(b)
@@ -292,6 +335,14 @@ class Tracer:
             return
         if not isinstance(a, IDENTITY_TYPES):
             self.guards.add(GuardKind.DISTINCT, None, (first, second))
+
+    def note_constant(self, value: Any, source: Source) -> None:
+        """Remember that a constant was read from `source`; guards compare its value only."""
+        self._constants.setdefault(id(value), (value, set()))[1].add(source)
+
+    def is_read_twice(self, value: Any) -> bool:
+        """Whether a constant was read from several places, which in another call may hold equal objects instead."""
+        return len(self._constants.get(id(value), (value, ()))[1]) > 1
 
     def note_identified(self, value: Any) -> None:
         """The program tells `value` from others by its id: keep those from outside apart."""

@@ -15,7 +15,7 @@ from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_entry
 from tracegraph.capture.safety import flatten
 from tracegraph.capture.sources import MISSING, Computed, Reference, class_lookup
-from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.capture.values import Observed, is_instance_of_python_class, is_python_class
 
 if TYPE_CHECKING:
     from tracegraph.capture.frame import Frame
@@ -63,8 +63,7 @@ def _is_subclass(tracer: Tracer, cls: Any, classes: Any, check: str) -> bool:
         method = class_lookup(type(part), check)
         if method not in _KNOWN_CHECKS:
             raise Break(reasons.NATIVE_CALL, f"a check against {part.__name__}, whose metaclass decides")
-        if method is not class_lookup(type, check):
-            _guard_registration(tracer, cls, part)
+        _guard_answer(tracer, cls, part)
     return bool(tracer.native(issubclass, cls, classes))
 
 
@@ -84,7 +83,7 @@ def _meets(tracer: Tracer, value: Any, protocol: Any) -> bool:
         raise Break(reasons.NATIVE_CALL, f"a check against {protocol.__name__} of an object that computes attributes")
     for name in sorted(vars(typing)["_get_protocol_attrs"](protocol)):
         found = tracer.class_entry(cls, name)
-        if is_python and (found is MISSING or not is_data_descriptor(found)):
+        if is_python and (found is MISSING or not is_data_descriptor(tracer, found)):
             own = instance_entry(tracer, value, name)
             found = own if own is not MISSING else found
         if found is MISSING or (found is None and callable(getattr(protocol, name, None))):
@@ -98,9 +97,10 @@ def _parts(classes: Any) -> list[type]:
     return [part for part in listed if isinstance(part, type)]
 
 
-def _guard_registration(tracer: Tracer, cls: Any, base: type) -> None:
-    """Guard what an abstract class answers: classes may be registered with it at any time."""
-    if not isinstance(cls, type) or base in cls.__mro__ or tracer.is_fresh(cls) or tracer.is_fresh(base):
+def _guard_answer(tracer: Tracer, cls: Any, base: type) -> None:
+    """Guard the answer where it may change: classes get other bases, abstract classes have others registered."""
+    is_fixed = cls is base or not isinstance(cls, type) or not (is_python_class(cls) or isinstance(base, abc.ABCMeta))
+    if is_fixed or tracer.is_fresh(cls) or tracer.is_fresh(base):
         return
     operands = (tracer.class_source(cls), tracer.class_source(base))
     answer = tracer.native(issubclass, cls, base)

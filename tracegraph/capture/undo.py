@@ -48,7 +48,8 @@ def _snapshot(tensor: Tensor) -> Callable[[], None]:
     slots = [(t, n, getattr(t, n)) for t in involved for n in Tensor.__slots__ if n != "__weakref__" and hasattr(t, n)]
 
     def restore() -> None:
-        np.copyto(tensor._np, elements)
+        if tensor._np.flags.writeable:
+            np.copyto(tensor._np, elements)
         storage.version = version
         if view is not None:
             view.node = node

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import enum
 import functools
+import math
 import operator
 import re
 import sys
@@ -159,6 +160,11 @@ def is_tensor(value: Any) -> bool:
 def is_varying(value: Any) -> bool:
     """Whether `value` stands for a number that may differ in the next call."""
     return type(value) is SymFloat or type(value) is SymExpr
+
+
+def is_nan(value: Any) -> bool:
+    """Whether `value` is a float that is equal to nothing, and found in containers by identity."""
+    return type(value) is float and math.isnan(value)
 
 
 def is_number(value: Any) -> bool:

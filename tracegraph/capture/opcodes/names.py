@@ -14,7 +14,16 @@ from tracegraph.capture.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.effects import Write
 from tracegraph.capture.frame import Frame, Unread
 from tracegraph.capture.guards import GuardKind
-from tracegraph.capture.sources import MISSING, Constant, Contents, GlobalName, Item, Reference, constant_source
+from tracegraph.capture.sources import (
+    MISSING,
+    Computed,
+    Constant,
+    Contents,
+    GlobalName,
+    Item,
+    Reference,
+    constant_source,
+)
 from tracegraph.capture.values import NULL, Observed
 
 # ------------------------------------------------------------------------------------------ locals
@@ -74,6 +83,9 @@ def cell_value(frame: Frame, name: str) -> Any:
         except ValueError:
             value = MISSING
     if value is MISSING:
+        source = frame.tracer.source_of(cell)
+        if pending is None and source is not None:
+            frame.tracer.guards.add(GuardKind.CONSTANT, Computed(Reference(is_empty), (source,)), True)
         if name not in frame.code.co_freevars:
             text = f"cannot access local variable {name!r} where it is not associated with a value"
             raise Observed(UnboundLocalError(text))
@@ -86,6 +98,11 @@ def cell_value(frame: Frame, name: str) -> Any:
     if type(value) is Unread:
         value = cell.cell_contents = frame.seen(value)
     return value
+
+
+def is_empty(cell: types.CellType) -> bool:
+    """Whether the variable has no value."""
+    return cell == types.CellType()  # cells compare as what they hold
 
 
 def op_STORE_DEREF(frame: Frame, name: str) -> None:
@@ -131,6 +148,7 @@ def global_value(frame: Frame, name: str) -> Any:
     tracer.guards.add(GuardKind.GLOBAL_ABSENT, scope, name)
     if name in builtins.__dict__:
         return tracer.read(builtins.__dict__[name], GlobalName(constant_source(builtins.__dict__), name))
+    tracer.guards.add(GuardKind.GLOBAL_ABSENT, constant_source(builtins.__dict__), name)
     raise Observed(NameError(f"name {name!r} is not defined", name=name))
 
 
