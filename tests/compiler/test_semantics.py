@@ -274,7 +274,7 @@ def test_wrong_settings_are_named(arguments, message):
 
 
 def test_only_callables_are_compiled():
-    with pytest.raises(TypeError, match="got int"):
+    with pytest.raises(TypeError, match=r"got 3 \(int\)"):
         tg.compile(3)
 
 

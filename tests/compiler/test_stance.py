@@ -109,7 +109,7 @@ def test_recompile_limit_of_the_config_and_of_one_function():
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"recompile_limt": 2}, "no setting 'recompile_limt'"), ({"recompile_limit": "2"}, "expected int"),
-     ({"recompile_limit": -1}, "not negative"), ({"error_on_recompile": 1}, "expected bool")],
+     ({"recompile_limit": -1}, "must not be negative"), ({"error_on_recompile": 1}, "expected bool")],
 )  # fmt: skip
 def test_wrong_settings_are_named_and_change_nothing(change, message):
     with pytest.raises(OptionError, match=message), tg.compiler.config.patch(**change):
@@ -128,3 +128,15 @@ def test_reset_forgets_what_was_compiled():
     assert tg.compiler.compile_times(repr="csv") == ([], [])
     assert_same(function(ramp(2), "x"), ramp(2))
     assert specialisation_count(function) == 1
+
+
+def test_eager_then_compile_learns_from_the_first_call():
+    with tg.compiler.set_stance("eager_then_compile"):
+        compiled = tg.compile(lambda x, rate: x * rate)
+        assert compiled(tg.ones(2, 3), 0.5).sum().item() == 3
+        assert not any(unit.specialisations for unit in compiled.family.units.values())
+        compiled(tg.ones(4, 3), 0.25)
+        assert compiled(tg.ones(7, 3), 0.125).sum().item() == 21 / 8
+    (unit,) = compiled.family.units.values()
+    (made,) = unit.specialisations
+    assert str(made.graph.placeholders[0].type) == "f32[s0, 3]"

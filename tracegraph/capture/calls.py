@@ -23,6 +23,7 @@ from tracegraph.capture.members import are_members, call_member
 from tracegraph.capture.safety import flatten, is_opaque, plain_number
 from tracegraph.capture.sources import MISSING, Slot, class_lookup
 from tracegraph.capture.stdlib_calls import BY_CODE, BY_TYPE
+from tracegraph.capture.substitutes import substitute_of
 from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_python_class
 from tracegraph.ir import Op
 from tracegraph.ops.kinds import HigherOrder
@@ -47,6 +48,9 @@ def call(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, frame: Frame
         Observed: the call raises.
         Break: it cannot be traced.
     """
+    substitute = substitute_of(function)
+    if substitute is not None:
+        return inline(tracer, substitute, args, kwargs)
     handler = builtin_calls.lookup(function)
     if handler is not None:
         return handler(tracer, args, kwargs, frame)

@@ -7,6 +7,7 @@ import types
 from typing import Any, ClassVar
 
 from tracegraph.capture.directives import disabled_reason
+from tracegraph.capture.sources import class_lookup
 from tracegraph.capture.specialisations import (
     FAMILIES,
     CalleeCompiler,
@@ -120,7 +121,7 @@ def compiled(
 ) -> Any:
     """Wrap a function, method, Module or other callable so that its calls are captured and compiled.
 
-    What is excluded by `directives.disable` comes back as it is.
+    What is excluded by `directives.disable` comes back as it is; so does a class, whose `__call__` is replaced.
     """
     if isinstance(target, CompiledFunction | CompiledModule):
         original = target._tracegraph_original
@@ -132,6 +133,11 @@ def compiled(
         return _compile_module(target, family)
     if isinstance(target, types.MethodType):
         return types.MethodType(CompiledFunction(target.__func__, family), target.__self__)
+    if isinstance(target, type):
+        call = class_lookup(target, "__call__")
+        original = getattr(call, "_tracegraph_original", call)
+        setattr(target, "__call__", CompiledFunction(original, family))  # noqa: B010 - mypy knows __call__ of type
+        return target
     return CompiledFunction(target, family)
 
 

@@ -32,6 +32,9 @@ def bind(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
     binder = _BINDERS.get(type(raw))
     if binder is not None:
         return binder(tracer, raw, instance, cls, name)
+    if getattr(type(raw), "__tracegraph_compiled__", False) and hasattr(type(raw), "__get__"):
+        # a compiled method: its original is captured when it is called
+        return _bind_function(tracer, raw, instance, cls, name)
     getter = tracer.class_entry(type(raw), "__get__")
     if getter is MISSING:
         return raw

@@ -20,6 +20,7 @@ from tracegraph.capture.tracing_state import is_tracing
 from tracegraph.capture.values import is_constant, is_tensor
 from tracegraph.errors import ArgumentError, OptionError
 from tracegraph.nn.module import Module
+from tracegraph.ops.arguments import described
 from tracegraph.ops.dispatch import creation
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ _CONSTANT_RESULT = "_tracegraph_constant_result"
 def is_compiling() -> bool:
     """Whether the code is being captured: True inside a compiled function, False in eager execution."""
     return is_tracing()
+
+
+def is_dynamo_compiling() -> bool:
+    """`is_compiling` by another of PyTorch's names."""
+    return is_tracing()
+
+
+def is_exporting() -> bool:
+    """False: there is no export here. PyTorch's models ask."""
+    return False
 
 
 def graph_break(msg: str = "") -> None:
@@ -56,18 +67,20 @@ def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None
         reason: why, for `explain` and the logs.
 
     Raises:
-        ArgumentError: `fn` is not callable.
+        ArgumentError: `fn` is not callable, `reason` is no str.
         OptionError: recursive=False.
     """
     if recursive is not True:
         raise OptionError(
-            "disable(recursive=False) does not exist: only compiled functions are captured, so compile the functions "
-            "that the excluded one calls"
+            f"disable(recursive={recursive!r}) does not exist: only compiled functions are captured, so compile the "
+            "functions that the excluded one calls"
         )
+    if not isinstance(reason, str | None):
+        raise ArgumentError(f"disable(): reason must be a str, got {described(reason)}")
     if fn is None:
         return functools.partial(disable, reason=reason)
     if not callable(fn):
-        raise ArgumentError(f"disable() takes a function, method, callable object or Module, got {type(fn).__name__}")
+        raise ArgumentError(f"disable() takes a function, method, callable object or Module, got {described(fn)}")
     fn = getattr(fn, "_tracegraph_original", fn)
     if isinstance(fn, types.MethodType):
         return types.MethodType(_excluded(fn.__func__, reason), fn.__self__)
@@ -136,7 +149,7 @@ def allow_in_graph(fn: Any) -> Any:
     if isinstance(fn, list | tuple):
         return [allow_in_graph(f) for f in fn]
     if not isinstance(fn, types.FunctionType):
-        raise ArgumentError(f"allow_in_graph() takes Python functions, got {type(fn).__name__}")
+        raise ArgumentError(f"allow_in_graph() takes Python functions, got {described(fn)}")
     setattr(fn, _ALLOWED, fn.__code__)
     return fn
 
@@ -148,7 +161,7 @@ def assume_constant_result(fn: Any) -> Any:
         ArgumentError: it is no Python function.
     """
     if not isinstance(fn, types.FunctionType):
-        raise ArgumentError(f"assume_constant_result() takes Python functions, got {type(fn).__name__}")
+        raise ArgumentError(f"assume_constant_result() takes Python functions, got {described(fn)}")
     setattr(fn, _CONSTANT_RESULT, fn.__code__)
     return fn
 
@@ -158,6 +171,10 @@ def assume_constant_result(fn: Any) -> Any:
 
 def _call_is_compiling(tracer: Tracer) -> bool:
     return True
+
+
+def _call_is_exporting(tracer: Tracer) -> bool:
+    return False
 
 
 def _call_graph_break(tracer: Tracer, msg: str = "") -> None:
@@ -211,4 +228,9 @@ def _original(tracer: Tracer, function: Any, value: Any) -> Any:
 
 
 #: what calling these means in a trace
-HANDLERS: dict[Any, Callable[..., Any]] = {is_compiling: _call_is_compiling, graph_break: _call_graph_break}
+HANDLERS: dict[Any, Callable[..., Any]] = {
+    is_compiling: _call_is_compiling,
+    is_dynamo_compiling: _call_is_compiling,
+    is_exporting: _call_is_exporting,
+    graph_break: _call_graph_break,
+}

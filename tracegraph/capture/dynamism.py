@@ -71,6 +71,16 @@ class Dynamism:
                 self._numbers.setdefault(str(Item(source, i)), item)
         return name in self._varying or (self.dynamic is True and _is_argument(source))
 
+    def learn(self, source: Source, value: Any) -> None:
+        """Take note of an argument of a call that is not traced: of its size, or of the number, or of what is in it."""
+        if eager.is_tensor(value):
+            self._note_sizes(source, tuple(value.shape))
+        elif type(value) in _NUMBERS:
+            self.varies(source, value)
+        elif type(value) in (list, tuple, dict):
+            for key, item in value.items() if type(value) is dict else enumerate(value):
+                self.learn(Item(source, key), item)
+
     def learns_counters(self, tracer: Tracer) -> bool:
         """Whether the trace has read numbers as constants that it changes itself, so that it would never be reused.
 
@@ -109,7 +119,9 @@ class Dynamism:
                 f"mark_dynamic: {source_text(source)} is {size}, outside the range [{mark.min or 0}, "
                 f"{'no bound' if high is None else high}] it was marked with"
             )
-        return size if size < SMALLEST_DYNAMIC else tracer.sizes.marked(size, source, low, high)
+        if size < SMALLEST_DYNAMIC:
+            return size
+        return tracer.sizes.marked(size, source, low, high) if mark.is_required else tracer.sizes.symbol(size, source)
 
 
 def _strides_over(

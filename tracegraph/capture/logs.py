@@ -10,7 +10,8 @@ import difflib
 import logging
 import os
 
-from tracegraph.errors import OptionError
+from tracegraph.errors import ArgumentError, OptionError
+from tracegraph.ops.arguments import described
 
 RECOMPILES = logging.getLogger("tracegraph.recompiles")
 GRAPH_BREAKS = logging.getLogger("tracegraph.graph_breaks")
@@ -25,10 +26,19 @@ def set_logs(names: str) -> None:
     """Write the logs with these comma-separated names (or "all") to stderr.
 
     Raises:
+        ArgumentError: `names` is no str.
         OptionError: there is no log of that name; the nearest is suggested.
     """
-    for name in filter(None, map(str.strip, names.split(","))):
-        for logger in LOGS.values() if name == "all" else [_named(name)]:
+    if not isinstance(names, str):
+        raise ArgumentError(f"set_logs(): names must be a str such as 'recompiles,guards', got {described(names)}")
+    _write(names, f"set_logs({names!r})")
+
+
+def _write(names: str, given: str) -> None:
+    """Write the logs that the user named by `given`."""
+    chosen = [_named(name, given) for name in filter(None, map(str.strip, names.split(",")))]
+    for loggers in chosen:
+        for logger in loggers:
             logger.setLevel(logging.INFO)
             if not logger.handlers:
                 handler = logging.StreamHandler()
@@ -36,12 +46,14 @@ def set_logs(names: str) -> None:
                 logger.addHandler(handler)
 
 
-def _named(name: str) -> logging.Logger:
+def _named(name: str, given: str) -> list[logging.Logger]:
+    if name == "all":
+        return list(LOGS.values())
     if name not in LOGS:
         near = difflib.get_close_matches(name, LOGS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "separate several by commas"
-        raise OptionError(f"{VARIABLE}: unknown log {name!r}: one of {', '.join(LOGS)}, all; {hint}")
-    return LOGS[name]
+        raise OptionError(f"{given}: unknown log {name!r}: one of {', '.join(LOGS)}, all; {hint}")
+    return [LOGS[name]]
 
 
-set_logs(os.environ.get(VARIABLE, ""))
+_write(os.environ.get(VARIABLE, ""), VARIABLE)

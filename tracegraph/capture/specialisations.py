@@ -29,7 +29,7 @@ from tracegraph.capture.recompiles import Recompile, definition_of, failed_guard
 from tracegraph.capture.result import CaptureResult
 from tracegraph.capture.resume import run_resumed
 from tracegraph.capture.session import COMPILING, Call, RunEagerly, capture
-from tracegraph.capture.sources import class_lookup
+from tracegraph.capture.sources import Local, class_lookup
 from tracegraph.capture.stance import STANCE, config
 from tracegraph.capture.tracebacks import hide_machinery, is_of_an_op
 from tracegraph.capture.tracing_state import is_tracing
@@ -190,6 +190,7 @@ class CompiledUnit:
         self.specialisations: list[Specialisation] = []
         self._dynamism = Dynamism(family.options.dynamic)
         self._attempts = 0
+        self._has_waited = False
 
     def step(self, args: Args, cells: Args) -> Any:
         """Run up to the end or the next continuation; the result or a Tail."""
@@ -197,7 +198,7 @@ class CompiledUnit:
             if specialisation.check(args, cells):
                 return specialisation.run(args, cells)
         # inside a trace that calls this natively, the original joins that trace
-        if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing():
+        if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing() or self._waits(args):
             return self.eager(args, cells)
         with COMPILING:
             found: Specialisation | Break | None = next((s for s in self.specialisations if s.check(args, cells)), None)
@@ -219,6 +220,15 @@ class CompiledUnit:
             raise CaptureError(f"fullgraph=True, but {known_as(self.unit, args)[0]} cannot be captured: {why}")
         self._give_up(why, args)
         return result
+
+    def _waits(self, args: Args) -> bool:
+        """Whether the stance has this call run eagerly, to learn from it what varies."""
+        if STANCE.name != "eager_then_compile" or not self.unit.is_entry or self._has_waited:
+            return False
+        self._has_waited = True
+        for i, (name, value) in enumerate(zip(self.unit.names, args, strict=True)):
+            self._dynamism.learn(Local(i, name), value)
+        return True
 
     def eager(self, args: Args, cells: Args) -> Any:
         """Run the unit without capturing."""
@@ -393,6 +403,7 @@ class CalleeCompiler:
                 return function(*args, **kwargs)
             return self.family.entry_point(function).call(function, args, kwargs)
         method = class_lookup(type(function), "__call__")
+        method = getattr(method, "_tracegraph_original", method)
         if not isinstance(function, type) and isinstance(method, types.FunctionType):
             return self(method, function, *args, **kwargs)
         return function(*args, **kwargs)

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from tracegraph.errors import OptionError
+from tracegraph.ops.arguments import described
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-STANCES = ("default", "force_eager", "eager_on_recompile", "fail_on_recompile")
+STANCES = ("default", "eager_then_compile", "force_eager", "eager_on_recompile", "fail_on_recompile")
 
 
 class _Stance:
@@ -42,19 +43,33 @@ class set_stance:
     """Change what compiled functions do, from here on, for a `with` block, or for a function that it decorates.
 
     Args:
-        stance: "default" compiles as needed; "force_eager" runs the original functions; "eager_on_recompile" runs
-            compiled code that fits and everything else eagerly; "fail_on_recompile" raises RecompileError where a
-            function would have to be compiled.
+        stance: "default" compiles as needed; "eager_then_compile" runs each function once eagerly before, so that
+            sizes and numbers that differ between the first two calls are symbols of the first graph; "force_eager"
+            runs the original functions; "eager_on_recompile" runs compiled code that fits and everything else eagerly;
+            "fail_on_recompile" raises RecompileError where a function would have to be compiled.
+        skip_guard_eval_unsafe, force_backend: for PyTorch's signature; guards are always checked, and the backend is
+            an argument of `compile`.
 
     Raises:
-        OptionError: there is no such stance.
+        OptionError: there is no such stance, or one of the other arguments is set.
     """
 
-    def __init__(self, stance: str = "default") -> None:
+    def __init__(
+        self, stance: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: Any = None
+    ) -> None:
         if stance not in STANCES:
             near = difflib.get_close_matches(str(stance), STANCES, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise OptionError(f"set_stance({stance!r}): one of {', '.join(STANCES)}{hint}")
+        if skip_guard_eval_unsafe is not False:
+            raise OptionError(
+                f"set_stance(skip_guard_eval_unsafe={skip_guard_eval_unsafe!r}): guards are always checked"
+            )
+        if force_backend is not None:
+            raise OptionError(
+                f"set_stance(force_backend={force_backend!r}): not possible; use compiler.set_default_backend, or the "
+                "argument backend of compile"
+            )
         self.stance = stance
         self._before = STANCE.set(stance)
 
@@ -95,17 +110,21 @@ class Config:
         kinds: dict[str, Any] = {f.name: type(f.default) for f in fields(Config)}
         if name not in kinds:
             raise OptionError(f"config has no setting {name!r}; there are {', '.join(kinds)}")
-        if type(value) is not kinds[name] or value < 0:
-            raise OptionError(f"config.{name}={value!r}: expected {kinds[name].__name__}, not negative")
+        if type(value) is not kinds[name]:
+            raise OptionError(f"config.{name}={value!r}: expected {kinds[name].__name__}, got {described(value)}")
+        if value < 0:
+            raise OptionError(f"config.{name}={value!r}: must not be negative")
         object.__setattr__(self, name, value)
 
     @contextmanager
-    def patch(self, **changes: Any) -> Iterator[None]:
-        """Other settings inside the block (or while the decorated function runs).
+    def patch(self, arg1: str | Mapping[str, Any] | None = None, arg2: Any = None, **kwargs: Any) -> Iterator[None]:
+        """Other settings inside the block (or while the decorated function runs): `patch(recompile_limit=2)`,
+        `patch("recompile_limit", 2)` or `patch({"recompile_limit": 2})`.
 
         Raises:
             OptionError: no such setting, or a value that it does not take.
         """
+        changes = {**({arg1: arg2} if isinstance(arg1, str) else arg1 or {}), **kwargs}
         before = {name: getattr(self, name, None) for name in changes}
         try:
             for name, value in changes.items():

@@ -11,12 +11,20 @@ from tracegraph.capture.directives import (
     disable,
     graph_break,
     is_compiling,
+    is_dynamo_compiling,
+    is_exporting,
 )
 from tracegraph.capture.logs import set_logs
-from tracegraph.capture.size_marks import mark_dynamic, mark_static
+from tracegraph.capture.size_marks import mark_dynamic, mark_static, maybe_mark_dynamic
 from tracegraph.capture.stance import config, set_stance
+from tracegraph.capture.substitutes import substitute_in_graph
 from tracegraph.compiler.api import compile
-from tracegraph.compiler.backends import list_backends, register_backend
+from tracegraph.compiler.backends import (
+    get_default_backend,
+    list_backends,
+    register_backend,
+    set_default_backend,
+)
 from tracegraph.compiler.compile_times import compile_times
 from tracegraph.compiler.explanation import Explanation, explain
 from tracegraph.compiler.options import Options
@@ -34,13 +42,19 @@ __all__ = [
     "config",
     "disable",
     "explain",
+    "get_default_backend",
     "graph_break",
     "is_compiling",
+    "is_dynamo_compiling",
+    "is_exporting",
     "list_backends",
     "mark_dynamic",
     "mark_static",
+    "maybe_mark_dynamic",
     "register_backend",
     "reset",
+    "set_default_backend",
     "set_logs",
     "set_stance",
+    "substitute_in_graph",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import time
+import types
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
-from tracegraph.capture.compiled_function import CaptureOptions, compiled
+from tracegraph.capture.compiled_function import CaptureOptions, CompiledFunction, compiled
+from tracegraph.capture.sources import class_lookup
 from tracegraph.capture.specialisations import Observer
 from tracegraph.capture.units import Unit
 from tracegraph.capture.user_frame import warn_user
@@ -25,29 +26,32 @@ from tracegraph.tensor import Tensor
 
 
 def compile(
-    target: Any = None,
+    model: Any = None,
     *,
     fullgraph: bool = False,
     dynamic: bool | None = None,
-    backend: str | Backend = "llvm",
+    backend: str | Backend | None = None,
     mode: str | None = None,
     options: Mapping[str, Any] | None = None,
     disable: bool = False,
+    recompile_limit: int | None = None,
 ) -> Any:
     """Compile a function, method or Module: captured as graphs at its first call, and again when guards fail.
 
     Args:
-        target: what to compile; without it, a decorator is returned.
+        model: what to compile; without it, a decorator is returned. Of a class the calls of its objects are compiled,
+            in place: its `__call__` is replaced.
         fullgraph: raise CaptureError where the function does not make one graph, instead of breaking it.
         dynamic: sizes of inputs symbolic from the first call (True), never (False), or once they vary (None).
         backend: a registered name (see `list_backends`) or a callable
-            `(graph_module, example_inputs) -> callable`.
+            `(graph_module, example_inputs) -> callable`; None: "llvm", unless `set_default_backend` says otherwise.
         mode: None or "default"; PyTorch's other modes do not exist here.
         options: see `tracegraph.compiler.Options`.
-        disable: return the target as it is.
+        disable: return the model as it is.
+        recompile_limit: the option of this name.
 
     Raises:
-        ArgumentError: the target is not callable, or a switch is not a bool.
+        ArgumentError: the model is not callable, or a class whose objects are not.
         OptionError: unknown backend, mode or option.
 
     Example:
@@ -58,19 +62,37 @@ def compile(
         >>> f(tg.ones(3))
         tensor(6.)
     """
-    if target is None:
-        return partial(
-            compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable
-        )
-    if not callable(target):
-        raise ArgumentError(f"compile() takes a function, method or Module, got {type(target).__name__}")
-    _check_switches(fullgraph=fullgraph, dynamic=dynamic, disable=disable)
+    check_switches("compile", fullgraph=fullgraph, dynamic=dynamic, disable=disable)
     _check_mode(mode)
     chosen, settings = resolve(backend), Options().updated(options)
-    if disable:
-        return target
-    compiler = graph_compiler(chosen, settings, fullgraph)
-    return compiled(target, compiler, capture_options(settings, fullgraph, dynamic), StageReports())
+    if recompile_limit is not None:
+        settings = settings.updated({"recompile_limit": recompile_limit})
+
+    def compile_model(model: Any) -> Any:
+        check_model("compile", model)
+        if disable:
+            return model
+        compiler = graph_compiler(chosen, settings, fullgraph)
+        return compiled(model, compiler, capture_options(settings, fullgraph, dynamic), StageReports())
+
+    return compile_model if model is None else compile_model(model)
+
+
+def check_model(function: str, model: object) -> None:
+    """Refuse what cannot be compiled, in the name of the public `function`.
+
+    Raises:
+        ArgumentError: it cannot be called; or a class whose objects cannot.
+    """
+    if not callable(model):
+        raise ArgumentError(f"{function}() takes a function, method or Module, got {described(model)}")
+    if isinstance(model, type) and not isinstance(
+        class_lookup(model, "__call__"), types.FunctionType | CompiledFunction
+    ):
+        raise ArgumentError(
+            f"{function}() of class {model.__qualname__}: its objects cannot be called; compile the functions and "
+            "methods that compute with tensors"
+        )
 
 
 def capture_options(options: Options, fullgraph: bool, dynamic: bool | None) -> CaptureOptions:
@@ -88,19 +110,33 @@ class StageReports(Observer):
             PROCESS.note("capture", seconds)
 
 
-def _check_switches(**switches: object) -> None:
+def check_switches(function: str, **switches: object) -> None:
+    """Refuse switches that are no bools, in the name of the public `function`; `dynamic` may be None.
+
+    Raises:
+        OptionError: names the switch and its value.
+    """
     for name, value in switches.items():
         allowed: tuple[object, ...] = (True, False, None) if name == "dynamic" else (True, False)
         if not any(value is a for a in allowed):
-            raise OptionError(f"compile(): {name}={value!r} must be one of {', '.join(map(str, allowed))}")
+            raise OptionError(f"{function}(): {name}={value!r} must be one of {', '.join(map(str, allowed))}")
 
 
 def _check_mode(mode: object) -> None:
     if mode not in (None, "default"):
+        why = f" ({_MODES[mode]})" if isinstance(mode, str) and mode in _MODES else ""
         raise OptionError(
-            f"compile(): mode={mode!r} does not exist; mode is None or 'default'. What can be set: "
+            f"compile(): mode={mode!r} does not exist{why}; leave it out, or pass 'default'. What can be set: "
             f"backend= one of {', '.join(list_backends())}; options= a dict of {', '.join(OPTION_NAMES)}"
         )
+
+
+#: PyTorch's other modes, and why there is nothing that they could switch on
+_MODES = {
+    "reduce-overhead": "it asks for CUDA graphs",
+    "max-autotune": "it asks to time several kernels for each operation; here they are chosen without",
+    "max-autotune-no-cudagraphs": "it asks to time several kernels for each operation; here they are chosen without",
+}
 
 
 class OpByOp:

@@ -21,7 +21,7 @@ from tracegraph.capture.specialisations import Family, Specialisation
 from tracegraph.capture.units import Unit, known_as
 from tracegraph.capture.user_terms import full_place
 from tracegraph.compiler import stages
-from tracegraph.compiler.api import OpByOp, StageReports, capture_options, graph_compiler
+from tracegraph.compiler.api import OpByOp, StageReports, capture_options, check_model, check_switches, graph_compiler
 from tracegraph.compiler.backends import Backend, resolve
 from tracegraph.compiler.options import Options
 from tracegraph.errors import ArgumentError, TracegraphError
@@ -294,7 +294,7 @@ def explain(
     fn: Any,
     *,
     dynamic: bool | None = None,
-    backend: str | Backend = "llvm",
+    backend: str | Backend | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Explainer:
     """Explain how `fn` is captured and compiled: `print(explain(fn)(x, y))`.
@@ -311,8 +311,10 @@ def explain(
         ArgumentError: `fn` is not callable.
         OptionError: unknown backend or option.
     """
-    if not callable(fn):
-        raise ArgumentError(f"explain() takes a function, method or Module, got {type(fn).__name__}")
+    check_model("explain", fn)
+    if isinstance(fn, type):
+        raise ArgumentError(f"explain() of class {fn.__qualname__}: pass an object of it, or a function or method")
+    check_switches("explain", dynamic=dynamic)
     recording = Recording()
     settings = Options().updated(options)
     known = _family_or_none(fn)

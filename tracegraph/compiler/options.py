@@ -9,6 +9,7 @@ from typing import Any
 
 from tracegraph.errors import OptionError
 from tracegraph.ir import Graph
+from tracegraph.ops.arguments import described
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,17 @@ class Options:
         """
         if not isinstance(changes, Mapping | None):
             raise OptionError(f"options={changes!r}: expected a dict of options, got {type(changes).__name__}")
-        for name, value in (changes or {}).items():
+        given: dict[str, Any] = {name: tuple(v) if type(v) is list else v for name, v in (changes or {}).items()}
+        for name, value in given.items():
             _check(name, value)
-        result = replace(self, **dict(changes or {}))
+        result = replace(self, **given)
         if result.partitioner not in PARTITIONERS:
             raise OptionError(f"option partitioner={result.partitioner!r}: one of {', '.join(PARTITIONERS)}")
+        for number, custom in enumerate(result.custom_passes):
+            if not callable(custom):
+                raise OptionError(
+                    f"option custom_passes[{number}] must be a function Graph -> Graph, got {described(custom)}"
+                )
         for name in ("fold_size_limit", "recompile_limit"):
             if (getattr(result, name) or 0) < 0:
                 raise OptionError(f"option {name}={getattr(result, name)}: must not be negative")
@@ -64,9 +71,9 @@ _TYPES: dict[str, type] = {f.name: _DECIDED_ELSEWHERE.get(f.name, type(f.default
 OPTION_NAMES = tuple(_TYPES)
 
 
-def _check(name: str, value: object) -> None:
-    if name not in _TYPES:
-        near = difflib.get_close_matches(name, _TYPES, n=1)
+def _check(name: object, value: object) -> None:
+    if not isinstance(name, str) or name not in _TYPES:
+        near = difflib.get_close_matches(str(name), _TYPES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; options are {', '.join(OPTION_NAMES)}"
         raise OptionError(f"unknown option {name!r}{hint}")
     if type(value) is not _TYPES[name] and not (value is None and name in _DECIDED_ELSEWHERE):
