@@ -17,11 +17,11 @@ from tracegraph import dtypes
 from tracegraph.codegen.blas_call import is_available
 from tracegraph.dtypes import DType
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import Dim
-from tracegraph.ir.evaluator import operand_types
+from tracegraph.ir.bounds import at_most
+from tracegraph.ir.dim import Dim, is_one
 from tracegraph.ir.graph import Node, Value
-from tracegraph.ir.loop_nest import is_one, label_sizes
 from tracegraph.ir.memory_plan import Placement
+from tracegraph.ir.node_rules import contract_rule, label_sizes
 from tracegraph.ir.rules import Contract
 
 BLAS_DTYPES = (dtypes.float32, dtypes.float64)
@@ -76,7 +76,7 @@ def gemm_of(node: Node, places: Mapping[Value, Placement]) -> Gemm | None:
     assert isinstance(lhs, Value) and isinstance(rhs, Value)
     if not is_available() or dtype not in BLAS_DTYPES or lhs.type.dtype is not dtype or rhs.type.dtype is not dtype:
         return None
-    rule: Contract = node.call_op.contract(operand_types(node), dict(node.attrs))  # type: ignore[attr-defined]
+    rule = contract_rule(node)
     operands = (places[lhs], places[rhs], places[node.value])
     axes = _axes(rule, node, operands)
     if axes is None:
@@ -173,4 +173,4 @@ def _matrix(place: Placement, rows: _Axis, columns: _Axis, operand: int, loops: 
 
 def _reaches(leading: Dim, length: Dim) -> bool:
     """Whether consecutive rows of `length` elements provably do not overlap."""
-    return dims.at_most(length, leading)
+    return at_most(length, leading)

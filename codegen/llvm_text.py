@@ -14,8 +14,6 @@ FLOAT_TYPES = frozenset({"half", "float", "double"})
 _FLOAT_OPS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 _INT_OPS = {"+": "add", "-": "sub", "*": "mul", "&": "and", "|": "or", "^": "xor", "<<": "shl", ">>": "ashr"}
 
-# bits of an IEEE type, by LLVM name
-FLOAT_BITS = {"half": 16, "float": 32, "double": 64}
 INT_OF_FLOAT = {"float": "i32", "double": "i64"}
 
 

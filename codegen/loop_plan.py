@@ -19,9 +19,9 @@ from enum import Enum
 
 from tracegraph.codegen.loop_split import Loop, split_loops, tangled_variables
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import Dim, SymExpr
+from tracegraph.ir.dim import Dim, SymExpr, is_zero
 from tracegraph.ir.index_math import flatten, linear, simplify
-from tracegraph.ir.loop_nest import Nest, Survey, is_zero
+from tracegraph.ir.loop_nest import Nest, Survey
 from tracegraph.ir.memory_plan import Placement
 
 #: a window has at most this much unrolled work, this many steps, and this many along its innermost loop

@@ -16,9 +16,10 @@ from tracegraph.codegen.lower_scan import lower_scan
 from tracegraph.codegen.lower_scatter import lower_scatter
 from tracegraph.ir import dim as dims
 from tracegraph.ir.builder import Builder
+from tracegraph.ir.dim import is_zero
 from tracegraph.ir.fused import free_symbols
 from tracegraph.ir.graph import Graph, Value
-from tracegraph.ir.loop_nest import Nest, elementwise_nest, is_zero, survey
+from tracegraph.ir.loop_nest import Nest, elementwise_nest, survey
 from tracegraph.ir.memory_plan import Placement
 from tracegraph.ir.rules import Rule, rule_of
 

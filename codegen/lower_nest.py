@@ -24,19 +24,12 @@ from tracegraph.codegen.loop_split import Loop
 from tracegraph.codegen.scalar_handler import Scalar
 from tracegraph.errors import IRError
 from tracegraph.ir import dim as dims
+from tracegraph.ir.dim import is_zero
 from tracegraph.ir.evaluator import Evaluator, Position
 from tracegraph.ir.graph import Graph, Node, Value
 from tracegraph.ir.index_math import flatten, row_major
-from tracegraph.ir.loop_nest import (
-    Nest,
-    Survey,
-    inner_position,
-    is_reduction,
-    is_zero,
-    levels_of,
-    reduce_rule,
-    reductions_by_level,
-)
+from tracegraph.ir.loop_nest import Nest, Survey, inner_position, levels_of, reductions_by_level
+from tracegraph.ir.node_rules import is_reduction, reduce_rule
 from tracegraph.ir.rules import Reduce
 
 #: work below which a value is computed again rather than kept

@@ -13,14 +13,13 @@ from tracegraph.codegen.loop_ir import Mark
 from tracegraph.codegen.loop_split import Loop
 from tracegraph.codegen.lower_nest import BodyEvaluator, nested
 from tracegraph.ir import dim as dims
-from tracegraph.ir.evaluator import operand_types
 from tracegraph.ir.graph import Node
-from tracegraph.ir.rules import Scan
+from tracegraph.ir.node_rules import scan_rule
 
 
 def lower_scan(builder: KernelBuilder, root: Node) -> Lowered:
     """The kernel of a body that ends in the scan `root`."""
-    rule: Scan = root.call_op.scan(operand_types(root), dict(root.attrs))  # type: ignore[attr-defined]
+    rule = scan_rule(root)
     type = root.value.type
     loops = [Loop(f"i{axis}", size) for axis, size in enumerate(type.shape)]
     along = loops[rule.axis : rule.axis + 1]

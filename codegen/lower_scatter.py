@@ -17,8 +17,9 @@ from tracegraph.codegen.lower_nest import BodyEvaluator, nested
 from tracegraph.codegen.scalar_handler import Scalar
 from tracegraph.errors import IRError
 from tracegraph.ir import dim as dims
-from tracegraph.ir.evaluator import Position, operand_types
+from tracegraph.ir.evaluator import Position
 from tracegraph.ir.graph import Node, Value
+from tracegraph.ir.node_rules import scatter_rule
 from tracegraph.ir.rules import Scatter
 
 _COMBINES = {"mul": "mul", "maximum": "maximum", "minimum": "minimum"}
@@ -26,7 +27,7 @@ _COMBINES = {"mul": "mul", "maximum": "maximum", "minimum": "minimum"}
 
 def lower_scatter(builder: KernelBuilder, root: Node) -> Lowered:
     """The kernel of a body that ends in the scatter `root`."""
-    rule: Scatter = root.call_op.scatter(operand_types(root), dict(root.attrs))  # type: ignore[attr-defined]
+    rule = scatter_rule(root)
     evaluator = BodyEvaluator(builder)
     _fill(builder, root, rule, evaluator)
     loops = [Loop(f"i{n}", extent) for n, extent in enumerate(rule.extents)]

@@ -186,13 +186,13 @@ class _Driver:
         function.label(done)
 
     def _product(self, gemm: Gemm, positions: list[Register]) -> None:
-        a, b, c = (self._address(x, gemm, positions) for x in (gemm.a, gemm.b, gemm.c))
+        a, b, c = (self._address(x, positions) for x in (gemm.a, gemm.b, gemm.c))
         sizes = (self.size(gemm.m), self.size(gemm.n), self.size(gemm.k))
         leading = (self.size(gemm.a.leading), self.size(gemm.b.leading), self.size(gemm.c.leading))
         transposed = (gemm.a.transposed, gemm.b.transposed)
         self.imports |= emit_gemm(self.function, gemm.dtype, transposed, sizes, (a, b, c), leading)
 
-    def _address(self, matrix: Matrix, gemm: Gemm, positions: list[Register]) -> Register:
+    def _address(self, matrix: Matrix, positions: list[Register]) -> Register:
         """Where a matrix begins."""
         offset = self.size(matrix.place.offset)
         for position, stride in zip(positions, matrix.steps, strict=True):

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracegraph.ir import Graph, Node, Value
-from tracegraph.ir import dim as dims
+from tracegraph.ir.bounds import at_most
 from tracegraph.ir.rules import Rule, rule_of
 from tracegraph.passes.fused_graph import fused_graph
 from tracegraph.passes.fusion_group import (
@@ -135,7 +135,7 @@ class _Fusion:
         if sum(self.reads[n].cost for n in other.nodes) <= CHEAP:
             return True
         taken = [v for v, _ in reads.found if v in other.sites]
-        return len(taken) == 1 and dims.at_most(reads.volume, taken[0].type.numel)
+        return len(taken) == 1 and at_most(reads.volume, taken[0].type.numel)
 
     def _replace(self, old: Group, new: Group) -> None:
         """Let `new` stand for `old`, whose nodes it has taken."""

@@ -17,7 +17,8 @@ from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.evaluator import Position
-from tracegraph.ir.loop_nest import Nest, nest_of, reduce_rule
+from tracegraph.ir.loop_nest import Nest, nest_of
+from tracegraph.ir.node_rules import reduce_rule
 from tracegraph.ir.rules import Rule, rule_of
 from tracegraph.passes.fusion_reads import Reads, variables
 
@@ -135,7 +136,7 @@ def fit(node: Node, reads: Reads, group: Group) -> Fit | None:
             return None
         if sorted((*reduced, *(n for n in site if n >= 0))) != list(range(len(group.loops))):
             return None
-    if not group.admits(site, reduced) or not _keeps_rows(site, group):
+    if not group.admits(site, reduced) or not _keeps_rows(site):
         return None
     return Fit(site, reduced, loop_of)
 
@@ -183,7 +184,7 @@ def _same_sizes(loop_of: Mapping[str, int], sizes: Mapping[str, Dim], group: Gro
     return all(dims.same(group.loops[n], sizes[name]) for name, n in loop_of.items())
 
 
-def _keeps_rows(site: Site, group: Group) -> bool:
+def _keeps_rows(site: Site) -> bool:
     """Whether memory is still walked along: the last axis of a value runs along its innermost loop."""
     used = [n for n in site if n >= 0]
     return not used or used[-1] == max(used)
@@ -228,7 +229,7 @@ def merged_loops(group: Group, other: Group, shared: Iterable[tuple[Site, Site]]
     if not (group.is_pointwise or other.is_pointwise) and reduced != group.reduced:
         return None
     moved = [_moved(site, loop_of) for site in other.sites.values() if site is not None]
-    return loop_of if all(_keeps_rows(site, group) for site in moved) else None
+    return loop_of if all(_keeps_rows(site) for site in moved) else None
 
 
 def _moved(site: Site, loop_of: Mapping[int, int]) -> Site:

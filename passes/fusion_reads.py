@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 from tracegraph.ir import Kind, Node, Value
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import Dim
-from tracegraph.ir.evaluator import Evaluator, Position, operand_types
-from tracegraph.ir.loop_nest import is_literal, is_one, reduce_rule
+from tracegraph.ir.dim import Dim, is_one
+from tracegraph.ir.evaluator import Evaluator, Position
+from tracegraph.ir.loop_nest import is_literal
+from tracegraph.ir.node_rules import reduce_rule, scatter_rule
 from tracegraph.ir.probe import Probe, ProbeScalar
 from tracegraph.ir.rules import Rule, rule_of
 from tracegraph.ir.signature import attributes_key, source_key, value_key
@@ -168,7 +169,7 @@ def read_by(node: Node, free: FreeNodes) -> Reads:
         reduce.term(reader.probe, reader.loader(node), axes, inner)
         volume = volume * dims.product(reduce.extents)
     elif rule is Rule.SCATTER:
-        scatter = node.call_op.scatter(operand_types(node), dict(node.attrs))  # type: ignore[attr-defined]
+        scatter = scatter_rule(node)
         steps = variables("r", scatter.extents)
         ranges |= {str(v): d for v, d in zip(steps, scatter.extents, strict=True) if isinstance(v, dims.SymExpr)}
         reader = _Reader(node, free, ranges)

@@ -11,8 +11,8 @@ import numpy as np
 from tracegraph.ir import Graph, Node, Rebuilder, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
-from tracegraph.ir.rules import ContractRule, Rule, rule_of
-from tracegraph.passes.operand_types import types_of
+from tracegraph.ir.node_rules import contract_rule
+from tracegraph.ir.rules import Rule, rule_of
 from tracegraph.passes.pass_manager import graph_pass
 
 #: what one product costs beyond its work, in elements moved: the call, packing, uneven edges
@@ -121,8 +121,7 @@ def _free_axes(node: Node, shared: int) -> tuple[int, int] | None:
     """The one axis that only the other factor has: where it is in that factor, and in the result."""
     if not node.is_call or rule_of(node.call_op) is not Rule.CONTRACT or len(node.operands) != 2 or node.attrs:
         return None
-    assert isinstance(node.target, ContractRule)
-    rule = node.target.contract(types_of(node.args), dict(node.attrs))
+    rule = contract_rule(node)
     labels = (rule.lhs, rule.rhs)
     free = [label for label in labels[1 - shared] if label not in labels[shared] and label in rule.out]
     if len(free) != 1 or len(labels[1 - shared]) != 2:

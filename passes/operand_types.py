@@ -16,10 +16,10 @@ def computes_alike(
     Type promotion treats numbers, 0-d tensors and others differently, so this is to be asked even where the
     elements are the same.
     """
-    old, new = types_of(before), types_of(after)
+    old, new = _types_of(before), _types_of(after)
     return op.operand_dtypes(old) == op.operand_dtypes(new) and op.infer(*old, **attrs) == op.infer(*new, **attrs)
 
 
-def types_of(operands: Sequence[Operand]) -> tuple[object, ...]:
+def _types_of(operands: Sequence[Operand]) -> tuple[object, ...]:
     """Operands as `Op.infer` takes them."""
     return tuple(o.type if isinstance(o, Value) else o for o in operands)

@@ -23,17 +23,9 @@ from tracegraph.ir import Graph, Kind, Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ir.evaluator import Position
 from tracegraph.ir.fused import nest_attributes
-from tracegraph.ir.loop_nest import (
-    Nest,
-    body_of,
-    body_operands,
-    is_reduction,
-    levels_of,
-    nest_of,
-    reduce_rule,
-    survey,
-)
+from tracegraph.ir.loop_nest import Nest, body_of, body_operands, levels_of, nest_of, survey
 from tracegraph.ir.memory_plan import MemoryPlan, Placement, Space, Storage, whole
+from tracegraph.ir.node_rules import is_reduction, reduce_rule
 from tracegraph.ir.rules import Rule, rule_of
 from tracegraph.ir.signature import call_signature
 from tracegraph.ir.subgraphs import subgraphs, with_sizes_shown

@@ -15,7 +15,6 @@ class Format:
     """An IEEE binary format. Adding `magic` rounds to an integer that then stands in the low mantissa bits."""
 
     llvm_type: str
-    int_type: str
     mantissa_bits: int
     bias: int
     magic: float
@@ -23,8 +22,8 @@ class Format:
     tiny: float
 
 
-F32 = Format("float", "i32", 23, 127, 12582912.0, 0x4B400000, 2.0**-126)
-F64 = Format("double", "i64", 52, 1023, 6755399441055744.0, 0x4338000000000000, 2.0**-1022)
+F32 = Format("float", 23, 127, 12582912.0, 0x4B400000, 2.0**-126)
+F64 = Format("double", 52, 1023, 6755399441055744.0, 0x4338000000000000, 2.0**-1022)
 FORMATS = {"float": F32, "double": F64}
 
 

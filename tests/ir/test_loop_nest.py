@@ -6,7 +6,8 @@ import pytest
 
 from tracegraph import ir
 from tracegraph.errors import IRError
-from tracegraph.ir.loop_nest import Nest, body_of, levels_of, nest_of, reduce_rule, survey
+from tracegraph.ir.loop_nest import Nest, body_of, levels_of, nest_of, survey
+from tracegraph.ir.node_rules import reduce_rule
 
 
 def node_of(call: str, inputs: str, type: str) -> ir.Node:

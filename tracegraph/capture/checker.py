@@ -25,8 +25,8 @@ Check = Callable[[tuple[Any, ...], tuple[Any, ...]], bool]
 Conditions = list[str]
 
 
-def compile_guards(guards: Iterable[Guard]) -> tuple[Check, str]:
-    """The checker of `guards`, and its source text."""
+def compile_guards(guards: Iterable[Guard]) -> Check:
+    """The checker of `guards`."""
     pool = Pool()
     writer = SourceWriter(pool)
     lines = writer.lines
@@ -41,7 +41,7 @@ def compile_guards(guards: Iterable[Guard]) -> tuple[Check, str]:
     namespace = pool.names
     exec(compile(text, "<guards>", "exec"), namespace)
     check: Check = namespace["check"]
-    return check, text
+    return check
 
 
 # ------------------------------------------------------------------------------------------ conditions by kind
@@ -290,7 +290,7 @@ _SUBJECTS = {
 def find_failure(guards: Iterable[Guard], args: tuple[Any, ...], cells: tuple[Any, ...]) -> Failure | None:
     """The first guard that fails for these arguments, or None."""
     for guard in guards:
-        check, _ = compile_guards([guard])
+        check = compile_guards([guard])
         if not check(args, cells):
             return Failure(guard, _actual(guard, args, cells))
     return None

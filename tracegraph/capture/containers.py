@@ -27,14 +27,14 @@ def contains(tracer: Tracer, container: Any, item: Any) -> bool:
         if answer is not NotImplemented:
             return truth(tracer, answer)
         return any(is_same(tracer, x, item) for x in walk(tracer, container))
-    if isinstance(container, list | tuple) and not (_is_simple(tracer, container) and _is_simple(tracer, item)):
+    if isinstance(container, list | tuple) and not (_is_simple(container) and _is_simple(item)):
         return any(is_same(tracer, x, item) for x in list(container))
     if isinstance(container, dict | set | frozenset):
         item = check_hashable(tracer, item, container)
     return bool(tracer.native(operator.contains, container, item))
 
 
-def _is_simple(tracer: Tracer, value: Any) -> bool:
+def _is_simple(value: Any) -> bool:
     items = value if isinstance(value, list | tuple) else (value,)
     return not any(is_nan(i) or is_instance_of_python_class(i) or isinstance(i, list | tuple | dict) for i in items)
 

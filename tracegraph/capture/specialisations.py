@@ -82,9 +82,6 @@ class Specialisation:
     graph: Graph | None
     #: the backend's callable for the graph
     compiled: Callable[[list[Any]], Sequence[Any]] | None
-    #: source texts, for dumps
-    guard_text: str
-    driver_text: str
     #: the graph break it ends at
     stop: Break | None
 
@@ -328,9 +325,9 @@ class CompiledUnit:
             names[way.name] = self.family.unit(way.unit, self.namespace, way.is_native)
         sizes = [Guard(GuardKind.SIZES, None, c, c.location) for c in result.sizes.conditions()]
         guards = (*result.guards, *sizes)
-        check, text = compile_guards(guards)
+        check = compile_guards(guards)
         run = make_driver(result, names, self.namespace)
-        return Specialisation(guards, check, run, result.graph, compiled, text, result.driver, result.stop)
+        return Specialisation(guards, check, run, result.graph, compiled, result.stop)
 
     # ------------------------------------------------------------------------------ recompiles
 

@@ -26,7 +26,6 @@ from tracegraph.ir import TensorType
 from tracegraph.runtime.graph_node import GraphNode
 from tracegraph.tensor import Tensor
 
-REMEDY = "correct the inputs or the function"
 #: the options that a command line can set, with their defaults
 OPTIONS = ", ".join(f"{f.name}={f.default}" for f in fields(Options) if isinstance(f.default, bool | int | str))
 

@@ -19,6 +19,7 @@ from tracegraph.errors import IRError
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.graph import Node, Value
 from tracegraph.ir.index_math import Simplifier
+from tracegraph.ir.node_rules import element
 from tracegraph.ir.rules import Rule, Scalar, rule_of
 
 Position: TypeAlias = tuple[Dim, ...]
@@ -106,9 +107,7 @@ class Evaluator:
         op = node.call_op
         if rule_of(op) is not Rule.ELEMENT:
             raise IRError(f"{op.name} has no element rule; its elements cannot be computed one by one")
-        return op.element(  # type: ignore[attr-defined]
-            self.handler, self.loader(node), index, operand_types(node), dict(node.attrs)
-        )
+        return element(node, self.handler, self.loader(node), index)
 
     def loader(self, node: Node) -> Callable[..., Scalar]:
         """The `load` a rule of `node` is given."""
@@ -128,8 +127,3 @@ class Evaluator:
     def _key(value: Value, index: Position) -> tuple[object, ...]:
         # comparing sizes would ask for a decision, comparing their terms does not
         return value, *(i.terms if isinstance(i, SymExpr) else i for i in index)
-
-
-def operand_types(node: Node) -> tuple[object, ...]:
-    """The operands as `Op.infer` and the rules take them."""
-    return tuple(a.type if isinstance(a, Value) else a for a in node.args)

@@ -16,6 +16,7 @@ from math import gcd
 from typing import TypeAlias
 
 from tracegraph.ir import dim as dims
+from tracegraph.ir.bounds import at_most
 from tracegraph.ir.dim import Atom, Dim, SymExpr
 
 #: extents of the loop variables, by name
@@ -95,7 +96,7 @@ class Simplifier:
 def is_below(index: Dim, size: Dim, ranges: Ranges) -> bool:
     """Whether 0 <= index < size provably holds within the ranges."""
     lowest, highest = _extreme(index, ranges, -1), _extreme(index, ranges, +1)
-    return lowest is not None and highest is not None and dims.at_most(0, lowest) and dims.at_most(highest + 1, size)
+    return lowest is not None and highest is not None and at_most(0, lowest) and at_most(highest + 1, size)
 
 
 def _extreme(index: Dim, ranges: Ranges, sign: int) -> Dim | None:

@@ -15,19 +15,19 @@ operands. The reduced loops run once per level that needs them: softmax takes th
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from tracegraph.errors import IRError
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import Dim, SymExpr
-from tracegraph.ir.evaluator import Evaluator, Position, operand_types
+from tracegraph.ir.dim import Dim, SymExpr, is_one, is_zero
+from tracegraph.ir.evaluator import Evaluator, Position
 from tracegraph.ir.graph import Graph, Node, Value
+from tracegraph.ir.node_rules import is_reduction, reduce_rule
 from tracegraph.ir.op import Kind
 from tracegraph.ir.probe import Probe, ProbeScalar
-from tracegraph.ir.rules import Contract, Reduce, Rule, rule_of
+from tracegraph.ir.rules import Reduce
 
 
 @dataclass(frozen=True)
@@ -130,59 +130,6 @@ def _axis_order(node: Node, nest: Nest) -> list[int] | None:
     order = [names.get(str(i), -1) for i in positions[0] if not (isinstance(i, int) and i == 0)]
     reduced = [n for n in order if n in nest.reduced]
     return order if sorted(order) == list(range(len(nest.loops))) and reduced == sorted(reduced) else None
-
-
-def is_one(size: Dim) -> bool:
-    """Whether a size is the integer 1, asked without guarding."""
-    return isinstance(size, int) and size == 1
-
-
-def is_reduction(node: Node) -> bool:
-    """Whether a call combines terms over a domain: it has a reduce or a contract rule."""
-    return node.is_call and rule_of(node.call_op) in (Rule.REDUCE, Rule.CONTRACT)
-
-
-def is_zero(size: Dim) -> bool:
-    """Whether a size is the integer 0, asked without guarding."""
-    return isinstance(size, int) and size == 0
-
-
-def reduce_rule(node: Node) -> Reduce:
-    """What the reduce rule of a call says; a contraction is a sum of products."""
-    types, attrs = operand_types(node), dict(node.attrs)
-    if rule_of(node.call_op) is Rule.CONTRACT:
-        return contraction_as_reduction(node.call_op.contract(types, attrs), node)  # type: ignore[attr-defined]
-    return node.call_op.reduce(types, attrs)  # type: ignore[attr-defined]
-
-
-def label_sizes(rule: Contract, node: Node) -> dict[str, Dim]:
-    """The size of every label; an axis of size 1 gives way to another."""
-    sizes: dict[str, Dim] = {}
-    for labels, operand in zip((rule.lhs, rule.rhs), node.args, strict=False):
-        assert isinstance(operand, Value)
-        for label, size in zip(labels, operand.type.shape, strict=True):
-            if label not in sizes or is_one(sizes[label]):
-                sizes[label] = size
-    return sizes
-
-
-def contraction_as_reduction(rule: Contract, node: Node) -> Reduce:
-    """The sum over the labels that the result lacks."""
-    sizes = label_sizes(rule, node)
-    summed = [label for label in dict.fromkeys(rule.lhs + rule.rhs) if label not in rule.out]
-    dtype = node.value.type.dtype
-
-    def term(k: Any, load: Callable[..., Any], index: Position, inner: Position) -> Any:
-        at = dict(zip(rule.out, index, strict=True)) | dict(zip(summed, inner, strict=True))
-        factors = [
-            k.cast(load(n, tuple(at[x] for x in labels)), dtype.compute)
-            for n, labels in enumerate((rule.lhs, rule.rhs))
-        ]
-        return factors[0] * factors[1]
-
-    return Reduce(
-        tuple(sizes[label] for label in summed), "add", dtype.compute, term, lambda k, total: k.cast(total, dtype)
-    )
 
 
 def inner_position(rule: Reduce, nest: Nest) -> Position:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 from tracegraph.dtypes import DType
 from tracegraph.ir.dim import Dim
@@ -61,7 +61,6 @@ class Load(Protocol):
 OperandTypes: TypeAlias = tuple[object, ...]
 
 
-@runtime_checkable
 class ElementRule(Protocol):
     """Output `element` at `index`; the value has the dtype of the (single) result."""
 
@@ -86,7 +85,6 @@ class Reduce:
     finish: Callable[[Any, Scalar], Scalar]
 
 
-@runtime_checkable
 class ReduceRule(Protocol):
     """`reduce(types, attrs)` describes the loops of a reduction."""
 
@@ -108,7 +106,6 @@ class Scatter:
     update: Callable[[Any, Load, tuple[Index, ...]], tuple[Any, ...]]
 
 
-@runtime_checkable
 class ScatterRule(Protocol):
     """`scatter(types, attrs)` describes an accumulation."""
 
@@ -124,7 +121,6 @@ class Scan:
     accumulator: DType
 
 
-@runtime_checkable
 class ScanRule(Protocol):
     """`scan(types, attrs)` describes a running combination."""
 
@@ -144,7 +140,6 @@ class Contract:
     out: str
 
 
-@runtime_checkable
 class ContractRule(Protocol):
     """`contract(types, attrs)` labels the axes of a contraction."""
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tracegraph.ir import dim as dims
+from tracegraph.ir.bounds import bounds_decide
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.graph import Location
 
@@ -66,7 +67,7 @@ class ShapeEnv:
         difference = a - b  # type: ignore[operator]
         if not isinstance(difference, SymExpr):
             return dims.decide(relation, a, b)
-        known = dims.bounds_decide(relation, difference, self._bound)
+        known = bounds_decide(relation, difference, self._bound)
         if known is not None:
             return known
         answer = dims.decide(relation, self.example(a), self.example(b))

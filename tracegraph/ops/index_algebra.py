@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from tracegraph.ir import dim as dims
+from tracegraph.ir.bounds import at_most
 from tracegraph.ir.dim import Dim, SymExpr
 
 Entry: TypeAlias = Any
@@ -95,4 +96,4 @@ def _span(entry: Entry) -> tuple[Dim, Dim]:
 
 
 def _apart(low: Dim, high: Dim, other_low: Dim, other_high: Dim) -> bool:
-    return dims.at_most(high, other_low) or dims.at_most(other_high, low)
+    return at_most(high, other_low) or at_most(other_high, low)

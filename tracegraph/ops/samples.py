@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +43,6 @@ class A:
             values = np.linspace(self.low, self.high, count) if count else np.zeros(0)
             return rng.permutation(values).reshape(self.shape).astype(wanted.np)
         return rng.uniform(self.low, self.high, self.shape).astype(wanted.np)
-
-
-Arg: TypeAlias = "A | int | float | bool | list[A] | tuple[int, ...] | DType | str | None"
 
 
 @dataclass(frozen=True)
