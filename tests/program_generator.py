@@ -1,8 +1,9 @@
 """A hypothesis strategy of Python programs: functions over tensors, numbers, containers and objects, as source text.
 
-Programs are filled in from the templates of `program_grammar` under a typed environment, so that every name is bound
-when it is used and operations are given what they work on; exceptions that remain belong to the program. A program is
-a module with a function `f`, what it calls, and `arguments`, which makes the arguments of a call anew:
+Programs are filled in from the templates of `program_expressions` and `program_statements` under a typed environment,
+so that every name is bound when it is used and operations are given what they work on; exceptions that remain belong
+to the program. A program is a module with a function `f`, what it calls, and `arguments`, which makes the arguments of
+a call anew:
 
     LEAVES = []
     def leaf(*shape, grad=False): ...
@@ -28,16 +29,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
-from program_grammar import (
-    ATOMS,
-    COMPOUND_STATEMENTS,
-    EXPRESSIONS,
-    JUMPS,
-    LIBRARY,
-    PARAMETERS,
-    READS_VALUES,
-    SIMPLE_STATEMENTS,
-)
+from program_expressions import ATOMS, EXPRESSIONS, READS_VALUES
+from program_library import LIBRARY, PARAMETERS
+from program_statements import COMPOUND_STATEMENTS, JUMPS, SIMPLE_STATEMENTS
 
 IMPORTS = ("collections", "contextlib", "copy", "functools", "itertools", "math", "operator")
 KINDS = ("any", "new", "var", "name", "count", "param", "outer")
