@@ -14,6 +14,7 @@ import numpy as np
 
 from tracegraph.codegen.kernel_builder import KernelBuilder
 from tracegraph.codegen.scalar_handler import Scalar
+from tracegraph.codegen.scalar_ops import BOOL_FORMS, identity
 from tracegraph.dtypes import DType, int64
 from tracegraph.errors import IRError
 from tracegraph.ir.evaluator import Position
@@ -59,7 +60,7 @@ def accumulators(rule: Reduce) -> list[Accumulator]:
 
 def _plain(rule: Reduce, update: str) -> Accumulator:
     if rule.accumulator.is_bool:
-        update = {"add": "or", "maximum": "or", "mul": "and", "minimum": "and"}.get(update, update)
+        update = BOOL_FORMS.get(update, update)
     return Accumulator(
         rule.accumulator,
         update,
@@ -80,16 +81,3 @@ def _positional(rule: Reduce, extremum: str) -> list[Accumulator]:
         return k.where(hit, k.index_scalar(flatten(inner, strides)), _NO_POSITION)
 
     return [_plain(rule, extremum), Accumulator(int64, "minimum", _NO_POSITION, position)]
-
-
-def identity(update: str, dtype: DType) -> float | int | bool:
-    """The value an accumulator starts from: combining with it changes nothing."""
-    if update in ("maximum", "minimum"):
-        lowest = update == "maximum"
-        if dtype.is_floating:
-            return float("-inf") if lowest else float("inf")
-        if dtype.is_bool:
-            return not lowest
-        info = np.iinfo(dtype.np)
-        return int(info.min if lowest else info.max)
-    return {"add": 0, "mul": 1, "or": False, "and": True}[update]

@@ -18,6 +18,7 @@ from tracegraph.codegen.loop_index import Index
 from tracegraph.codegen.loop_ir import Buffer, Fault, Kernel, Mark, Mode
 from tracegraph.codegen.loop_recorder import LoopRecorder
 from tracegraph.codegen.scalar_handler import Scalar, ScalarLike
+from tracegraph.codegen.scalar_ops import BOOL_FORMS
 from tracegraph.dtypes import int64
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
@@ -25,9 +26,6 @@ from tracegraph.ir.evaluator import Position
 from tracegraph.ir.graph import Value
 from tracegraph.ir.index_math import Simplifier, flatten
 from tracegraph.ir.memory_plan import Placement, Storage
-
-#: arithmetic of bools, as numpy has it
-_BOOL_FORMS = {"add": "or", "mul": "and"}
 
 
 @dataclass(frozen=True)
@@ -148,6 +146,6 @@ class KernelBuilder(LoopRecorder):
     # ------------------------------------------------------------------------------------ scalars
 
     def apply(self, op: str, *operands: ScalarLike) -> Scalar:
-        if op in _BOOL_FORMS and any(isinstance(x, Scalar) and x.dtype.is_bool for x in operands):
-            op = _BOOL_FORMS[op]
+        if op in BOOL_FORMS and any(isinstance(x, Scalar) and x.dtype.is_bool for x in operands):
+            op = BOOL_FORMS[op]
         return super().apply(op, *operands)

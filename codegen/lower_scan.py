@@ -7,11 +7,11 @@ The rows are independent, the steps along the axis are not.
 
 from __future__ import annotations
 
-from tracegraph.codegen.accumulate import identity
 from tracegraph.codegen.kernel_builder import KernelBuilder, Lowered
 from tracegraph.codegen.loop_ir import Mark
 from tracegraph.codegen.loop_split import Loop
 from tracegraph.codegen.lower_nest import BodyEvaluator, nested
+from tracegraph.codegen.scalar_ops import identity
 from tracegraph.ir import dim as dims
 from tracegraph.ir.graph import Node
 from tracegraph.ir.node_rules import scan_rule

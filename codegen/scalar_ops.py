@@ -7,11 +7,14 @@ handler yields statements whose operations are these.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from tracegraph.dtypes import DType, bool_, int64
-from tracegraph.errors import DTypeError
+from tracegraph.errors import DTypeError, IRError
 
 
 class Domain(Enum):
@@ -103,6 +106,28 @@ def _table() -> dict[str, ScalarOp]:
 
 
 SCALAR_OPS: dict[str, ScalarOp] = _table()
+#: what arithmetic of bools is, as numpy has it
+BOOL_FORMS = {"add": "or", "maximum": "or", "mul": "and", "minimum": "and"}
+
+
+def identity(op: str, dtype: DType) -> float | int | bool:
+    """The value an update with `op` leaves unchanged.
+
+    Raises:
+        IRError: the operation has none in this dtype.
+    """
+    table: dict[str, float | int | bool]
+    if dtype.is_bool:
+        op, table = BOOL_FORMS.get(op, op), {"or": False, "xor": False, "and": True}
+    elif dtype.is_floating:
+        table = {"add": 0.0, "mul": 1.0, "maximum": -math.inf, "minimum": math.inf}
+    else:
+        limits = np.iinfo(dtype.np)
+        table = {"add": 0, "mul": 1, "or": 0, "xor": 0, "and": -1 if dtype.is_signed else int(limits.max)}
+        table |= {"maximum": int(limits.min), "minimum": int(limits.max)}
+    if op not in table:
+        raise IRError(f"{op} has no identity in {dtype.name}")
+    return table[op]
 
 
 def infer(op: ScalarOp, operands: tuple[DType, ...], declared: DType | None) -> DType:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from tracegraph.codegen.loop_index import ValueRef
 from tracegraph.codegen.loop_ir import Acc, For, Kernel, Literal, Mark, Stmt, Update, walk
 from tracegraph.codegen.loop_rewrite import Body, find_loop, fresh_name, replace_loop
+from tracegraph.codegen.scalar_ops import identity
 from tracegraph.codegen.transforms.tiling import tile, tile_variable
-from tracegraph.dtypes import DType
 from tracegraph.errors import IRError
 
 
@@ -34,7 +33,7 @@ def split_reduction(kernel: Kernel, variable: str, size: int) -> Kernel:
     if Mark.REDUCE not in loop.marks or not ops:
         raise IRError(f"cannot split {variable}: it is not a reduce loop that updates an accumulator")
     parts = {acc: fresh_name(kernel, f"{acc}_part") for acc in ops}
-    starts = tuple(Acc(parts[acc], accs[acc].dtype, identity(op, accs[acc].dtype)) for acc, op in ops.items())
+    starts = tuple(Acc(parts[acc], accs[acc].dtype, Literal(identity(op, accs[acc].dtype))) for acc, op in ops.items())
     finishes = tuple(Update(acc, op, ValueRef(parts[acc])) for acc, op in ops.items())
     outer = tile_variable(kernel, variable)
 
@@ -45,27 +44,6 @@ def split_reduction(kernel: Kernel, variable: str, size: int) -> Kernel:
         return (replace(tiles, body=(*starts, inside, *finishes)),)
 
     return replace_loop(tile(kernel, variable, size), outer, rewrite)
-
-
-def identity(op: str, dtype: DType) -> Literal:
-    """The value an update with `op` leaves unchanged.
-
-    Raises:
-        IRError: the operation has none in this dtype.
-    """
-    if dtype.is_bool:
-        table: dict[str, int | float | bool] = {"or": False, "xor": False, "and": True}
-    elif dtype.is_floating:
-        table = {"add": 0.0, "mul": 1.0, "maximum": -math.inf, "minimum": math.inf}
-    else:
-        bits = 8 * dtype.itemsize
-        low = -(1 << (bits - 1)) if dtype.is_signed else 0
-        high = (1 << (bits - 1)) - 1 if dtype.is_signed else (1 << bits) - 1
-        table = {"add": 0, "mul": 1, "or": 0, "xor": 0, "and": -1 if dtype.is_signed else high}
-        table |= {"maximum": low, "minimum": high}
-    if op not in table:
-        raise IRError(f"{op} has no identity in {dtype.name}")
-    return Literal(table[op])
 
 
 def _redirected(body: Body, parts: dict[str, str]) -> Body:

@@ -9,12 +9,13 @@ from tracegraph.codegen.loop_interpret import interpret_kernel
 from tracegraph.codegen.loop_ir import Kernel, Mark
 from tracegraph.codegen.loop_text import parse_kernel, print_kernel
 from tracegraph.codegen.native_kernel import NativeKernel
+from tracegraph.codegen.scalar_ops import identity
 from tracegraph.codegen.schedule import schedule, unroll_short_loops
 from tracegraph.codegen.transforms.columns import block_columns
 from tracegraph.codegen.transforms.hoisting import drop_single_loops, hoist_invariants
 from tracegraph.codegen.transforms.interchange import interchange
 from tracegraph.codegen.transforms.marking import mark
-from tracegraph.codegen.transforms.split_reduction import identity, split_reduction
+from tracegraph.codegen.transforms.split_reduction import split_reduction
 from tracegraph.codegen.transforms.tiling import tile
 from tracegraph.dtypes import bool_, float32, int8, uint8
 from tracegraph.errors import IRError, VerifyError
@@ -146,10 +147,10 @@ def test_split_reduction_refuses_a_scan() -> None:
 
 
 def test_identities() -> None:
-    assert identity("maximum", uint8).value == 0
-    assert identity("minimum", int8).value == 127
-    assert identity("and", bool_).value is True
-    assert identity("add", float32).value == 0.0
+    assert identity("maximum", uint8) == 0
+    assert identity("minimum", int8) == 127
+    assert identity("and", bool_) is True
+    assert identity("add", float32) == 0.0
     with pytest.raises(IRError, match="xor has no identity in f32"):
         identity("xor", float32)
 
