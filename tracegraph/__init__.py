@@ -8,6 +8,7 @@ compiler and what it depends on are imported when first used.
 from __future__ import annotations
 
 import importlib
+from math import e, inf, nan, pi
 from typing import Any
 
 from tracegraph import autograd, dtypes, ops
@@ -37,6 +38,9 @@ from tracegraph.providers import provide
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, set_printoptions, tensor
 
 __version__ = "0.1.0"
+
+#: an index that adds a dimension
+newaxis = None
 
 # PyTorch's further names of types; `bool`, `int` and `float` shadow builtins only as attributes of this module
 _DTYPE_NAMES: dict[str, DType] = {
@@ -89,6 +93,11 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "initial_seed": ("tracegraph.ops.generator", "initial_seed"),
     "get_rng_state": ("tracegraph.ops.generator", "get_rng_state"),
     "set_rng_state": ("tracegraph.ops.generator", "set_rng_state"),
+    "func": ("tracegraph.func", None),
+    "jit": ("tracegraph.jit", None),
+    "profiler": ("tracegraph.profiler", None),
+    "_assert": ("tracegraph.tensor.assertions", "_assert"),
+    "_assert_async": ("tracegraph.tensor.assertions", "_assert_async"),
     "asarray": ("tracegraph.tensor.factory", "as_tensor"),
     "save": ("tracegraph.tensor.serialization", "save"),
     "load": ("tracegraph.tensor.serialization", "load"),
@@ -128,11 +137,13 @@ __all__ = [
     "as_tensor",
     "autograd",
     "bfloat16",
+    "e",
     "enable_grad",
     "float16",
     "float32",
     "float64",
     "from_numpy",
+    "inf",
     "inference_mode",
     "int8",
     "int16",
@@ -140,7 +151,10 @@ __all__ = [
     "int64",
     "is_grad_enabled",
     "is_inference_mode_enabled",
+    "nan",
+    "newaxis",
     "no_grad",
+    "pi",
     "promote_types",
     "set_grad_enabled",
     "set_printoptions",

@@ -60,3 +60,16 @@ def test_activations_are_known():
     with pytest.raises(ValueError, match="activation='swish'"):
         nn.TransformerEncoderLayer(8, 2, activation="swish")
     assert nn.TransformerEncoderLayer(8, 2, activation=tg.tanh).activation is tg.tanh
+
+
+def test_encoder_and_decoder_together() -> None:
+    model = nn.Transformer(8, 2, 1, 2, 16, dropout=0.0, batch_first=True)
+    src, tgt = tg.randn(3, 5, 8), tg.randn(3, 4, 8)
+    mask = nn.Transformer.generate_square_subsequent_mask(4)
+    assert mask.tolist()[1] == [0.0, 0.0, float("-inf"), float("-inf")]
+    expected = model.decoder(tgt, model.encoder(src), mask)
+    assert tg.allclose(model(src, tgt, tgt_mask=mask), expected)
+    changed = tgt.clone()
+    changed[:, -1] += 1
+    assert tg.allclose(model(src, changed, tgt_mask=mask)[:, :-1], expected[:, :-1], atol=1e-6)
+    assert model.decoder.norm.bias is not None

@@ -15,8 +15,9 @@ from tracegraph.capture.values import is_constant, is_tensor, is_varying
 from tracegraph.dtypes import as_dtype
 from tracegraph.ops.device import check_device
 from tracegraph.ops.functional import full
+from tracegraph.ops.promotion import broadcast_shapes
 from tracegraph.ops.sym_float import SymFloat
-from tracegraph.tensor import as_tensor, from_numpy, tensor
+from tracegraph.tensor import Tensor, as_tensor, from_numpy, tensor
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -63,13 +64,24 @@ def _call_from_numpy(tracer: Tracer, array: Any) -> Any:
     return arrays.as_input(tracer, array)
 
 
+def _call_type(tracer: Tracer, input: Any, dtype: Any = None) -> Any:
+    """`tensor.type(dtype)`; the text of `tensor.type()` depends on the dtype, which is guarded."""
+    return tracer.native(Tensor.type, input, dtype)
+
+
+def _call_broadcast_shapes(tracer: Tracer, *shapes: Any) -> Any:
+    """Arithmetic of sizes, symbolic ones included."""
+    return tracer.native(broadcast_shapes, *shapes)
+
+
 #: handlers by function
 HANDLERS: dict[Any, Callable[..., Any]] = {
     tensor: _call_tensor,
     as_tensor: _call_as_tensor,
     from_numpy: _call_from_numpy,
+    broadcast_shapes: _call_broadcast_shapes,
     **gradients.HANDLERS,
     **autograd_functions.HANDLERS,
 }
 #: handlers of methods of tensors
-METHODS: dict[Any, Callable[..., Any]] = gradients.METHODS
+METHODS: dict[Any, Callable[..., Any]] = {Tensor.type: _call_type, **gradients.METHODS}

@@ -170,6 +170,7 @@ from tracegraph.nn.resampling import (
     UpsamplingNearest2d,
 )
 from tracegraph.nn.transformer import (
+    Transformer,
     TransformerDecoder,
     TransformerDecoderLayer,
     TransformerEncoder,
@@ -295,6 +296,7 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
     "TransformerDecoder",
     "TransformerDecoderLayer",
     "TransformerEncoder",

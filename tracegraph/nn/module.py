@@ -404,13 +404,16 @@ class Module(HookRegistry):
         """The module's options as its repr shows them; override."""
         return ""
 
+    def _get_name(self) -> str:
+        return type(self).__name__
+
     def __repr__(self) -> str:
         options = self.extra_repr()
         lines = options.split("\n") if options else []
         children = [f"({name}): {_indent(repr(module))}" for name, module in self._modules.items()]
         if not children and len(lines) <= 1:
-            return f"{type(self).__name__}({options})"
-        return f"{type(self).__name__}(\n  " + "\n  ".join([*lines, *children]) + "\n)"
+            return f"{self._get_name()}({options})"
+        return f"{self._get_name()}(\n  " + "\n  ".join([*lines, *children]) + "\n)"
 
 
 def _indent(text: str) -> str:

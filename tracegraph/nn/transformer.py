@@ -8,6 +8,7 @@ from typing import Any
 
 from tracegraph.errors import ValueRangeError
 from tracegraph.nn import functional as F
+from tracegraph.nn import init
 from tracegraph.nn.arguments import check_sizes
 from tracegraph.nn.attention import MultiheadAttention
 from tracegraph.nn.containers import ModuleList
@@ -15,6 +16,7 @@ from tracegraph.nn.dropout import Dropout
 from tracegraph.nn.linear import Linear
 from tracegraph.nn.module import Module
 from tracegraph.nn.normalization import LayerNorm
+from tracegraph.ops import functional as ops
 
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": F.relu, "gelu": F.gelu}
 
@@ -128,9 +130,19 @@ def _attended(attention: MultiheadAttention, x: Any, memory: Any, mask: Any, pad
 
 
 class TransformerEncoder(Module):
-    """A stack of `num_layers` copies of an encoder layer, and an optional normalisation after it."""
+    """A stack of `num_layers` copies of an encoder layer, and an optional normalisation after it.
 
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
+    `enable_nested_tensor` and `mask_check` choose among PyTorch's ways of computing the same; there is one here.
+    """
+
+    def __init__(
+        self,
+        encoder_layer: Module,
+        num_layers: int,
+        norm: Module | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:
         super().__init__()
         check_sizes(self, num_layers=num_layers)
         self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
@@ -158,3 +170,80 @@ class TransformerDecoder(Module):
         for layer in self.layers:
             tgt = layer(tgt, memory, *args, **kwargs)
         return tgt if self.norm is None else self.norm(tgt)
+
+
+class Transformer(Module):
+    """Encoder and decoder, each with a normalisation at its end; all matrices start as `xavier_uniform_` has them.
+
+    Shapes of `src`, `tgt` and the result: [sequence, batch, d_model], with `batch_first` [batch, sequence, d_model].
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - PyTorch's arguments
+        self,
+        d_model: int = 512,
+        nhead: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str | Callable[[Any], Any] = "relu",
+        custom_encoder: Module | None = None,
+        custom_decoder: Module | None = None,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        own = (dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, device, dtype)
+
+        def norm() -> LayerNorm:
+            return LayerNorm(d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype)
+
+        self.encoder = custom_encoder or TransformerEncoder(
+            TransformerEncoderLayer(d_model, nhead, *own), num_encoder_layers, norm()
+        )
+        self.decoder = custom_decoder or TransformerDecoder(
+            TransformerDecoderLayer(d_model, nhead, *own), num_decoder_layers, norm()
+        )
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                init.xavier_uniform_(parameter)
+        self.d_model = d_model
+        self.nhead = nhead
+        self.batch_first = batch_first
+
+    def forward(  # noqa: PLR0913, PLR0917 - PyTorch's arguments
+        self,
+        src: Any,
+        tgt: Any,
+        src_mask: Any = None,
+        tgt_mask: Any = None,
+        memory_mask: Any = None,
+        src_key_padding_mask: Any = None,
+        tgt_key_padding_mask: Any = None,
+        memory_key_padding_mask: Any = None,
+        src_is_causal: bool | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Any:
+        """See `TransformerDecoderLayer.forward` for the masks."""
+        memory = self.encoder(src, src_mask, src_key_padding_mask, bool(src_is_causal))
+        return self.decoder(
+            tgt,
+            memory,
+            tgt_mask,
+            memory_mask,
+            tgt_key_padding_mask,
+            memory_key_padding_mask,
+            bool(tgt_is_causal),
+            memory_is_causal,
+        )
+
+    @staticmethod
+    def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Any:
+        """A mask [sz, sz] of 0 up to the diagonal and -inf behind it."""
+        full = ops.full((sz, sz), float("-inf"), dtype=dtype, device=device)
+        return full.triu(1)
