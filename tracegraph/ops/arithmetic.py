@@ -9,7 +9,7 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError, ValueRangeError
-from tracegraph.ir import TensorType, lookup
+from tracegraph.ir import TensorType
 from tracegraph.ir.rules import OperandTypes, Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.arguments import is_tensor
@@ -151,7 +151,7 @@ class Div(Pointwise):
             return super().__call__(*args, **kwargs)
         if mode not in _ROUNDED:
             raise ValueRangeError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {mode!r}")
-        return lookup(_ROUNDED[mode])(*args, **kwargs)  # type: ignore[operator]
+        return getattr(F, _ROUNDED[mode])(*args, **kwargs)
 
     def eager(self, x: np.ndarray, y: np.ndarray) -> Any:
         return np.true_divide(x, y)

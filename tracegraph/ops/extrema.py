@@ -111,7 +111,7 @@ class FullExtremum(Extremum):
         if len(args) + len(kwargs) == 1:
             return super().__call__(*args, **kwargs)
         other = args[1] if len(args) > 1 else kwargs.get("other")
-        return lookup(self.pairwise if is_tensor(other) else self.along_dim)(*args, **kwargs)  # type: ignore[operator]
+        return getattr(F, self.pairwise if is_tensor(other) else self.along_dim)(*args, **kwargs)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any = None, keepdim: bool = False) -> Gradient:
         return divided(g, y, x)
@@ -208,7 +208,7 @@ class ExtremumDim(Composite):
         return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
 
     def decompose(self, x: Handle, dim: int, keepdim: bool) -> tuple[Handle, Handle]:
-        return lookup(self.extreme)(x, dim, keepdim), lookup(self.position)(x, dim, keepdim)  # type: ignore[operator]
+        return getattr(F, self.extreme)(x, dim, keepdim), getattr(F, self.position)(x, dim, keepdim)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: int, keepdim: bool) -> Gradient:
         return at_positions(spread(g[0], x, dim, keepdim), spread(y[1], x, dim, keepdim), x, dim)

@@ -8,7 +8,6 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.errors import DTypeError
-from tracegraph.ir import lookup
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.arguments import is_tensor
@@ -45,7 +44,7 @@ class Pow(Pointwise):
         x, exponent = operands
         if type(exponent) in (int, float) and is_tensor(x):
             if exponent in _SPECIAL and (x.dtype.is_floating or exponent == 2):
-                return lookup(_SPECIAL[exponent])(x)  # type: ignore[operator]
+                return getattr(F, _SPECIAL[exponent])(x)
             if isinstance(exponent, int) and exponent < 0 and not x.dtype.is_floating:
                 raise DTypeError(f"pow: integers cannot be raised to the negative integer {exponent}; use a float")
         return super().apply(operands, attrs)

@@ -9,7 +9,6 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.errors import DTypeError, ShapeError, ValueRangeError
-from tracegraph.ir import lookup
 from tracegraph.ops import functional as F
 from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.autocast import Autocast
@@ -151,7 +150,7 @@ class Nanmedian(Derived):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) + len(kwargs) == 1:
             return super().__call__(*args, **kwargs)
-        return lookup("nanmedian_dim")(*args, **kwargs)  # type: ignore[operator]
+        return F.nanmedian_dim(*args, **kwargs)
 
     def decompose(self, x: Handle) -> Handle:
         return F.nanmedian_dim(x.reshape(-1), 0)[0]

@@ -11,7 +11,7 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError
-from tracegraph.ir import TensorType, lookup
+from tracegraph.ir import TensorType
 from tracegraph.ir.rules import OperandTypes, Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
@@ -46,7 +46,7 @@ class Where(Pointwise):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`where(condition)` alone gives the positions of its true elements."""
         if len(args) + len(kwargs) == 1:
-            return lookup("nonzero")(*args, **kwargs, as_tuple=True)  # type: ignore[operator]
+            return F.nonzero(*args, **kwargs, as_tuple=True)
         return super().__call__(*args, **kwargs)
 
     def promote(self, types: OperandTypes) -> tuple[DType, DType]:

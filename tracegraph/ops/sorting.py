@@ -207,7 +207,7 @@ class Median(Composite):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) + len(kwargs) == 1:
             return super().__call__(*args, **kwargs)
-        return lookup("median_dim")(*args, **kwargs)  # type: ignore[operator]
+        return F.median_dim(*args, **kwargs)
 
     def decompose(self, x: Handle) -> Handle:
         if any(isinstance(d, int) and d == 0 for d in x.shape):

@@ -7,7 +7,6 @@ from typing import Any
 
 from tracegraph import dtypes
 from tracegraph.errors import ValueRangeError
-from tracegraph.ir import lookup
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
@@ -137,7 +136,7 @@ class Polygamma(Pointwise):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         n = args[0] if args else kwargs.get("n")
         if n == 0:
-            return lookup("digamma")(*args[1:], **{k: v for k, v in kwargs.items() if k != "n"})  # type: ignore[operator]
+            return F.digamma(*args[1:], **{k: v for k, v in kwargs.items() if k != "n"})
         if n != 1:
             raise ValueRangeError(f"polygamma: n must be 0 or 1, got {n}")
         return super().__call__(*args, **kwargs)
