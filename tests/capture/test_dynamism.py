@@ -138,3 +138,22 @@ def test_strides_that_do_not_follow_from_sizes_are_guarded() -> None:
         for n in (3, 4, 5):
             assert function(make(n)) == make(n).stride()
     assert specialisation_count(function) == 3
+
+
+class Counted:
+    calls = 0
+
+
+def test_a_counter_of_a_class_takes_one_trace() -> None:
+    def program(x: Tensor) -> Tensor:
+        Counted.calls += 1
+        return x * Counted.calls
+
+    Counted.calls = 0
+    function = capture_of(program)
+    for n in range(1, 5):
+        assert_same(function(ramp(2)), ramp(2) * n)
+        assert Counted.calls == n
+    assert specialisation_count(function) == 1
+    Counted.calls = 10
+    assert_same(function(ramp(2)), ramp(2) * 11)

@@ -12,7 +12,7 @@ from tracegraph.capture.descriptors import bind, has_part, part
 from tracegraph.capture.instance_dicts import instance_dict, instance_entry, missing
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.special_methods import special
-from tracegraph.capture.values import Observed, is_instance_of_python_class
+from tracegraph.capture.values import Observed, is_instance_of_python_class, is_python_class
 from tracegraph.ops.recording import Traced
 from tracegraph.settings import Settings
 
@@ -37,6 +37,9 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
         return
     if isinstance(target, types.FunctionType | type) and tracer.is_fresh(target):
         _set_of_definition(tracer, target, name, value)
+        return
+    if isinstance(target, type) and _holds_data(tracer, target, name, value):
+        tracer.effects.set_class_attribute(target, name, value)
         return
     _check_target(target, name)
     custom = tracer.class_entry(type(target), "__setattr__")
@@ -72,6 +75,14 @@ def _set_of_definition(tracer: Tracer, target: Any, name: str, value: Any) -> No
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"the metaclass of {target.__name__} defines __setattr__")
     tracer.effects.note_write()
     tracer.native(setattr, target, name, value)
+
+
+def _holds_data(tracer: Tracer, cls: type, name: str, value: Any) -> bool:
+    """Whether `name` is an attribute of the class itself that holds data, before and after: a counter, a cache."""
+    if not is_python_class(cls) or name.startswith("__") or name not in vars(cls):
+        return False
+    is_plain = tracer.class_entry(type(cls), "__setattr__") is type.__setattr__
+    return is_plain and not any(hasattr(type(v), "__get__") for v in (vars(cls)[name], value))
 
 
 def delete_attribute(tracer: Tracer, target: Any, name: str) -> None:

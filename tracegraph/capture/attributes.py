@@ -92,8 +92,8 @@ def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
         return tracer.read(getattr(graph_input.tensor, name), Slot(graph_input.source, name))
     if name == "__class__":
         return tracer.type_of(tensor)
-    if name == "backward":
-        return types.MethodType(Tensor.backward, tensor)
+    if name in _TENSOR_METHODS:
+        return types.MethodType(getattr(Tensor, name), tensor)
     if name in _TENSOR_ACTIONS:
         raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{name}")
     if name == "stride":
@@ -108,6 +108,8 @@ def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
 
 #: attributes of an argument that are storage of the eager tensor
 _TENSOR_STATE = frozenset({"grad", "grad_fn", "is_leaf"})
+#: methods of tensors that capture handles itself, see `library_calls.METHODS`
+_TENSOR_METHODS = frozenset({"backward", "type"})
 #: attributes of `Traced` that are the recorder's business, or act on the tape
 _TENSOR_ACTIONS = frozenset({"value", "recorder", "builder", "type", "register_hook", "retain_grad",
                              "requires_grad_", "data", "__dict__"})  # fmt: skip

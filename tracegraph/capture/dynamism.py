@@ -155,7 +155,9 @@ def _changes(tracer: Tracer) -> Iterator[tuple[Source, Any, Any]]:
         elif isinstance(after, list) and len(before) == len(after):
             yield from ((Item(copy.source, i), v, after[i]) for i, v in enumerate(before))
     for write in tracer.effects.writes:
-        if isinstance(write, AttributeWrite):
+        if isinstance(write, AttributeWrite) and isinstance(write.target, type):
+            yield tracer.entry_source(write.target, write.name), vars(write.target)[write.name], write.value
+        elif isinstance(write, AttributeWrite):
             source, stored = tracer.source_of(write.target), instance_dict(write.target)
             if source is not None and stored is not None:
                 yield Entry(source, write.name), stored.get(write.name), write.value

@@ -82,7 +82,8 @@ def _write_place(values: Reconstructor, write: Write) -> str:
         target = values.expression(write.target)
         if write.value is MISSING:
             return f"object.__delattr__({target}, {write.name!r})"
-        return f"object.__setattr__({target}, {write.name!r}, {values.expression(write.value)})"
+        setter = "type" if isinstance(write.target, type) else "object"
+        return f"{setter}.__setattr__({target}, {write.name!r}, {values.expression(write.value)})"
     place = (
         f"{values.expression(write.cell)}.cell_contents"
         if isinstance(write, CellWrite)

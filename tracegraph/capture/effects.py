@@ -83,6 +83,7 @@ class Effects:
         self._writes: dict[tuple[int, str], Write] = {}
         self._changed_modules: dict[int, Any] = {}
         self._forbidden_during = ""
+        self._written_classes: set[type] = set()
 
     @contextlib.contextmanager
     def unchanging(self, activity: str) -> Iterator[None]:
@@ -146,6 +147,19 @@ class Effects:
 
     def set_attribute(self, target: Any, name: str, value: Any) -> None:
         self._put((id(target), name), AttributeWrite(target, name, value))
+
+    def set_class_attribute(self, cls: type, name: str, value: Any) -> None:
+        """`cls.name = value`, an attribute that the class itself has."""
+        self._written_classes.add(cls)
+        self.set_attribute(cls, name, value)
+
+    def pending_of_class(self, cls: type, name: str, after: type | None = None) -> Write | None:
+        """The pending write to what looking `name` up in a class finds, if any; `after` as `class_lookup`."""
+        if self._written_classes.isdisjoint(cls.__mro__):
+            return None
+        order = cls.__mro__[cls.__mro__.index(after) + 1 if after is not None else 0 :]
+        owner = next((base for base in order if name in vars(base)), None)
+        return self.pending(owner, name)
 
     def set_cell(self, cell: types.CellType, value: Any) -> None:
         self._put((id(cell), ""), CellWrite(cell, value))

@@ -301,6 +301,9 @@ class Tracer:
             return raw
         if self.is_fresh(cls):
             return self._entry_of_fresh_class(cls, name, after)
+        pending = self.effects.pending_of_class(cls, name, after)
+        if pending is not None:
+            return pending.value
         source = self.entry_source(cls, name, after)
         if raw is MISSING:
             self.guards.add(GuardKind.IDENTITY, source, MISSING)
@@ -312,6 +315,9 @@ class Tracer:
         order = cls.__mro__[cls.__mro__.index(after) + 1 if after is not None else 0 :]
         for base in order:
             if name in base.__dict__:
+                pending = self.effects.pending(base, name)
+                if pending is not None:
+                    return pending.value
                 raw = base.__dict__[name]
                 is_guarded = is_python_class(base) and not self.is_fresh(base)
                 return self.read(raw, self.entry_source(base, name)) if is_guarded else raw
