@@ -48,7 +48,7 @@ def compile_guards(guards: Iterable[Guard]) -> Check:
 
 
 def _type(writer: SourceWriter, guard: Guard) -> Conditions:
-    return [f"type({_value(writer, guard)}) is {writer.pool.name(guard.expected)}"]
+    return [f"type({_value(writer, guard)}) is {writer.pool.name(guard.expected.object)}"]
 
 
 def _constant(writer: SourceWriter, guard: Guard) -> Conditions:
@@ -324,8 +324,10 @@ def evaluate(source: Source, args: tuple[Any, ...], cells: tuple[Any, ...]) -> A
 
 def describe_expected(guard: Guard) -> str:
     """What the guard expects, as users read it."""
-    if guard.kind in (GuardKind.TYPE, GuardKind.FLOAT):
-        return guard.expected.__qualname__
+    if guard.kind is GuardKind.FLOAT:
+        return "float"
+    if guard.kind is GuardKind.TYPE:
+        return str(guard.expected)
     if guard.kind is GuardKind.KEYS:
         return describe(list(guard.expected))
     if guard.kind is GuardKind.ELEMENTS:

@@ -13,8 +13,9 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
+
+from tracegraph.capture.per_code import PerCode
 
 VERSION = sys.version_info[:2]
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
@@ -60,11 +61,15 @@ class Region:
     push_offset: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Program:
-    """A decoded code object; identity is equality."""
+    """A decoded code object; identity is equality.
 
-    code: types.CodeType
+    Attributes:
+        implicit_reads: variables that `super()` reads without naming them (until 3.11).
+    """
+
+    implicit_reads: frozenset[str]
     instructions: tuple[Instruction, ...]
     regions: tuple[Region, ...]
 
@@ -163,14 +168,9 @@ def _arg(raw: dis.Instruction) -> int:
     return raw.arg or 0
 
 
+@PerCode
 def decode(code: types.CodeType) -> Program:
     """The canonical form of `code`."""
-    # equal code objects may come from different files
-    return _decode(code, code.co_filename)
-
-
-@lru_cache(maxsize=4096)
-def _decode(code: types.CodeType, file: str) -> Program:
     out: list[Instruction] = []
     index_at: dict[int, int] = {}
     jumps: list[tuple[int, int]] = []
@@ -200,7 +200,7 @@ def _decode(code: types.CodeType, file: str) -> Program:
         names = () if raw.opname == "CALL" else names
     for index, offset in jumps:
         out[index].target = index_at[offset]
-    return Program(code, tuple(out), tuple(_regions(code, index_at)))
+    return Program(_implicit_reads(code), tuple(out), tuple(_regions(code, index_at)))
 
 
 def _expand(raw: dis.Instruction, names: tuple[str, ...]) -> Expansion:
@@ -210,6 +210,12 @@ def _expand(raw: dis.Instruction, names: tuple[str, ...]) -> Expansion:
         return iter([("CALL", (_arg(raw), names))])
     op = _JUMPS.get(raw.opname, raw.opname)
     return iter([(op, raw.arg if op in _BY_NUMBER else raw.argval)])
+
+
+def _implicit_reads(code: types.CodeType) -> frozenset[str]:
+    if "__class__" in code.co_freevars and code.co_varnames:
+        return frozenset({code.co_varnames[0], "__class__"})
+    return frozenset()
 
 
 def _regions(code: types.CodeType, index_at: dict[int, int]) -> Iterator[Region]:

@@ -82,6 +82,11 @@ class Frame:
         self.raised_at = 0
         self._is_user_code = not is_passed_over(namespace)
 
+    def release(self) -> None:
+        """Let go of everything that the frame holds; it cannot go on."""
+        for held in (self.slots, self.stack, self.exceptions):
+            held.clear()
+
     # ------------------------------------------------------------------------------ execution
 
     def run(self, thrown: Observed | None = None) -> Returned | Yielded:
@@ -102,7 +107,11 @@ class Frame:
 
     def _run(self, thrown: Observed | None) -> Returned | Yielded:
         if thrown is not None:
-            self._unwind(thrown)
+            try:
+                if not self._unwind(thrown):
+                    raise thrown
+            finally:
+                thrown = None  # its traceback has this frame
         while True:
             instruction = self.program.instructions[self.position]
             self.current = self.position
@@ -121,7 +130,8 @@ class Frame:
                 raise Break(reasons.UNSUPPORTED_OPCODE, instruction.op)
             return handler(self, instruction.arg)
         except Observed as observed:
-            self._unwind(observed)
+            if not self._unwind(observed):
+                raise
         except Break as stop:
             self._annotate(stop)
             raise
@@ -133,12 +143,12 @@ class Frame:
         assert target is not None
         self.position = target
 
-    def _unwind(self, observed: Observed) -> None:
-        """Continue at the handler that covers the current instruction, or leave the frame."""
+    def _unwind(self, observed: Observed) -> bool:
+        """Continue at the handler that covers the current instruction; False if there is none."""
         instruction = self.program.instructions[self.current]
         region = self.program.region_at(instruction.offset)
         if region is None:
-            raise observed
+            return False
         exception = observed.exception
         if self.tracer.step_of_creation(exception) is None:
             self.tracer.fresh(exception)
@@ -153,6 +163,7 @@ class Frame:
             self.push(self.tracer.fresh(object()))
         self.push(exception)
         self.position = region.target
+        return True
 
     def _annotate(self, stop: Break) -> None:
         if stop.location is None and self._is_user_code:

@@ -6,12 +6,12 @@ import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.per_code import PerCode
 from tracegraph.capture.sources import Constant, Item, Reference, Slot
 from tracegraph.capture.values import Observed
 
@@ -38,7 +38,7 @@ def _is_comprehension(code: types.CodeType) -> bool:
     return code.co_argcount == 1 and code.co_varnames[0] == ".0"
 
 
-@lru_cache(maxsize=4096)
+@PerCode
 def _binder_code(code: types.CodeType) -> types.CodeType:
     """Code with the parameters of `code` that returns them as a tuple, in the order of `parameter_names`."""
     names = parameter_names(code)

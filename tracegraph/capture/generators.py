@@ -38,6 +38,10 @@ class SymbolicGenerator:
         frame = self._frame
         return Location(frame.code.co_filename, frame.program.instructions[frame.current].line or 0)
 
+    def release(self) -> None:
+        """Let go of everything that its frame holds."""
+        self._frame.release()
+
     def __iter__(self) -> SymbolicGenerator:
         return self
 

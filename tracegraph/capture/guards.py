@@ -162,6 +162,7 @@ class GuardSet:
 
 #: kinds whose expectation is an object that the cache must not keep alive
 _RECORDS: dict[GuardKind, Callable[[Any], Any]] = {
+    GuardKind.TYPE: Reference,
     GuardKind.IDENTITY: Identity,
     GuardKind.FUNCTION: lambda function: FunctionFacts(function.__code__, function.__globals__),
 }

@@ -6,7 +6,7 @@ recompile the continuation when they change.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from tracegraph.capture.decode import Instruction, Program
 
@@ -21,16 +21,21 @@ Names = frozenset[str]
 
 def live_names(program: Program, index: int) -> Names:
     """Names of the locals and cells that are read at or after instruction `index`, before being written."""
-    return _solve(program)[index]
+    solved = _SOLVED.get(program)
+    if solved is None:
+        solved = _SOLVED[program] = _solve(program)
+    return solved[index]
 
 
-@lru_cache(maxsize=1024)
+_SOLVED: WeakKeyDictionary[Program, tuple[Names, ...]] = WeakKeyDictionary()
+
+
 def _solve(program: Program) -> tuple[Names, ...]:
     """Live-in sets of all instructions, by iteration to the fixed point."""
     count = len(program.instructions)
     live: list[Names] = [frozenset()] * (count + 1)
     successors = [_successors(program, i) for i in range(count)]
-    always = _implicit_reads(program)
+    always = program.implicit_reads
     changed = True
     while changed:
         changed = False
@@ -60,11 +65,3 @@ def _before(instruction: Instruction, after: Names) -> Names:
     if instruction.op == "STORE_FAST":
         return after - {instruction.arg}
     return after
-
-
-def _implicit_reads(program: Program) -> Names:
-    """`super()` reads the frame's first argument and `__class__` without naming them (until 3.11)."""
-    code = program.code
-    if "__class__" in code.co_freevars and code.co_varnames:
-        return frozenset({code.co_varnames[0], "__class__"})
-    return frozenset()

@@ -15,10 +15,10 @@ import dis
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from tracegraph.capture.decode import decode
+from tracegraph.capture.per_code import PerCode
 from tracegraph.capture.units import Unit
 
 _NO_LOCATION = 0x80 | (15 << 3)
@@ -27,7 +27,10 @@ _CO_NEWLOCALS, _CO_OPTIMIZED, _CO_VARARGS, _CO_VARKEYWORDS = 0x2, 0x1, 0x4, 0x8
 
 def run_resumed(unit: Unit, namespace: dict[str, Any], args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
     """Execute `unit` natively; arguments and cells are in the unit's order."""
-    plan = _plan(unit, unit.code.co_filename)
+    plans, key = _plans(unit.code), (unit.index, unit.names, unit.stack, unit.cells, unit.raises)
+    plan = plans.get(key)
+    if plan is None:
+        plan = plans[key] = _plan(unit)
     code = unit.code
     values = dict(zip(unit.names, args, strict=False))
     by_name = dict(zip(unit.cells, cells, strict=True))
@@ -45,9 +48,13 @@ class _Plan:
     late_cells: tuple[str, ...]
 
 
-@lru_cache(maxsize=4096)
-def _plan(unit: Unit, file: str) -> _Plan:
-    # `file` tells units apart whose code objects are equal
+@PerCode
+def _plans(code: types.CodeType) -> dict[tuple[Any, ...], _Plan]:
+    """The plans made so far, by what else there is to a unit."""
+    return {}
+
+
+def _plan(unit: Unit) -> _Plan:
     code = unit.code
     late_cells = tuple(n for n in code.co_cellvars if n not in code.co_varnames)
     prologue = bytes(_prologue(unit, late_cells))

@@ -113,11 +113,14 @@ def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
     stop_at: int | None = None
     for _ in range(MAX_RESTARTS):
         attempt = _Attempt(call, dynamism, stop, stop_at)
-        result = attempt.run()
-        if isinstance(result, CaptureResult):
-            if dynamism.learns_counters(attempt.tracer):
-                continue
-            return result
+        try:
+            result = attempt.run()
+            if isinstance(result, CaptureResult):
+                if dynamism.learns_counters(attempt.tracer):
+                    continue
+                return result
+        finally:
+            attempt.release()
         stop, earlier = result
         if stop_at is not None and earlier >= stop_at:
             # the state at this break cannot be carried over it
@@ -155,6 +158,14 @@ class _Attempt:
         except Observed as observed:
             detail = f"{type(observed.exception).__name__}: {observed.exception}"
             raise RunEagerly(Break(reasons.USER_EXCEPTION, detail, Extent.FRAME)) from None
+
+    def release(self) -> None:
+        """Let go of the program's objects, which then die as soon as the program drops them.
+
+        A trace is full of cycles: without this its arguments would live until the cycle collector runs.
+        """
+        self.frame.release()
+        self.tracer.release()
 
     def _trace(self) -> CaptureResult | tuple[Break, int]:
         writer = DriverWriter(self.tracer, self.unit, self.frame)
@@ -203,8 +214,10 @@ class _Attempt:
             writer.end_with_return(outcome.value)
 
     def _restart(self, stop: Break) -> tuple[Break, int]:
+        # the frames of the trace hold the call's arguments
+        stop.__traceback__ = stop.__context__ = stop.__cause__ = None
         if stop.extent is Extent.FRAME:
-            raise RunEagerly(stop)
+            raise RunEagerly(stop) from None
         step = self.tracer.step
         if self.frame.exceptions:
             # inside a handler nothing is split: leave the graph where the exception was raised

@@ -8,31 +8,57 @@ from __future__ import annotations
 
 import enum
 import operator
+import sys
 import types
+import weakref
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from tracegraph.capture.values import is_python_class
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
 
 
-class Reference:
-    """An object compared by identity, so that any object may be a field of a Source."""
+def is_passing(value: Any) -> bool:
+    """Whether `value` is a class or module that no module holds by its name: one made by a function, say.
 
-    __slots__ = ("object",)
+    Such an object may die while the program runs, so that what a trace remembers of it must not keep it alive.
+    """
+    if isinstance(value, types.ModuleType):
+        return sys.modules.get(value.__name__) is not value
+    if not isinstance(value, type) or not is_python_class(value):
+        return False
+    held: Any = sys.modules.get(value.__module__)
+    for name in value.__qualname__.split("."):
+        held = getattr(held, "__dict__", {}).get(name)
+    return held is not value
+
+
+class Reference:
+    """An object compared by identity, so that any object may be a field of a Source; None once it has died."""
+
+    __slots__ = ("_get", "_hash", "_name")
 
     def __init__(self, object: Any) -> None:
-        self.object = object
+        self._get: Callable[[], Any] = weakref.ref(object) if is_passing(object) else lambda: object
+        self._hash = id(object)
+        self._name: str | None = getattr(object, "__qualname__", None)
+
+    @property
+    def object(self) -> Any:
+        return self._get()
 
     def __eq__(self, other: Any) -> bool:
-        return isinstance(other, Reference) and self.object is other.object
+        return isinstance(other, Reference) and self._hash == other._hash and self.object is other.object
 
     def __hash__(self) -> int:
-        return id(self.object)
+        return self._hash
 
     def __repr__(self) -> str:
-        return getattr(self.object, "__qualname__", None) or repr(self.object)
+        return self._name or repr(self.object)
 
 
 class Pool:
@@ -43,11 +69,15 @@ class Pool:
         self._by_id: dict[int, str] = {}
 
     def name(self, object: Any, stem: str = "k") -> str:
-        """The name under which generated code finds `object`."""
+        """The expression by which generated code finds `object`."""
         found = self._by_id.get(id(object))
         if found is None:
             found = f"{stem}{len(self.names)}"
-            self.names[found] = object
+            if is_passing(object):
+                self.names[found] = weakref.ref(object)
+                found += "()"
+            else:
+                self.names[found] = object
             self._by_id[id(object)] = found
         return found
 

@@ -263,13 +263,7 @@ class CompiledUnit:
         try:
             specialisation = self._captured(call)
         except RunEagerly as e:
-            self._attempts += 1
-            self._refuse_break(e.stop, call)
-            self._note_break(e.stop, call)
-            if e.stop.reason.id == USER_EXCEPTION:
-                return e.stop
-            self.is_native = True
-            return None
+            stop = e.stop
         except CaptureError:
             raise
         except Exception as e:
@@ -277,13 +271,24 @@ class CompiledUnit:
                 raise
             self._give_up(f"{type(e).__name__}: {e}. Please report this", call.args)
             return None
+        else:
+            self._attempts += 1
+            self.specialisations.append(specialisation)
+            self._note_break(specialisation.stop, call)
+            self._log_guards(specialisation, call)
+            return specialisation
         self._attempts += 1
-        self.specialisations.append(specialisation)
-        self._note_break(specialisation.stop, call)
+        self._refuse_break(stop, call)
+        self._note_break(stop, call)
+        if stop.reason.id == USER_EXCEPTION:
+            return stop
+        self.is_native = True
+        return None
+
+    def _log_guards(self, specialisation: Specialisation, call: Call) -> None:
         if logs.GUARDS.isEnabledFor(logging.INFO):
             guards = "\n".join(f"  {g}  [{full_place(g.location)}]" for g in specialisation.guards)
             logs.GUARDS.info("%s is used again while:\n%s", known_as(self.unit, call.args)[0], guards)
-        return specialisation
 
     def _captured(self, call: Call) -> Specialisation:
         start = time.perf_counter()

@@ -114,6 +114,12 @@ class Tracer:
         #: graph inputs that are numpy arrays outside, by the arrays
         self.array_inputs: dict[int, Traced] = {}
 
+    def release(self) -> None:
+        """Let go of everything that the trace holds; it cannot go on."""
+        for generator in self.generators:
+            generator.release()
+        self.__dict__.clear()
+
     # ------------------------------------------------------------------------------ progress
 
     def tick(self, is_root: bool) -> None:

@@ -130,7 +130,7 @@ def _identity(guard: Guard) -> str:
 
 
 _CONDITIONS: dict[GuardKind, Callable[[Guard], str]] = {
-    GuardKind.TYPE: lambda guard: f"type({_subject(guard)}) is {guard.expected.__qualname__}",
+    GuardKind.TYPE: lambda guard: f"type({_subject(guard)}) is {guard.expected}",
     GuardKind.CONSTANT: _constant,
     GuardKind.INTEGER: lambda guard: f"{_subject(guard)} is {guard.expected}",
     GuardKind.FLOAT: lambda guard: f"type({_subject(guard)}) is float",

@@ -166,7 +166,8 @@ class GraphNode(Node):
     def release(self) -> None:
         self.saved = None
         self._restore = ()
-        self._only_restored = []
+        # what watches for writes holds the memory that it watches
+        self._inputs, self._only_restored, self._outputs = [], [], []
 
     def _to_restore(self) -> list[np.ndarray]:
         """What the kept values are restored from.
