@@ -60,12 +60,12 @@ def test_driver_of_a_break() -> None:
     assert result.stop.location.line == talking.__code__.co_firstlineno + 2
     assert result.driver.splitlines()[-2:] == [
         "    r0 = v0('n', 2)",
-        "    return Tail(resume0, (t0, r0, ), ())",
+        "    return Tail(resume0, (t0, ), ())",  # the result is dropped: it does not live on
     ]
     assert result.native_line == len(result.driver.splitlines()) - 1
     (way,) = result.continuations
     assert way.unit.names == ("y",)
-    assert way.unit.stack == (True,)
+    assert way.unit.stack == ()
 
 
 def test_unused_arguments_are_neither_inputs_nor_guarded() -> None:

@@ -27,7 +27,7 @@ def test_fields(capsys):
     assert (found.graph_count, found.graph_break_count, found.op_count) == (2, 1, 3)
     assert found.ops_per_graph == (("mul",), ("sum", "add"))
     # resumed behind the call of print, where its result is dropped
-    assert [p.name for p in found.parts] == ["talking", f"talking from line {LINE + 2}"]
+    assert [p.name for p in found.parts] == ["talking", f"talking from line {LINE + 3}"]
     (reason,) = found.break_reasons
     assert (reason.id, reason.location.line, reason.detail) == ("side-effect", LINE + 2, "print()")
     assert "Remove the call" in reason.hint
