@@ -8,7 +8,7 @@ from tracegraph.passes.pass_manager import graph_pass
 
 @graph_pass
 def dce(graph: Graph) -> Graph:
-    """Remove what no output and no effect depends on. Inputs stay.
+    """Remove what no output and no effect depends on. Inputs stay, and so do calls that may fail (`Op.may_raise`).
 
     %0: f32[4] = exp(%x)
     %1: f32[4] = neg(%x)        -->        %0: f32[4] = neg(%x)
@@ -25,12 +25,12 @@ def dce(graph: Graph) -> Graph:
 
 
 def live_nodes(graph: Graph) -> set[Node]:
-    """Inputs, the output, effects, and all that they depend on."""
+    """Inputs, the output, effects, calls that may fail, and all that they depend on."""
     live: set[Node] = set()
     needed: set[Value] = set()
     for node in reversed(graph.nodes):
         anchored = node.op in ("placeholder", "output") or not node.is_pure
-        if anchored or not needed.isdisjoint(node.values):
+        if anchored or not needed.isdisjoint(node.values) or node.may_raise:
             live.add(node)
             needed.update(node.operands)
     return live

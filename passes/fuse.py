@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracegraph.ir import Graph, Node, Value
+from tracegraph.ir import dim as dims
 from tracegraph.ir.bounds import at_most
 from tracegraph.ir.rules import Rule, rule_of
 from tracegraph.passes.fused_graph import fused_graph
@@ -132,6 +133,8 @@ class _Fusion:
             return False
         if any(user is not node and user not in other.nodes for v in other.sites for user in self._users(v)):
             return False
+        if any(n.may_raise and not dims.same(reads.volume, n.value.type.numel) for n in other.nodes):
+            return False  # what is checked is checked for every element
         if sum(self.reads[n].cost for n in other.nodes) <= CHEAP:
             return True
         taken = [v for v, _ in reads.found if v in other.sites]

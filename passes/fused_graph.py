@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tracegraph.ir import Builder, Graph, Kind, Node, Operand, Rebuilder, Value
 from tracegraph.ir.fused import FUSED, fused_attributes
@@ -26,7 +26,9 @@ def fused_graph(graph: Graph, group_of: Mapping[Node, Group], free: FreeNodes) -
 class _Rebuild:
     def __init__(self, graph: Graph, group_of: Mapping[Node, Group], free: FreeNodes) -> None:
         self.graph, self.free = graph, free
-        live = _live(graph)
+        #: what must be computed: the output, and calls that may fail
+        self.wanted = [*graph.output_node.operands, *(v for n in graph.calls if n.may_raise for v in n.values[:1])]
+        live = _live(graph, self.wanted)
         self.group_of = {node: group for node, group in group_of.items() if node in live}
         for group in set(group_of.values()):
             group.nodes = [node for node in group.nodes if node in live]
@@ -43,6 +45,7 @@ class _Rebuild:
                 self.rebuilder.copy(node)
         self._collect()
         needed = {v for values in self.read.values() for v in values} | set(self.graph.output_node.operands)
+        needed.update(v for v in self.wanted if not v.users)
         for item in self._ordered():
             if isinstance(item, Node):
                 self.rebuilder.copy(item)
@@ -54,8 +57,8 @@ class _Rebuild:
     # ------------------------------------------------------------------------------------ items and their order
 
     def _collect(self) -> None:
-        """Find all items by what is needed, from the output backwards."""
-        stack = [self._item(v.node) for v in self.graph.output_node.operands]
+        """Find all items by what is wanted, from there backwards."""
+        stack = [self._item(v.node) for v in self.wanted]
         while stack:
             item = stack.pop()
             if item is None or item in self.read:
@@ -165,9 +168,9 @@ class _Rebuild:
         self.rebuilder.mapping.update(zip(results, values, strict=True))
 
 
-def _live(graph: Graph) -> set[Node]:
-    """The nodes that the output needs."""
-    live = {graph.output_node}
+def _live(graph: Graph, wanted: Sequence[Value]) -> set[Node]:
+    """The nodes that `wanted` needs."""
+    live = {graph.output_node, *(v.node for v in wanted)}
     for node in reversed(graph.nodes):
         if node in live:
             live.update(operand.node for operand in node.operands)

@@ -145,7 +145,7 @@ class _Planner:
         root = value
         while root.node.is_call and root.node.call_op.kind is Kind.VIEW:
             views.append(root.node)
-            (root,) = root.node.operands
+            root = root.node.operands[0]
         storage = Storage(Space.OUTPUT, 0, root.type.dtype, root.type.numel)
         placement: Placement | None = whole(storage, root.type.shape)
         for node in reversed(views):

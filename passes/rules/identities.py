@@ -25,6 +25,8 @@ RULES = (
     # gradients are made and memory is not shared: these are what they copy
     Rule("detach(x) -> x"),
     Rule("with_history(x, y) -> x"),
+    Rule("tensor_data(x) -> x"),
+    Rule("copy_elements(x, y) -> y"),
     Rule("replace_elements(x, y) -> y"),
     Rule("clone(x) -> x"),
     # x & x == x, x | x == x, x ^ x == 0

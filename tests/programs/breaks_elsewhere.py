@@ -69,13 +69,6 @@ def setattr_tensor(x):
     return x * 2
 
 
-@program(breaks=("tensor-attribute",))
-def backward(x):
-    w = (x * 1).detach().requires_grad_()
-    (w * w).sum().backward()
-    return w.grad
-
-
 @program(breaks=("side-effect", "exception"))
 def raise_after(x):
     y = x * 2

@@ -28,6 +28,46 @@ def written_input(x: tg.Tensor, y: tg.Tensor) -> Any:
     return x * y
 
 
+def overwritten(change: Callable[[tg.Tensor, tg.Tensor, tg.Tensor], object], read: bool = True) -> Program:
+    """A product whose gradient reads `y` and, if `read`, its own exponential, which `change` writes to."""
+
+    def program(x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        product = x * y
+        result = product.exp() if read else product
+        used = result * 2
+        change(x, y, result)
+        return used
+
+    return program
+
+
+def without_grad(write: Callable[[tg.Tensor], object]) -> Callable[[tg.Tensor, tg.Tensor, tg.Tensor], object]:
+    def change(x: tg.Tensor, y: tg.Tensor, result: tg.Tensor) -> None:
+        with tg.no_grad():
+            write(x)
+
+    return change
+
+
+def unused_after_all(x: tg.Tensor, y: tg.Tensor) -> Any:
+    first = x.exp()
+    lost = first * 2
+    first.add_(1)
+    return lost, x * y
+
+
+def states(x: tg.Tensor, y: tg.Tensor) -> Any:
+    found = tg.zeros(3, 3)
+    found[0] = x
+    for step in range(2):
+        found[step + 1] = found[step] * y
+    return found
+
+
+def nothing(x: tg.Tensor, y: tg.Tensor, result: Any) -> None:
+    pass
+
+
 # name: function of a leaf and of another tensor, and what is done under no_grad before backward, with the same three
 CASES: dict[str, tuple[Program, Callable[[Any, Any, Any], Any]]] = {
     "a result that is read": (lambda x, y: x.exp(), lambda x, y, r: r.mul_(2)),
@@ -45,7 +85,25 @@ CASES: dict[str, tuple[Program, Callable[[Any, Any, Any], Any]]] = {
     "a result changed in place in the call": (in_place, lambda x, y, r: r.add_(1)),
     "an input that the call wrote to": (written_input, lambda x, y, r: y.mul_(2)),
     "one of two results, not gone back from": (lambda x, y: (x.exp(), x * y), lambda x, y, r: r[0].add_(1)),
-    "nothing": (lambda x, y: x * y, lambda x, y, r: None),
+    "nothing": (lambda x, y: x * y, nothing),
+    # in the call itself
+    "a result that was read": (overwritten(lambda x, y, r: r.add_(1)), nothing),
+    "a result that was not read": (overwritten(lambda x, y, r: r.add_(1), read=False), nothing),
+    "an input that was read": (overwritten(lambda x, y, r: y.add_(1)), nothing),
+    "an input that was read, twice, and once more later": (
+        overwritten(lambda x, y, r: y.add_(1).mul_(2)),
+        lambda x, y, r: y.add_(1),
+    ),
+    "a part of a result that was read": (overwritten(lambda x, y, r: r[:1].zero_()), nothing),
+    "a leaf that was not read, outside grad mode": (overwritten(without_grad(lambda x: x.mul_(2))), nothing),
+    "a leaf that was read, outside grad mode": (
+        lambda x, y: overwritten(without_grad(lambda x: x.mul_(2)))(x, x),
+        nothing,
+    ),
+    "a write behind the back of the tape": (overwritten(lambda x, y, r: r.detach().mul_(2)), nothing),
+    "an operand of the write itself": (lambda x, y: (x * 1).mul_(x).mul_(y), nothing),
+    "read where no gradient comes from": (unused_after_all, nothing),
+    "states of a loop in one tensor": (states, nothing),
 }
 
 

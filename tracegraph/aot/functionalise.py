@@ -21,12 +21,23 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tracegraph.aot.record import Detached, FromInput, FromOutput, MutationRecord, Result, Static, ViewChain, WriteBack
+from tracegraph.aot.record import (
+    Detached,
+    FromInput,
+    FromOutput,
+    MutationRecord,
+    Overwritten,
+    Result,
+    Static,
+    ViewChain,
+    WriteBack,
+)
 from tracegraph.errors import IRError
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.ops import functional as F
+from tracegraph.ops.definition import Definition
 from tracegraph.ops.kinds import View
 from tracegraph.ops.layout import Shape, Strides, contiguous_strides
 from tracegraph.ops.recording import Recorder, Traced
@@ -70,7 +81,7 @@ class _Alias:
     `value` holds its elements as of `version` of the memory.
     """
 
-    __slots__ = ("attrs", "has_history", "input", "op", "origin", "tracked_write", "value", "version")
+    __slots__ = ("attrs", "has_history", "input", "op", "origin", "tracked_write", "value", "version", "writes")
 
     def __init__(
         self,
@@ -90,6 +101,13 @@ class _Alias:
         self.input: int | None = None
         #: of a root: whether a write took part in its history, that is, did not go through a detached view
         self.tracked_write = False
+        #: of what counts its versions: how often it was written to
+        self.writes = 0
+
+    @property
+    def counter(self) -> _Alias:
+        """The alias that counts the writes to this one: the memory, but for views that share no counter with it."""
+        return self if self.origin is None or (self.op and not self.op.shares_version) else self.origin.counter
 
     @property
     def root(self) -> _Alias:
@@ -120,6 +138,10 @@ class _Functionaliser:
         self.recorder = Recorder(self.builder)
         self.aliases: dict[Value, _Alias] = {}
         self.keys = 0
+        #: what each value that is no view holds: the elements of which memory, after how many writes
+        self.held: dict[Value, tuple[_Alias, int]] = {}
+        #: operands that the gradient of a node reads, while its result overwrites them: their elements are kept
+        self.kept = _read_and_overwritten(graph)
 
     # ------------------------------------------------------------------------------------ reading and writing
 
@@ -132,6 +154,7 @@ class _Functionaliser:
             if alias.has_history:
                 traced = map(self.recorder.traced, (alias.value, elements))
                 alias.value = alias.op.scatter(*traced, **alias.attrs).value
+                self.hold(alias)
             else:
                 alias.value = self.builder.call(alias.op, elements, **alias.attrs)
             alias.version = version
@@ -150,6 +173,17 @@ class _Functionaliser:
             self.write(alias.origin, scattered)
         alias.value = elements.value
         alias.version = alias.root.version
+        self.hold(alias)
+
+    def hold(self, alias: _Alias) -> None:
+        """Note that the value of `alias`, which no other alias has, holds its elements as they are now."""
+        self.held[alias.value] = alias.counter, alias.counter.writes
+
+    def made(self, value: Value) -> _Alias:
+        """A memory of its own."""
+        alias = _Alias(value)
+        self.hold(alias)
+        return alias
 
     def operand(self, old: Operand) -> Operand:
         return self.current(self.aliases[old]) if isinstance(old, Value) else old
@@ -160,7 +194,7 @@ class _Functionaliser:
         """Placeholders, each a memory of its own."""
         for position, old in enumerate(self.graph.placeholders):
             self.builder.location = old.node.location
-            alias = _Alias(self.builder.placeholder(old.type, old.node.name, old.role))
+            alias = self.made(self.builder.placeholder(old.type, old.node.name, old.role))
             alias.input = position
             self.aliases[old] = alias
 
@@ -168,7 +202,7 @@ class _Functionaliser:
         self.builder.location = node.location
         if node.op == "constant":
             assert isinstance(node.target, np.ndarray)
-            self.aliases[node.value] = _Alias(self.builder.constant(node.target, node.name))
+            self.aliases[node.value] = self.made(self.builder.constant(node.target, node.name))
         elif node.op == "call":
             (self.pure_call if node.is_pure else self.effect)(node)
 
@@ -186,8 +220,11 @@ class _Functionaliser:
             self.aliases[node.value] = alias
             return
         attrs = {**node.attrs, **{name: _pure_body(node, body) for name, body in subgraphs(node).items()}}
-        results = self.builder.call_all(op, *map(self.operand, node.args), **attrs)
-        self.aliases.update((old, _Alias(new)) for old, new in zip(node.values, results, strict=True))
+        operands = list(map(self.operand, node.args))
+        for position in self.kept.get(node, ()):
+            operands[position] = self.builder.call(lookup("clone"), operands[position])
+        results = self.builder.call_all(op, *operands, **attrs)
+        self.aliases.update((old, self.made(new)) for old, new in zip(node.values, results, strict=True))
 
     def effect(self, node: Node) -> None:
         """Put the pure counterpart of an effect.
@@ -208,13 +245,18 @@ class _Functionaliser:
         alias.root.tracked_write |= all(op.shares_history for op, _ in alias.chain_from(alias.root))
         elements = self.converted(self.current(self.aliases[source]), target)
         # source and target stay two memories: what is later written to one, gradients that read the other may not see
-        self.write(alias, elements.clone() if alias.origin is None else elements)
+        if alias.origin is None:
+            elements = F.copy_elements(self.recorder.traced(alias.value), elements)
+        else:
+            elements = elements.clone()
+        alias.counter.writes += 1
+        self.write(alias, elements)
 
     def next_key(self, node: Node) -> None:
         """A random key that the graph drew is an input, to be drawn by the caller."""
         key = self.builder.placeholder(node.value.type, f"key{self.keys}", Role.RNG_KEY)
         self.keys += 1
-        self.aliases[node.value] = _Alias(key)
+        self.aliases[node.value] = self.made(key)
 
     def converted(self, source: Value, target: Value) -> Traced:
         """`source` in the dtype and shape of `target`."""
@@ -241,16 +283,30 @@ class _Functionaliser:
         for position, old in enumerate(self.graph.placeholders):
             alias = self.aliases[old]
             if alias.origin is None and alias.version:
-                write_backs.append(WriteBack(position, len(outputs), not alias.tracked_write))
+                write_backs.append(WriteBack(position, len(outputs), not alias.tracked_write, alias.writes))
                 outputs.append(self.current(alias))
-        results = self.results(outputs)
-        record = MutationRecord(len(self.graph.placeholders), self.keys, tuple(write_backs), results)
+        positions: dict[_Alias, int] = {}
+        results = self.results(outputs, positions)
+        versions = tuple((o, alias.counter.writes) for alias, o in positions.items() if alias.counter.writes)
+        record = MutationRecord(
+            len(self.graph.placeholders), self.keys, tuple(write_backs), results, versions, self.overwritten()
+        )
         return self.builder.output(*outputs), record
 
-    def results(self, outputs: list[Operand]) -> tuple[Result, ...]:
-        """Where each output comes from; what the pure graph must return for it is appended to `outputs`."""
+    def overwritten(self) -> tuple[Overwritten, ...]:
+        """The values that hold what has been overwritten since."""
+        return tuple(
+            Overwritten(value, counter.input, before, counter.writes)
+            for value, (counter, before) in self.held.items()
+            if before != counter.writes
+        )
+
+    def results(self, outputs: list[Operand], positions: dict[_Alias, int]) -> tuple[Result, ...]:
+        """Where each output comes from; what the pure graph must return for it is appended to `outputs`.
+
+        `positions` is told which output holds the elements of which alias.
+        """
         returned = {v: self.aliases[v] for v in self.graph.outputs if isinstance(v, Value)}
-        positions: dict[_Alias, int] = {}
 
         def output(alias: _Alias) -> int:
             if alias not in positions:
@@ -281,6 +337,24 @@ _EFFECTS: dict[str, Callable[[_Functionaliser, Node], None]] = {
     "copy_": _Functionaliser.copy_into,
     "next_key": _Functionaliser.next_key,
 }
+
+
+def _read_and_overwritten(graph: Graph) -> dict[Node, list[int]]:
+    """Positions of operands that gradients read although they are written to: `x.mul_(w)` is `copy_(x, mul(x, w))`.
+
+    The tape keeps a copy of their elements, as the write is the operation's own.
+    """
+    kept: dict[Node, list[int]] = {}
+    for write in graph.calls:
+        for target, source in [write.operands] if write.call_op.name == "copy_" else ():
+            node = source.node
+            op = node.target
+            if node.is_call and target in node.args and isinstance(op, Definition) and op.vjp is not None:
+                reads = op.vjp_reads(len(node.args)).operands
+                kept[node] = [
+                    i for i, (a, is_read) in enumerate(zip(node.args, reads, strict=True)) if a is target and is_read
+                ]
+    return kept
 
 
 def _is_dense(alias: _Alias) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tracegraph.aot.dataflow import memory_of, needed
+from tracegraph.aot.record import Overwritten
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value
 from tracegraph.ops.backward_pass import BackwardPass, Step
 from tracegraph.ops.definition import Definition
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Read:
     """A gradient formula reads what lies in the memory of an input or an output: a write there before backward is
-    an error.
+    an error. Or it reads what the graph itself has overwritten, which is one already.
 
     Attributes:
-        input: the position of the input; None if it is an output.
-        output: the position of the output; None if it is an input.
+        input: the position of the input; None if it is none.
+        output: the position of the output; None if it is none.
         what: what the formula reads: "an operand" or "the result".
         op: the name of the op whose formula it is.
         type: the type of what is read, which may be a view.
@@ -49,6 +50,7 @@ class Read:
     op: str
     type: TensorType
     cotangents: frozenset[int]
+    overwritten: Overwritten | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,11 @@ class Joint:
 
 
 def differentiate(
-    graph: Graph, requires_grad: Sequence[bool], cotangents: Sequence[bool] | None = None, keep: bool = False
+    graph: Graph,
+    requires_grad: Sequence[bool],
+    cotangents: Sequence[bool] | None = None,
+    keep: bool = False,
+    overwritten: Sequence[Overwritten] = (),
 ) -> Joint:
     """The joint graph of the pure graph `graph`.
 
@@ -111,6 +117,7 @@ def differentiate(
         requires_grad: which inputs require grad.
         cotangents: which outputs get a cotangent, if they are differentiable at all; by default all of them.
         keep: also return the primal values that gradient formulas of any order read.
+        overwritten: values of `graph` that stand for what has been overwritten.
 
     Raises:
         IRError: an op on the way has a gradient rule that does not fit its operands.
@@ -138,7 +145,8 @@ def differentiate(
     sources = tuple(backward.sources.get(v, frozenset()) for v in wanted)
     kept = _kept(forward_nodes, backward, gradients) if keep else ()
     joint = tracer.builder.output(*results, *gradients, *kept)
-    reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results))
+    gone = {handles[o.value].value: o for o in overwritten}
+    reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results, gone))
     with_history = tuple(v in tracer.tracked for v in kept)
     return Joint(
         joint,
@@ -298,14 +306,16 @@ def _read_results(node: Node, op: Definition) -> list[Value]:
 
 
 def _aliased_reads(
-    reads: Iterable[_FormulaRead], inputs: Sequence[Value], results: Sequence[Operand]
+    reads: Iterable[_FormulaRead], inputs: Sequence[Value], results: Sequence[Operand], gone: dict[Value, Overwritten]
 ) -> Iterator[Read]:
-    """The reads of memory that whoever calls the graph can write to: of inputs and outputs."""
+    """The reads of memory that whoever calls the graph can write to, of inputs and outputs, and of what is gone."""
     input_at = {v: i for i, v in enumerate(inputs)}
     output_at = {memory_of(r): i for i, r in enumerate(results) if isinstance(r, Value)}
     for value, what, op, cotangents in dict.fromkeys(reads):
         memory = memory_of(value)
-        if memory in input_at:
+        if memory in gone:
+            yield Read(gone[memory].input, None, what, op, value.type, cotangents, gone[memory])
+        elif memory in input_at:
             yield Read(input_at[memory], None, what, op, value.type, cotangents)
         elif memory in output_at:
             yield Read(None, output_at[memory], what, op, value.type, cotangents)

@@ -137,7 +137,7 @@ def _out_of_reach(joint: Joint, given: Iterable[Value]) -> list[Value]:
 
 
 def _forward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], overwritten: set[Value]) -> Graph:
-    nodes = needed((*joint.results, *saved), joint.graph)
+    nodes = needed((*joint.results, *saved, *_checked(joint)), joint.graph)
     rebuilder = Rebuilder(joint.graph, f"{joint.graph.name}.forward")
     for node in joint.graph.nodes:
         if node in nodes or (node.op == "placeholder" and node.role is not Role.COTANGENT):
@@ -152,6 +152,15 @@ def _forward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], ove
         kept += [F.zeros(witness_type(s).shape).value for s in witnesses]
     builder.output(*map(rebuilder.operand, joint.results), *kept)
     return rebuilder.graph
+
+
+def _checked(joint: Joint) -> list[Value]:
+    """Results that nothing uses of calls that may fail, which forward makes for that."""
+    used = needed((*joint.results, *joint.gradients), joint.graph)
+    late = set(joint.cotangents)
+    for node in joint.graph.calls:
+        late.update(node.values if not late.isdisjoint(node.operands) else ())
+    return [n.values[0] for n in joint.graph.calls if n.may_raise and n not in used and late.isdisjoint(n.values)]
 
 
 def _backward(joint: Joint, saved: Sequence[Value], witnesses: Sequence[str], readers: set[Node]) -> Graph:
@@ -186,7 +195,7 @@ def _base_to_save(value: Value) -> Value:
     """What to save for `value` if it is a view: an input, which needs no copy, or what is no larger than the view."""
     memory = best = value
     while memory.node.is_call and memory.node.call_op.kind is Kind.VIEW:
-        (memory,) = memory.node.operands
+        memory = memory.node.operands[0]
         excess = memory.type.numel - best.type.numel
         if isinstance(excess, int) and excess <= 0:
             best = memory

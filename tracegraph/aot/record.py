@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tracegraph.ir import Value
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.printer import attr_text
 from tracegraph.ops.kinds import View
@@ -21,16 +22,20 @@ ViewChain: TypeAlias = tuple[tuple[View, Mapping[str, object]], ...]
 class WriteBack:
     """After the call, input number `input` holds the elements of output number `output` of the pure graph.
 
-    `keeps_history`: it was written to outside grad mode, so gradients flow as if it had not been.
+    Attributes:
+        keeps_history: it was written to outside grad mode, so gradients flow as if it had not been.
+        writes: how often it was written to, as its version counter says; writes through `Tensor.data` do not count.
     """
 
     input: int
     output: int
     keeps_history: bool = False
+    writes: int = 1
 
     def __str__(self) -> str:
         history = ", outside grad mode" if self.keeps_history else ""
-        return f"output {self.output} is written to input {self.input}{history}"
+        count = "" if self.writes == 1 else f", {self.writes} writes"
+        return f"output {self.output} is written to input {self.input}{count}{history}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,26 @@ Result: TypeAlias = FromInput | FromOutput | Detached | Static
 
 
 @dataclass(frozen=True)
+class Overwritten:
+    """A value of the pure graph that the original graph has overwritten: a gradient that reads it is an error.
+
+    Attributes:
+        input: the input whose elements it holds; None if the memory is the graph's own.
+        before: how many writes to that memory it has seen.
+        writes: how many there are.
+    """
+
+    value: Value
+    input: int | None
+    before: int
+    writes: int
+
+    def __str__(self) -> str:
+        memory = "a memory" if self.input is None else f"input {self.input}"
+        return f"{memory} is written to {self.writes - self.before} more times after {self.value!r}"
+
+
+@dataclass(frozen=True)
 class MutationRecord:
     """How a call of the pure graph stands for a call of the original one.
 
@@ -97,12 +122,16 @@ class MutationRecord:
         write_backs: new elements of inputs, by input.
         results: where each output of the original graph comes from. Outputs of the original graph that are one value
             share one record object.
+        versions: outputs that are new tensors and have been written to, each with the number of writes.
+        overwritten: the values of the pure graph that do not lie in memory any more.
     """
 
     inputs: int
     keys: int
     write_backs: tuple[WriteBack, ...]
     results: tuple[Result, ...]
+    versions: tuple[tuple[int, int], ...] = ()
+    overwritten: tuple[Overwritten, ...] = ()
 
     def takes_cotangent(self, outputs: int) -> list[bool]:
         """Which of the outputs of the pure graph get a cotangent if they are differentiable."""

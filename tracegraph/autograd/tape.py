@@ -194,7 +194,7 @@ class OpNode(Node):
         if not isinstance(saved, _SavedResult):
             return saved
         result = Tensor(saved.array)
-        result.requires_grad = result.dtype.is_floating
+        result._requires_grad = result.dtype.is_floating
         result._grad_fn, result._grad_index = self, index
         return result
 

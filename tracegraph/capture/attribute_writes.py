@@ -6,7 +6,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture import eager, gradients
+from tracegraph.capture import eager
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, has_part, part
 from tracegraph.capture.instance_dicts import instance_dict, instance_entry, missing
@@ -29,8 +29,8 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     if target is eager.GRAD_STATE and name == "enabled":
         tracer.recorder.grad_enabled = value
         return
-    if type(target) is Traced and name == "grad":
-        _set_grad(tracer, target, value)
+    if type(target) is Traced:
+        _set_of_tensor(tracer, target, name, value)
         return
     if isinstance(target, Settings) and name in target.questions:
         tracer.settings.set(target, name, value)
@@ -56,11 +56,16 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     generic_set(tracer, target, name, value)
 
 
-def _set_grad(tracer: Tracer, tensor: Traced, value: Any) -> None:
-    leaf = tracer.input_of(tensor)
-    if leaf is None or not (value is None or type(value) is Traced):
-        raise Break(reasons.TENSOR_ATTRIBUTE, "assignment to attribute 'grad' of a value computed in the graph")
-    gradients.set_grad(tracer, leaf, value)
+def _set_of_tensor(tracer: Tracer, tensor: Traced, name: str, value: Any) -> None:
+    """An attribute of a tensor: its state, in so far as the trace follows it."""
+    if name == "grad" and (value is None or type(value) is Traced):
+        tracer.tensors.set_grad(tensor, value)
+    elif name == "requires_grad" and type(value) is bool:
+        tracer.tensors.set_requires_grad(tensor, value)
+    elif name == "data":
+        tracer.tensors.set_data(tensor, value)
+    else:
+        raise Break(reasons.TENSOR_ATTRIBUTE, f"assignment to attribute {name!r} of a tensor")
 
 
 def _is_borrowed(method: Any, name: str) -> bool:
@@ -136,8 +141,7 @@ def _check_target(target: Any, name: str) -> None:
         return
     if not is_instance_of_python_class(target):
         kind = target.__name__ if isinstance(target, type | types.ModuleType) else type(target).__name__
-        reason = reasons.TENSOR_ATTRIBUTE if kind == "Traced" else reasons.SIDE_EFFECT_CALL
-        raise Break(reason, f"assignment to attribute {name!r} of {kind}")
+        raise Break(reasons.SIDE_EFFECT_CALL, f"assignment to attribute {name!r} of {kind}")
 
 
 def generic_set(tracer: Tracer, target: Any, name: str, value: Any) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracegraph.capture import arrays, eager, gradients
+from tracegraph.capture import arrays, eager
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, is_data_descriptor
@@ -21,6 +21,7 @@ from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_entry, missing, pending_value
 from tracegraph.capture.safety import specialised
 from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot, Source, class_lookup, constant_source
+from tracegraph.capture.tensor_states import GradFn, TensorStates
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
@@ -83,13 +84,9 @@ def has(tracer: Tracer, value: Any, name: str) -> bool:
 
 
 def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
-    graph_input = tracer.input_of(tensor)
-    if name in _TENSOR_STATE:
-        if graph_input is None:
-            raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{name} of a value computed in the graph")
-        if name == "grad":
-            return gradients.grad_of(tracer, graph_input)
-        return tracer.read(getattr(graph_input.tensor, name), Slot(graph_input.source, name))
+    state = _TENSOR_STATES.get(name)
+    if state is not None:
+        return state(tracer.tensors, tensor)
     if name == "__class__":
         return tracer.type_of(tensor)
     if name in _TENSOR_METHODS:
@@ -106,13 +103,22 @@ def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
         raise missing(tracer, tensor, name) from None
 
 
-#: attributes of an argument that are storage of the eager tensor
-_TENSOR_STATE = frozenset({"grad", "grad_fn", "is_leaf"})
-#: methods of tensors that capture handles itself, see `library_calls.METHODS`
-_TENSOR_METHODS = frozenset({"backward", "type"})
+def _get_of_grad_fn(tracer: Tracer, grad_fn: GradFn, name: str) -> Any:
+    raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.grad_fn.{name}")
+
+
+#: attributes that the trace follows
+_TENSOR_STATES: dict[str, Callable[[TensorStates, Traced], Any]] = {
+    "data": TensorStates.data,
+    "grad": TensorStates.grad,
+    "grad_fn": TensorStates.grad_fn,
+    "is_leaf": TensorStates.is_leaf,
+}
+#: methods of eager tensors that have a meaning in a trace (`library_calls.METHODS`)
+_TENSOR_METHODS = frozenset({"backward", "detach_", "type"})
 #: attributes of `Traced` that are the recorder's business, or act on the tape
 _TENSOR_ACTIONS = frozenset({"value", "recorder", "builder", "type", "register_hook", "retain_grad",
-                             "requires_grad_", "data", "__dict__"})  # fmt: skip
+                             "__dict__"})  # fmt: skip
 
 
 def _get_of_module(tracer: Tracer, module: types.ModuleType, name: str) -> Any:
@@ -261,6 +267,7 @@ def generic_get(tracer: Tracer, instance: Any, name: str) -> Any:
 
 _GETTERS: dict[type, Callable[[Any, Any, str], Any]] = {
     Traced: _get_of_tensor,
+    GradFn: _get_of_grad_fn,
     SymExpr: _get_of_number,
     SymFloat: _get_of_number,
     types.ModuleType: _get_of_module,

@@ -43,7 +43,7 @@ def _asserted(frame: Frame, jump: int, condition: Traced) -> bool | None:
     answer = _truth_that_does_not_raise(frame.program, jump)
     if answer is None or any(_handles(f.program, f.current) for f in tracer.frames[:-1]):
         return None
-    tracer.assertions.append(F.assert_true(condition if answer else F.logical_not(condition)).value)
+    F.assert_true(condition if answer else F.logical_not(condition))
     return answer
 
 

@@ -26,7 +26,7 @@ from tracegraph.capture.effect_replay import write_effects
 from tracegraph.capture.frame import Frame
 from tracegraph.capture.liveness import live_names
 from tracegraph.capture.native_ops import Exit, NativeStep
-from tracegraph.capture.reconstruct import Reconstructor
+from tracegraph.capture.reconstruct import Reconstructor, history_from
 from tracegraph.capture.result import CaptureResult, Continuation
 from tracegraph.capture.sources import Pool, SourceWriter
 from tracegraph.capture.tracer import Input, Tracer
@@ -132,6 +132,9 @@ class DriverWriter:
         return step if native_ops.write(step) else None
 
     def _finish_state(self) -> None:
+        leaf = self.tracer.tensors.check_arguments()
+        if leaf is not None:
+            raise history_from(leaf)
         self.values.finish()
         write_effects(self.tracer, self.values, self.effects)
         self.values.finish()
@@ -197,9 +200,8 @@ class DriverWriter:
 
     def result(self) -> CaptureResult:
         """The finished capture."""
-        self.values.outputs += self.tracer.assertions
         graph = self._graph()
-        inputs = [i for i in self.tracer.inputs if graph is not None and i.handle.value in self._kept]
+        inputs = [i for i in self.tracer.inputs if graph is not None and i.value in self._kept]
         lines = self._graph_call(inputs) if graph is not None else []
         if self.tracer.recorder.needs_grad_mode and not self.tracer.initial_grad_mode:
             lines.insert(0, self._set_grad_mode(True))
@@ -241,7 +243,7 @@ class DriverWriter:
         """The recorded graph without unused inputs; None if it computes nothing."""
         recorded = self.tracer.builder.graph
         outputs = self.values.outputs
-        has_effects = any(not n.is_pure for n in recorded.calls)
+        has_effects = any(not n.is_pure or n.may_raise for n in recorded.calls)
         if not outputs and not has_effects:
             return None
         self.tracer.builder.output(*outputs)

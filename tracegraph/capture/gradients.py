@@ -23,8 +23,8 @@ from tracegraph.autograd.anomaly import DETECTION
 from tracegraph.autograd.tape import SpentNode, attach
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.recorder import root_of
 from tracegraph.capture.sources import Slot
+from tracegraph.capture.tensor_states import root_of
 from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
@@ -87,24 +87,13 @@ def call_backward(
             _add_to_grad(tracer, leaf, gradient)
 
 
-def _add_to_grad(tracer: Tracer, leaf: Input, gradient: Traced) -> None:
-    known = grad_of(tracer, leaf)
+def _add_to_grad(tracer: Tracer, leaf: Traced, gradient: Traced) -> None:
+    known = tracer.tensors.grad(leaf)
     if known is None:
         # a tensor of its own, so that adding to it in place later changes nothing else
-        set_grad(tracer, leaf, gradient.clone())
+        tracer.tensors.set_grad(leaf, gradient.clone())
     else:
         known.add_(gradient)
-
-
-def grad_of(tracer: Tracer, leaf: Input) -> Any:
-    """The attribute `grad` of an input, as the trace has left it."""
-    pending = tracer.effects.pending(leaf.handle, "grad")
-    return pending.value if pending is not None else tracer.read(leaf.tensor.grad, Slot(leaf.source, "grad"))
-
-
-def set_grad(tracer: Tracer, leaf: Input, gradient: Any) -> None:
-    """Let the attribute `grad` of an input be `gradient`, or None, when the graph has run."""
-    tracer.effects.set_attribute(leaf.handle, "grad", gradient)
 
 
 @contextmanager
@@ -168,26 +157,29 @@ class _TracedBackward(BackwardPass):
     """
 
     def __init__(self, tracer: Tracer, create_graph: bool, retain_graph: bool) -> None:
-        super().__init__(tracer.recorder, {i.handle.value for i in tracer.inputs if i.handle.requires_grad})
+        inputs = {i.value for i in tracer.inputs if i.tensor.requires_grad}
+        super().__init__(tracer.recorder, inputs.union(value for value, _ in tracer.tensors.leaves()))
         self._tracer = tracer
         self._create_graph = create_graph
         self._retain_graph = retain_graph
         self._nodes = tuple(tracer.builder.graph.nodes)
         self._track(self._nodes)
         self._position = {node: i for i, node in enumerate(self._nodes)}
-        #: where memory was last written to, by the value that is no view
-        self._written = {
-            root_of(node.operands[k]): i
-            for i, node in enumerate(self._nodes)
-            if node.is_call
-            for k in getattr(node.call_op, "mutates", ())
-        }
+        #: writes, each with its position and the memory
+        self._writes = [
+            (self._position[node], root_of(node.operands[i]))
+            for node in tracer.builder.graph.calls
+            for i in getattr(node.call_op, "mutates", ())
+        ] + tracer.tensors.unnoticed
 
     def _track(self, nodes: Iterable[Node]) -> None:
         """Note the results of `nodes` that have a history."""
         for node in nodes:
             op = node.target
-            if isinstance(op, Definition) and op.is_differentiable and not self.tracked.isdisjoint(node.operands):
+            if not isinstance(op, Definition):
+                continue
+            self.tracked.update(filter(self.recorder.has_history, node.operands))
+            if op.is_differentiable and not self.tracked.isdisjoint(node.operands):
                 self.tracked.update(v for v in node.values if v.type.dtype.is_floating)
 
     def run(self, wanted: Sequence[Value]) -> list[Traced | None]:
@@ -197,22 +189,29 @@ class _TracedBackward(BackwardPass):
         found = [self.gradients.get(v) for v in wanted]
         return found if self._create_graph else [None if g is None else g.detach() for g in found]
 
-    def run_to_leaves(self) -> list[tuple[Input, Traced]]:
-        """The leaves among the inputs that require grad and are reached, with their gradients."""
+    def run_to_leaves(self) -> list[tuple[Traced, Traced]]:
+        """The leaves that are reached, with their gradients."""
         self.undo(self._nodes)
-        inputs = [i for i in self._tracer.inputs if i.handle.requires_grad and i.handle.value in self.gradients]
+        inputs = [i for i in self._tracer.inputs if i.value in self.gradients]
         for graph_input in inputs:
             if not self._check_end(graph_input):
                 raise _left_to_the_tape("an input that is no leaf")
-        return [(i, self.gradients[i.handle.value].detach()) for i in inputs]
+        ends = [(i.handle, i.value) for i in inputs]
+        ends += [(leaf, value) for value, leaf in self._tracer.tensors.leaves() if value in self.gradients]
+        return [(leaf, self.gradients[value].detach()) for leaf, value in ends]
 
     def handle(self, value: Value) -> Traced:
         return self.recorder.traced(value, self._create_graph and value in self.tracked)
 
     def pullback(self, step: Step) -> Sequence[Traced | None]:
         node = step.node
-        if any(self._is_overwritten(v, node) for v in (*node.operands, *node.values)):
-            raise _left_to_the_tape("a tensor on the way that is written to in place")
+        if not step.op.is_differentiable:
+            return [None] * len(step.operands)
+        tensors, has_history = self._tracer.tensors, self.recorder.has_history
+        if any(map(has_history, (*node.operands, *node.values))):
+            raise _left_to_the_tape("a tensor on the way that got its history by a write in place")
+        if tensors.is_changed(node, self._position.get(node, len(self._position)), self._writes):
+            raise _left_to_the_tape("a tensor on the way that is written to later")
         if any(step.needs):
             if node in self._tracer.undone:
                 raise _left_to_the_tape("a way that was gone before, without retain_graph=True")
@@ -222,16 +221,6 @@ class _TracedBackward(BackwardPass):
                 return super().pullback(step)
             self._through_expansion(step)
         return [None] * len(step.operands)
-
-    def _is_overwritten(self, value: Value, node: Node) -> bool:
-        """Whether `value` is no longer what `node` had of it, or got another history by a write.
-
-        A step of an optimiser writes to leaves outside grad mode: what uses them later may be differentiated.
-        """
-        written = self._written.get(root_of(value))
-        if written is None:
-            return False
-        return self.recorder.has_history(value) or written > self._position.get(node, written)
 
     def _through_expansion(self, step: Step) -> None:
         """An op that is differentiated through its decomposition: record that, and go back through it."""
@@ -254,9 +243,9 @@ class _TracedBackward(BackwardPass):
         Raises:
             Break: it may; or a hook wants to see a gradient.
         """
-        others = {i.handle.value for i in self._tracer.inputs} & set(wanted)
+        others = {i.value for i in self._tracer.inputs} & set(wanted)
         for graph_input in self._tracer.inputs:
-            value = graph_input.handle.value
+            value = graph_input.value
             if value in self.gradients and not self._check_end(graph_input) and others - {value}:
                 raise _left_to_the_tape("an input that lies before the start of the trace")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracegraph.capture import arrays, autograd_functions, gradients
+from tracegraph.capture import arrays, autograd_functions, gradients, tensor_states
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.safety import flatten
@@ -84,4 +84,4 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     **autograd_functions.HANDLERS,
 }
 #: handlers of methods of tensors
-METHODS: dict[Any, Callable[..., Any]] = {Tensor.type: _call_type, **gradients.METHODS}
+METHODS: dict[Any, Callable[..., Any]] = {Tensor.type: _call_type, **gradients.METHODS, **tensor_states.METHODS}

@@ -18,12 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
+from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.frame import Unread
 from tracegraph.capture.gradients import as_spent, spent_op
 from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, slot_names
 from tracegraph.capture.object_ids import ObjectId, ThreadId
 from tracegraph.capture.sources import Pool, SourceWriter, base_of_container, class_lookup
+from tracegraph.capture.tensor_states import GradFn, Leaf, as_leaf
 from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.values import (
     IDENTITY_TYPES,
@@ -41,12 +44,18 @@ from tracegraph.ops.sym_float import SymFloat
 
 
 class NotReconstructible(Exception):
-    """A value cannot be rebuilt; `value` is the culprit."""
+    """A value cannot be rebuilt; `value` is the culprit, `stop` the break if it is not about an object."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, stop: Break | None = None) -> None:
         cls = STAND_INS.get(type(value)) or type(value)
         super().__init__(f"class {value.__name__}" if cls is type else f"an object of type {cls.__name__}")
         self.value = value
+        self.stop = stop
+
+
+def history_from(leaf: Leaf) -> NotReconstructible:
+    """What to raise for a history that leaves the trace and begins in its midst."""
+    return NotReconstructible(leaf, Break(reasons.TENSOR_ATTRIBUTE, "a tensor made a leaf, which results depend on"))
 
 
 class Reconstructor:
@@ -145,16 +154,34 @@ class Reconstructor:
         """The graph output that holds a computed tensor."""
         if handle.recorder is not self.tracer.recorder:
             raise NotReconstructible(handle)
+        if self.tracer.recorder.is_stale(handle.value):
+            detail = "a view made outside grad mode of what got a history since, as a result"
+            raise Break(reasons.TENSOR_ATTRIBUTE, detail, Extent.FRAME)
         spent = spent_op(self.tracer, handle)
         if spent is not None:
             without_history = self.build_tensor(handle.detach())
             return self.assign(handle, f"{self.pool.name(as_spent)}({without_history}, {spent!r})")
+        leaf = self.tracer.tensors.check_history(handle.value) if handle.requires_grad else None
+        if leaf is not None:
+            return self._build_leaf(handle, leaf)
         position = next((i for i, v in enumerate(self.outputs) if v is handle.value), len(self.outputs))
         if position == len(self.outputs):
             self.outputs.append(handle.value)
         name = f"t{position}"
         self._names[id(handle)] = name
         return name
+
+    def _build_leaf(self, handle: Traced, leaf: Leaf) -> str:
+        """A tensor that the trace made a leaf; of what is computed from one there is no history that begins there."""
+        if leaf.handle is not handle:
+            raise history_from(leaf)
+        elements = self.build_tensor(handle.detach())
+        gradient = self.expression(self.tracer.tensors.grad(handle))
+        return self.assign(handle, f"{self.pool.name(as_leaf)}({elements}, {gradient})")
+
+    def build_grad_fn(self, grad_fn: GradFn) -> str:
+        """It belongs to the tape, which does not know it."""
+        raise NotReconstructible(grad_fn, Break(reasons.TENSOR_ATTRIBUTE, "Tensor.grad_fn, other than asking for None"))
 
     def build_size(self, size: SymExpr) -> str:
         """Arithmetic on the sizes of the arguments."""
@@ -421,6 +448,7 @@ def _exception_fields(cls: type) -> list[str]:
 
 _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     Traced: Reconstructor.build_tensor,
+    GradFn: Reconstructor.build_grad_fn,
     SymExpr: Reconstructor.build_size,
     SymFloat: Reconstructor.build_float,
     list: Reconstructor.build_list,

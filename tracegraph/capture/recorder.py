@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.numbers import TraceNumbers
-from tracegraph.ir import Builder, Kind, Value
+from tracegraph.capture.tensor_states import TensorStates, is_seen_through_data
+from tracegraph.ir import Builder
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Recorder, Traced
 
@@ -18,13 +18,13 @@ class CaptureRecorder(Recorder):
 
     Args:
         numbers: the numbers of the trace that vary.
-        is_leaf: whether a placeholder stands for a leaf that requires grad; writing to one is an error in eager.
+        tensors: the states of the tensors of the trace.
     """
 
-    def __init__(self, builder: Builder, numbers: TraceNumbers, is_leaf: Callable[[Value], bool]) -> None:
+    def __init__(self, builder: Builder, numbers: TraceNumbers, tensors: TensorStates) -> None:
         super().__init__(builder, lift=self._refuse)
         self._numbers = numbers
-        self._is_leaf = is_leaf
+        self._tensors = tensors
         #: whether any operation was recorded in grad mode; those outside it are marked in the graph, so it runs in it
         self.needs_grad_mode = False
 
@@ -37,18 +37,16 @@ class CaptureRecorder(Recorder):
         return tuple(map(known, self._numbers.lifted(op, operands))), attrs
 
     def check_write(self, target: Traced) -> None:
-        if self.grad_enabled and target.requires_grad and self._is_leaf(root_of(target.value)):
+        if self.grad_enabled and target.requires_grad and self._tensors.is_leaf_memory(target.value):
             raise Break(reasons.USER_EXCEPTION, "an in-place operation on a leaf that requires grad")
+        if is_seen_through_data(target.value):
+            self._tensors.note_unnoticed_write(target.value)
+
+    def set_requires_grad(self, tensor: Traced, requires_grad: bool) -> None:
+        self._tensors.set_requires_grad(tensor, requires_grad)
 
     def refuse_unrecorded_view(self, view: Traced) -> None:
         raise Break(reasons.USER_EXCEPTION, "a view made outside grad mode of what got a history since", Extent.FRAME)
 
     def _refuse(self, tensor: Any) -> Any:
         raise Break(reasons.UNSUPPORTED_VALUE, "a tensor reached an operation without being read by the trace")
-
-
-def root_of(value: Value) -> Value:
-    """The value whose memory `value` views, itself if it is no view."""
-    while value.node.is_call and value.node.call_op.kind is Kind.VIEW:
-        value = value.node.operands[0]
-    return value

@@ -24,9 +24,9 @@ from tracegraph.capture.generators import SymbolicGenerator
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.recompiles import definition_of
 from tracegraph.capture.reconstruct import NotReconstructible
-from tracegraph.capture.recorder import root_of
 from tracegraph.capture.result import CaptureResult
 from tracegraph.capture.sources import ON_STACK, FrameCell, Local
+from tracegraph.capture.tensor_states import root_of
 from tracegraph.capture.tracer import Stop, Tracer
 from tracegraph.capture.tracing_state import tracing
 from tracegraph.capture.units import Unit, entry
@@ -192,7 +192,7 @@ class _Attempt:
         """The break at an object that cannot outlive the trace; what ended the trace is its cause."""
         cause = self.stop
         if cause is None:
-            stop = Break(reasons.NOT_RECONSTRUCTIBLE, str(error))
+            stop = error.stop or Break(reasons.NOT_RECONSTRUCTIBLE, str(error))
             stop.location = self.tracer.guards.location
             return stop
         why = "" if cause.is_early else f"; {error} cannot be carried over it, so the graph ends earlier"
@@ -253,8 +253,8 @@ def _check_aliasing(tracer: Tracer) -> None:
     """What a graph writes to must not overlap with its other inputs, now and in later calls."""
     roots = {root_of(node.operands[i]) for node in tracer.builder.graph.calls for i in _mutated(node)}
     inputs = [i for i in tracer.inputs if i.convert is None]
-    written = [i for i in inputs if i.handle.value in roots]
-    others = [i for i in inputs if i.handle.value not in roots]
+    written = [i for i in inputs if i.value in roots]
+    others = [i for i in inputs if i.value not in roots]
     if not written or len(inputs) == 1:
         return
     if eager.may_overlap([i.tensor for i in written], [i.tensor for i in others]):

@@ -19,7 +19,7 @@ from tracegraph.capture.effects import Effects
 from tracegraph.capture.generators import SymbolicGenerator
 from tracegraph.capture.guards import GuardKind, GuardSet, Stride
 from tracegraph.capture.numbers import TraceNumbers
-from tracegraph.capture.recorder import CaptureRecorder, root_of
+from tracegraph.capture.recorder import CaptureRecorder
 from tracegraph.capture.settings import TraceSettings
 from tracegraph.capture.sizes import Sizes
 from tracegraph.capture.sources import (
@@ -33,6 +33,7 @@ from tracegraph.capture.sources import (
     class_lookup,
     constant_source,
 )
+from tracegraph.capture.tensor_states import TensorStates, root_of
 from tracegraph.capture.values import (
     IDENTITY_TYPES,
     STAND_INS,
@@ -58,12 +59,14 @@ class Input:
     """A tensor that enters the graph.
 
     Attributes:
+        value: the placeholder; the value of `handle` until the trace changes the state of the tensor.
         convert: makes the tensor of what is found at `source`; None if that is the tensor.
     """
 
     source: Source
     tensor: Any
     handle: Traced
+    value: Value
     convert: Callable[[Any], Any] | None = None
 
 
@@ -86,8 +89,6 @@ class Tracer:
     inputs: list[Input] = field(default_factory=list)
     #: nodes that backward passes inside the trace have gone through for good
     undone: set[Node] = field(default_factory=set)
-    #: results of assertions, which are outputs of the graph so that they are checked
-    assertions: list[Value] = field(default_factory=list)
     #: root instructions executed so far
     step: int = 0
     _total_steps: int = 0
@@ -95,7 +96,8 @@ class Tracer:
     def __post_init__(self) -> None:
         self.builder = Builder(self.name)
         self.numbers = TraceNumbers(self)
-        self.recorder = CaptureRecorder(self.builder, self.numbers, self._is_leaf)
+        self.tensors = TensorStates(self)
+        self.recorder = CaptureRecorder(self.builder, self.numbers, self.tensors)
         self.initial_grad_mode = self.recorder.grad_enabled = eager.is_grad_enabled()
         self.guards.add(GuardKind.GRAD_MODE, None, self.initial_grad_mode)
         self.settings = TraceSettings(self)
@@ -263,12 +265,12 @@ class Tracer:
     def note_strides(self, tensor: Traced) -> None:
         """The program asks for strides: those of dimensions of size 1 and 0, which are all alike else, are guarded."""
         root = root_of(tensor.value)
-        asked = next((i for i in self.inputs if i.handle.value is root), None)
+        asked = next((i for i in self.inputs if i.value is root), None)
         if asked is None or asked.convert is not None or all(n > 1 for n in asked.tensor.shape):
             return
         strides = asked.tensor.stride()
         self.guards.add(GuardKind.CONSTANT, Computed(Reference(eager.strides_of), (asked.source,)), strides)
-        inputs = {i.handle.value: s for i in self.inputs if (s := self.recorder.strides.get(i.handle.value))}
+        inputs = {i.value: s for i in self.inputs if (s := self.recorder.strides.get(i.value))}
         # those of views are derived anew
         self.recorder.strides = {**inputs, root: strides}
 
@@ -278,15 +280,12 @@ class Tracer:
         """A new input of the graph; `convert` makes the tensor from what the source holds."""
         value = self.builder.placeholder(type, eager.input_name(source), role)
         handle = self.recorder.traced(value, bool(tensor.requires_grad))
-        self.inputs.append(Input(source, tensor, handle, convert))
+        self.inputs.append(Input(source, tensor, handle, value, convert))
         return handle
 
     def input_of(self, handle: Traced) -> Input | None:
         """The graph input whose handle this is."""
         return next((i for i in self.inputs if i.handle is handle), None)
-
-    def _is_leaf(self, value: Value) -> bool:
-        return any(i.handle.value is value and i.tensor.requires_grad and i.tensor.is_leaf for i in self.inputs)
 
     # ------------------------------------------------------------------------------ classes
 

@@ -47,15 +47,13 @@ def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Optio
     if not any(requires_grad):
         return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
     cotangents = record.takes_cotangent(len(pure.outputs))
-    joint = stages.run("joint", pure.name, differentiate, pure, requires_grad, cotangents, True)
+    joint = stages.run("joint", pure.name, differentiate, pure, requires_grad, cotangents, True, record.overwritten)
     if not joint.differentiable:
         return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
     # composites become visible to the cut, and forward and backward share what they have in common
     simple = stages.run("simplify", pure.name, simplified, joint, options)
     parts = stages.run("partition", pure.name, partition, simple, record, example_inputs, options)
     forward = finish(parts.forward, options)
-    # inputs that the call itself writes to are kept as copies
-    joint = replace(joint, reads=tuple(r for r in joint.reads if r.input not in record.written))
     return CompiledGraph(types, record, forward, _differentiation(joint, parts, options, finish), op_by_op)
 
 

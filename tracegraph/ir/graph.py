@@ -137,6 +137,13 @@ class Node:
     def is_pure(self) -> bool:
         return self.op != "call" or self.call_op.is_pure
 
+    @property
+    def may_raise(self) -> bool:
+        """Whether elements of its operands can make the node fail."""
+        if self.op != "call":
+            return False
+        return self.call_op.may_raise([a.type if isinstance(a, Value) else a for a in self.args], self.attrs)
+
     def __repr__(self) -> str:
         from tracegraph.ir.printer import print_node
 

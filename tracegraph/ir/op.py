@@ -44,6 +44,15 @@ class Op(ABC):
     kind: ClassVar[Kind]
     #: no side effect and no hidden input: may be removed, merged, recomputed
     is_pure: bool = True
+    #: whether elements of some operands make it fail: an index out of range, a singular matrix
+    checks_elements: bool = False
+
+    def may_raise(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> bool:
+        """Whether elements of these operands, given as to `infer`, can make the op fail.
+
+        A call that can is executed even if nothing uses its results, so that it fails where eager execution does.
+        """
+        return self.checks_elements
 
     @abstractmethod
     def infer(self, *operands: Any, **attrs: Any) -> tuple[TensorType, ...]:

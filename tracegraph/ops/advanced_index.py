@@ -87,6 +87,7 @@ class Index(Element):
         DTypeError: an index tensor does not hold integers.
     """
 
+    checks_elements = True
     method = False
     signature = "(input: Tensor, indices: Tensors, *, dims: ints, at: int)"
     shape_only = ("x",)
@@ -140,6 +141,7 @@ class IndexWrite(ScatterOp):
         ShapeError: `values` does not broadcast.
     """
 
+    checks_elements = True
     method = False
     signature = "(input: Tensor, values: Tensor, indices: Tensors, *, dims: ints, at: int, accumulate: bool)"
     shape_only = ("x", "values")

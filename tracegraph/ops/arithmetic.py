@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,11 @@ class IntegerDivision(Pointwise):
         *binary(low2=0.6, high2=0.9)(),
         call(A((67,), -50, 50), -3, dtypes=REAL[1:]),
     )
+
+    def may_raise(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> bool:
+        """Integers do by a divisor of 0; numbers are known not to be."""
+        is_floating = any(o.dtype.is_floating if isinstance(o, TensorType) else isinstance(o, float) for o in operands)
+        return not is_floating and not (isinstance(operands[1], int) and operands[1] != 0)
 
     def check_divisor(self, k: Scalars, x: Scalar) -> None:
         """End the execution if an integer divisor is 0.

@@ -14,7 +14,7 @@ from tracegraph.ops.scalar import Scalars
 class AssertTrue(Pointwise):
     """Whether elements are true, that is other than 0, which all of them must be.
 
-    Capture records it for a branch that raises, and makes the result an output of the graph, so that it is computed.
+    Capture records it for a branch that raises. As nothing may use the result, it is computed for the check.
 
     Raises:
         ElementError: an element is false.
@@ -22,6 +22,7 @@ class AssertTrue(Pointwise):
 
     method = False
     promotion = "bool"
+    checks_elements = True
     samples = unary(1, 3, dtypes=INTEGER_DTYPES)
 
     def scalar(self, k: Scalars, x: Scalar) -> Scalar:

@@ -32,6 +32,7 @@ class Factorisation(Library):
         compute(self, *arrays, **attrs): the results, as numpy gives them.
     """
 
+    checks_elements = True
     autocast = Autocast.FLOAT32
     compute: ClassVar[Any] = None
     method = False

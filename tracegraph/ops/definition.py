@@ -62,6 +62,7 @@ class Definition(Op):
         samples: inputs for the generated tests and the documentation.
         gradient_is_error: `vjp` raises: there is no gradient, and it is an error to ask for it.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
+        checks_elements: elements of the operands can make the op fail; where only some operands' can, `may_raise` says.
         shape_only: parameters of `vjp`, and names of results, of which the formula asks only shape and dtype; a tape
             keeps none of their elements, and later writes to them do not matter.
 

@@ -72,6 +72,33 @@ class CopyInto(Effect):
 
 
 @define_op
+class CopyElements(Pointwise):
+    """The elements of `source` with the history of both operands: what `copy_` makes of its target, out of place.
+
+    Writes give it operands of one shape and dtype; like all of its kind it broadcasts. No gradient reaches `input`.
+    """
+
+    method = False
+    signature = "(input: Tensor, source: Tensor)"
+    shape_only = ("x", "source")
+    samples = samples(
+        call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL),
+        call(A(()), A(())),
+        call(A((4,)), A((3, 1))),
+        call(A((3, 1)), A((4,))),
+    )
+
+    def scalar(self, k: Scalars, x: Scalar, source: Scalar) -> Scalar:
+        return source
+
+    def eager(self, x: np.ndarray, source: np.ndarray) -> Any:
+        return np.broadcast_to(source, np.broadcast_shapes(x.shape, source.shape)).copy()
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, source: Handle) -> Gradient:
+        return None, g
+
+
+@define_op
 class ReplaceElements(Pointwise):
     """The elements of `source` with the history of `input`: what a write outside grad mode makes of a tensor.
 

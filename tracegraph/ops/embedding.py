@@ -28,6 +28,7 @@ class Embedding(Element):
         IndexRangeError: a number outside [0, rows).
     """
 
+    checks_elements = True
     signature = "(input: Tensor, weight: Tensor, padding_idx: OptionalInt = None)"
     method = False
     # the padding row gets no gradient, so finite differences would not agree

@@ -56,6 +56,7 @@ class Gather(Element):
         ShapeError: `index` has other dimensions, or is larger than `input` along another dimension than `dim`.
     """
 
+    checks_elements = True
     signature = "(input: Tensor, dim: dim, index: Tensor, *, sparse_grad: bool = False)"
     shape_only = ("x",)
     samples = samples(
@@ -107,6 +108,7 @@ class ScatterAlong(ScatterOp):
     A definition says how to combine by `combination(attrs)`, a name of `ir.rules.Scatter`.
     """
 
+    checks_elements = True
     combination: ClassVar[Any] = None
 
     def infer(self, x: TensorType, index: TensorType, src: Any, *, dim: int, **attrs: Any) -> tuple[TensorType, ...]:

@@ -198,6 +198,7 @@ class OneHotOf(Element):
         DTypeError: `input` is not int64.
     """
 
+    checks_elements = True
     method = False
     signature = "(input: Tensor, num_classes: int)"
     samples = samples(

@@ -109,21 +109,30 @@ class Recorder:
             return tuple([o.detach() if isinstance(o, Traced) and o.requires_grad else o for o in operands])
         if tracked:
             for position in op.mutates:
-                base = _base_of(operands[position].value)
+                base = base_of(operands[position].value)
                 self.rewritten[base] = self.rewritten.get(base, 0) + 1
         return operands
 
+    def set_requires_grad(self, tensor: Traced, requires_grad: bool) -> None:
+        """Let `tensor` be a leaf that requires grad, or one that does not."""
+        raise DataDependentError("requires_grad_() on a tensor made inside the trace")
+
     def has_history(self, value: Value) -> bool:
         """Whether a recorded write gave `value`, or what it is a view of, a history."""
-        return bool(self.rewritten) and _base_of(value) in self.rewritten
+        return bool(self.rewritten) and base_of(value) in self.rewritten
 
     def refuse_unrecorded_view(self, view: Traced) -> None:
         """Refuse, by an exception, the use of a view made outside grad mode that eager execution refuses."""
 
+    def is_stale(self, view: Value) -> bool:
+        """Whether `view` was made outside grad mode and its base has got another history since."""
+        origin = self.unrecorded_views.get(view)
+        return origin is not None and self.rewritten.get(origin.base, 0) != origin.rewritten
+
     def _note_unrecorded_views(self, source: Value, tracked: bool, views: Sequence[Traced]) -> None:
         origin = self.unrecorded_views.get(source)
         if origin is None and not self.grad_enabled:
-            base = _base_of(source)
+            base = base_of(source)
             origin = _Unrecorded(base, tracked, self.rewritten.get(base, 0))
         if origin is not None:
             self.unrecorded_views.update((v.value, origin) for v in views)
@@ -134,7 +143,7 @@ class Recorder:
             origin = self.unrecorded_views.get(operand.value) if type(operand) is Traced else None
             if origin is None:
                 continue
-            is_stale = self.rewritten.get(origin.base, 0) != origin.rewritten
+            is_stale = self.is_stale(operand.value)
             is_written = position in op.mutates
             if (is_stale and op.is_differentiable) or (is_written and (tracked or origin.tracked or is_stale)):
                 self.refuse_unrecorded_view(operand)
@@ -263,8 +272,9 @@ class Traced(TensorMethods):
     def numpy(self) -> Any:
         raise DataDependentError(".numpy()")
 
-    def requires_grad_(self, requires_grad: bool = True) -> Any:
-        raise DataDependentError("requires_grad_() on a tensor made inside the trace")
+    def requires_grad_(self, requires_grad: bool = True) -> Traced:
+        self.recorder.set_requires_grad(self, bool(requires_grad))
+        return self
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise DataDependentError("conversion to a numpy array")
@@ -273,7 +283,7 @@ class Traced(TensorMethods):
         return (self[i] for i in range(len(self)))
 
 
-def _base_of(value: Value) -> Value:
+def base_of(value: Value) -> Value:
     """The value whose history `value` shares as a view of it, itself if it is no view."""
     while value.node.is_call and isinstance(value.node.target, View) and value.node.target.shares_history:
         (value,) = value.node.operands

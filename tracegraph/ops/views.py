@@ -394,3 +394,16 @@ class Detach(View):
 
     def scatter(self, base: Handle, source: Handle) -> Handle:
         return F.replace_elements(base, source.detach())
+
+
+@define_op
+class TensorData(Detach):
+    """The same elements without history and with a version counter of their own: `tensor.data`.
+
+    Backward takes no notice of writes through the result.
+    """
+
+    name = "tensor_data"
+    method = False
+    shares_version = False
+    samples = samples(call(A((3, 4)), dtypes=dtypes.ALL, differentiable=False), call(A(()), differentiable=False))

@@ -70,6 +70,9 @@ class CompiledGraph:
         #: (position among the results, output) of results that backward reads in eager
         read = differentiation.read_outputs if differentiation is not None else frozenset()
         self._read = [(n, o) for n, o in enumerate(self._fresh or ()) if o in read]
+        #: (position among the results, version) of results that the graph has written to
+        versions = dict(record.versions)
+        self._versions = [(n, versions[o]) for n, o in enumerate(self._fresh or ()) if o in versions]
 
     def __call__(self, *inputs: Tensor) -> Sequence[Any]:
         try:
@@ -91,6 +94,8 @@ class CompiledGraph:
         arrays = [t._np for t in inputs]
         outputs = self.forward(arrays)
         results = [Tensor(outputs[n]) for n in self._fresh]
+        for position, version in self._versions:
+            results[position].storage.version = version
         if self.differentiation is not None:
             node = GraphNode(self.differentiation, inputs, arrays, outputs)
             for position, index in self._recorded:
@@ -148,6 +153,9 @@ class CompiledGraph:
         """The tensors that outputs become, by output, with their history."""
         places = [r.memory if isinstance(r, Detached) else r for r in self.record.results]
         tensors = {r.output: Tensor(outputs[r.output]) for r in places if isinstance(r, FromOutput)}
+        for output, version in self.record.versions:
+            if output in tensors:
+                tensors[output].storage.version = version
         if node is not None:
             for index, output in enumerate(node.plan.differentiable):
                 if output in tensors:
@@ -163,12 +171,8 @@ class CompiledGraph:
                 elements = Tensor(outputs[write.output])
                 node.adopt(elements, node.plan.differentiable.index(write.output))
                 rewrite_history(target, elements)
-            elif target.requires_grad and not write.keeps_history:
-                with enable_grad():
-                    target.copy_(Tensor(outputs[write.output]))  # gradients of what it held stop here
-                continue
             np.copyto(target._np, outputs[write.output])
-            target.storage.version += 1
+            target.storage.version += write.writes
             if node is not None and write.output in node.plan.read_outputs:
                 node.watch_output(target, write.output)
 

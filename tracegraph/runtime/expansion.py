@@ -110,6 +110,6 @@ class Expansion(Node):
         """A kept value as a result of this node; made anew each time, as the tensor refers to the node."""
         tensor = Tensor(array)
         if has_history:
-            tensor.requires_grad = True
+            tensor._requires_grad = True
             tensor._grad_fn, tensor._grad_index = self, index
         return tensor

@@ -42,7 +42,7 @@ class Differentiation:
         saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
         restore_inputs: positions of further inputs that a derivative of the gradients starts from.
         reads: what eager execution would read in backward of inputs as they were and of outputs: a write to it before
-            backward is an error there, hence here.
+            backward is an error there, hence here; and what the graph itself overwrites, where backward is an error.
         backward: the compiled backward graph.
         formulas: the gradient formulas, for what the backward graph cannot do.
     """
@@ -67,6 +67,11 @@ class Differentiation:
         """
         refused = {*self.saved_inputs, *(r.input for r in self.reads if r.input is not None)}
         return tuple((p, p in refused) for p in sorted(refused.union(self.restore_inputs)))
+
+    @cached_property
+    def is_overwritten(self) -> bool:
+        """Whether a gradient formula reads what the graph overwrites."""
+        return any(r.overwritten for r in self.reads)
 
     @cached_property
     def read_outputs(self) -> frozenset[int]:
@@ -193,6 +198,9 @@ class GraphNode(Node):
         Raises:
             AutogradError: that of eager execution; for an input that only compiled code keeps, one of its own.
         """
+        if self.plan.is_overwritten:
+            self._refuse_writes(cotangents)
+            return
         for watched in (self._inputs, self._outputs):
             for storage, version, _ in watched:
                 if storage.version != version:
@@ -208,6 +216,9 @@ class GraphNode(Node):
         }
         for read in self.plan.reads:
             changed = inputs.get(read.input) if read.input is not None else outputs.get(read.output)
+            if read.overwritten is not None:
+                before, writes = read.overwritten.before, read.overwritten.writes
+                changed = (before, writes) if changed is None else (changed[0] + before, changed[1])
             if changed is not None and any(cotangents[i] is not None for i in read.cotangents):
                 shape: tuple[int, ...] = at_sizes(read.type.shape, self._sizes())  # type: ignore[assignment]
                 raise modified_error(read.what, read.op, shape, *changed)

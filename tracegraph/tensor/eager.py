@@ -39,7 +39,8 @@ def _dense(array: np.ndarray) -> np.ndarray:
 
 def _view(op: Definition, source: Tensor, array: np.ndarray, attrs: dict[str, Any]) -> Tensor:
     result = Tensor(array)
-    result._storage = source.storage
+    if op.shares_version:  # type: ignore[attr-defined]
+        result._storage = source.storage
     if not op.shares_history:  # type: ignore[attr-defined]
         return result  # no gradient passes, so what is written to the one is not in the history of the other
     origin = source._view

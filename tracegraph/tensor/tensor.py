@@ -252,7 +252,7 @@ class Tensor(TensorMethods):
 
     @requires_grad.setter
     def requires_grad(self, requires_grad: bool) -> None:
-        self._requires_grad = requires_grad
+        self.requires_grad_(requires_grad)
 
     @property
     def grad_fn(self) -> Any:
@@ -298,7 +298,7 @@ class Tensor(TensorMethods):
             raise AutogradError("requires_grad can only be turned off on a leaf; use tensor.detach()")
         if requires_grad and not self.dtype.is_floating:
             raise DTypeError(f"only floating tensors can require gradients, this one is {self.dtype}")
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         return self
 
     def backward(

@@ -42,6 +42,9 @@ class ControlFlow(HigherOrder):
         super().__init__()
         self.is_differentiable = self.differentiable
 
+    def may_raise(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> bool:
+        return any(node.may_raise for name in self.bodies for node in attrs[name].nodes)
+
     @abstractmethod
     def execute(self, runner: Runner, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
         """The results, which share memory with no operand and with each other not."""

@@ -23,6 +23,7 @@ class View(Definition):
     Class attributes:
         shares_history: gradients of the view are gradients of what it shows; else it has a history of its own, or none.
         broadcasts: the result is the operand as broadcasting repeats it, so pointwise ops need not be told.
+        shares_version: writes through the result count as writes to the operand.
 
     The gradient of a view never depends on elements, so a tape keeps nothing of the operand and of the result.
     """
@@ -33,6 +34,7 @@ class View(Definition):
     scatter: ClassVar[Any] = None
     shares_history: ClassVar[bool] = True
     broadcasts: ClassVar[bool] = False
+    shares_version: ClassVar[bool] = True
 
     def compose(self, shape: tuple[Dim, ...], first: Any, second: Any) -> dict[str, Any] | None:
         """Attributes of the one call that does `first` and then `second`, on an operand of `shape`; None if there is
