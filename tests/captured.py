@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from tracegraph.autograd import grad
 from tracegraph.capture.compiled_function import CaptureOptions, CompiledFunction, compiled, family_of
 from tracegraph.ir import Graph
+from tracegraph.ops.functional import full_like
 from tracegraph.ops.graph_module import GraphModule
 from tracegraph.tensor import Tensor, tensor
 
@@ -83,6 +85,27 @@ def _tensors_in(value: Any) -> list[Tensor]:
     if not isinstance(value, list | tuple | collections.deque):
         value = list(_public_state(value).values()) if type(value).__module__.startswith("programs.") else []
     return [t for part in value for t in _tensors_in(part)]
+
+
+def derivatives(function: Callable[..., Any], x: Tensor, order: int) -> list[Tensor | None]:
+    """Results, gradient, and the gradient of a function of the gradient."""
+    found = function(x)
+    results = [r for r in (found if isinstance(found, tuple) else (found,)) if isinstance(r, Tensor)]
+    roots = [r for r in results if r.requires_grad]
+    cotangents = [full_like(r.detach(), 0.5 + i) for i, r in enumerate(roots)]
+    (first,) = grad(roots, x, cotangents, create_graph=order > 1)
+    second = None
+    if order > 1 and first is not None and first.requires_grad:
+        (second,) = grad((first * first.detach().sin()).sum(), x, allow_unused=True)
+    return [*(r.detach() for r in results), None if first is None else first.detach(), second]
+
+
+def assert_close(found: Sequence[Tensor | None], wanted: Sequence[Tensor | None]) -> None:
+    """The same up to rounding, None where None is wanted."""
+    assert [f is None for f in found] == [w is None for w in wanted]
+    for f, w in zip(found, wanted, strict=True):
+        if f is not None and w is not None:
+            np.testing.assert_allclose(f.numpy(), w.numpy(), rtol=1e-5, atol=1e-5)
 
 
 def check(

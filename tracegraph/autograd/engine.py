@@ -14,6 +14,7 @@ from tracegraph.autograd.inplace import refresh_history
 from tracegraph.autograd.tape import Node
 from tracegraph.errors import AutogradError, ShapeError
 from tracegraph.ops.autocast import not_casting
+from tracegraph.tensor.hooks import PostAccumulate, hooked
 from tracegraph.tensor.tensor import Tensor
 
 Cotangents = dict[Node, list["Tensor | None"]]
@@ -70,6 +71,10 @@ class _Accumulate:
         else:
             np.add(leaf.grad._np, gradient._np, out=leaf.grad._np)
             leaf.grad.storage.version += 1
+        if leaf._hooks:
+            for hook in list(leaf._hooks.values()):
+                if isinstance(hook, PostAccumulate):
+                    hook.hook(leaf)
 
     def node(self, node: Node, cotangents: list[Tensor | None]) -> None:
         """Nothing to do for inner nodes."""
@@ -172,14 +177,6 @@ def _watched(node: Node, cotangents: list[Tensor | None]) -> Sequence[Tensor | N
         raise
     check_gradients(node, gradients)
     return gradients
-
-
-def hooked(hooks: dict[int, Any], gradient: Tensor) -> Tensor:
-    """A gradient after all the hooks have seen it, and perhaps replaced it."""
-    for hook in list(hooks.values()):
-        replaced = hook(gradient)
-        gradient = gradient if replaced is None else replaced
-    return gradient
 
 
 def _own(gradient: Tensor) -> Tensor:

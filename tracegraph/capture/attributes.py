@@ -115,10 +115,11 @@ _TENSOR_STATES: dict[str, Callable[[TensorStates, Traced], Any]] = {
     "is_leaf": TensorStates.is_leaf,
 }
 #: methods of eager tensors that have a meaning in a trace (`library_calls.METHODS`)
-_TENSOR_METHODS = frozenset({"backward", "detach_", "type"})
+_TENSOR_METHODS = frozenset({
+    "backward", "detach_", "register_hook", "register_post_accumulate_grad_hook", "retain_grad", "type",
+})  # fmt: skip
 #: attributes of `Traced` that are the recorder's business, or act on the tape
-_TENSOR_ACTIONS = frozenset({"value", "recorder", "builder", "type", "register_hook", "retain_grad",
-                             "__dict__"})  # fmt: skip
+_TENSOR_ACTIONS = frozenset({"value", "recorder", "builder", "type", "__dict__"})
 
 
 def _get_of_module(tracer: Tracer, module: types.ModuleType, name: str) -> Any:

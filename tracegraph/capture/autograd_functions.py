@@ -133,17 +133,17 @@ def _adopted(tracer: Tracer, context: Context, others: Sequence[Any], result: Tr
     if any(result is t for t in context._dirty):
         tracer.native(result.copy_, history)
         return result
-    if _is_view(result.value) or any(result is other for other in others):
+    if is_view(result.value) or any(result is other for other in others):
         found: Traced = tracer.native(F.with_history, result, history)
         return found
-    if not _is_alone(result.value):
+    if not is_alone(result.value):
         history = tracer.native(F.with_history, result, history)
     # whoever holds the result, as `ctx` may, holds the tensor with its history
     result.value, result.requires_grad = history.value, True
     return result
 
 
-def _is_view(value: Value) -> bool:
+def is_view(value: Value) -> bool:
     """Whether gradients of a tensor made in grad mode would be those of another."""
     while value.node.is_call and isinstance(value.node.target, View):
         if value.node.target.shares_history:
@@ -152,7 +152,7 @@ def _is_view(value: Value) -> bool:
     return False
 
 
-def _is_alone(value: Value) -> bool:
+def is_alone(value: Value) -> bool:
     """Whether no other tensor lies in the memory of `value`, which is no view but for being detached."""
     if any(isinstance(user.target, View) for user in value.users):
         return False

@@ -113,7 +113,7 @@ BACKWARD = _reason(
 )
 CUSTOM_GRADIENT = _reason(
     "custom-gradient",
-    "The backward of an autograd.Function, or a hook of a gradient, cannot become part of the graph.",
+    "The backward of an autograd.Function, or a hook of a gradient or a module, cannot become part of the graph.",
     "Let it compute gradients from its arguments and what is saved, and do nothing else: no printing, no writes to "
     "what exists outside, no random numbers.",
     """

@@ -19,6 +19,10 @@ def write_effects(tracer: Tracer, values: Reconstructor, lines: list[str]) -> No
     for copy in tracer.effects.changed_copies():
         lines += _write_container(values, copy)
     lines += [_write_place(values, w) for w in tracer.effects.writes if w.value is not MISSING or _existed(w)]
+    lines += [
+        f"{values.expression(r.target)}.{r.method}({values.expression(r.hook)})"
+        for r in tracer.effects.hook_registrations
+    ]
     lines += [f"{values.expression(module)}._changed()" for module in tracer.effects.changed_modules]
 
 

@@ -71,6 +71,15 @@ class GlobalWrite:
     value: Any
 
 
+@dataclass(eq=False)
+class HookRegistration:
+    """A call of `method`, which registers `hook` on a tensor from outside."""
+
+    target: Any
+    method: str
+    hook: Any
+
+
 Write = AttributeWrite | CellWrite | GlobalWrite
 
 
@@ -82,6 +91,8 @@ class Effects:
         self._copy_of: dict[int, TrackedCopy] = {}
         self._writes: dict[tuple[int, str], Write] = {}
         self._changed_modules: dict[int, Any] = {}
+        #: in order; they do not matter to the graph, which has run when they are made
+        self.hook_registrations: list[HookRegistration] = []
         self._forbidden_during = ""
         self._written_classes: set[type] = set()
 
@@ -140,10 +151,14 @@ class Effects:
 
     def log(self) -> list[Any]:
         """Writes and changed modules so far, to compare with later; writes to containers are seen in their copies."""
-        return [*self._writes.values(), *self._changed_modules.values()]
+        return [*self._writes.values(), *self._changed_modules.values(), *self.hook_registrations]
 
     def is_empty(self) -> bool:
-        return not self._writes and not self._changed_modules and not self.changed_copies()
+        return not self.log() and not self.changed_copies()
+
+    def register_hook(self, registration: HookRegistration) -> None:
+        self.note_write()
+        self.hook_registrations.append(registration)
 
     def set_attribute(self, target: Any, name: str, value: Any) -> None:
         self._put((id(target), name), AttributeWrite(target, name, value))

@@ -23,6 +23,7 @@ from tracegraph.autograd.anomaly import DETECTION
 from tracegraph.autograd.tape import SpentNode, attach
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.gradient_hooks import gradient_value
 from tracegraph.capture.sources import Slot
 from tracegraph.capture.tensor_states import root_of
 from tracegraph.ir import Node, Value
@@ -61,7 +62,7 @@ def call_grad(
         backward = _TracedBackward(tracer, bool(create_graph), retain)
         for root, gradient in zip(roots, given, strict=True):
             backward.accumulate(root.value, _root_gradient(root, gradient))
-        gradients = backward.run([w.value for w in wanted])
+        gradients = backward.run([gradient_value(tracer, w) for w in wanted])
     if None in gradients and not allow_unused:
         raise _left_to_the_tape("an input that the outputs do not depend on")
     return tuple(gradients)
@@ -256,7 +257,8 @@ class _TracedBackward(BackwardPass):
             Break: it has a hook, which wants to see the gradient.
         """
         tensor, source = graph_input.tensor, graph_input.source
-        if self._tracer.read(tensor._hooks, Slot(source, "_hooks")):
+        is_hooked = any(r.target is graph_input.handle for r in self._tracer.effects.hook_registrations)
+        if is_hooked or self._tracer.read(tensor._hooks, Slot(source, "_hooks")):
             raise _left_to_the_tape("a hook on the way")
         return bool(self._tracer.read(tensor.is_leaf, Slot(source, "is_leaf")))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracegraph.capture import arrays, autograd_functions, gradients, tensor_states
+from tracegraph.capture import arrays, autograd_functions, gradient_hooks, gradients, tensor_states
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.safety import flatten
@@ -82,6 +82,12 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     broadcast_shapes: _call_broadcast_shapes,
     **gradients.HANDLERS,
     **autograd_functions.HANDLERS,
+    **gradient_hooks.HANDLERS,
 }
 #: handlers of methods of tensors
-METHODS: dict[Any, Callable[..., Any]] = {Tensor.type: _call_type, **gradients.METHODS, **tensor_states.METHODS}
+METHODS: dict[Any, Callable[..., Any]] = {
+    Tensor.type: _call_type,
+    **gradients.METHODS,
+    **gradient_hooks.METHODS,
+    **tensor_states.METHODS,
+}

@@ -16,7 +16,7 @@ from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_dict
 from tracegraph.capture.sources import MISSING, Entry, Item
 from tracegraph.capture.values import is_tensor
-from tracegraph.nn.hooks import HookRegistry
+from tracegraph.nn.hooks import BackwardWatch, HookRegistry
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 
@@ -113,12 +113,23 @@ def _call_changed(tracer: Tracer, module: Any) -> Any:
     return None
 
 
+def _call_watch(tracer: Tracer, watch: Any, tensors: Any) -> Any:
+    """Identities that show the gradients of a call to the hooks of the module.
+
+    Raises:
+        Break: always; the hooks of inputs are given what those of outputs have seen, in backward.
+    """
+    raise Break(reasons.CUSTOM_GRADIENT, f"a backward hook of {tracer.type_of(watch.module).__name__}")
+
+
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 #: methods of Module with a meaning of their own; each may answer NotImplemented to be inlined instead
-METHODS: dict[Any, Callable[[Any, Any], Any]] = {
+METHODS: dict[Any, Callable[..., Any]] = {
     HookRegistry.__dict__["_has_hooks"].fget: _call_has_hooks,
     # a module compiled in place is captured as what it was
     HookRegistry.__dict__["_is_wrapped"].fget: _call_has_hooks,
     Module.__dict__["_changed"]: _call_changed,
+    BackwardWatch.inputs: _call_watch,
+    BackwardWatch.outputs: _call_watch,
 }

@@ -161,6 +161,7 @@ _INLINED_LIBRARY = (
     "tracegraph.tensor.assertions",
     "tracegraph.autograd.grad_mode",
     "tracegraph.tensor.cuda",
+    "tracegraph.tensor.hooks",
     "tracegraph.tensor.linalg",
     "tracegraph.tensor.special",
     "tracegraph.tensor.questions",

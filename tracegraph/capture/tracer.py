@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import eager
@@ -46,6 +46,9 @@ from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphEr
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.nn.uninitialized import is_uninitialized
 from tracegraph.ops.recording import Traced
+
+if TYPE_CHECKING:
+    from tracegraph.capture.gradient_hooks import HookedTensor
 
 MAX_STEPS = 1_000_000
 
@@ -89,6 +92,8 @@ class Tracer:
     inputs: list[Input] = field(default_factory=list)
     #: nodes that backward passes inside the trace have gone through for good
     undone: set[Node] = field(default_factory=set)
+    #: tensors of the trace with hooks on their gradients, by the ids of their handles
+    hooked: dict[int, HookedTensor] = field(default_factory=dict)
     #: root instructions executed so far
     step: int = 0
     _total_steps: int = 0

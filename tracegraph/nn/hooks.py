@@ -122,7 +122,7 @@ def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any
             replaced = hook.function(module, args)
             if replaced is not None:
                 args = replaced if isinstance(replaced, tuple) else (replaced,)
-    watch = _BackwardWatch(module) if module._backward_hooks or module._backward_pre_hooks else None
+    watch = BackwardWatch(module) if module._backward_hooks or module._backward_pre_hooks else None
     if watch is not None and is_grad_enabled():
         args = watch.inputs(args)
     output = module.forward(*args, **kwargs)
@@ -134,7 +134,7 @@ def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any
     return output if watch is None or not is_grad_enabled() else watch.outputs(output)
 
 
-class _BackwardWatch:
+class BackwardWatch:
     """Sees the gradients of one call: identities on its inputs and outputs, whose backward calls the hooks."""
 
     def __init__(self, module: Module) -> None:

@@ -1,8 +1,32 @@
-"""Handles of registered hooks."""
+"""Hooks of gradients: how they are kept by number, called, and removed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class PostAccumulate:
+    """Among the hooks of a leaf, one that is called when `.grad` has been added to."""
+
+    hook: Callable[[Any], None]
+
+
+def hooked(hooks: dict[int, Any], gradient: Any) -> Any:
+    """A gradient after all the hooks have seen it, and perhaps replaced it."""
+    for hook in list(hooks.values()):
+        if isinstance(hook, PostAccumulate):
+            continue
+        replaced = hook(gradient)
+        gradient = gradient if replaced is None else replaced
+    return gradient
+
+
+def hooked_gradients(hooks: dict[int, Any], *gradients: Any) -> tuple[Any, ...]:
+    """The same of each of several gradients."""
+    return tuple([hooked(hooks, g) for g in gradients])
 
 
 class RemovableHook:

@@ -16,7 +16,7 @@ from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, AutogradError, DTypeError, ShapeError
 from tracegraph.ops.device import Device
 from tracegraph.ops.methods import TensorMethods
-from tracegraph.tensor.hooks import RemovableHook
+from tracegraph.tensor.hooks import PostAccumulate, RemovableHook
 from tracegraph.tensor.printing import format_tensor
 from tracegraph.tensor.storage import Storage, ViewOf
 
@@ -85,7 +85,7 @@ class Tensor(TensorMethods):
         self._grad_index = 0  # which result of the tape node this tensor is
         self._storage: Storage | None = None
         self._view: ViewOf | None = None
-        self._hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+        self._hooks: dict[int, Any] | None = None
 
     # ------------------------------------------------------------------------------------ layout
 
@@ -325,6 +325,18 @@ class Tensor(TensorMethods):
             if self.grad_fn is not None:
                 self.grad_fn.add_hooks(self)
         return RemovableHook(self._hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHook:
+        """Call `hook(tensor)` when a backward pass has added to the `.grad` of this leaf.
+
+        Raises:
+            AutogradError: the tensor is no leaf that requires grad.
+        """
+        if not self.requires_grad or not self.is_leaf:
+            raise AutogradError("register_post_accumulate_grad_hook() is for leaves that require grad")
+        if self._hooks is None:
+            self._hooks = {}
+        return RemovableHook(self._hooks, PostAccumulate(hook))
 
     def retain_grad(self) -> None:
         """Keep the gradient of this non-leaf in `.grad` too."""
