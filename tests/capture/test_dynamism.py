@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from captured import assert_same, capture_of, graphs_of, ramp, specialisation_count
 
-from tracegraph.tensor import Tensor
+import tracegraph as tg
+from tracegraph import nn
+from tracegraph.tensor import Tensor, from_numpy
 
 
 def size_dependent(x: Tensor) -> Tensor:
@@ -157,3 +160,49 @@ def test_a_counter_of_a_class_takes_one_trace() -> None:
     assert specialisation_count(function) == 1
     Counted.calls = 10
     assert_same(function(ramp(2)), ramp(2) * 11)
+
+
+class Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width, self.rate, self.step = width, 0.5, 0
+        self.linear = nn.Linear(width, width)
+        self.register_buffer("cache", tg.zeros(0, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).view(-1, self.width) * self.rate
+
+    def append(self, x: Tensor) -> Tensor:
+        self.cache = tg.cat([self.cache, x])
+        self.step += 1
+        return self.cache.sum(0) * self.step
+
+
+def test_modules_of_several_widths_have_static_graphs_each() -> None:
+    function = capture_of(lambda block, x: block(x))
+    for width in (2, 3, 4):
+        block = Block(width)
+        for n in (2, 3, 5):
+            assert_same(function(block, ramp(n, width)), block(ramp(n, width)))
+    types = [[str(p.type) for p in graph.placeholders] for graph in graphs_of(function)]
+    assert [t[1:] for t in types[1:]] == [[f"f32[{w}, {w}]", f"f32[{w}]"] for w in (2, 3, 4)]
+
+
+def test_what_changes_on_one_module_varies() -> None:
+    function = capture_of(lambda block, x: (block(x), block.append(x)))
+    block, other = Block(4), Block(4)
+    other.load_state_dict(block.state_dict())
+    for n in range(6):
+        block.rate = other.rate = 1 / (n + 1)
+        assert_same(function(block, ramp(2, 4)), (other(ramp(2, 4)), other.append(ramp(2, 4))))
+    assert specialisation_count(function) == 2
+
+
+def test_sizes_of_arrays_vary_as_those_of_tensors() -> None:
+    function = capture_of(lambda a: (from_numpy(a) * 2, from_numpy(a).sum(0), a.shape[0] + 1))
+    for n in (3, 4, 5, 6):
+        a = np.arange(n * 2, dtype=np.float32).reshape(n, 2)
+        assert_same(function(a), (from_numpy(a) * 2, from_numpy(a).sum(0), n + 1))
+    assert [str(g.placeholders[0].type) for g in graphs_of(function)] == ["f32[3, 2]", "f32[s0, 2]"]
+    wide = np.ones((4, 6), np.float32)
+    assert_same(function(wide[:, ::2]), (from_numpy(wide[:, ::2]) * 2, from_numpy(wide[:, ::2]).sum(0), 5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from captured import capture_of, ramp
 
@@ -70,6 +71,22 @@ def test_conditions_on_sizes(condition, first, second, guard):
     assert failed.guard == guard
     assert (failed.was, failed.now) == (f"x.shape[0] was {first}", str(second))
     assert failed.location.file == __file__
+
+
+@pytest.mark.parametrize(
+    ("program", "guard"),
+    [
+        (lambda x, a, i: x * 2 if a[i] > 5 else x, "(a[i] > 5) == np.False_"),
+        (lambda x, a, i: x * {"2": 2, "3": 3, "9": 9}[f"{i}"], "f'{i}' == '3'"),
+        (lambda x, a, i: x if f"at {i / 2:>5.1f}!" < "at 4" else -x, "f'at {(i / 2):>5.1f}!' == 'at   1.5!'"),
+        (lambda x, a, i: x if np.sqrt(a).max() * i < 20 else -x, "((max(sqrt(a)) * i) < 20) == np.True_"),
+    ],
+)
+def test_conditions_on_numbers_of_numpy_and_on_texts(program, guard):
+    function = capture_of(program)
+    for i in (2, 3, 9):
+        function(ramp(2), np.arange(10.0), i)
+    assert guard in [f.guard for _, recompile in function.family.recompiles for f in recompile.failed]
 
 
 def change(state, **new):

@@ -109,3 +109,71 @@ def array_with_tensor(x):
 def random_array(x):
     np.random.seed(0)
     return x * float(np.random.rand())
+
+
+SCHEDULE = np.linspace(1.0, 0.1, 8)
+
+
+@program(
+    *(lambda i=i: (ramp(), i) for i in (1, 2, 5)),
+)
+def rate_of_a_schedule(x, i):
+    rate = SCHEDULE[i]
+    return x * rate, x - rate / (1 - SCHEDULE[i - 1] / 2), rate, type(rate), float(rate), SCHEDULE[:i], len(SCHEDULE)
+
+
+@program(*(lambda k=k: (ramp(), np.array([k, 2.0, 3.0]), np.arange(3.0) - k) for k in (0.5, 1.5, 2.5)))
+def functions_of_arrays(x, a, b):
+    both = np.concatenate([a, b])
+    normal = (both - both.mean()) / both.std(ddof=1)
+    clipped = np.where(normal > 0, normal, 0.0).astype(np.float32)
+    return np.sin(a) + a.sum(axis=0), normal.shape, x * tg.from_numpy(clipped[:3]), a @ b, a.tolist(), np.sort(b)[::-1]
+
+
+@program(*(lambda k=k: (ramp(), np.array([k, 2.0])) for k in (0.5, 1.5, 2.5)))
+def loop_over_an_argument(x, scales):
+    for i, scale in enumerate(scales):
+        x = x * scale + i
+    return x, [s > 1 for s in scales], bool(scales.any()), scales[-1] if len(scales) else None
+
+
+@program(*(lambda k=k: (ramp(), np.array([k, 0])) for k in (0, 1)))
+def array_argument_as_index(x, positions):
+    return x[positions], x[:, positions], x[tg.from_numpy(positions)]
+
+
+@program(lambda: (ramp(), np.ones((2, 3), dtype=np.float32)), breaks=None)
+def array_read_after_a_write(x, a):
+    before = a.sum()
+    shared = tg.from_numpy(a)
+    shared += x
+    return before, a.sum(), a[0, 0]
+
+
+@program(lambda: (ramp(), np.ones((2, 3), dtype=np.float32)), breaks=None)
+def views_of_a_written_array(x, a):
+    row = a[1:]
+    shared = tg.from_numpy(a)
+    shared += x
+    return tg.from_numpy(row) * 2, row
+
+
+def _shared():
+    a = np.ones((2, 3), dtype=np.float32)
+    return tg.from_numpy(a), a
+
+
+@program(_shared, breaks=None)
+def array_beside_its_tensor(t, a):
+    t.add_(1)
+    return tg.from_numpy(a) * 2
+
+
+@program(lambda: (ramp(), np.arange(4.0)), breaks=None)
+def array_changed_in_place(x, a):
+    b = np.sqrt(a)
+    b[0] = 5
+    b += 1
+    np.add(b, 1, out=b)
+    a[1] = 7
+    return b, a, x * float(b[0])

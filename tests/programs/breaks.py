@@ -252,7 +252,7 @@ def str_tensor(x):
     return (str(x * 2), f"{x + 1}")
 
 
-@program(breaks=("data-dependent", "untracked-attribute", "native-call"))
+@program(breaks=("data-dependent",))
 def numpy(x):
     return (x * 2).numpy().sum()
 

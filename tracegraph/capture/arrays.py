@@ -5,18 +5,21 @@ Eager tensors and numpy arrays meet only where the program converts one into the
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture import computed_arrays
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.safety import flatten, specialised
 from tracegraph.capture.sources import Slot
-from tracegraph.capture.values import is_constant, is_varying
+from tracegraph.capture.values import is_constant
 from tracegraph.ir import Role, TensorType
+from tracegraph.ops.recording import Traced
 from tracegraph.tensor import from_numpy, tensor
 
 if TYPE_CHECKING:
@@ -31,7 +34,11 @@ _ACTING = frozenset({
     "setbufsize", "getbufsize", "show_config", "show_runtime", "info", "tofile", "dump", "dumps", "setflags",
 })  # fmt: skip
 #: attributes that never change unless the array is replaced, or its guard fails
-_FACTS = frozenset({"shape", "ndim", "size", "dtype", "itemsize", "nbytes", "strides"})
+_FACTS = frozenset({"shape", "ndim", "size", "dtype", "itemsize", "nbytes", "strides", "T", "real", "imag"})
+
+
+#: longer arrays are not unrolled
+MAX_ROWS = 10_000
 
 
 def is_pure(function: Any) -> bool:
@@ -51,7 +58,28 @@ def may_compute(tracer: Tracer, args: Any) -> bool:
 
 def _is_known(tracer: Tracer, part: Any) -> bool:
     is_own = isinstance(part, np.ndarray) and part.dtype != object and not tracer.is_outside(part)
-    return is_own or is_constant(part) or is_varying(part) or isinstance(part, np.dtype | type)
+    return is_own or is_constant(part) or isinstance(part, np.dtype | type)
+
+
+def operate(tracer: Tracer, function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """An operator one of whose operands is an array from outside, NotImplemented if none is, or the other a tensor."""
+    if Traced in (type(a), type(b)) or not (computed_arrays.is_given(tracer, a) or computed_arrays.is_given(tracer, b)):
+        return NotImplemented
+    return computed_arrays.compute(tracer, function, (a, b), {})
+
+
+def rows(tracer: Tracer, array: np.ndarray) -> list[Any]:
+    """What iterating over an array from outside gives, whose length is guarded.
+
+    Raises:
+        Observed: it has no dimensions.
+        Break: it is too long.
+    """
+    shape = get_attribute(tracer, array, "shape")
+    tracer.native(len, array)
+    if shape[0] > MAX_ROWS:
+        raise Break(reasons.OPAQUE_ITERATOR, f"iteration over an array of {shape[0]} rows")
+    return [compute(tracer, operator.getitem, (array, i), {}) for i in range(shape[0])]
 
 
 def compute(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -60,11 +88,14 @@ def compute(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...],
     Raises:
         Break: an argument is not known yet.
     """
-    if getattr(function, "__name__", "") in _ACTING or not may_compute(tracer, (args, tuple(kwargs.values()))):
+    operands = (args, tuple(kwargs.values()))
+    is_given = computed_arrays.is_given(tracer, getattr(function, "__self__", None))
+    if is_given or computed_arrays.depends_on_call(tracer, operands):
+        return computed_arrays.compute(tracer, function, args, kwargs)
+    if getattr(function, "__name__", "") in _ACTING or not may_compute(tracer, operands):
         name = getattr(function, "__name__", repr(function))
         raise Break(reasons.NATIVE_CALL, f"numpy.{name}() of something other than plain data")
-    values = (specialised(tracer, a) for a in args)
-    result = tracer.native(function, *values, **{k: specialised(tracer, v) for k, v in kwargs.items()})
+    result = tracer.native(function, *args, **kwargs)
     for part in result if isinstance(result, tuple) else (result,):
         if isinstance(part, np.ndarray):
             tracer.fresh(part)
@@ -80,6 +111,8 @@ def get_attribute(tracer: Tracer, array: np.ndarray, name: str) -> Any:
     source = tracer.source_of(array)
     if source is None or not hasattr(array, name):
         return tracer.native(getattr, array, name)
+    if name in computed_arrays.METHODS:
+        return getattr(array, name)
     if name not in _FACTS:
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"ndarray.{name}")
     return tracer.read(getattr(array, name), Slot(source, name))
@@ -99,10 +132,17 @@ def as_input(tracer: Tracer, array: np.ndarray) -> Any:
     shared = tracer.array_inputs.get(id(array))
     if shared is None:
         eager = tracer.native(from_numpy, array)
-        for name in ("dtype", "shape", "strides"):
-            tracer.read(getattr(array, name), Slot(source, name))
         tracer.guards.add(GuardKind.TYPE, source, np.ndarray)
-        type = TensorType(eager.dtype, tuple(eager.shape))
+        tracer.read(array.dtype, Slot(source, "dtype"))
+        shape = tracer.read(array.shape, Slot(source, "shape"))
+        if not eager.is_contiguous():
+            # strides and sizes together: neither varies without the other
+            shape, strides = eager.shape, tracer.read(array.strides, Slot(source, "strides"))
+            for varying in (tracer.read(array.shape, Slot(source, "shape")), strides):
+                specialised(tracer, varying)
+        else:
+            tracer.read(array.flags.c_contiguous, Slot(Slot(source, "flags"), "c_contiguous"))
+        type = TensorType(eager.dtype, tuple(shape))
         shared = tracer.array_inputs[id(array)] = tracer.add_input(source, eager, type, Role.PRIMAL, from_numpy)
         if not eager.is_contiguous():
             tracer.recorder.strides[shared.value] = eager.stride()

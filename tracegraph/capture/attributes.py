@@ -19,9 +19,11 @@ from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, is_data_descriptor
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_entry, missing, pending_value
+from tracegraph.capture.numpy_numbers import NumberMethod, NumpyNumber
 from tracegraph.capture.safety import specialised
 from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot, Source, class_lookup, constant_source
 from tracegraph.capture.tensor_states import GradFn, TensorStates
+from tracegraph.capture.texts import VaryingText
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
@@ -194,8 +196,16 @@ def _get_of_builtin(tracer: Tracer, value: Any, name: str) -> Any:
     return tracer.native(getattr, value, name)
 
 
-def _get_of_number(tracer: Tracer, number: SymExpr | SymFloat, name: str) -> Any:
+def _get_of_number(tracer: Tracer, number: SymExpr | SymFloat | NumpyNumber | VaryingText, name: str) -> Any:
     return tracer.native(getattr, specialised(tracer, number), name)
+
+
+def _get_of_numpy_number(tracer: Tracer, number: NumpyNumber, name: str) -> Any:
+    if name in ("dtype", "shape", "ndim", "size", "itemsize", "nbytes"):
+        return getattr(number.value, name)  # of the type, which is guarded
+    if name in ("item", "tolist", "is_integer") and hasattr(number.value, name):
+        return NumberMethod(number, name)
+    return _get_of_number(tracer, number, name)
 
 
 def _get_of_class(tracer: Tracer, cls: type, name: str) -> Any:
@@ -271,6 +281,8 @@ _GETTERS: dict[type, Callable[[Any, Any, str], Any]] = {
     GradFn: _get_of_grad_fn,
     SymExpr: _get_of_number,
     SymFloat: _get_of_number,
+    NumpyNumber: _get_of_numpy_number,
+    VaryingText: _get_of_number,
     types.ModuleType: _get_of_module,
     types.FunctionType: _get_of_function,
     types.MethodType: _get_of_method,

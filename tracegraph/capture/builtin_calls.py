@@ -33,8 +33,9 @@ from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.keys import hash_of
 from tracegraph.capture.object_ids import ObjectId
 from tracegraph.capture.ordering import sort_items
-from tracegraph.capture.safety import flatten, is_followed, is_opaque, stringable
+from tracegraph.capture.safety import flatten, is_followed, is_opaque, specialised, stringable
 from tracegraph.capture.sources import MISSING, class_lookup
+from tracegraph.capture.texts import VaryingText
 from tracegraph.capture.values import Observed, is_constant, is_instance_of_python_class, is_tensor, is_varying
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
@@ -52,6 +53,17 @@ Handler = Callable[["Tracer", Args, Kwargs, "Frame | None"], Any]
 def lookup(function: Any) -> Handler | None:
     """The handler of a callable, if it has one."""
     return _HANDLERS.get(id(function))
+
+
+#: builtins that take a text without looking at it, or make another text of it
+_KEEPING_TEXT = frozenset(map(id, (str, repr, format, type, isinstance, id)))
+
+
+def fit_for(tracer: Tracer, function: Any, args: Args) -> Args:
+    """Arguments of a builtin: texts that vary become plain where it looks at them."""
+    if id(function) in _KEEPING_TEXT:
+        return args
+    return tuple(specialised(tracer, a) if type(a) is VaryingText else a for a in args)
 
 
 # ------------------------------------------------------------------------------------------ types
@@ -249,12 +261,18 @@ def _call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | Non
 def _call_str(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if len(args) == 1 and is_instance_of_python_class(args[0]):
         return _text(tracer, args[0], ("__str__", "__repr__"), str)
+    if len(args) == 1 and is_varying(args[0]) and not kwargs:
+        return tracer.numbers.text(str, args[0])
+    if len(args) == 1 and type(args[0]) is VaryingText:
+        return args[0]
     return tracer.native(str, *stringable(tracer, args), **kwargs)
 
 
 def _call_repr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if is_instance_of_python_class(args[0]):
         return _text(tracer, args[0], ("__repr__",), repr)
+    if is_varying(args[0]):
+        return tracer.numbers.text(repr, args[0])
     return tracer.native(repr, *stringable(tracer, args))
 
 
@@ -270,6 +288,8 @@ def _call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None
             return special_methods.special(tracer, value, "__format__", spec)
         if spec == "":
             return _call_str(tracer, (value,), {}, frame)
+    if (is_varying(value) or type(value) is VaryingText) and type(spec) is str:
+        return tracer.native(tracer.numbers.text, format, value, spec) if is_varying(value) or spec else value
     return tracer.native(format, stringable(tracer, value), spec)
 
 

@@ -53,7 +53,7 @@ def call(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, frame: Frame
         return inline(tracer, substitute, args, kwargs)
     handler = builtin_calls.lookup(function)
     if handler is not None:
-        return handler(tracer, args, kwargs, frame)
+        return handler(tracer, builtin_calls.fit_for(tracer, function, args), kwargs, frame)
     if isinstance(function, HigherOrder):
         return control_flow.call_higher_order(tracer, function, args, kwargs)
     if isinstance(function, Op):

@@ -6,6 +6,9 @@ import operator
 import types
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tracegraph.capture import arrays
 from tracegraph.capture.descriptors import bind
 from tracegraph.capture.iteration import materialised, walk
 from tracegraph.capture.keys import check_hashable
@@ -52,6 +55,8 @@ def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
         return entry
     if type(container).__module__ == "typing":
         return tracer.native(operator.getitem, container, key)
+    if isinstance(container, np.ndarray):
+        return arrays.compute(tracer, operator.getitem, (container, key), {})
     if not is_plain(tracer, container):
         result = special(tracer, container, "__getitem__", key)
         if result is NotImplemented:
@@ -125,6 +130,8 @@ def _index(tracer: Tracer, key: Any) -> Any:
         return tuple(_index(tracer, part) for part in key)
     if type(key) is slice:
         return slice(*(_index(tracer, part) for part in (key.start, key.stop, key.step)))
+    if isinstance(key, np.ndarray) and tracer.is_outside(key):
+        return arrays.as_input(tracer, key)
     if not is_instance_of_python_class(key) or isinstance(key, str):
         return key
     if isinstance(key, int):

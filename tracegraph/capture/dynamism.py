@@ -15,7 +15,7 @@ from tracegraph.capture.instance_dicts import instance_dict
 from tracegraph.capture.size_marks import SizeMark, marks_of
 from tracegraph.capture.sources import Contents, Entry, GlobalName, Item, Local, Size, Source, constant_source
 from tracegraph.capture.user_terms import source_text
-from tracegraph.capture.values import is_varying
+from tracegraph.capture.values import NUMPY_NUMBERS, is_varying
 from tracegraph.errors import ConstraintViolationError
 from tracegraph.ir import SymExpr
 
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 #: sizes 0 and 1 behave differently under broadcasting, so they always get graphs of their own
 SMALLEST_DYNAMIC = 2
-_NUMBERS = (int, float)
+_NUMBERS = NUMPY_NUMBERS | {int, float}
 
 
 @dataclass
 class Dynamism:
     """The policy of one code object, kept between its traces.
+
+    What a Module holds varies if it has changed on one Module. Another Module through the same code with other sizes
+    and numbers is another kind of call: layers of several widths have a static graph each, as in PyTorch.
 
     Args:
         dynamic: True makes every size symbolic, False none, None those seen to vary.
@@ -38,37 +41,38 @@ class Dynamism:
     dynamic: bool | None = None
     _varying: set[str] = field(default_factory=set)
     #: the shape of every input in the last trace that read it
-    _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _shapes: dict[str, tuple[int | None, tuple[int, ...]]] = field(default_factory=dict)
     #: the value of every number and tuple of constants in the last trace that read it
-    _numbers: dict[str, Any] = field(default_factory=dict)
+    _numbers: dict[str, tuple[int | None, Any]] = field(default_factory=dict)
 
-    def _note_sizes(self, source: Source, shape: tuple[int, ...]) -> None:
+    def _note_sizes(self, source: Source, shape: tuple[int, ...], owner: int | None = None) -> None:
         """Learn which sizes of `source` vary from trace to trace; all inputs of a trace are compared, not only the
         one whose guard failed first, so that a list of growing tensors takes one trace and not one for each.
         """
-        last = self._shapes.get(str(source), shape)
-        self._shapes[str(source)] = shape
+        last = _replace(self._shapes, str(source), shape, owner)
         if self.dynamic is not False and len(last) == len(shape):
             self._varying |= {
                 str(Size(source, i)) for i, (old, new) in enumerate(zip(last, shape, strict=True)) if old != new
             }
 
-    def varies(self, source: Source, value: Any) -> bool:
+    def varies(self, source: Source, value: Any, owner: int | None = None) -> bool:
         """Whether an int or float at `source`, or one in the tuple of constants there, is to be read as a symbol.
 
         Like sizes, numbers are compared from trace to trace: one that has changed its value varies.
+
+        Args:
+            owner: identifies the Module that holds it, if one does.
         """
         if self.dynamic is False:
             return False
         name = str(source)
-        last = self._numbers.get(name, value)
-        self._numbers[name] = value
+        last = _replace(self._numbers, name, value, owner)
         if not same_constant(last, value) and type(last) is type(value):
             is_tuple = type(value) is tuple
             if not is_tuple or (len(last) == len(value) and any(type(v) in _NUMBERS for v in value)):
                 self._varying.add(name)
             for i, item in enumerate(last if is_tuple else ()):
-                self._numbers.setdefault(str(Item(source, i)), item)
+                self._numbers.setdefault(str(Item(source, i)), (owner, item))
         return name in self._varying or (self.dynamic is True and _is_argument(source))
 
     def learn(self, source: Source, value: Any) -> None:
@@ -96,7 +100,7 @@ class Dynamism:
     def tensor(self, tracer: Tracer, tensor: Any, source: Source) -> tuple[tuple[int | SymExpr, ...], TensorFacts]:
         """The symbolic shape of an input, and the facts to guard."""
         layout, marks = eager.layout_of(tensor), marks_of(tensor)
-        self._note_sizes(source, tuple(tensor.shape))
+        self._note_sizes(source, tuple(tensor.shape), tracer.owner_of(source))
         shape = tuple(self._size(tracer, n, Size(source, i), marks.get(i)) for i, n in enumerate(tensor.shape))
         pattern = tuple(None if isinstance(d, SymExpr) else d for d in shape)
         if layout != "contiguous":
@@ -122,6 +126,13 @@ class Dynamism:
         if size < SMALLEST_DYNAMIC:
             return size
         return tracer.sizes.marked(size, source, low, high) if mark.is_required else tracer.sizes.symbol(size, source)
+
+
+def _replace(records: dict[str, tuple[int | None, Any]], name: str, value: Any, owner: int | None) -> Any:
+    """Record a value; the one before it, itself if there is none or another Module held that."""
+    last_owner, last = records.get(name, (owner, value))
+    records[name] = (owner, value)
+    return last if last_owner == owner else value
 
 
 def _strides_over(

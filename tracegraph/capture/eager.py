@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tracegraph.autograd.grad_mode import STATE
 from tracegraph.capture.sources import Entry, Item, Source
 from tracegraph.ir import Role
@@ -80,11 +82,11 @@ def input_name(source: Source) -> str:
 
 
 def may_overlap(written: Sequence[Any], others: Sequence[Any]) -> bool:
-    """Whether an eager tensor of `written` may lie in memory of another one, of `written` or of `others`.
+    """Whether a tensor or array of `written` may lie in memory of another one, of `written` or of `others`.
 
     Compares the ranges of addresses, in order: a training step writes to hundreds of tensors among hundreds.
     """
-    arrays = [t._np for t in (*written, *others)]
+    arrays = [t if isinstance(t, np.ndarray) else t._np for t in (*written, *others)]
     if len({id(a) for a in arrays}) == len(arrays) and all(a.flags.owndata for a in arrays):
         return False  # each has memory of its own
     from numpy.lib.array_utils import byte_bounds

@@ -74,9 +74,7 @@ def _call_register_hook(tracer: Tracer, tensor: Traced, hook: Any) -> TracedHook
     if hooked is None:
         is_followed = tensor.recorder is tracer.recorder and not tracer.tensors.is_leaf(tensor)
         if not is_followed or is_view(tensor.value) or not is_alone(tensor.value):
-            raise Break(
-                reasons.CUSTOM_GRADIENT, "a hook of a view, of a leaf of the trace, or of what shares memory"
-            )
+            raise Break(reasons.CUSTOM_GRADIENT, "a hook of a view, of a leaf of the trace, or of what shares memory")
         hooked = tracer.hooked[id(tensor)] = HookedTensor(tensor, tensor.value)
     handle = _handle(tracer, TracedHook(hooked.hooks, hook))
     _apply(tracer, hooked)

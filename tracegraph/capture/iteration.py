@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tracegraph.capture import arrays, polyfills
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture import polyfills
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.instance_dicts import InstanceDict
 from tracegraph.capture.safety import check_metaclass, is_opaque
@@ -23,6 +25,8 @@ def iterate(tracer: Tracer, value: Any) -> Any:
     """`iter(value)`: an iterator that `advance` understands."""
     if type(value) is Traced:
         return tracer.fresh(iter(list(tracer.native(value.unbind, 0)))) if value.shape else tracer.native(iter, value)
+    if isinstance(value, np.ndarray) and tracer.is_outside(value):
+        return tracer.fresh(iter(arrays.rows(tracer, value)))
     if not is_instance_of_python_class(value):
         if is_opaque(tracer, value) and iter_returns_self(value):
             return value

@@ -16,6 +16,7 @@ from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.adapters import is_plain_member
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.safety import check_metaclass, flatten, is_followed, is_opaque, specialised
+from tracegraph.capture.texts import VaryingText
 from tracegraph.capture.values import Observed, is_constant, is_instance_of_python_class, is_varying
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def check_hashable(tracer: Tracer, key: Any, container: Iterable[Any] = ()) -> A
     """
     if is_constant(key):
         return key
-    if is_varying(key):
+    if is_varying(key) or type(key) is VaryingText:
         return specialised(tracer, key)
     if type(key) is tuple:
         key = tuple(check_hashable(tracer, k) for k in key)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracegraph import dtypes
 from tracegraph.capture import arrays, autograd_functions, gradient_hooks, gradients, tensor_states
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.numpy_numbers import NumpyNumber
 from tracegraph.capture.safety import flatten
-from tracegraph.capture.values import is_constant, is_tensor, is_varying
-from tracegraph.dtypes import as_dtype
+from tracegraph.capture.values import STAND_INS, is_constant, is_number, is_tensor
+from tracegraph.dtypes import DType, as_dtype
 from tracegraph.ops.device import check_device
-from tracegraph.ops.functional import full
+from tracegraph.ops.functional import full, stack
 from tracegraph.ops.promotion import broadcast_shapes
-from tracegraph.ops.sym_float import SymFloat
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, tensor
+from tracegraph.tensor.factory import common_dtype
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -31,15 +33,57 @@ def _call_tensor(tracer: Tracer, data: Any, dtype: Any = None, requires_grad: bo
     if isinstance(data, np.ndarray):
         copy = tracer.native(_from_array(tracer, data).clone)
         return copy if dtype is None else tracer.native(copy.to, dtype)
-    if type(data) is SymFloat and (dtype is None or as_dtype(dtype).is_floating):
-        # an operand, since the attribute of a node is one number
-        return tracer.native(full, (), 1.0, dtype=dtype) * data
-    if is_varying(data):
-        return tracer.native(full, (), data, dtype=dtype)
-    if not all(map(is_constant, flatten(data))):
-        raise Break(reasons.NATIVE_CALL, "tensor() of something other than numbers")
-    array = tracer.native(tensor, data, dtype).numpy()
-    return tracer.native(tracer.recorder.constant(array).clone)
+    if is_tensor(data):
+        copy = tracer.native(data.detach().clone)
+        return copy if dtype is None else tracer.native(copy.to, dtype)
+    if all(map(is_constant, flatten(data))):
+        array = tracer.native(tensor, data, dtype).numpy()
+        return tracer.native(tracer.recorder.constant(array).clone)
+    inferred = common_dtype(map(_kind, _elements(data)))
+    return tracer.native(_assembled, data, inferred if dtype is None else as_dtype(dtype))
+
+
+def _elements(data: Any) -> Iterator[Any]:
+    """The numbers and tensors in nested lists and tuples."""
+    if type(data) in (list, tuple):
+        for part in data:
+            yield from _elements(part)
+    else:
+        yield data
+
+
+def _kind(element: Any) -> type | DType:
+    """The dtype of an element, or its Python type if it has none.
+
+    Raises:
+        Break: it is neither a number nor a tensor.
+    """
+    if is_tensor(element):
+        dtype: DType = element.dtype
+        return dtype
+    if type(element) is NumpyNumber:
+        element = element.value
+    if isinstance(element, np.generic):
+        return dtypes.from_numpy(element.dtype)
+    if not is_number(element):
+        raise Break(reasons.NATIVE_CALL, f"tensor() of an object of type {type(element).__name__}")
+    return STAND_INS.get(type(element)) or type(element)
+
+
+def _assembled(data: Any, dtype: DType) -> Any:
+    """A tensor made of its elements, which the graph computes.
+
+    Raises:
+        Break: the parts do not make a tensor, which eager execution says best.
+    """
+    if is_tensor(data):
+        return data.detach().to(dtype)
+    if type(data) not in (list, tuple):
+        return full((), data, dtype=dtype)
+    parts = [_assembled(part, dtype) for part in data]
+    if not parts or any(len(p.shape) != len(parts[0].shape) or p.shape != parts[0].shape for p in parts):
+        raise Break(reasons.NATIVE_CALL, "tensor() of parts with different shapes")
+    return stack(parts)
 
 
 def _call_as_tensor(tracer: Tracer, data: Any, dtype: Any = None, device: Any = None) -> Any:

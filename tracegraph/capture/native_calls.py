@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracegraph.capture import arrays, copying, polyfills
+from tracegraph.capture import arrays, computed_arrays, copying, polyfills
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.break_reasons import Break
@@ -33,6 +33,7 @@ from tracegraph.capture.keys import check_hashable
 from tracegraph.capture.ordering import sort_items
 from tracegraph.capture.safety import comparable, flatten, is_followed, is_opaque, specialised, stringable
 from tracegraph.capture.sources import MISSING
+from tracegraph.capture.texts import formatted
 from tracegraph.capture.values import (
     CONSTANT_TYPES,
     CONTAINER_TYPES,
@@ -293,10 +294,14 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
         return _call_class_method(tracer, method, owner, args, kwargs)
     if isinstance(owner, types.FunctionType) and name == "__get__":
         return tracer.native(method, *args)
+    if isinstance(owner, np.ndarray):
+        return arrays.compute(tracer, method, args, kwargs)
     if is_opaque(tracer, owner) or (tracer.is_outside(method)):
         raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
     if is_instance_of_python_class(owner):
         return _call_inherited(tracer, method, owner, args, kwargs)
+    if type(owner) is str and name == "format" and not kwargs and tracer.numbers.are_printed(args):
+        return tracer.native(tracer.numbers.text, formatted, owner, *args)
     if type(owner) in (str, bytes):
         args = tuple(_joinable(tracer, name, a) for a in args)
         return tracer.native(method, *stringable(tracer, args), **stringable(tracer, kwargs))
@@ -304,8 +309,6 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
         args = tuple(_callable(tracer, a) for a in args)
     if isinstance(owner, BaseException) and name in ("add_note", "with_traceback") and not tracer.is_outside(owner):
         return tracer.native(method, *stringable(tracer, args))
-    if isinstance(owner, np.ndarray):
-        return arrays.compute(tracer, method, args, kwargs)
     if is_constant(owner) or type(owner) in STAND_INS:
         return tracer.native(method, *_known(tracer, args), **kwargs)
     if type(owner) in CONTAINER_TYPES or isinstance(owner, DICT_VIEW_TYPES):
@@ -448,7 +451,7 @@ def _adapted(tracer: Tracer, value: Any) -> Any:
 
     if isinstance(value, types.FunctionType | types.MethodType):
         return CallableAdapter(tracer, value)
-    if type(value) is Traced:
+    if type(value) is Traced or computed_arrays.is_given(tracer, value):
         return iterate(tracer, value)
     if isinstance(value, InstanceDict):
         return dict(value)

@@ -23,7 +23,10 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.capture.guards import GuardKind
-from tracegraph.capture.sources import Computed, Reference, Source, constant_source
+from tracegraph.capture.numpy_numbers import NumpyNumber
+from tracegraph.capture.sources import Computed, Item, Reference, Source, constant_source
+from tracegraph.capture.texts import VaryingText
+from tracegraph.capture.values import NUMPY_NUMBERS, is_constant, is_number, is_varying
 from tracegraph.dtypes import DType
 from tracegraph.ir import Role, SymExpr, TensorType
 from tracegraph.ir import dim as dims
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
 
 _I64_MAX = 2**63 - 1
+_WITH_SOURCE = (SymFloat, NumpyNumber, VaryingText)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class TraceNumbers:
         self._tracer = tracer
         self._floats: dict[Source, SymFloat] = {}
         self._ints: dict[Source, int | SymExpr] = {}
+        self._of_numpys: dict[Source, NumpyNumber] = {}
         #: symbols of ints, with the source of each, and those the graph knows already
         self._symbols: dict[str, Source] = {}
         self._shown: set[str] = set()
@@ -74,6 +79,11 @@ class TraceNumbers:
             return self._float(value, source)
         if type(value) is int and abs(value) <= _I64_MAX:
             return self._int(value, source)
+        if type(value) in NUMPY_NUMBERS:
+            return self._of_numpy(value, source)
+        if type(value) is tuple:
+            self._tracer.guards.add(GuardKind.LENGTH, source, len(value))
+            return tuple(self.number(v, Item(source, i)) for i, v in enumerate(value))
         self._tracer.guards.add(GuardKind.CONSTANT, source, value)
         return value
 
@@ -82,6 +92,12 @@ class TraceNumbers:
             self._tracer.guards.add(GuardKind.FLOAT, source, float)
             self._floats[source] = SymFloat(value, source, self)
         return self._floats[source]
+
+    def _of_numpy(self, value: Any, source: Source) -> NumpyNumber:
+        if source not in self._of_numpys:
+            self._tracer.guards.add(GuardKind.TYPE, source, type(value))
+            self._of_numpys[source] = NumpyNumber(value, source, self)
+        return self._of_numpys[source]
 
     def _int(self, value: int, source: Source) -> int | SymExpr:
         if source not in self._ints:
@@ -103,21 +119,39 @@ class TraceNumbers:
         Raises:
             Exception: what the function raises for the values of this call.
         """
-        result = function(*map(self._value, operands))
-        return self.number(result, Computed(Reference(function), tuple(map(self._source, operands))))
+        result = function(*map(self.value, operands))
+        return self.number(result, Computed(Reference(function), tuple(map(self.source, operands))))
 
-    def specialise(self, number: SymFloat) -> float:
+    def text(self, function: Callable[..., str], *operands: Any) -> VaryingText:
+        """The text that `function` makes of numbers and texts, at least one of which varies."""
+        source = Computed(Reference(function), tuple(map(self.source, operands)))
+        return VaryingText(function(*map(self.value, operands)), source, self)
+
+    def given_text(self, value: str, source: Source) -> VaryingText:
+        """What stands for a text found at `source`, guarded."""
+        self._tracer.guards.add(GuardKind.TYPE, source, str)
+        return VaryingText(value, source, self)
+
+    def are_printed(self, values: tuple[Any, ...]) -> bool:
+        """Whether these make a text that varies: constants and numbers, at least one of which does."""
+        return any(map(is_varying, values)) and all(is_varying(v) or is_constant(v) for v in values)
+
+    is_number = staticmethod(is_number)
+
+    def specialise(self, number: SymFloat | NumpyNumber | VaryingText) -> Any:
         """The value of this call, to which the trace is then bound."""
         self._tracer.guards.add(GuardKind.CONSTANT, number.source, number.value)
         return number.value
 
-    def _value(self, number: Any) -> Any:
-        if type(number) is SymFloat:
+    def value(self, number: Any) -> Any:
+        """A number as it is in this call; anything else as it is."""
+        if type(number) in _WITH_SOURCE:
             return number.value
         return self._tracer.sizes.env.example(number) if type(number) is SymExpr else number
 
-    def _source(self, number: Any) -> Source:
-        if type(number) is SymFloat:
+    def source(self, number: Any) -> Source:
+        """Where later calls find a number."""
+        if type(number) in _WITH_SOURCE:
             source: Source = number.source
             return source
         if type(number) is SymExpr:

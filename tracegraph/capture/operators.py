@@ -8,11 +8,15 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tracegraph.capture import arrays
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.checker import same_constant
 from tracegraph.capture.safety import comparable, plain_number, specialised, stringable
 from tracegraph.capture.special_methods import is_plain, special
+from tracegraph.capture.texts import VaryingText, percent
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     Observed,
@@ -23,6 +27,7 @@ from tracegraph.capture.values import (
 )
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
+from tracegraph.ops.sym_float import SymFloat
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -59,11 +64,14 @@ def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     """`a symbol b`; an augmented assignment has a symbol that ends in `=`."""
     if Traced in (type(a), type(b)):
         a, b = plain_number(tracer, a), plain_number(tracer, b)
+    computed = NotImplemented if symbol.endswith("=") else arrays.operate(tracer, _FUNCTIONS[symbol], a, b)
+    if computed is not NotImplemented:
+        return computed
     if is_plain(tracer, a) and is_plain(tracer, b):
+        if {type(a), type(b)} & _TEXTS:
+            return _on_text(tracer, symbol, a, b)
         if is_varying(a) or is_varying(b):
             return _varying(tracer, symbol, a, b)
-        if type(a) is str and symbol.startswith("%"):
-            b = stringable(tracer, b)
         return tracer.native((_IN_PLACE if symbol.endswith("=") else _FUNCTIONS)[symbol], a, b)
     name = _NAMES[symbol.removesuffix("=")]
     if symbol.endswith("=") and is_instance_of_python_class(a):
@@ -75,6 +83,22 @@ def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
         left, right = (tracer.type_of(v).__name__ for v in (a, b))
         raise Observed(TypeError(f"unsupported operand type(s) for {symbol}: {left!r} and {right!r}"))
     return result
+
+
+_TEXTS = frozenset((str, VaryingText))
+
+
+def _on_text(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
+    """An operator on text: joined, filled in, or what it is on the plain text."""
+    if symbol in ("+", "+=") and VaryingText in (type(a), type(b)) and {type(a), type(b)} <= _TEXTS:
+        return tracer.numbers.text(operator.add, a, b)
+    if type(a) is str and symbol.startswith("%"):
+        values = b if type(b) is tuple else (b,)
+        if tracer.numbers.are_printed(values):
+            return tracer.native(tracer.numbers.text, percent, a, *values)
+        b = stringable(tracer, b)
+    function = (_IN_PLACE if symbol.endswith("=") else _FUNCTIONS)[symbol]
+    return tracer.native(function, specialised(tracer, a), specialised(tracer, b))
 
 
 def _varying(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
@@ -111,10 +135,13 @@ def either(tracer: Tracer, left: tuple[Any, str, Any], right: tuple[Any, str, An
 def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     """`a symbol b` for a comparison."""
     name, reflected, function = _COMPARE[symbol]
+    computed = arrays.operate(tracer, function, a, b)
+    if computed is not NotImplemented:
+        return computed
     if is_plain(tracer, a) and is_plain(tracer, b):
         if type(a) in CONTAINER_TYPES or type(b) in CONTAINER_TYPES:
             a, b = comparable(tracer, (a, b))
-        if (is_varying(a) or is_varying(b)) and float in (type(a), type(b)):
+        if (is_varying(a) or is_varying(b)) and _is_no_size(a, b):
             return tracer.native(tracer.numbers.compute, function, a, b)
         return tracer.native(function, a, b)
     result = either(tracer, (a, name, b), (b, reflected, a), compares=True)
@@ -124,6 +151,11 @@ def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
         return identical(tracer, a, b) == (symbol == "==")
     left, right = (tracer.type_of(v).__name__ for v in (a, b))
     raise Observed(TypeError(f"{symbol!r} not supported between instances of {left!r} and {right!r}"))
+
+
+def _is_no_size(a: Any, b: Any) -> bool:
+    """Whether a comparison of numbers is one that symbols of sizes know nothing of."""
+    return is_number(a) and is_number(b) and not {type(a), type(b)} <= {int, bool, SymExpr, SymFloat}
 
 
 def identical(tracer: Tracer, a: Any, b: Any) -> bool:
@@ -153,6 +185,8 @@ def may_be_one(tracer: Tracer, a: Any, b: Any) -> bool:
 
 def unary(tracer: Tracer, name: str, function: Callable[[Any], Any], value: Any) -> Any:
     """`function(value)`, whose special method is `name`."""
+    if isinstance(value, np.ndarray):
+        return arrays.compute(tracer, function, (value,), {})
     if is_plain(tracer, value):
         if type(value) is SymExpr and name in ("__pos__", "__invert__"):
             return tracer.native(tracer.numbers.compute, function, value)

@@ -16,15 +16,17 @@ from tracegraph.capture import eager
 from tracegraph.capture.effects import TrackedCopy
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_dict, slot_names
-from tracegraph.capture.sources import MISSING, Item, Source, Stored, stored_contents
+from tracegraph.capture.sources import MISSING, Item, Source, Stored, is_from_stack, stored_contents
 from tracegraph.capture.values import (
     CONSTANT_TYPES,
     IDENTITY_TYPES,
+    NUMPY_NUMBERS,
     is_constant,
     is_instance_of_python_class,
     is_namedtuple,
     native_base,
 )
+from tracegraph.nn import Module
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -59,9 +61,11 @@ def _reader(value: Any) -> Callable[[Tracer, Any, Source], Any]:
 
 
 def _read_constant(tracer: Tracer, value: Any, source: Source) -> Any:
-    if type(value) in (int, float) and tracer.dynamism.varies(source, value):
+    if (type(value) in (int, float) or type(value) in NUMPY_NUMBERS) and tracer.varies(source, value):
         return tracer.numbers.number(value, source)
-    if type(value) is tuple and value and tracer.dynamism.varies(source, value):
+    if type(value) is str and is_from_stack(source) and tracer.varies(source, value):
+        return tracer.numbers.given_text(value, source)  # a piece of an f-string, formatted before the break
+    if type(value) is tuple and value and tracer.varies(source, value):
         return _read_tuple(tracer, value, source)
     tracer.guards.add(GuardKind.CONSTANT, source, value)
     tracer.note_constant(value, source)
@@ -88,6 +92,8 @@ def _read_identity(tracer: Tracer, value: Any, source: Source) -> Any:
 
 def _read_object(tracer: Tracer, value: Any, source: Source) -> Any:
     tracer.guards.add(GuardKind.TYPE, source, type(value))
+    if isinstance(value, Module):
+        tracer.modules[source] = value
     return tracer.adopt(value, value, source)
 
 

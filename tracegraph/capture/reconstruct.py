@@ -24,9 +24,11 @@ from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.frame import Unread
 from tracegraph.capture.gradients import as_spent, spent_op
 from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, slot_names
+from tracegraph.capture.numpy_numbers import NumpyNumber
 from tracegraph.capture.object_ids import ObjectId, ThreadId
 from tracegraph.capture.sources import Pool, SourceWriter, base_of_container, class_lookup
 from tracegraph.capture.tensor_states import GradFn, Leaf, as_leaf
+from tracegraph.capture.texts import VaryingText
 from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.values import (
     IDENTITY_TYPES,
@@ -194,8 +196,8 @@ class Reconstructor:
                 text = text.replace(f"{function}(", f"{self.pool.name(dims.FUNCTIONS[function], function)}(")
         return f"({text})"
 
-    def build_float(self, number: SymFloat) -> str:
-        """A float that the arguments hold, or arithmetic on such."""
+    def build_float(self, number: SymFloat | NumpyNumber | VaryingText) -> str:
+        """A number or text that the arguments hold, or arithmetic on such."""
         return self.writer.name(number.source)
 
     # ------------------------------------------------------------------------------ the rest
@@ -451,6 +453,8 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     GradFn: Reconstructor.build_grad_fn,
     SymExpr: Reconstructor.build_size,
     SymFloat: Reconstructor.build_float,
+    NumpyNumber: Reconstructor.build_float,
+    VaryingText: Reconstructor.build_float,
     list: Reconstructor.build_list,
     dict: Reconstructor.build_dict,
     collections.OrderedDict: Reconstructor.build_ordered_dict,

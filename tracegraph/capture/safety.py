@@ -12,6 +12,7 @@ from tracegraph.capture.adapters import adapted
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.sources import Slot
+from tracegraph.capture.texts import VaryingText
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
@@ -21,8 +22,8 @@ from tracegraph.capture.values import (
     is_python_class,
     is_varying,
 )
+from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
-from tracegraph.ops.sym_float import SymFloat
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -80,15 +81,21 @@ def specialised(tracer: Tracer, value: Any) -> Any:
     """Replace numbers that vary by their values, one level deep."""
     if is_varying(value):
         return tracer.native(_value, value)
-    if type(value) in (tuple, list) and any(map(is_varying, value)):
+    if type(value) is VaryingText:
+        return value.plain()
+    if type(value) in (tuple, list) and any(map(_is_specialised, value)):
         return type(value)(specialised(tracer, v) for v in value)
     if type(value) is slice:
         return slice(*(specialised(tracer, v) for v in (value.start, value.stop, value.step)))
     return value
 
 
-def _value(number: Any) -> int | float:
-    return float(number) if type(number) is SymFloat else int(number)
+def _is_specialised(value: Any) -> bool:
+    return is_varying(value) or type(value) is VaryingText
+
+
+def _value(number: Any) -> Any:
+    return int(number) if type(number) is SymExpr else number.numbers.specialise(number)
 
 
 def plain_number(tracer: Tracer, value: Any) -> Any:
@@ -116,11 +123,11 @@ def stringable(tracer: Tracer, value: Any) -> Any:
 
 
 def _with_values(tracer: Tracer, value: Any) -> Any:
-    if is_varying(value):
-        return tracer.native(_value, value)
-    if type(value) in (tuple, list) and any(map(is_varying, flatten(value))):
+    if _is_specialised(value):
+        return specialised(tracer, value)
+    if type(value) in (tuple, list) and any(map(_is_specialised, flatten(value))):
         return type(value)(_with_values(tracer, v) for v in value)
-    if type(value) is dict and any(map(is_varying, flatten(value))):
+    if type(value) is dict and any(map(_is_specialised, flatten(value))):
         return {k: _with_values(tracer, v) for k, v in value.items()}
     return value
 

@@ -34,6 +34,7 @@ from tracegraph.capture.user_frame import calling_line, is_passed_over
 from tracegraph.capture.values import NULL, Observed
 from tracegraph.ir import Node
 from tracegraph.settings import preserved
+from tracegraph.tensor import from_numpy
 
 opcodes.install()
 
@@ -252,7 +253,7 @@ def _root_frame(tracer: Tracer, call: Call) -> Frame:
 def _check_aliasing(tracer: Tracer) -> None:
     """What a graph writes to must not overlap with its other inputs, now and in later calls."""
     roots = {root_of(node.operands[i]) for node in tracer.builder.graph.calls for i in _mutated(node)}
-    inputs = [i for i in tracer.inputs if i.convert is None]
+    inputs = [i for i in tracer.inputs if i.convert is None or i.convert is from_numpy]
     written = [i for i in inputs if i.value in roots]
     others = [i for i in inputs if i.value not in roots]
     if not written or len(inputs) == 1:

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tracegraph.capture.values import is_python_class
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
@@ -116,6 +118,11 @@ class Local(Source):
 
     def __str__(self) -> str:
         return f"L[{self.name!r}]"
+
+
+def is_from_stack(source: Source) -> bool:
+    """Whether a source is a value on the stack of a resumed function."""
+    return isinstance(source, Local) and source.name.startswith(ON_STACK)
 
 
 @dataclass(frozen=True)
@@ -378,7 +385,7 @@ def object_text(value: Any) -> str:
     """A name for an object; no code of its class runs, and no container is spelled out."""
     if isinstance(value, type | types.ModuleType):
         return value.__name__
-    if type(value) in (int, float, complex, bool, str, bytes, type(None)):
+    if type(value) in (int, float, complex, bool, str, bytes, type(None)) or isinstance(value, np.generic):
         return repr(value)
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value._name_}"

@@ -9,6 +9,9 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tracegraph.capture import arrays
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.safety import check_metaclass, is_followed, is_opaque
@@ -84,6 +87,8 @@ def truth(tracer: Tracer, value: Any) -> bool:
     """`bool(value)`."""
     if type(value) is bool:
         return value
+    if isinstance(value, np.ndarray):
+        return truth(tracer, arrays.compute(tracer, bool, (value,), {}))
     if isinstance(value, type) and type(value) is not type:
         check_metaclass(tracer, value)
     if not is_instance_of_python_class(value):
@@ -100,6 +105,9 @@ def length(tracer: Tracer, value: Any) -> Any:
     """`len(value)`; the first size of a tensor, which may be symbolic."""
     if type(value) is Traced and value.shape:
         return value.shape[0]
+    if isinstance(value, np.ndarray):
+        tracer.native(len, value)
+        return arrays.get_attribute(tracer, value, "shape")[0]
     if is_plain(tracer, value):
         return tracer.native(len, value)
     answer = special(tracer, value, "__len__")

@@ -19,6 +19,7 @@ from tracegraph.capture.effects import Effects
 from tracegraph.capture.generators import SymbolicGenerator
 from tracegraph.capture.guards import GuardKind, GuardSet, Stride
 from tracegraph.capture.numbers import TraceNumbers
+from tracegraph.capture.numpy_numbers import NumpyNumber
 from tracegraph.capture.recorder import CaptureRecorder
 from tracegraph.capture.settings import TraceSettings
 from tracegraph.capture.sizes import Sizes
@@ -34,6 +35,7 @@ from tracegraph.capture.sources import (
     constant_source,
 )
 from tracegraph.capture.tensor_states import TensorStates, root_of
+from tracegraph.capture.texts import VaryingText
 from tracegraph.capture.values import (
     IDENTITY_TYPES,
     STAND_INS,
@@ -118,6 +120,8 @@ class Tracer:
         self._constants: dict[int, tuple[Any, set[Source]]] = {}
         #: the generators that the trace has made
         self.generators: list[SymbolicGenerator] = []
+        #: the Modules that were read, by where they are
+        self.modules: dict[Source, Any] = {}
         #: graph inputs that are numpy arrays outside, by the arrays
         self.array_inputs: dict[int, Traced] = {}
 
@@ -164,6 +168,8 @@ class Tracer:
             Observed: it raised; the traced program sees the exception.
             Break: it needs the values of a tensor.
         """
+        if any(type(a) is VaryingText for a in (*args, *kwargs.values())):
+            args, kwargs = tuple(map(_plain, args)), {k: _plain(v) for k, v in kwargs.items()}
         try:
             return function(*args, **kwargs)
         except DataDependentError as e:
@@ -226,6 +232,17 @@ class Tracer:
     def outside_objects(self) -> Iterator[tuple[Any, Source]]:
         """Every object that was read, as it stands in the trace, and its first source."""
         return ((p, self._sources[id(p)]) for p in self._proxies.values())
+
+    def owner_of(self, source: Source) -> int | None:
+        """Identifies the Module that `source` is reached through, the nearest one."""
+        step: Source | None = source
+        while step is not None and step not in self.modules:
+            step = step.base
+        return None if step is None else id(self.modules[step])
+
+    def varies(self, source: Source, value: Any) -> bool:
+        """Whether a constant that was found at `source` is to be read as a symbol."""
+        return self.dynamism.varies(source, value, self.owner_of(source))
 
     def read(self, value: Any, source: Source) -> Any:
         """A value from outside: guard it and return what the trace works on."""
@@ -298,6 +315,8 @@ class Tracer:
         """`type(value)` as the traced program sees it."""
         if type(value) is Traced and (graph_input := self.input_of(value)) is not None:
             return type(graph_input.tensor)
+        if type(value) is NumpyNumber:
+            return type(value.value)
         return STAND_INS.get(type(value)) or type(value)
 
     def class_source(self, cls: type) -> Source:
@@ -371,6 +390,10 @@ class Tracer:
         source = self.source_of(value)
         if source is not None and (is_instance_of_python_class(value) or isinstance(value, types.FunctionType)):
             self.guards.add(GuardKind.IDENTITY, source, self.effects.original(value))
+
+
+def _plain(argument: Any) -> Any:
+    return argument.plain() if type(argument) is VaryingText else argument
 
 
 def _mentions_symbols(argument: Any) -> bool:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Callable
 from typing import Any
 
 from tracegraph.capture import sources
 from tracegraph.capture.guards import Guard, GuardKind, describe
 from tracegraph.capture.sources import MISSING, Source
+from tracegraph.capture.texts import joined
 from tracegraph.ir import Location
 
 #: instance dictionaries that stand for attributes of a Module
@@ -41,9 +43,26 @@ def _attribute(source: Any) -> str:
 
 
 def _computed(source: Any) -> str:
+    if source.function.object in (format, joined):
+        return f"f{_template(source)!r}"
     texts = list(map(source_text, source.operands))
+    if source.function.object is operator.getitem:
+        return f"{texts[0]}[{texts[1]}]"
     symbol = sources.OPERATORS.get(source.function.object)
     return f"({f' {symbol} '.join(texts)})" if symbol else f"{source.function.object.__name__}({', '.join(texts)})"
+
+
+def _template(source: Any) -> str:
+    """What stands between the quotes of the f-string that makes a text."""
+    if isinstance(source, sources.Constant):
+        return str(source.reference.object)
+    if not isinstance(source, sources.Computed) or source.function.object not in (format, joined):
+        return f"{{{source_text(source)}}}"
+    if source.function.object is joined:
+        return "".join(map(_template, source.operands))
+    value, spec = source.operands
+    text = _template(spec)
+    return f"{{{source_text(value)}{text and ':'}{text}}}"
 
 
 _SOURCES: dict[type, Callable[[Any], str]] = {

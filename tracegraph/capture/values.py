@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from tracegraph.capture.numpy_numbers import NumberMethod, NumpyNumber
+from tracegraph.capture.texts import VaryingText
 from tracegraph.dtypes import DType
 from tracegraph.ir import Op, SymExpr
 from tracegraph.ops.device import Device
@@ -146,6 +148,9 @@ STAND_INS: dict[type, type | None] = {
     Traced: Tensor,
     SymExpr: int,
     SymFloat: float,
+    NumpyNumber: None,
+    NumberMethod: None,
+    VaryingText: str,
     DType: None,
     Device: None,
     _Null: None,
@@ -159,7 +164,7 @@ def is_tensor(value: Any) -> bool:
 
 def is_varying(value: Any) -> bool:
     """Whether `value` stands for a number that may differ in the next call."""
-    return type(value) is SymFloat or type(value) is SymExpr
+    return type(value) in _VARYING
 
 
 def is_nan(value: Any) -> bool:
@@ -168,5 +173,13 @@ def is_nan(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is an int or a float, or stands for one."""
-    return is_varying(value) or type(value) in (int, float, bool)
+    """Whether `value` is an int, a float or a number of numpy's, or stands for one."""
+    return type(value) in _NUMBERS
+
+
+_VARYING = frozenset((SymFloat, SymExpr, NumpyNumber))
+#: numbers of numpy's that may become symbols
+NUMPY_NUMBERS: frozenset[Any] = frozenset(
+    t for t in np.sctypeDict.values() if issubclass(t, np.integer | np.floating) and not issubclass(t, np.longdouble)
+)
+_NUMBERS = _VARYING | NUMPY_NUMBERS | {int, float, bool}

@@ -158,10 +158,10 @@ class Signature:
             return value
         if value is None and p.sort.startswith("Optional"):
             return None
+        if p.takes_number and type(value) not in NUMBER_TYPES and getattr(value, "shape", None) == ():
+            return value.item()  # of numpy, also where it is a Python float by inheritance
         if p.takes_number and is_number(value):
             return value
-        if p.takes_number and hasattr(value, "item") and getattr(value, "shape", None) == ():
-            return value.item()
         expected = _EXPECTED[p.sort]
         raise ArgumentError(
             f"{self.op}: argument {p.name!r} must be {expected}, got {described(value)}"

@@ -46,10 +46,10 @@ def _float(op: str, name: str, value: Any, rank: int) -> Any:
 
 
 def _number(op: str, name: str, value: Any, rank: int) -> Any:
-    if is_number(value):
-        return value
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         return value.item()
+    if is_number(value):
+        return value
     raise ArgumentError(f"{op}: argument {name!r} must be a number, got {described(value)}")
 
 

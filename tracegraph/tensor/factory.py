@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ def tensor(
     """A new tensor with a copy of `data`: a number, nested sequences, a numpy array or a tensor.
 
     Python floats become the default dtype (float32), integers int64, bools bool, unless `dtype` says otherwise; numpy
-    arrays keep their dtype.
+    arrays and tensors keep their dtype, and among numbers in a sequence the dtypes are promoted.
 
     Raises:
         ValueRangeError: `data` is ragged or holds an integer beyond 64 bits; the message says where. Or a number does
@@ -66,21 +68,22 @@ def _array_of(data: Any, wanted: DType | None) -> np.ndarray:
     if isinstance(data, np.ndarray | np.generic):
         dtypes.from_numpy(data.dtype)
         return np.asarray(data)
-    data = _without_tensors(data)
+    kinds: set[type | DType] = set()
+    numbers = _numbers(data, kinds)
     try:
-        array = np.asarray(data)
+        array = np.asarray(numbers)
     except (ValueError, TypeError):
         array = np.empty((), dtype=object)
     if array.dtype.kind not in "biuf":
-        check_nested(data, "data")
+        check_nested(numbers, "data")
         raise ArgumentError(
             f"tensor(): data must be numbers, nested lists of numbers or an array, got {described(data)}"
         )
-    if wanted is None and array.dtype.kind == "f" and not _holds_numpy(data):
-        return array.astype(dtypes.DEFAULT.dtype.np)
-    if wanted is None and array.dtype.kind == "u":
+    if wanted is not None:
+        return array
+    if kinds <= _PYTHON_NUMBERS and array.dtype.kind == "u":
         raise ValueRangeError(f"tensor(): data holds {array.max()}, which int64, the dtype of Python ints, cannot hold")
-    return array if array.size else array.astype(dtypes.DEFAULT.dtype.np)
+    return array.astype(common_dtype(kinds).np)
 
 
 def _check_fits(array: np.ndarray, dtype: DType) -> None:
@@ -98,16 +101,31 @@ def _check_fits(array: np.ndarray, dtype: DType) -> None:
             )
 
 
-def _without_tensors(data: Any) -> Any:
-    """Nested sequences may hold 0-d tensors among their numbers."""
-    if is_tensor(data):
+_PYTHON_NUMBERS: frozenset[Any] = frozenset((bool, int, float))
+
+
+def _numbers(data: Any, kinds: set[type | DType]) -> Any:
+    """Nested sequences with plain numbers in place of the tensors, arrays and numpy numbers in them.
+
+    `kinds` collects the types of the numbers, or the dtypes if they have one.
+    """
+    if type(data) in _PYTHON_NUMBERS:
+        kinds.add(type(data))
+    elif isinstance(data, list | tuple):
+        return [_numbers(d, kinds) for d in data]
+    elif is_tensor(data):
+        kinds.add(data.dtype)
         return data.tolist()
-    if isinstance(data, list | tuple):
-        return [_without_tensors(d) for d in data]
+    elif isinstance(data, np.ndarray | np.generic):
+        kinds.add(dtypes.from_numpy(data.dtype))
+        return data.tolist()
+    elif isinstance(data, int | float):
+        kinds.add(int if isinstance(data, int) else float)
     return data
 
 
-def _holds_numpy(data: Any) -> bool:
-    while isinstance(data, list | tuple) and data:
-        data = data[0]
-    return isinstance(data, np.ndarray | np.float64)
+def common_dtype(kinds: Iterable[type | DType]) -> DType:
+    """The dtype of a tensor made of numbers of these Python types, and numbers that have these dtypes."""
+    defaults = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.DEFAULT.dtype}
+    found = [kind if isinstance(kind, DType) else defaults[kind] for kind in kinds]
+    return functools.reduce(dtypes.promote_types, found) if found else dtypes.DEFAULT.dtype

@@ -6,6 +6,7 @@ from typing import Any
 
 from tracegraph.capture.calls import call
 from tracegraph.capture.frame import Frame
+from tracegraph.capture.texts import VaryingText, joined
 
 _CONVERSIONS: tuple[Any, ...] = (None, str, repr, ascii)
 
@@ -24,4 +25,8 @@ def op_CONVERT_VALUE(frame: Frame, conversion: int) -> None:
 
 
 def op_BUILD_STRING(frame: Frame, count: int) -> None:
-    frame.push("".join(frame.pop_many(count)))
+    parts = frame.pop_many(count)
+    if any(type(p) is VaryingText for p in parts):
+        frame.push(frame.tracer.numbers.text(joined, *parts))
+    else:
+        frame.push("".join(parts))
