@@ -11,7 +11,7 @@ import importlib
 from math import e, inf, nan, pi
 from typing import Any
 
-from tracegraph import autograd, dtypes, ops
+from tracegraph import autograd, dtypes, module_names, ops
 from tracegraph.autograd import (
     enable_grad,
     inference_mode,
@@ -75,7 +75,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "nn": ("tracegraph.nn", None),
     "optim": ("tracegraph.optim", None),
     "data": ("tracegraph.data", None),
-    "utils": ("tracegraph.autograd.general_tools", None),
+    "utils": ("tracegraph.utils", None),
     "compiler": ("tracegraph.compiler", None),
     "library": ("tracegraph.library", None),
     "compile": ("tracegraph.compiler.api", "compile"),
@@ -123,6 +123,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+module_names.install()
 provide("compile", lambda: __getattr__("compile"))
 
 

@@ -16,8 +16,21 @@ from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError
 from tracegraph.ops.arguments import described
 from tracegraph.ops.autocast import AUTOCASTING
+from tracegraph.optim.grad_scaler import GradScaler
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = [
+    "GradScaler",
+    "autocast",
+    "get_autocast_dtype",
+    "is_autocast_available",
+    "is_autocast_cache_enabled",
+    "is_autocast_enabled",
+    "set_autocast_cache_enabled",
+    "set_autocast_dtype",
+    "set_autocast_enabled",
+]
 
 _DEVICES = ("cpu",)
 _DTYPES = (dtypes.bfloat16, dtypes.float16)

@@ -17,6 +17,9 @@ OPTIMIZERS = {
     "rmsprop": (optim.RMSprop, {"lr": 0.1, "centered": True, "momentum": 0.5}),
     "adagrad": (optim.Adagrad, {"lr": 0.1, "lr_decay": 0.1}),
     "adadelta": (optim.Adadelta, {"lr": 0.5}),
+    "adafactor": (optim.Adafactor, {"lr": 0.1, "weight_decay": 0.1}),
+    "asgd": (optim.ASGD, {"lr": 0.1, "lambd": 0.1, "t0": 3.0}),
+    "rprop": (optim.Rprop, {"lr": 0.1}),
 }
 STEPS = 10
 

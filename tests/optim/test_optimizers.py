@@ -122,9 +122,47 @@ def radam(lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
     return p
 
 
+def rprop(lr=1e-2, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0)):
+    p, last, size = START.copy(), np.zeros(3), np.full(3, lr)
+    for step in range(STEPS):
+        g = gradient_at(p, step)
+        turn = g * last
+        size = np.clip(size * np.where(turn > 0, etas[1], np.where(turn < 0, etas[0], 1)), *step_sizes)
+        last = np.where(turn < 0, 0, g)
+        p = p - np.sign(last) * size
+    return p
+
+
+def asgd(lr=1e-2, lambd=1e-4, alpha=0.75, weight_decay=0.0, **rest):
+    p = START.copy()
+    for step in range(STEPS):
+        eta = lr / (1 + lambd * lr * step) ** alpha
+        g = gradient_at(p, step) + weight_decay * p
+        p = (1 - lambd * eta) * p - eta * g
+    return p
+
+
+def adafactor(lr=1e-2, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, weight_decay=0.0):
+    p, v = START.copy(), np.zeros(3)
+    least = np.finfo(float).eps if eps[0] is None else eps[0]
+    for step in range(1, STEPS + 1):
+        g = gradient_at(p, step - 1)
+        rate = max(eps[1], np.sqrt((p * p).mean())) * min(lr, step**-0.5)
+        p = p * (1 - lr * weight_decay)
+        v = v + (g * g - v) * step**beta2_decay
+        u = g / np.sqrt(np.maximum(v, least * least))
+        p = p - rate * u / max(1, np.sqrt((u * u).mean()) / d)
+    return p
+
+
 @pytest.mark.parametrize(
     ("make", "reference", "options"),
     [
+        (optim.ASGD, asgd, {"lr": 0.1, "lambd": 0.3, "weight_decay": 0.1}),
+        (optim.Adafactor, adafactor, {}),
+        (optim.Adafactor, adafactor, {"lr": 0.5, "eps": (0.5, 2.5), "d": 1.5, "weight_decay": 0.1}),
+        (optim.Rprop, rprop, {"lr": 0.1}),
+        (optim.Rprop, rprop, {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (0.05, 0.2)}),
         (optim.Adadelta, adadelta, {"lr": 0.5, "rho": 0.8}),
         (optim.Adamax, adamax, {"lr": 0.1}),
         (optim.NAdam, nadam, {"lr": 0.1, "weight_decay": 0.1}),

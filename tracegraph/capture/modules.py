@@ -14,9 +14,9 @@ from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_dict
-from tracegraph.capture.sources import MISSING, Entry, Item
+from tracegraph.capture.sources import MISSING, Constant, Entry, Item, Reference
 from tracegraph.capture.values import is_tensor
-from tracegraph.nn.hooks import BackwardWatch, HookRegistry
+from tracegraph.nn.hooks import HOOKS_OF_ALL, BackwardWatch, HookRegistry
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 
@@ -99,9 +99,10 @@ def _call_has_hooks(tracer: Tracer, module: Any) -> Any:
     if source is None:
         return NotImplemented
     stores = [_entries(tracer, module, r) for r in HOOKS]
-    if any(stores) or any(map(tracer.is_outside, stores)):
+    if HOOKS_OF_ALL or any(stores) or any(map(tracer.is_outside, stores)):
         return NotImplemented
     tracer.guards.add(GuardKind.NO_HOOKS, source, HOOKS)
+    tracer.guards.add(GuardKind.LENGTH, Constant(Reference(HOOKS_OF_ALL), "hooks of all modules"), 0)
     return False
 
 

@@ -24,6 +24,39 @@ class ForwardHook:
     with_kwargs: bool
 
 
+#: hooks of all modules, by id: the registry of a module's own that each stands before, and the hook
+HOOKS_OF_ALL: dict[int, tuple[str, Any]] = {}
+
+
+def register_module_forward_pre_hook(hook: Hook) -> RemovableHook:
+    """Call `hook(module, args)` before every `forward`, before the module's own hooks; it may replace `args`."""
+    return RemovableHook(HOOKS_OF_ALL, ("_forward_pre_hooks", ForwardHook(hook, with_kwargs=False)))
+
+
+def register_module_forward_hook(hook: Hook, *, with_kwargs: bool = False) -> RemovableHook:
+    """Call `hook(module, args, output)` after every `forward`, before the module's own hooks; it may replace `output`.
+
+    With `with_kwargs` it is called `hook(module, args, kwargs, output)`.
+    """
+    return RemovableHook(HOOKS_OF_ALL, ("_forward_hooks", ForwardHook(hook, with_kwargs)))
+
+
+def register_module_full_backward_hook(hook: Hook) -> RemovableHook:
+    """Call `hook(module, grad_input, grad_output)` in the backward pass of every call of a module."""
+    return RemovableHook(HOOKS_OF_ALL, ("_backward_hooks", hook))
+
+
+def register_module_full_backward_pre_hook(hook: Hook) -> RemovableHook:
+    """Call `hook(module, grad_output)` before the backward pass of every call of a module."""
+    return RemovableHook(HOOKS_OF_ALL, ("_backward_pre_hooks", hook))
+
+
+def _hooks(module: Module, registry: str) -> list[Any]:
+    """The hooks of all modules, then the module's own."""
+    everywhere = [hook for kind, hook in HOOKS_OF_ALL.values() if kind == registry]
+    return everywhere + list(module.__dict__[registry].values())
+
+
 class HookRegistry:
     """The part of `Module` that keeps hooks."""
 
@@ -34,13 +67,14 @@ class HookRegistry:
     @property
     def _has_hooks(self) -> bool:
         s = self.__dict__
-        return bool(s["_forward_pre_hooks"] or s["_forward_hooks"] or s["_backward_hooks"] or s["_backward_pre_hooks"])
+        own = s["_forward_pre_hooks"] or s["_forward_hooks"] or s["_backward_hooks"] or s["_backward_pre_hooks"]
+        return bool(HOOKS_OF_ALL or own)
 
     @property
     def _is_wrapped(self) -> bool:
         """Whether a call is more than `forward`: there are hooks, or the module is compiled in place."""
         s = self.__dict__
-        if "_compiled_call" in s:
+        if HOOKS_OF_ALL or "_compiled_call" in s:
             return True
         return bool(s["_forward_pre_hooks"] or s["_forward_hooks"] or s["_backward_hooks"] or s["_backward_pre_hooks"])
 
@@ -113,7 +147,7 @@ class HookRegistry:
 
 def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`module.forward` between the module's hooks."""
-    for hook in list(module._forward_pre_hooks.values()):
+    for hook in _hooks(module, "_forward_pre_hooks"):
         if hook.with_kwargs:
             replaced = hook.function(module, args, kwargs)
             if replaced is not None:
@@ -122,11 +156,12 @@ def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any
             replaced = hook.function(module, args)
             if replaced is not None:
                 args = replaced if isinstance(replaced, tuple) else (replaced,)
-    watch = BackwardWatch(module) if module._backward_hooks or module._backward_pre_hooks else None
+    watches = _hooks(module, "_backward_hooks") or _hooks(module, "_backward_pre_hooks")
+    watch = BackwardWatch(module) if watches else None
     if watch is not None and is_grad_enabled():
         args = watch.inputs(args)
     output = module.forward(*args, **kwargs)
-    for hook in list(module._forward_hooks.values()):
+    for hook in _hooks(module, "_forward_hooks"):
         given = (args, kwargs, output) if hook.with_kwargs else (args, output)
         replaced = hook.function(module, *given)
         if replaced is not None:
@@ -165,7 +200,7 @@ class BackwardWatch:
         return type(output)(*listed) if hasattr(output, "_fields") else type(output)(listed)
 
     def output_gradients(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-        for hook in list(self.module._backward_pre_hooks.values()):
+        for hook in _hooks(self.module, "_backward_pre_hooks"):
             replaced = hook(self.module, gradients)
             if replaced is not None:
                 gradients = replaced if isinstance(replaced, tuple) else (replaced,)
@@ -175,7 +210,7 @@ class BackwardWatch:
         return gradients
 
     def input_gradients(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-        for hook in list(self.module._backward_hooks.values()):
+        for hook in _hooks(self.module, "_backward_hooks"):
             replaced = hook(self.module, gradients, self.grad_output)
             if replaced is not None:
                 gradients = replaced if isinstance(replaced, tuple) else (replaced,)

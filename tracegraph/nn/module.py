@@ -12,12 +12,27 @@ from typing import Any, TypeVar
 
 from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.nn.hooks import HookRegistry, call_with_hooks
+from tracegraph.nn.hooks import (
+    HookRegistry,
+    call_with_hooks,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+)
 from tracegraph.nn.parameter import Parameter
 from tracegraph.nn.state import Incompatible, collect_state, load_state
 from tracegraph.ops.device import check_device, names_device
 from tracegraph.providers import provided
 from tracegraph.tensor import Tensor
+
+__all__ = [
+    "Module",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+]
 
 M = TypeVar("M", bound="Module")
 T = TypeVar("T")

@@ -2,18 +2,25 @@
 
 from tracegraph.optim import lr_scheduler
 from tracegraph.optim.adadelta import Adadelta
+from tracegraph.optim.adafactor import Adafactor
 from tracegraph.optim.adagrad import Adagrad
 from tracegraph.optim.adam import Adam, AdamW
 from tracegraph.optim.adamax import Adamax
+from tracegraph.optim.asgd import ASGD
+from tracegraph.optim.lbfgs import LBFGS
 from tracegraph.optim.nadam import NAdam
 from tracegraph.optim.optimizer import Optimizer
 from tracegraph.optim.radam import RAdam
 from tracegraph.optim.rmsprop import RMSprop
+from tracegraph.optim.rprop import Rprop
 from tracegraph.optim.sgd import SGD
 
 __all__ = [
+    "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -22,5 +29,6 @@ __all__ = [
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "Rprop",
     "lr_scheduler",
 ]

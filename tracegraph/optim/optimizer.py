@@ -197,6 +197,13 @@ _LIMITS: dict[str, float | None] = {
     "initial_accumulator_value": None,
     "momentum_decay": None,
     "rho": 1.0,
+    "lambd": None,
+    "t0": None,
+    "max_iter": None,
+    "max_eval": None,
+    "history_size": None,
+    "tolerance_grad": None,
+    "tolerance_change": None,
 }
 
 
@@ -210,17 +217,17 @@ def checked(**options: Any) -> ParamGroup:
         if name in _LIMITS:
             check_range(name, value, high=_LIMITS[name])
         elif name == "betas":
-            _check_betas(value)
+            check_pair(name, value, high=1.0)
     return options
 
 
-def _check_betas(betas: Any) -> None:
-    """Refuse decay rates that are not two numbers in [0, 1).
+def check_pair(name: str, value: Any, high: float | None = None) -> None:
+    """Refuse an option that is not two numbers in [0, high).
 
     Raises:
-        ArgumentError, ValueRangeError: they are not.
+        ArgumentError, ValueRangeError: it is not.
     """
-    if not isinstance(betas, tuple | list) or len(betas) != 2:
-        raise ArgumentError(f"betas must be two numbers, got {described(betas)}")
-    for number, beta in enumerate(betas):
-        check_range(f"betas[{number}]", beta, high=1.0)
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ArgumentError(f"{name} must be two numbers, got {described(value)}")
+    for number, part in enumerate(value):
+        check_range(f"{name}[{number}]", part, high=high)

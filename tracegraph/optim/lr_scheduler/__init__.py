@@ -20,6 +20,9 @@ from tracegraph.optim.lr_scheduler.schedules import (
     StepLR,
 )
 
+#: the name that schedules of one's own derived from before PyTorch 2.0
+_LRScheduler = LRScheduler
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",

@@ -1,0 +1,96 @@
+"""Modules under PyTorch's names: the same objects, by every form of import."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import tracegraph as tg
+from tracegraph import module_names
+
+FORMS = """
+import tracegraph.utils.checkpoint
+import tracegraph.utils.data
+import tracegraph.utils.data as data
+from tracegraph.utils import checkpoint, data
+from tracegraph.utils.checkpoint import checkpoint, checkpoint_sequential
+from tracegraph.utils.data import DataLoader, Dataset, TensorDataset, random_split
+from tracegraph.utils.data.dataset import Dataset
+from tracegraph.utils.data.dataloader import DataLoader, default_collate
+from tracegraph.utils.data.sampler import SubsetRandomSampler
+import tracegraph.nn as nn
+import tracegraph.nn.functional as F
+from tracegraph.nn import functional as F, init, utils
+import tracegraph.nn.utils
+import tracegraph.nn.utils.rnn as rnn
+from tracegraph.nn.utils import clip_grad_norm_, rnn, weight_norm
+from tracegraph.nn.utils.rnn import pad_sequence
+from tracegraph.nn.utils.clip_grad import clip_grad_norm_
+from tracegraph.nn.parameter import Parameter
+import tracegraph.nn.modules
+from tracegraph.nn.modules import Linear
+from tracegraph.nn.modules.module import Module
+from tracegraph.nn.modules.linear import Linear
+import tracegraph.optim as optim
+import tracegraph.optim.lr_scheduler as lr_scheduler
+from tracegraph.optim.lr_scheduler import StepLR, _LRScheduler
+from tracegraph.optim.adamw import AdamW
+from tracegraph.autograd import Function
+from tracegraph.autograd.functional import jacobian
+import tracegraph.cuda
+import tracegraph.linalg
+import tracegraph.special
+import tracegraph.amp
+from tracegraph.amp import autocast
+import tracegraph.compiler
+from tracegraph.library import custom_op
+""".strip().splitlines()
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.split(), done.stderr
+
+
+def test_every_form_is_the_first_of_its_process():
+    """Each form in a process of its own would take minutes: modules of the package are forgotten in between."""
+    code = "\n".join(
+        f"for name in [n for n in sys.modules if n.startswith('tracegraph')]: del sys.modules[name]\n{form}"
+        for form in FORMS
+    )
+    _, errors = run(f"import sys\n{code}")
+    assert not errors
+
+
+@pytest.mark.parametrize(("name", "target"), module_names.NAMES.items())
+def test_a_name_is_the_module_it_stands_for(name, target):
+    module = importlib.import_module(f"tracegraph.{name}")
+    assert module is importlib.import_module(f"tracegraph.{target}")
+    assert module.__name__ == module.__spec__.name == f"tracegraph.{target}"
+
+
+def test_attributes_need_no_import():
+    used = "t.utils.data.DataLoader, t.utils.checkpoint.checkpoint, t.nn.utils.rnn.pad_sequence, t.linalg.norm"
+    output, errors = run(f"import tracegraph as t; print(len(({used})))")
+    assert (output, errors) == (["4"], "")
+    assert dir(tg.utils) == ["checkpoint", "data"]
+
+
+def test_classes_exist_once():
+    from tracegraph.utils.data.dataset import TensorDataset
+
+    dataset = pickle.loads(pickle.dumps(TensorDataset(tg.ones(2))))
+    assert type(dataset) is tg.data.TensorDataset
+    assert type(dataset).__module__ == "tracegraph.data.dataset"
+
+
+@pytest.mark.parametrize("name", ["utils.nope", "utils.data.nope", "nn.modules.nope", "nope", "utils_of_mine"])
+def test_other_names_are_no_modules(name):
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(f"tracegraph.{name}")
+    with pytest.raises(AttributeError, match=r"module 'tracegraph\.utils' has no attribute 'nope'"):
+        _ = tg.utils.nope

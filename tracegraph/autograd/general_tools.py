@@ -1,5 +1,0 @@
-"""What is reached as `tracegraph.utils`, PyTorch's name for it."""
-
-from tracegraph.autograd import checkpoint
-
-__all__ = ["checkpoint"]

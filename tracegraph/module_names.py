@@ -1,0 +1,97 @@
+"""Modules under the names that PyTorch's programs import: `tracegraph.utils.data` is `tracegraph.data`.
+
+One table, read by a finder of the import system. A name and what it stands for are the same module object, so that
+classes and functions exist once; pickles hold their own names. Nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+#: below `tracegraph`; what is below a name is looked up below what it stands for, unless it has a line of its own
+NAMES = {
+    "cuda": "tensor.cuda",
+    "linalg": "tensor.linalg",
+    "special": "tensor.special",
+    "utils.checkpoint": "autograd.checkpoint",
+    "utils.data": "data",
+    "utils.data.dataloader": "data.loader",
+    "nn.modules": "nn",
+    "nn.modules.batchnorm": "nn.normalization",
+    "nn.modules.container": "nn.containers",
+    "nn.modules.conv": "nn.convolution",
+    "nn.modules.loss": "nn.losses",
+    "nn.modules.rnn": "nn.recurrent",
+    "nn.modules.sparse": "nn.embedding",
+    "nn.modules.upsampling": "nn.resampling",
+    "nn.utils": "nn.parameter_tools",
+    "nn.utils.clip_grad": "nn.gradient_clipping",
+    "nn.utils.convert_parameters": "nn.parameter_vectors",
+    "nn.utils.rnn": "nn.sequences",
+    "nn.utils.weight_norm": "nn.weight_norm",
+    "optim.adamw": "optim.adam",
+}
+#: names that only hold others
+SHELLS = ("utils",)
+_PACKAGE = __name__.partition(".")[0]
+
+
+def _target(name: str) -> str | None:
+    """The full name of the module that `name`, a full one too, stands for; None if it is no name of the table."""
+    prefix, dot, below = name.partition(".")
+    parts = below.split(".")
+    for count in range(len(parts), 0, -1) if prefix == _PACKAGE and dot else ():
+        found = NAMES.get(".".join(parts[:count]))
+        if found is not None:
+            return ".".join([_PACKAGE, found, *parts[count:]])
+    return None
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if fullname.removeprefix(f"{_PACKAGE}.") in SHELLS:
+            return ModuleSpec(fullname, _ShellLoader(), is_package=True)
+        target = _target(fullname)
+        return ModuleSpec(fullname, _AliasLoader(target)) if target is not None else None
+
+
+class _AliasLoader(Loader):
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module that the name stands for, which keeps its own name and spec."""
+        module = importlib.import_module(self.target)
+        self.spec = module.__spec__
+        if not hasattr(module, "__path__"):
+            module.__path__ = []  # there may be names below this one
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self.spec
+
+
+class _ShellLoader(Loader):
+    def exec_module(self, module: ModuleType) -> None:
+        """Import what the module holds when it is asked for."""
+        prefix = f"{module.__name__.removeprefix(f'{_PACKAGE}.')}."
+        held = [name.removeprefix(prefix) for name in NAMES if name.startswith(prefix)]
+
+        def get(name: str) -> ModuleType:
+            if name not in held:
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            return importlib.import_module(f"{module.__name__}.{name}")
+
+        module.__doc__ = "What PyTorch keeps under this name."
+        module.__getattr__ = get  # type: ignore[method-assign]
+        module.__dir__ = lambda: sorted(name for name in held if "." not in name)  # type: ignore[method-assign]
+
+
+def install() -> None:
+    """Let the import system find the names; done once, by the package."""
+    sys.meta_path.insert(0, _Finder())
