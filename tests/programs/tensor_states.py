@@ -222,9 +222,99 @@ def gradients_of_what_a_write_outside_grad_mode_changed(x, w):
     return w.grad
 
 
-@program(data_and_leaf, breaks=("backward",))
-def gradients_through_a_write(x, w):
+# ------------------------------------------------------------------------------------------ backward through writes
+
+
+@program(data_and_leaf)
+def a_copy(x, w):
     y = tg.zeros(2, 3)
     y.copy_(w * 2)
     (y * 3).sum().backward()
     return w.grad
+
+
+@program(data_and_leaf)
+def parts_of_a_tensor(x, w):
+    y = tg.zeros(2, 3)
+    y[0] = w[0] * 2
+    y[1] = w[1].exp()
+    y[:, 1] = y[:, 0]
+    (y * x).sum().backward()
+    return w.grad
+
+
+@program(data_and_leaf)
+def activations_in_place(x, w):
+    h = w * x
+    h.relu_()
+    h += x
+    h.mul_(2)
+    (h * 3).sum().backward()
+    return w.grad, h.detach()
+
+
+@program(data_and_leaf)
+def a_loss_summed_up_in_place(x, w):
+    loss = tg.zeros(())
+    loss += (w * x).sum()
+    loss += (w * w).sum()
+    loss.backward()
+    return loss.detach(), w.grad
+
+
+@program(data_and_leaf)
+def reads_between_writes(x, w):
+    h = w * x
+    a = h * 2
+    h[0].zero_()
+    b = h * 5
+    h.T[1:].add_(w.T[1:])
+    c = h * 7
+    first, second = h.unbind(0)
+    first.add_(second)
+    (a.sum() + b.sum() + c.sum() + h.sum()).backward()
+    return w.grad
+
+
+@program(data_and_leaf)
+def twice_through_a_write(x, w):
+    h = w * x
+    h.masked_fill_(x > 2, 0.0)
+    h[:, 1] = h[:, 0]
+    h.sum().backward(retain_graph=True)
+    h.sum().backward()
+    return w.grad
+
+
+@program(data_and_leaf)
+def states_of_a_loop(x, w):
+    states, h = tg.zeros(3, 2, 3), x
+    for step in range(3):
+        h = tg.tanh(h * w)
+        states[step] = h
+    states.sum().backward()
+    return w.grad, states.detach()
+
+
+@program(data_and_leaf)
+def a_write_outside_grad_mode_between(x, w):
+    h = w * x
+    with tg.no_grad():
+        h.mul_(2)
+    h.sum().backward()
+    return w.grad, h.detach()
+
+
+@program(data_and_leaf, breaks=("backward",))
+def a_formula_reads_what_was_overwritten(x, w):
+    h = w * x
+    h.mul_(w)
+    h.sum().backward()
+    return w.grad
+
+
+@program(data_and_leaf, breaks=("backward",))
+def a_gradient_of_what_was_written_to(x, w):
+    h = w * x
+    h.mul_(2)
+    return autograd.grad((h * 3).sum(), [w, h])

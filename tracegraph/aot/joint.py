@@ -21,7 +21,7 @@ import numpy as np
 from tracegraph.aot.dataflow import memory_of, needed
 from tracegraph.aot.record import Overwritten
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value
-from tracegraph.ops.backward_pass import BackwardPass, Step
+from tracegraph.ops.backward_pass import BackwardPass, Step, formula_reads, read_results
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.kinds import ControlFlow
 from tracegraph.ops.recording import Recorder, Traced
@@ -266,7 +266,9 @@ class _Backward(BackwardPass):
         self.asks_presence |= step.op.asks_presence(node.attrs)
 
         def on_read(names: Collection[str]) -> None:
-            self.reads += _named_reads(node, step.op, names, sources)
+            self.reads += [
+                _FormulaRead(v, what, step.op.name, sources) for v, what in formula_reads(node, step.op, names)
+            ]
 
         return step.op.pullback(step.cotangents, step.results, step.operands, dict(node.attrs), step.needs, on_read)
 
@@ -287,22 +289,6 @@ class _Backward(BackwardPass):
 
     def _sources_of(self, node: Node) -> frozenset[int]:
         return frozenset[int]().union(*(self.sources[v] for v in node.values if v in self.sources))
-
-
-def _named_reads(node: Node, op: Definition, names: Collection[str], sources: frozenset[int]) -> Iterator[_FormulaRead]:
-    """What the tape keeps for a gradient formula that reads the parameters `names`, as far as they say."""
-    operands_kept, results_kept = op.vjp_reads(len(node.args))
-    if results_kept and op.vjp_parameters[0] in names:
-        for value in _read_results(node, op):
-            yield _FormulaRead(value, "the result", op.name, sources)
-    for position, (operand, is_kept) in enumerate(zip(node.args, operands_kept, strict=True)):
-        if is_kept and isinstance(operand, Value) and op.reads_operand(position, names):
-            yield _FormulaRead(operand, "an operand", op.name, sources)
-
-
-def _read_results(node: Node, op: Definition) -> list[Value]:
-    """The results that a gradient formula reads that reads results."""
-    return [v for v in node.values if v.index not in op.unread_results]
 
 
 def _aliased_reads(
@@ -340,6 +326,6 @@ def _kept(nodes: Sequence[Node], backward: _Backward, gradients: Sequence[Operan
         if below and isinstance(op, Definition) and op.vjp is not None:
             operands, results = op.vjp_reads(len(node.args))
             read.update(o for o, is_read in zip(node.args, operands, strict=True) if is_read and isinstance(o, Value))
-            read.update(_read_results(node, op) if results else ())
+            read.update(read_results(node, op) if results else ())
             reached.update(o for o in node.operands if o in tracked)
     return tuple(v for node in nodes for v in node.values if v in primal and v in read)

@@ -8,13 +8,14 @@
 The formulas are those of the tape, in its order (`ops/backward_pass.py`). `backward()` adds to the `.grad` of leaves,
 which is an effect like any other: a new `.grad` is set when the graph has run, one that is there is written to.
 
-What happens outside of the trace stays with the tape: where the way from outputs to inputs leaves the trace, or leads
-through memory that was written to since, the graph breaks and the tape does it.
+Writes in place are gone back through like other operations. What happens outside of the trace stays with the tape:
+where the way from outputs to inputs leaves the trace, or a formula reads what was overwritten, the graph breaks and the
+tape does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +23,17 @@ from tracegraph.autograd import engine
 from tracegraph.autograd.anomaly import DETECTION
 from tracegraph.autograd.tape import SpentNode, attach
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.gradient_hooks import gradient_value
 from tracegraph.capture.sources import Slot
-from tracegraph.capture.tensor_states import root_of
+from tracegraph.capture.tensor_states import root_of, view_chain, view_op, written_positions
 from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
 from tracegraph.ops.autocast import not_casting
-from tracegraph.ops.backward_pass import BackwardPass, Step
+from tracegraph.ops.backward_pass import BackwardPass, Step, formula_reads
 from tracegraph.ops.definition import Definition
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.recording import Traced, base_of
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -62,7 +63,13 @@ def call_grad(
         backward = _TracedBackward(tracer, bool(create_graph), retain)
         for root, gradient in zip(roots, given, strict=True):
             backward.accumulate(root.value, _root_gradient(root, gradient))
-        gradients = backward.run([gradient_value(tracer, w) for w in wanted])
+        try:
+            gradients = backward.run([gradient_value(tracer, w) for w in wanted])
+        except Break as stop:
+            if any(tracer.input_of(w) is None and not tracer.tensors.is_leaf(w) for w in wanted):
+                # the tape knows how results of a graph depend on its inputs, not on one another
+                stop.extent = Extent.FRAME
+            raise
     if None in gradients and not allow_unused:
         raise _left_to_the_tape("an input that the outputs do not depend on")
     return tuple(gradients)
@@ -170,8 +177,11 @@ class _TracedBackward(BackwardPass):
         self._writes = [
             (self._position[node], root_of(node.operands[i]))
             for node in tracer.builder.graph.calls
-            for i in getattr(node.call_op, "mutates", ())
+            for i in written_positions(node)
         ] + tracer.tensors.unnoticed
+        #: what this pass has gone through: where a tensor is written to, views of it early, and perhaps once more
+        self._passed: set[Node] = set()
+        self._visited: set[Node] = set()
 
     def _track(self, nodes: Iterable[Node]) -> None:
         """Note the results of `nodes` that have a history."""
@@ -185,6 +195,8 @@ class _TracedBackward(BackwardPass):
 
     def run(self, wanted: Sequence[Value]) -> list[Traced | None]:
         """The gradients of `wanted`, None where the outputs do not depend on one."""
+        if any(map(self.recorder.has_history, wanted)):
+            raise _left_to_the_tape("an input that got its history by a write in place")
         self.undo(self._nodes)
         self._check_ends(wanted)
         found = [self.gradients.get(v) for v in wanted]
@@ -193,7 +205,7 @@ class _TracedBackward(BackwardPass):
     def run_to_leaves(self) -> list[tuple[Traced, Traced]]:
         """The leaves that are reached, with their gradients."""
         self.undo(self._nodes)
-        inputs = [i for i in self._tracer.inputs if i.value in self.gradients]
+        inputs = [i for i in self._tracer.inputs if i.value in self.gradients and i.tensor.requires_grad]
         for graph_input in inputs:
             if not self._check_end(graph_input):
                 raise _left_to_the_tape("an input that is no leaf")
@@ -208,20 +220,85 @@ class _TracedBackward(BackwardPass):
         node = step.node
         if not step.op.is_differentiable:
             return [None] * len(step.operands)
-        tensors, has_history = self._tracer.tensors, self.recorder.has_history
-        if any(map(has_history, (*node.operands, *node.values))):
-            raise _left_to_the_tape("a tensor on the way that got its history by a write in place")
-        if tensors.is_changed(node, self._position.get(node, len(self._position)), self._writes):
-            raise _left_to_the_tape("a tensor on the way that is written to later")
         if any(step.needs):
-            if node in self._tracer.undone:
-                raise _left_to_the_tape("a way that was gone before, without retain_graph=True")
-            if not self._retain_graph:
-                self._tracer.undone.add(node)
+            self._pass(node)
             if step.op.vjp is not None:
-                return super().pullback(step)
+                return self._by_formula(step)
+            if self._tracer.tensors.is_changed(node, self._place(node), self._writes):
+                raise _left_to_the_tape("a tensor on the way that is written to later")
             self._through_expansion(step)
         return [None] * len(step.operands)
+
+    def _by_formula(self, step: Step) -> Sequence[Traced | None]:
+        node, op = step.node, step.op
+        changed = {memory for position, memory in self._writes if position > self._place(node)}
+
+        def on_read(names: Collection[str]) -> None:
+            if changed and any(root_of(value) in changed for value, _ in formula_reads(node, op, names)):
+                raise _left_to_the_tape("a tensor on the way that is written to later")
+
+        return op.pullback(step.cotangents, step.results, step.operands, dict(node.attrs), step.needs, on_read)
+
+    def _place(self, node: Node) -> int:
+        """Where a node stands in the graph; what this pass has recorded, behind all others."""
+        return self._position.get(node, len(self._position))
+
+    def _pass(self, node: Node) -> None:
+        """Note that this pass goes through `node`.
+
+        Raises:
+            Break: another one did, for good.
+        """
+        if node in self._tracer.undone and node not in self._passed:
+            raise _left_to_the_tape("a way that was gone before, without retain_graph=True")
+        self._passed.add(node)
+        if not self._retain_graph:
+            self._tracer.undone.add(node)
+
+    # ------------------------------------------------------------------------------------ writes
+
+    def visit(self, node: Node) -> list[Value]:
+        if node.is_call and written_positions(node):
+            self._undo_write(node)
+            return []
+        self._visited.add(node)
+        return super().visit(node)
+
+    def _undo_write(self, node: Node) -> None:
+        """Go back through `copy_(%target, %source)`: gradients of what it wrote are gradients of the source.
+
+        With a view as target, gradients of the rest of the base are gradients of what the base was.
+        """
+        target, source = node.operands
+        base = base_of(target)
+        if not self.recorder.has_history(base):
+            return  # written to outside grad mode
+        self._collect_in(base)
+        gradient = self.gradients.pop(base, None)
+        if gradient is None:
+            return
+        if self._create_graph or any(i.value is base for i in self._tracer.inputs):
+            raise _left_to_the_tape("a tensor on the way that got its history by a write in place")
+        self._pass(node)
+        written = gradient
+        chain = view_chain(base, target)
+        for view in chain:
+            written = self.recorder.handle(view_op(view), (written,), dict(view.attrs))
+        if chain:
+            self.gradients[base] = _scattered(gradient, F.zeros_like(written), chain)
+        if source in self.tracked:
+            found = written if written.dtype is source.type.dtype else written.to(source.type.dtype)
+            self.accumulate(source, found.sum_to_size(source.type.shape))
+
+    def _collect_in(self, base: Value) -> None:
+        """Turn the gradients of views of `base` into gradients of `base`."""
+        while True:
+            views = [v for v in self.gradients if v is not base and base_of(v) is base and v.node not in self._visited]
+            if not views:
+                return
+            last = max(views, key=lambda v: self._place(v.node))
+            super().visit(last.node)
+            del self.gradients[last]
 
     def _through_expansion(self, step: Step) -> None:
         """An op that is differentiated through its decomposition: record that, and go back through it."""
@@ -263,6 +340,16 @@ class _TracedBackward(BackwardPass):
         return bool(self._tracer.read(tensor.is_leaf, Slot(source, "is_leaf")))
 
 
+def _scattered(base: Traced, source: Traced, chain: Sequence[Node]) -> Traced:
+    """`base` with the region seen through `chain` replaced by `source`."""
+    view, *rest = chain
+    op = view_op(view)
+    if rest:
+        source = _scattered(base.recorder.handle(op, (base,), dict(view.attrs)), source, rest)
+    found: Traced = op.scatter(base, source, **view.attrs)
+    return found
+
+
 def _call_method(
     tracer: Tracer, tensor: Traced, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False
 ) -> None:
@@ -277,18 +364,7 @@ def spent_op(tracer: Tracer, tensor: Traced) -> str | None:
     """The op at which a backward pass from `tensor` would fail, because another one has gone there for good."""
     if not tracer.undone or not tensor.requires_grad:
         return None
-    seen: set[Node] = set()
-    ahead = [tensor.value.node]
-    while ahead:
-        node = ahead.pop()
-        op = node.target
-        if node in seen or not isinstance(op, Definition) or not op.is_differentiable:
-            continue
-        if node in tracer.undone:
-            return op.name
-        seen.add(node)
-        ahead += [v.node for v in node.operands]
-    return None
+    return next((n.call_op.name for n in tracer.tensors.history(tensor.value) if n in tracer.undone), None)
 
 
 def as_spent(tensor: Tensor, op: str) -> Tensor:

@@ -141,7 +141,7 @@ class TensorStates:
         if not self._leaves and not self.unnoticed:
             return None
         positions = {node: i for i, node in enumerate(self._tracer.builder.graph.nodes)}
-        for node in self._history(value):
+        for node in self.history(value):
             if self.is_changed(node, positions[node], self.unnoticed):
                 detail = "a write through Tensor.data to what gradients are computed from"
                 raise Break(reasons.TENSOR_ATTRIBUTE, detail, Extent.FRAME)
@@ -163,8 +163,8 @@ class TensorStates:
         read = {root_of(v) for v in _read_by_gradient(node, op)}
         return any(at > position and memory in read for at, memory in writes)
 
-    def _history(self, value: Value) -> Iterator[Node]:
-        """The nodes that a backward pass from `value` goes through, up to where histories begin."""
+    def history(self, value: Value) -> Iterator[Node]:
+        """The nodes that a backward pass from `value` goes through, writes included, up to where histories begin."""
         recorder = self._tracer.recorder
         seen, ahead = set[Value](), [value]
         while ahead:
@@ -172,18 +172,21 @@ class TensorStates:
             if value in seen:
                 continue
             seen.add(value)
+            if recorder.has_history(value) and base_of(value) is value:
+                for write in self._writes_to(value):
+                    yield write
+                    ahead += write.operands
             yield value.node
             op = value.node.target
             if isinstance(op, Definition) and op.is_differentiable and value not in self._leaves:
                 ahead += value.node.operands
-            if recorder.has_history(value):
-                ahead += self._sources_written_to(base_of(value))
 
-    def _sources_written_to(self, base: Value) -> Iterator[Value]:
-        for node in self._tracer.builder.graph.calls:
-            for position in getattr(node.call_op, "mutates", ()):
-                if base_of(node.operands[position]) is base:
-                    yield from node.operands
+    def _writes_to(self, base: Value) -> list[Node]:
+        """Writes to `base` and its views, last first."""
+        writes = (
+            n for n in self._tracer.builder.graph.calls for i in written_positions(n) if base_of(n.operands[i]) is base
+        )
+        return list(writes)[::-1]
 
     # ------------------------------------------------------------------------------------ elements
 
@@ -235,11 +238,31 @@ class TensorStates:
         self._grads[id(tensor)] = tensor, gradient
 
 
+def written_positions(node: Node) -> tuple[int, ...]:
+    """Positions of the operands that a call writes to."""
+    return getattr(node.call_op, "mutates", ())
+
+
 def root_of(value: Value) -> Value:
     """The value whose memory `value` views, itself if it is no view."""
     while value.node.is_call and isinstance(value.node.target, View):
         value = value.node.operands[0]
     return value
+
+
+def view_chain(base: Value, view: Value) -> list[Node]:
+    """The views that make `view` of `base`, first applied first."""
+    chain: list[Node] = []
+    while view is not base:
+        chain.insert(0, view.node)
+        view = view.node.operands[0]
+    return chain
+
+
+def view_op(node: Node) -> View:
+    """The operation of a view."""
+    assert isinstance(node.target, View)
+    return node.target
 
 
 def is_seen_through_data(value: Value) -> bool:

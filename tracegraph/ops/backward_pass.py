@@ -7,7 +7,7 @@ formula, is the business of the classes derived from this one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tracegraph.ir import Node, Value
@@ -85,3 +85,19 @@ class BackwardPass:
     def pullback(self, step: Step) -> Sequence[Traced | None]:
         """The gradients of the operands of a node, None where there is none or it is not needed."""
         return step.op.pullback(step.cotangents, step.results, step.operands, dict(step.node.attrs), step.needs)
+
+
+def formula_reads(node: Node, op: Definition, names: Collection[str]) -> Iterator[tuple[Value, str]]:
+    """What the tape keeps for a gradient formula that reads the parameters `names`: values, and what to call them."""
+    operands_kept, results_kept = op.vjp_reads(len(node.args))
+    if results_kept and op.vjp_parameters[0] in names:
+        for value in read_results(node, op):
+            yield value, "the result"
+    for position, (operand, is_kept) in enumerate(zip(node.args, operands_kept, strict=True)):
+        if is_kept and isinstance(operand, Value) and op.reads_operand(position, names):
+            yield operand, "an operand"
+
+
+def read_results(node: Node, op: Definition) -> list[Value]:
+    """The results that a gradient formula reads that reads results."""
+    return [v for v in node.values if v.index not in op.unread_results]
