@@ -18,7 +18,9 @@ CAPTURED = [
     programs.returned_argument_of_the_trace, programs.viewed, programs.detached, programs.several_results,
     programs.some_inputs, programs.written_argument, programs.both_styles, programs.not_differentiable,
     programs.absent_gradients, programs.once, programs.nested, programs.broadcast_gradient, programs.without_grad_mode,
-    programs.made_here, programs.written_after,
+    programs.made_here, programs.written_after, programs.in_branches, programs.in_a_loop_body,
+    programs.one_result_twice, programs.parts_of_one_memory, programs.one_argument_twice, programs.written_result,
+    programs.no_grad_in_backward, programs.from_a_list, programs.options_changed_before,
 ]  # fmt: skip
 
 BACKENDS = ["replay", "interpreter", "llvm"]
@@ -128,6 +130,13 @@ def test_backward_of_what_breaks(function: type[Function], backend: str) -> None
         assert found == wanted
     else:
         assert tg.allclose(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "program", [programs.options_changed_later, programs.absent_gradients_of_many_results], ids=lambda p: p.__name__
+)
+def test_gradients_of_what_breaks(program: Callable[..., Any]) -> None:
+    assert_close(derivatives(capture_of(program), leaf(2, 3), 1), derivatives(program, leaf(2, 3), 1))
 
 
 def test_effects_of_backward_happen_in_backward(capsys: pytest.CaptureFixture[str]) -> None:

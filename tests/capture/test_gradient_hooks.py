@@ -19,7 +19,8 @@ CAPTURED = [
 ]  # fmt: skip
 BROKEN = [
     programs.used_before, programs.written_before, programs.of_a_view, programs.removed_after_use,
-    programs.escaping_handle,
+    programs.escaping_handle, programs.variable_assigned_later, programs.variable_assigned_behind_a_break,
+    programs.variable_assigned_before_a_break,
 ]  # fmt: skip
 BACKENDS = ["replay", "interpreter", "llvm"]
 

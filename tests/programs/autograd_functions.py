@@ -390,7 +390,132 @@ def in_a_module(module: Swish, x: Tensor) -> Tensor:
     return module(x)
 
 
+class Multiplied(Function):
+    """Its context holds what the program gives it."""
+
+    @staticmethod
+    def forward(ctx, x, options):
+        ctx.options = options
+        return x * options["factor"]
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.options["factor"], None
+
+
+@program()
+def in_branches(x: Tensor) -> Any:
+    return tg.cond(x.sum() > 0, lambda a: Exp.apply(a / 9) * 2, lambda a: Reversed.apply(a, 3), (x,))
+
+
+@program()
+def in_a_loop_body(x: Tensor) -> Any:
+    def step(carry: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+        carry = Exp.apply(carry * 0.1) + row
+        return carry, carry * 2
+
+    return tg.scan(step, tg.zeros(3), x)
+
+
+@program()
+def one_result_twice(x: Tensor) -> Any:
+    class Pair(Function):
+        @staticmethod
+        def forward(ctx, a):
+            y = a * 2
+            return y, y
+
+        @staticmethod
+        def backward(ctx, g, h):
+            return g * 3 + h * 5
+
+    a, b = Pair.apply(x)
+    return a, b * 2, a is b
+
+
+@program()
+def parts_of_one_memory(x: Tensor) -> Any:
+    class Halves(Function):
+        @staticmethod
+        def forward(ctx, a):
+            both = a * 2
+            return both[0], both[1]
+
+        @staticmethod
+        def backward(ctx, g, h):
+            return tg.stack([g * 2, h * 3])
+
+    return Halves.apply(x[:2])
+
+
+@program()
+def one_argument_twice(x: Tensor) -> Any:
+    y, _, _, total = Attention.apply(x, 2, x)
+    return y + total
+
+
+@program()
+def written_result(x: Tensor) -> Any:
+    """ReLU in place behind an identity."""
+    y = Reversed.apply(x * 2, 2)
+    return nn.functional.relu(y, inplace=True) * 3
+
+
+@program()
+def no_grad_in_backward(x: Tensor) -> Any:
+    class Weighted(Function):
+        @staticmethod
+        def forward(ctx, a):
+            ctx.save_for_backward(a)
+            return a * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            (a,) = ctx.saved_tensors
+            with tg.no_grad():
+                weight = a * g
+            return g * weight
+
+    return Weighted.apply(x)
+
+
+@program()
+def from_a_list(x: Tensor) -> Any:
+    return sum(map(Exp.apply, [x / 7, x / 8]))
+
+
+@program()
+def options_changed_before(x: Tensor) -> Any:
+    options = {"factor": 2}
+    options["factor"] = 3
+    return Multiplied.apply(x, options)
+
+
 # ------------------------------------------------------------------------------------------ what breaks
+
+
+@program(case, breaks=("custom-gradient",))
+def options_changed_later(x: Tensor) -> Any:
+    options = {"factor": 2}
+    y = Multiplied.apply(x, options)
+    options["factor"] = 3
+    return y
+
+
+class Four(Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.set_materialize_grads(False)
+        return x * 1, x * 2, x * 3, x * 4
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return sum(g for g in gradients if g is not None)
+
+
+@program(case, breaks=("custom-gradient",))
+def absent_gradients_of_many_results(x: Tensor) -> Any:
+    return Four.apply(x)[2]
 
 
 class Logged(Function):

@@ -212,6 +212,33 @@ def escaping_handle(x: Tensor) -> Any:
     return y * 3, type(handle).__name__, [handle].pop().remove
 
 
+@program(case, breaks=("custom-gradient",))
+def variable_assigned_later(x: Tensor) -> Any:
+    for factor in (2, 3):
+        x = x * 2
+        x.register_hook(lambda g: g * factor)  # noqa: B023
+    return x
+
+
+@program(case, breaks=("custom-gradient",))
+def variable_assigned_behind_a_break(x: Tensor) -> Any:
+    factor = 2
+    y = x * 2
+    y.register_hook(lambda g: g * factor)
+    print("break")
+    factor = 3
+    return y * 2
+
+
+@program(case, breaks=("side-effect",))
+def variable_assigned_before_a_break(x: Tensor) -> Any:
+    factor = 2
+    y = x * 2
+    y.register_hook(lambda g: g * factor)
+    print("break")
+    return y * 2
+
+
 def watched() -> tuple[Any, ...]:
     tg.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))

@@ -21,7 +21,10 @@ from tracegraph.autograd.function import Context, Form, Function
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.control_flow import call_higher_order
+from tracegraph.capture.early_reads import EarlyRead
 from tracegraph.capture.functions import bind_slots, inline, parameter_names
+from tracegraph.capture.mutation_watch import ContentsWatch
+from tracegraph.capture.sources import class_lookup
 from tracegraph.capture.values import is_tensor
 from tracegraph.ir import Value
 from tracegraph.ir.op import lookup
@@ -79,7 +82,9 @@ def _call_recorded(
     inputs = [a for a, needed in zip(args, needs, strict=True) if needed]
     materialize = context._materialize or len(positions) == 1
     where = f"{function.__name__}.backward"
-    histories = with_gradient(tracer, where, outputs, inputs, backward, materialize)
+    written = class_lookup(function, "backward")
+    reads = [written.__func__] if isinstance(written, staticmethod) else []
+    histories = with_gradient(tracer, where, outputs, inputs, backward, reads, materialize)
     replaced = list(results)
     for position, history in zip(positions, histories, strict=True):
         replaced[position] = _adopted(tracer, context, (*args, *replaced[:position]), results[position], history)
@@ -92,12 +97,17 @@ def with_gradient(
     outputs: list[Traced],
     inputs: list[Traced],
     backward: Callable[..., Any],
+    reads: Sequence[Any] = (),
     materialize: bool = True,
 ) -> tuple[Traced, ...]:
     """Tensors equal to `outputs` whose gradients are what `backward` makes of them; see `custom_vjp`.
 
+    Args:
+        where: what messages call it.
+        reads: what it reads besides what can be seen from it.
+
     Raises:
-        Break: it cannot become a graph; `where` says what it is.
+        Break: it cannot become a graph.
     """
     if not materialize and len(outputs) > MAX_ABSENT:
         raise Break(
@@ -117,6 +127,7 @@ def with_gradient(
         refused = Break(reasons.CUSTOM_GRADIENT, f"{where}: {detail}", stop.extent)
         refused.location = stop.location
         raise refused from None
+    tracer.early_reads.append(EarlyRead(where, ContentsWatch(tracer, [backward, *reads])))
     return found
 
 

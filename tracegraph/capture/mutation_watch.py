@@ -23,33 +23,25 @@ _SEQUENCES = (list, collections.deque)
 _FIXED = (tuple, frozenset)
 
 
-class MutationWatch:
-    """Remembers, when made, everything that the trace could change; `changed` says what it has.
+class ContentsWatch:
+    """Remembers, when made, the contents of all that is reachable from `roots` and that the trace changes directly."""
 
-    Args:
-        reachable: what the stretch of the program to be watched works on, besides the outside world.
-    """
-
-    def __init__(self, tracer: Tracer, reachable: Iterable[Any]) -> None:
+    def __init__(self, tracer: Tracer, roots: Iterable[Any]) -> None:
         self._tracer = tracer
-        self._log = tracer.effects.log()
-        written = [w.value for w in tracer.effects.writes]
-        roots = [*reachable, *written, *(c.copy for c in tracer.effects.copies)]
-        self._copies = len(tracer.effects.copies)
         self._before = [(value, _contents(value)) for value in _mutable(tracer, roots)]
 
+    @property
+    def cells(self) -> list[types.CellType]:
+        """The variables among it."""
+        return [value for value, _ in self._before if type(value) is types.CellType]
+
     def changed(self) -> str:
-        """What the stretch has done, "changes a list"; empty if nothing."""
-        effects = self._tracer.effects
-        if not self._is_same(effects.log(), self._log):
-            return "changes an attribute, a global or a variable from outside"
+        """What has happened to it since, "changes a list"; empty if nothing."""
         for value, before in self._before:
             if before is None:
                 return f"may advance a {type(value).__name__}"
             if not self._is_same(_contents(value), before):
                 return f"changes {'a variable' if type(value) is types.CellType else f'a {type(value).__name__}'}"
-        if any(c.is_changed() for c in effects.copies[self._copies :]):
-            return "changes a container from outside"
         return ""
 
     def _is_same(self, now: list[Any] | None, before: list[Any]) -> bool:
@@ -61,6 +53,29 @@ class MutationWatch:
         """Whether `now` is what `before` became by being looked at."""
         read = self._tracer.read(before.value, before.source)
         return read is now or (is_constant(read) and type(read) is type(now) and bool(read == now))
+
+
+class MutationWatch(ContentsWatch):
+    """Remembers, when made, everything that the trace could change; `changed` says what it has.
+
+    Args:
+        reachable: what the stretch of the program to be watched works on, besides the outside world.
+    """
+
+    def __init__(self, tracer: Tracer, reachable: Iterable[Any]) -> None:
+        self._log = tracer.effects.log()
+        written = [w.value for w in tracer.effects.writes]
+        self._copies = len(tracer.effects.copies)
+        super().__init__(tracer, [*reachable, *written, *(c.copy for c in tracer.effects.copies)])
+
+    def changed(self) -> str:
+        """What the stretch has done, "changes a list"; empty if nothing."""
+        effects = self._tracer.effects
+        if not self._is_same(effects.log(), self._log):
+            return "changes an attribute, a global or a variable from outside"
+        if any(c.is_changed() for c in effects.copies[self._copies :]):
+            return "changes a container from outside"
+        return super().changed()
 
 
 def _mutable(tracer: Tracer, roots: Iterable[Any]) -> Iterator[Any]:

@@ -18,6 +18,7 @@ from tracegraph.capture import eager, native_ops, opcodes
 from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.driver import DriverWriter
 from tracegraph.capture.dynamism import Dynamism
+from tracegraph.capture.early_reads import check_early_reads
 from tracegraph.capture.frame import Frame, Returned, Unread
 from tracegraph.capture.functions import make_binder
 from tracegraph.capture.generators import SymbolicGenerator
@@ -209,9 +210,11 @@ class _Attempt:
             self.frame.current = self.frame.position
             if self.frame.exceptions:
                 raise self.stop from None
+            check_early_reads(self.tracer.early_reads, self.frame, is_complete=False)
             writer.end_with_break(self.stop)
         else:
             assert isinstance(outcome, Returned)
+            check_early_reads(self.tracer.early_reads, self.frame, is_complete=True)
             writer.end_with_return(outcome.value)
 
     def _restart(self, stop: Break) -> tuple[Break, int]:

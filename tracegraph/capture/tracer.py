@@ -50,6 +50,7 @@ from tracegraph.nn.uninitialized import is_uninitialized
 from tracegraph.ops.recording import Traced
 
 if TYPE_CHECKING:
+    from tracegraph.capture.early_reads import EarlyRead
     from tracegraph.capture.gradient_hooks import HookedTensor
 
 MAX_STEPS = 1_000_000
@@ -96,6 +97,8 @@ class Tracer:
     undone: set[Node] = field(default_factory=set)
     #: tensors of the trace with hooks on their gradients, by the ids of their handles
     hooked: dict[int, HookedTensor] = field(default_factory=dict)
+    #: what was traced before eager execution would call it
+    early_reads: list[EarlyRead] = field(default_factory=list)
     #: root instructions executed so far
     step: int = 0
     _total_steps: int = 0
