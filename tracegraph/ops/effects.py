@@ -71,11 +71,10 @@ class CopyInto(Effect):
         return None, lambda: g.sum_to_size(tuple(src.shape))
 
 
-@define_op
-class CopyElements(Pointwise):
-    """The elements of `source` with the history of both operands: what `copy_` makes of its target, out of place.
+class Overwritten(Pointwise):
+    """Base: the elements of `source`, out of place what a write makes of `input`.
 
-    Writes give it operands of one shape and dtype; like all of its kind it broadcasts. No gradient reaches `input`.
+    Writes give it operands of one shape and dtype; like all of its kind it broadcasts.
     """
 
     method = False
@@ -93,35 +92,27 @@ class CopyElements(Pointwise):
 
     def eager(self, x: np.ndarray, source: np.ndarray) -> Any:
         return np.broadcast_to(source, np.broadcast_shapes(x.shape, source.shape)).copy()
+
+
+@define_op
+class CopyElements(Overwritten):
+    """The elements of `source` with the history of both operands: what `copy_` makes of its target, out of place.
+
+    No gradient reaches `input`.
+    """
 
     def vjp(self, g: Handle, y: Handle, x: Handle, source: Handle) -> Gradient:
         return None, g
 
 
 @define_op
-class ReplaceElements(Pointwise):
+class ReplaceElements(Overwritten):
     """The elements of `source` with the history of `input`: what a write outside grad mode makes of a tensor.
 
-    Writes give it operands of one shape and dtype; like all of its kind it broadcasts. The gradient goes to `input` as
-    if nothing had been written.
+    The gradient goes to `input` as if nothing had been written.
     """
 
-    method = False
-    signature = "(input: Tensor, source: Tensor)"
-    shape_only = ("x", "source")
     gradient_is_slope = False
-    samples = samples(
-        call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL),
-        call(A(()), A(())),
-        call(A((4,)), A((3, 1))),
-        call(A((3, 1)), A((4,))),
-    )
-
-    def scalar(self, k: Scalars, x: Scalar, source: Scalar) -> Scalar:
-        return source
-
-    def eager(self, x: np.ndarray, source: np.ndarray) -> Any:
-        return np.broadcast_to(source, np.broadcast_shapes(x.shape, source.shape)).copy()
 
     def vjp(self, g: Handle, y: Handle, x: Handle, source: Handle) -> Gradient:
         return g, None
