@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracegraph import ir
-from tracegraph.aot import FromInput, FromOutput, MutationRecord, Static, functionalise
+from tracegraph.aot import FromInput, FromOutput, MutationRecord, Static, WriteBack, functionalise
 from tracegraph.errors import IRError, ShapeError
 from tracegraph.ir import Builder, Graph, Role, TensorType, Value, lookup
 from tracegraph.ops.layout import contiguous_strides
@@ -77,6 +77,53 @@ def test_write_to_an_input() -> None:
     )
     assert record.written == {0}
     assert record.results == (FromOutput(1), FromInput(0))
+
+
+def test_writes_are_counted_and_what_they_overwrite_is_known() -> None:
+    pure, record = check(
+        parse("""graph f(%x: f32[4, 2], %y: f32[4, 2]) {
+  %0: f32[4, 2] = exp(%y)
+  %1: f32[4, 2] = mul(%x, %0)
+  copy_(%x, %1)
+  %2: f32[4, 2] = add(%0, 1)
+  copy_(%0, %2)
+  %3: f32[4, 2] = neg(%x)
+  copy_(%x, %3)
+  return %0
+}"""),
+        [X, X],
+    )
+    assert (
+        str(pure)
+        == """graph f(%x: f32[4, 2], %y: f32[4, 2]) {
+  %0: f32[4, 2] = exp(%y)
+  %1: f32[4, 2] = clone(%x)
+  %2: f32[4, 2] = mul(%1, %0)
+  %3: f32[4, 2] = copy_elements(%x, %2)
+  %4: f32[4, 2] = add(%0, 1)
+  %5: f32[4, 2] = copy_elements(%0, %4)
+  %6: f32[4, 2] = neg(%3)
+  %7: f32[4, 2] = copy_elements(%3, %6)
+  return %7, %5
+}"""
+    )
+    assert record.write_backs == (WriteBack(0, 0, writes=2),)
+    assert record.versions == ((1, 1),)
+    names = {"%x": (0, 2), "%0": (0, 1), "%3": (1, 2)}
+    assert {repr(o.value).partition(":")[0]: (o.before, o.writes) for o in record.overwritten} == names
+
+
+def test_writes_through_data_are_not_counted() -> None:
+    _, record = functionalise(
+        parse("""graph f(%x: f32[4, 2]) {
+  %0: f32[4, 2] = tensor_data(%x)
+  %1: f32[4, 2] = mul(%0, 2)
+  copy_(%0, %1)
+  return %1
+}""")
+    )
+    assert record.write_backs == (WriteBack(0, 0, keeps_history=True, writes=0),)
+    assert all(o.input is None for o in record.overwritten)
 
 
 def test_write_through_a_chain_of_views_is_seen_by_the_base_and_by_earlier_views() -> None:

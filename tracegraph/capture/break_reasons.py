@@ -96,7 +96,7 @@ NATIVE_CALL = _reason(
 BACKWARD = _reason(
     "backward",
     "A backward pass inside the function cannot be part of the graph.",
-    "Let it end at leaves, or at tensors that the function computes, without hooks or in-place writes on the way.",
+    "Let it end at leaves, or at tensors that the function computes, and overwrite nothing that its gradients read.",
     """
     def f(h):
         (h * h).sum().backward()
