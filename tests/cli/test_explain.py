@@ -40,3 +40,9 @@ def test_a_function_that_differentiates_itself(run: Run) -> None:
     result = run("explain", "model.py:step", "f32[3,4]", "f32[4,2]:grad")
     assert result.exit_code == 0, result.output
     assert "1 graph" in result.stdout
+
+
+def test_inputs_that_do_not_fit(refused: Callable[..., str]) -> None:
+    text = refused("explain", "model.py:affine", "f32[3,4]")
+    assert "model.py:affine takes (x, w" in text
+    assert "give one INPUT for each" in text

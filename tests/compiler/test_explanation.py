@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 import tracegraph as tg
@@ -118,6 +120,16 @@ def test_a_backend_that_failed_is_told():
     assert found.parts[0].fallback.endswith("failing failed: ValueError: no luck")
     assert found.eager[0].endswith("no luck")
     assert "  runs op by op: backend" in str(found)
+
+
+def test_partial_functions_and_functions_of_c():
+    explainer = tg.compiler.explain(functools.partial(lambda x, k, b=0: x * k + b, k=2))
+    assert explainer(tg.ones(2)).ops_per_graph == (("mul", "add"),)
+    assert explainer(tg.ones(2), b=3).recompiles[0].failed[0].guard == "b == 0"
+    assert explainer.result.tolist() == [5.0, 5.0]
+    found = tg.compiler.explain(functools.partial(tg.mul, other=2))(tg.ones(2))
+    assert "partial: it is no Python function, so there is nothing to capture" in found.eager
+    assert "nothing to capture" in str(found)
 
 
 def test_bad_arguments():

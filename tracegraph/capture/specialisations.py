@@ -6,6 +6,7 @@ A `Family` holds what belongs to one `compile` call: options, backend, and the c
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 import types
@@ -400,6 +401,8 @@ class CalleeCompiler:
             return function(*args, **kwargs)
         if isinstance(function, types.MethodType):
             return self(function.__func__, function.__self__, *args, **kwargs)
+        if type(function) is functools.partial:
+            return self(function.func, *function.args, *args, **{**function.keywords, **kwargs})
         if isinstance(function, types.FunctionType):
             if not may_inline(function) or disabled_reason(function) is not None:
                 return function(*args, **kwargs)

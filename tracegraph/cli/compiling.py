@@ -117,13 +117,7 @@ def record(request: Request, backend: str = "llvm") -> Run:
         Failure: the target raises, or a stage of the compiler fails.
     """
     args, kwargs = request.inputs.make(request.target, request.seed)
-    call = f"{request.target.text}({_arguments(args, kwargs)})"
-    check_call(request.target.text, request.target.function, args, kwargs, f"give one INPUT for each; {GRAMMAR}")
-    with (
-        stages.recorded() as log,
-        user_code(f"calling {call}", "correct the inputs or the function"),
-        compiler_failures(),
-    ):
+    with stages.recorded() as log, calling(request.target, args, kwargs):
         options = {**request.options, "strict": True}
         function = compile(request.target.function, dynamic=request.dynamic or None, backend=backend, options=options)
         if request.inference:
@@ -132,6 +126,19 @@ def record(request: Request, backend: str = "llvm") -> Run:
         else:
             run_backward(function(*args, **kwargs))
     return Run(log, family_of(function))
+
+
+@contextmanager
+def calling(target: Target, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+    """Call the target in the block, with these arguments.
+
+    Raises:
+        Failure: the arguments do not fit, the target raises, or a stage of the compiler fails.
+    """
+    check_call(target.text, target.function, args, kwargs, f"give one INPUT for each; {GRAMMAR}")
+    call = f"{target.text}({_arguments(args, kwargs)})"
+    with user_code(f"calling {call}", "correct the inputs or the function"), compiler_failures():
+        yield
 
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

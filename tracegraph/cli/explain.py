@@ -8,9 +8,8 @@ import click
 
 from tracegraph import compiler
 from tracegraph.autograd import no_grad
-from tracegraph.cli.compiling import Request, compile_arguments, compiler_failures, run_backward
+from tracegraph.cli.compiling import Request, calling, compile_arguments, run_backward
 from tracegraph.cli.render import show_plain, show_title
-from tracegraph.cli.targets import user_code
 
 
 @click.command()
@@ -38,7 +37,7 @@ def _explanation(request: Request) -> compiler.Explanation:
     """Call the target, compiled, and run backward through its results."""
     args, kwargs = request.inputs.make(request.target, request.seed)
     options = {**request.options, "strict": True}
-    with user_code(f"calling {request.target.text}"), compiler_failures():
+    with calling(request.target, args, kwargs):
         explainer = compiler.explain(request.target.function, dynamic=request.dynamic or None, options=options)
         if request.inference:
             with no_grad():

@@ -285,6 +285,7 @@ class Explainer:
             eager=(
                 *(f"{p.name}: {p.fallback}" for p in self._recording.parts if p.fallback is not None),
                 *(f"{title(unit)}: {why}" for unit, why in family.given_up),
+                *(() if family.units else (f"{self._name}: it is no Python function, so there is nothing to capture",)),
             ),
             compile_times=_sum_of(p.compile_times for p in self._recording.parts),
         )
