@@ -26,7 +26,7 @@ _NOT_STATE = frozenset({
     "__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__firstlineno__", "__static_attributes__",
     "__annotations__", "__annotate_func__", "__annotate__", "__annotations_cache__", "__orig_bases__",
     "__parameters__", "__abstractmethods__", "_abc_impl", "__match_args__", "__slots__", "__dataclass_fields__",
-    "__dataclass_params__", "__classcell__", "_changes", "_is_protocol", "_is_runtime_protocol",
+    "__dataclass_params__", "__classcell__", "__slotnames__", "_changes", "_is_protocol", "_is_runtime_protocol",
 })  # fmt: skip
 DELETED: Any = object()
 #: names of the replaced functions that have been called; how often some are called is up to the interpreter's C code

@@ -51,7 +51,7 @@ def class_(x):
     return A().f(x)
 
 
-@program(breaks=("frame-access",))
+@program()
 def locals_(x):
     y = x * 2
     return (sorted(locals()), y)

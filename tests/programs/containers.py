@@ -87,9 +87,11 @@ def random_number(x):
     return x * random.randint(1, 5)
 
 
-@program(breaks=("native-call", "opaque-iterator"))
+@program()
 def signatures(x):
-    return x, list(inspect.signature(combine).parameters)
+    signature = inspect.signature(combine)
+    first = next(iter(signature.parameters.values()))
+    return x, list(signature.parameters), first.name, first.kind.name, inspect.getfullargspec(combine).args
 
 
 @program()

@@ -356,6 +356,7 @@ def text_methods(x):
         "abc".removeprefix("a"),
         "A".casefold(),
         "x=%(k)s" % {"k": 5},
+        "-".join({"a": x, "b": 2}),
         "1\n2".splitlines(),
         s.title().swapcase(),
         s.count("l"),
@@ -381,6 +382,12 @@ def formatting(x):
 def regular_expressions(x):
     m = re.match(r"(\w+)_(\d+)", "layer_12")
     return x * int(m.group(2)), m.group(1), re.sub(r"\d", "#", "a1b2"), re.findall(r"\d", "a1b2"), re.split(",", "a,b")
+
+
+@program()
+def expressions_with_flags(x):
+    m = re.match("(A)b", "ab", re.IGNORECASE | re.DOTALL)
+    return x, m.group(1), m.span(), bool(re.search("q", "ab", flags=re.I)), m.re.pattern
 
 
 PATTERN = re.compile(r"w(\d+)")

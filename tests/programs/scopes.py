@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 
 from captured import ramp
@@ -362,3 +363,60 @@ def outside_sorted_and_cleared(x, l, d):
     d.clear()
     d["only"] = first
     return x * first
+
+
+level = 3
+
+
+@program()
+def globals_by_name(x):
+    space = globals()
+    space["level"] = 4
+    seen = level, globals()["level"], "level" in space, space.get("nothing", 1)
+    space["level"] = 3
+    return x * seen[0], seen, level
+
+
+def _adds(a, b=2, *rest, c=3, **more):
+    del b
+    total = a
+    listed = locals()
+    return sorted(listed), listed["a"], listed["rest"], listed["total"]
+
+
+@program()
+def locals_as_a_dict(x):
+    free = 2
+
+    def inner():
+        return free, sorted(locals())
+
+    return _adds(x, 1, 5, k=6), inner(), sorted(vars()), dir()
+
+
+class Listed:
+    shared = 1
+
+    def __init__(self):
+        self.own = 2
+
+    def method(self):
+        return 3
+
+
+class ListsItself:
+    def __dir__(self):
+        return ["b", "a"]
+
+
+@program(lambda: (ramp(), Listed()))
+def names_of_an_object(x, o):
+    o.added = x
+    names = [n for n in dir(o) if not n.startswith("_")]
+    own = [n for n in dir(Listed) if not n.startswith("_")]
+    return names, own, dir(ListsItself()), vars(o), list(vars(o).keys()), vars(o).keys(), "upper" in dir("text")
+
+
+@program(lambda: (ramp(), Listed()))
+def members_of_an_object(x, o):
+    return x, [n for n, _ in inspect.getmembers(o) if not n.startswith("_")], inspect.isclass(Listed)

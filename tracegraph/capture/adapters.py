@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.sources import class_lookup
-from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class
+from tracegraph.capture.values import STAND_INS, Observed, is_instance_of_python_class, is_varying
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -67,7 +67,8 @@ class IteratorAdapter:
     def __length_hint__(self) -> Any:
         from tracegraph.capture.special_methods import special
 
-        return called_back(lambda: special(self._tracer, self._origin, "__len__"))
+        length = called_back(lambda: special(self._tracer, self._origin, "__len__"))
+        return 0 if is_varying(length) else length
 
 
 class ObjectAdapter:

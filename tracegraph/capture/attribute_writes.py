@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture import eager
+from tracegraph.capture.attributes import get
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.descriptors import bind, has_part, part
+from tracegraph.capture.descriptors import bind, has_part, is_data_descriptor, part
 from tracegraph.capture.instance_dicts import instance_dict, instance_entry, missing
 from tracegraph.capture.sources import MISSING
 from tracegraph.capture.special_methods import special
@@ -24,7 +26,7 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     """`target.name = value`, through `__setattr__` and descriptors if the class has them.
 
     Raises:
-        Break: the target is a tensor, a class, or something else whose attributes are not followed.
+        Break: the target is a tensor, or something else whose attributes are not followed.
     """
     if target is eager.GRAD_STATE and name == "enabled":
         tracer.recorder.grad_enabled = value
@@ -35,11 +37,16 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     if isinstance(target, Settings) and name in target.questions:
         tracer.settings.set(target, name, value)
         return
-    if isinstance(target, types.FunctionType | type) and tracer.is_fresh(target):
+    if isinstance(target, types.FunctionType | type):
         _set_of_definition(tracer, target, name, value)
         return
-    if isinstance(target, type) and _holds_data(tracer, target, name, value):
-        tracer.effects.set_class_attribute(target, name, value)
+    if type(target) is types.ModuleType:
+        _check_module(target, name)
+        tracer.effects.set_global(target.__dict__, name, value)
+        return
+    if type(target) is functools.partial and not tracer.is_outside(target):
+        tracer.effects.note_write()
+        tracer.native(setattr, target, name, value)
         return
     _check_target(target, name)
     custom = tracer.class_entry(type(target), "__setattr__")
@@ -75,23 +82,56 @@ def _is_borrowed(method: Any, name: str) -> bool:
 
 
 def _set_of_definition(tracer: Tracer, target: Any, name: str, value: Any) -> None:
-    """An attribute of a function or class that the trace has defined."""
-    if isinstance(tracer.class_entry(type(target), "__setattr__"), types.FunctionType):
-        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"the metaclass of {target.__name__} defines __setattr__")
-    tracer.effects.note_write()
-    tracer.native(setattr, target, name, value)
+    """An attribute of a function or class; MISSING deletes it."""
+    if tracer.is_fresh(target):
+        if isinstance(tracer.class_entry(type(target), "__setattr__"), types.FunctionType):
+            raise Break(reasons.UNTRACKED_ATTRIBUTE, f"the metaclass of {target.__name__} defines __setattr__")
+        tracer.effects.note_write()
+        tracer.native(*((delattr, target, name) if value is MISSING else (setattr, target, name, value)))
+        return
+    _check_definition(tracer, target, name)
+    tracer.effects.set_attribute(target, name, value)
 
 
-def _holds_data(tracer: Tracer, cls: type, name: str, value: Any) -> bool:
-    """Whether `name` is an attribute of the class itself that holds data, before and after: a counter, a cache."""
-    if not is_python_class(cls) or name.startswith("__") or name not in vars(cls):
-        return False
-    is_plain = tracer.class_entry(type(cls), "__setattr__") is type.__setattr__
-    return is_plain and not any(hasattr(type(v), "__get__") for v in (vars(cls)[name], value))
+#: special attributes of functions that decide nothing
+_DESCRIBING = frozenset({"__name__", "__qualname__", "__doc__", "__module__"})
+
+
+def _check_definition(tracer: Tracer, target: Any, name: str) -> None:
+    """Refuse writes to functions and classes from outside that change what calling them, or an operator, does."""
+    is_class = isinstance(target, type)
+    is_special = name.startswith("__") and name.endswith("__") and (is_class or name not in _DESCRIBING)
+    is_odd = is_class and (
+        not is_python_class(target)
+        or isinstance(tracer.class_entry(type(target), "__setattr__"), types.FunctionType)
+        or is_data_descriptor(tracer, tracer.class_entry(type(target), name))
+    )
+    if is_special or is_odd:
+        kind = target.__name__ if is_class else "a function"
+        raise Break(reasons.SIDE_EFFECT_CALL, f"assignment to attribute {name!r} of {kind}")
+
+
+#: modules whose attributes C code reads
+_STATE_OF_INTERPRETER = frozenset({"sys", "builtins", "warnings", "_warnings"})
+
+
+def _check_module(module: types.ModuleType, name: str) -> None:
+    label = str(module.__dict__.get("__name__"))
+    top = label.partition(".")[0]
+    if top in _STATE_OF_INTERPRETER or top == "tracegraph":
+        raise Break(reasons.SIDE_EFFECT_CALL, f"assignment to attribute {name!r} of module {label}")
 
 
 def delete_attribute(tracer: Tracer, target: Any, name: str) -> None:
     """`del target.name`."""
+    if isinstance(target, types.FunctionType | type):
+        _delete_of_definition(tracer, target, name)
+        return
+    if type(target) is types.ModuleType:
+        _check_module(target, name)
+        get(tracer, target, name)
+        tracer.effects.set_global(target.__dict__, name, MISSING)
+        return
     _check_target(target, name)
     custom = tracer.class_entry(type(target), "__delattr__")
     if isinstance(custom, types.FunctionType):
@@ -102,6 +142,15 @@ def delete_attribute(tracer: Tracer, target: Any, name: str) -> None:
         special(tracer, target, "__delattr__", name)
     else:
         generic_delete(tracer, target, name)
+
+
+def _delete_of_definition(tracer: Tracer, target: Any, name: str) -> None:
+    own = tracer.effects.pending(target, name) if not tracer.is_fresh(target) else None
+    if own is None and name not in target.__dict__:
+        raise Break(reasons.SIDE_EFFECT_CALL, f"deletion of attribute {name!r} of {target.__name__}")
+    if own is None or own.value is MISSING:
+        get(tracer, target, name)  # guards that it is there
+    _set_of_definition(tracer, target, name, MISSING)
 
 
 def generic_delete(tracer: Tracer, target: Any, name: str) -> None:

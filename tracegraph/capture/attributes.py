@@ -18,7 +18,7 @@ from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind, is_data_descriptor
 from tracegraph.capture.guards import GuardKind
-from tracegraph.capture.instance_dicts import instance_entry, missing, pending_value
+from tracegraph.capture.instance_dicts import InstanceDict, instance_entry, missing, pending_value
 from tracegraph.capture.numpy_numbers import NumberMethod, NumpyNumber
 from tracegraph.capture.safety import specialised
 from tracegraph.capture.sources import MISSING, Constant, Entry, Reference, Slot, Source, class_lookup, constant_source
@@ -27,6 +27,7 @@ from tracegraph.capture.texts import VaryingText
 from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
+    STAND_INS,
     UNKNOWN_TRACEBACK,
     Observed,
     is_constant,
@@ -118,16 +119,17 @@ _TENSOR_STATES: dict[str, Callable[[TensorStates, Traced], Any]] = {
 }
 #: methods of eager tensors that have a meaning in a trace (`library_calls.METHODS`)
 _TENSOR_METHODS = frozenset({
-    "backward", "detach_", "register_hook", "register_post_accumulate_grad_hook", "retain_grad", "type",
+    "__deepcopy__", "__reduce_ex__", "backward", "detach_", "register_hook", "register_post_accumulate_grad_hook",
+    "retain_grad", "type",
 })  # fmt: skip
 #: attributes of `Traced` that are the recorder's business, or act on the tape
 _TENSOR_ACTIONS = frozenset({"value", "recorder", "builder", "type", "__dict__"})
 
 
 def _get_of_module(tracer: Tracer, module: types.ModuleType, name: str) -> Any:
-    source = tracer.source_of(module) or Constant(Reference(module), module.__name__)
+    source = tracer.source_of(module) or constant_source(module)
     tracer.guards.add(GuardKind.TYPE, source, types.ModuleType)
-    pending = tracer.effects.pending(module, name)
+    pending = tracer.effects.pending(module.__dict__, name)
     if pending is not None:
         return pending_value(tracer, module, name, pending.value)
     if name in module.__dict__:
@@ -148,8 +150,11 @@ def _get_of_function(tracer: Tracer, function: types.FunctionType, name: str) ->
     source = tracer.source_of(function)
     if source is None:
         return tracer.native(getattr, function, name)
+    pending = tracer.effects.pending(function, name)
+    if pending is not None:
+        return pending_value(tracer, function, name, pending.value)
     if name == "__dict__":
-        return tracer.read(function.__dict__, Slot(source, name))
+        return InstanceDict(tracer, function)
     if name == "__get__":
         return tracer.native(getattr, function, name)
     if name in ("__call__", "__globals__"):
@@ -191,6 +196,9 @@ def _get_of_builtin(tracer: Tracer, value: Any, name: str) -> Any:
     if value is UNKNOWN_TRACEBACK:
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"traceback.{name}")
     is_followed = is_constant(value) or type(value) in CONTAINER_TYPES or isinstance(value, IDENTITY_TYPES)
+    stands_for = STAND_INS.get(type(value))
+    if stands_for is not None and not hasattr(value, name) and hasattr(stands_for, name):
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{stands_for.__name__}.{name}")
     if tracer.is_outside(value) and not is_followed and name != "__class__":
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{type(value).__name__}.{name}")
     return tracer.native(getattr, value, name)
@@ -212,9 +220,6 @@ def _get_of_class(tracer: Tracer, cls: type, name: str) -> Any:
     """Attributes of a class object; metaclasses other than `type` may only add plain methods."""
     meta = type(cls)
     tracer.note_metaclass(cls)
-    pending = tracer.effects.pending(cls, name)
-    if pending is not None:
-        return pending_value(tracer, cls, name, pending.value)
     meta_raw = tracer.class_entry(meta, name)
     if meta_raw is not MISSING and is_data_descriptor(tracer, meta_raw):
         return _class_data(tracer, cls, name)

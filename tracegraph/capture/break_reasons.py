@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from tracegraph.ir import Location
 
@@ -82,15 +83,15 @@ NATIVE_CALL = _reason(
     "Move the call out of the compiled function, or use the tracegraph operation that does the same.",
     """
     def f(x):
-        return x * len(json.dumps({"k": 1}))
+        return x * zlib.crc32(b"model")
 
     f(tg.ones(3))
     """,
     """
-    def f(x, length):
-        return x * length
+    def f(x, checksum):
+        return x * checksum
 
-    f(tg.ones(3), len(json.dumps({"k": 1})))
+    f(tg.ones(3), zlib.crc32(b"model"))
     """,
 )
 BACKWARD = _reason(
@@ -343,12 +344,12 @@ SUSPENDED_GENERATOR = _reason(
 )
 FRAME_ACCESS = _reason(
     "frame-access",
-    "The function looks at its own frame (locals(), globals(), eval, exec, sys._getframe).",
+    "The function looks at its own frame (eval, exec, sys._getframe), or a break would show in its locals().",
     "Pass the values explicitly.",
     """
     def f(x):
         scale = 2
-        return x * locals()["scale"]
+        return x * eval("scale")
 
     f(tg.ones(3))
     """,
@@ -501,6 +502,8 @@ class Break(BaseException):
         self.is_inside_callee = False
         #: the graph ends earlier, where something was made that cannot be carried over the break
         self.is_early = False
+        #: a guard (kind, source, expected) on what may cease to break: the trace that ends here holds only as long
+        self.until: tuple[Any, Any, Any] | None = None
 
     def describe(self) -> str:
         """The message users read: reason, detail, line and hint."""

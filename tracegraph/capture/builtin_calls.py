@@ -23,20 +23,31 @@ from tracegraph.capture import (
     iteration,
     operators,
     polyfills,
+    pure_calls,
+    scope_calls,
     special_methods,
     stdlib_calls,
     type_checks,
 )
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.break_reasons import Break, Extent
+from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.keys import hash_of
 from tracegraph.capture.object_ids import ObjectId
 from tracegraph.capture.ordering import sort_items
 from tracegraph.capture.safety import flatten, is_followed, is_opaque, specialised, stringable
+from tracegraph.capture.scope_calls import refuse_frame_access
 from tracegraph.capture.sources import MISSING, class_lookup
 from tracegraph.capture.texts import VaryingText
-from tracegraph.capture.values import Observed, is_constant, is_instance_of_python_class, is_tensor, is_varying
+from tracegraph.capture.values import (
+    VALUE_BASES,
+    Observed,
+    base_value,
+    is_constant,
+    is_instance_of_python_class,
+    is_tensor,
+    is_varying,
+)
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
@@ -135,12 +146,6 @@ def _call_delattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | Non
     attribute_writes.delete_attribute(tracer, *args)
 
 
-def _call_vars(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    if not args:
-        return _refuse_frame_access(tracer, args, kwargs, frame)
-    return attributes.get(tracer, args[0], "__dict__")
-
-
 def _call_object_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
     attribute_writes.generic_set(tracer, *args)
 
@@ -227,7 +232,7 @@ def _is_simple(tracer: Tracer, value: Any) -> bool:
 
 
 def _call_sorted(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[Any]:
-    items = list(iteration.walk(tracer, args[0]))
+    items = iteration.listed(tracer, args[0])
     sort_items(tracer, items, **kwargs)
     return items
 
@@ -249,6 +254,14 @@ def _call_pow(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -
 def _call_divmod(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     result = conversions.divide(tracer, *args) if any(map(is_instance_of_python_class, args)) else NotImplemented
     return _native(tracer, divmod, args, kwargs) if result is NotImplemented else result
+
+
+def _call_length_hint(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if not is_instance_of_python_class(args[0]):
+        return _native(tracer, operator.length_hint, args, kwargs)
+    answer = special_methods.special(tracer, args[0], "__len__")
+    hint = special_methods.special(tracer, args[0], "__length_hint__") if answer is NotImplemented else answer
+    return (args[1] if len(args) > 1 else 0) if hint is NotImplemented else hint
 
 
 def _call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
@@ -288,6 +301,9 @@ def _call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None
             return special_methods.special(tracer, value, "__format__", spec)
         if spec == "":
             return _call_str(tracer, (value,), {}, frame)
+        if isinstance(value, VALUE_BASES) and not isinstance(value, enum.Enum):
+            tracer.pin(value)
+            return tracer.native(format, base_value(value), spec)
     if (is_varying(value) or type(value) is VaryingText) and type(spec) is str:
         return tracer.native(tracer.numbers.text, format, value, spec) if is_varying(value) or spec else value
     return tracer.native(format, stringable(tracer, value), spec)
@@ -302,6 +318,9 @@ def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> A
         raw = tracer.class_entry(type(value), name)
         if isinstance(raw, types.FunctionType):
             return special_methods.special(tracer, value, name)
+    if isinstance(value, VALUE_BASES):
+        tracer.pin(value)
+        return tracer.native(builtin, base_value(value))
     if isinstance(value, list | dict | set | types.SimpleNamespace) and is_followed(tracer, value):
         return _inherited_text(tracer, value)
     if isinstance(value, BaseException) and not tracer.is_outside(value):
@@ -327,16 +346,12 @@ def _inherited_text(tracer: Tracer, value: Any) -> Any:
 # ------------------------------------------------------------------------------------------ refusals
 
 
-def _refuse_frame_access(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    raise Break(reasons.FRAME_ACCESS, "the function inspects its own frame", Extent.FRAME)
-
-
 def _call_exception(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     """The exception that the trace is handling."""
     handled = tracer.handled_exception()
     if handled is None and frame is not None and frame.namespace.get("__name__") != "contextlib":
         # it might be one that the caller handles; contextlib only asks to tell contexts apart
-        return _refuse_frame_access(tracer, args, kwargs, frame)
+        return refuse_frame_access(tracer, args, kwargs, frame)
     return handled
 
 
@@ -371,7 +386,7 @@ def _call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) ->
 
 
 def _call_hash(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    (value,) = args
+    value = specialised(tracer, args[0])
     if is_constant(value):
         return tracer.native(hash, value)
     if is_tensor(value) or (is_instance_of_python_class(value) and _hashes_identity(tracer, value)):
@@ -403,7 +418,6 @@ _TABLE: dict[Any, Handler] = {
     hasattr: _call_hasattr,
     setattr: _call_setattr,
     delattr: _call_delattr,
-    vars: _call_vars,
     object.__setattr__: _call_object_setattr,
     object.__delattr__: _call_object_delattr,
     object.__getattribute__: _call_object_getattribute,
@@ -429,6 +443,7 @@ _TABLE: dict[Any, Handler] = {
     pow: _call_pow,
     divmod: _call_divmod,
     operator.getitem: _call_getitem,
+    operator.length_hint: _call_length_hint,
     operator.truth: _call_bool,
     **{function: _binary(symbol) for function, symbol in operators.BINARY_FUNCTIONS.items()},
     **{function: _comparison(symbol) for function, symbol in operators.COMPARISONS.items()},
@@ -437,12 +452,14 @@ _TABLE: dict[Any, Handler] = {
     ascii: _call_ascii,
     format: _call_format,
     **stdlib_calls.BUILTINS,
+    **pure_calls.HANDLERS,
+    **scope_calls.HANDLERS,
     functools.cmp_to_key: _always(polyfills.comparison_key),
     hash: _call_hash,
     sys.exc_info: _call_exc_info,
     sys.exception: _call_exception,
     id: _call_id,
-    **dict.fromkeys((globals, locals, dir, eval, exec, sys._getframe), _refuse_frame_access),
+    **dict.fromkeys((eval, exec, sys._getframe), refuse_frame_access),
     **{f: _refuse_side_effect(f.__name__) for f in (print, input, open, builtins.__import__, breakpoint)},
 }
 _HANDLERS: dict[int, Handler] = {id(function): handler for function, handler in _TABLE.items()}

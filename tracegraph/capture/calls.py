@@ -20,6 +20,7 @@ from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.descriptors import bind
 from tracegraph.capture.functions import inline
 from tracegraph.capture.members import are_members, call_member
+from tracegraph.capture.pure_calls import call_on_data, is_method_of_data
 from tracegraph.capture.safety import flatten, is_opaque, plain_number
 from tracegraph.capture.sources import MISSING, Slot, class_lookup
 from tracegraph.capture.stdlib_calls import BY_CODE, BY_TYPE
@@ -121,6 +122,8 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
 
 def _call_method(tracer: Tracer, method: types.MethodType, args: Args, kwargs: Kwargs) -> Any:
     function, instance = attributes.method_parts(tracer, method)
+    if is_method_of_data(function, instance):
+        return call_on_data(method)(tracer, args, kwargs, None)
     if type(instance) in STAND_INS:
         if function in library_calls.METHODS:
             return library_calls.METHODS[function](tracer, instance, *args, **kwargs)

@@ -6,6 +6,8 @@ does not hold. Any exception while walking a path means that the shape of the da
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import enum
 import math
 import types
@@ -56,13 +58,17 @@ def _constant(writer: SourceWriter, guard: Guard) -> Conditions:
     if expected is None or expected is True or expected is False or expected is ...:
         return [f"{value} is {expected!r}"]
     kind = writer.pool.name(type(expected))
-    if isinstance(expected, float | complex | tuple | frozenset | slice):
+    if isinstance(expected, (float, complex, tuple, frozenset, slice, *_WITH_MANY_FORMS)):
         return [f"type({value}) is {kind}", f"{writer.pool.name(same_constant)}({value}, {_literal(writer, expected)})"]
     return [f"type({value}) is {kind}", f"{value} == {_literal(writer, expected)}"]
 
 
 def _literal(writer: SourceWriter, value: Any) -> str:
     return repr(value) if type(value) in (bool, int, str) else writer.pool.name(value)
+
+
+#: classes of data that compare equal in several forms: 1.0 and 1.00, one moment in two time zones
+_WITH_MANY_FORMS = (decimal.Decimal, datetime.date, datetime.time)
 
 
 def same_constant(a: Any, b: Any) -> bool:
@@ -73,6 +79,8 @@ def same_constant(a: Any, b: Any) -> bool:
         return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (math.isnan(a) and math.isnan(b))
     if isinstance(a, complex):
         return same_constant(a.real, b.real) and same_constant(a.imag, b.imag)
+    if isinstance(a, _WITH_MANY_FORMS):
+        return repr(a) == repr(b)
     if isinstance(a, tuple):
         return len(a) == len(b) and all(map(same_constant, a, b))
     if isinstance(a, frozenset):

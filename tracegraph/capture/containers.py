@@ -32,7 +32,7 @@ def contains(tracer: Tracer, container: Any, item: Any) -> bool:
         return any(is_same(tracer, x, item) for x in walk(tracer, container))
     if isinstance(container, list | tuple) and not (_is_simple(container) and _is_simple(item)):
         return any(is_same(tracer, x, item) for x in list(container))
-    if isinstance(container, dict | set | frozenset):
+    if isinstance(container, dict | set | frozenset | types.MappingProxyType):
         item = check_hashable(tracer, item, container)
     return bool(tracer.native(operator.contains, container, item))
 
@@ -64,10 +64,10 @@ def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
         return result
     if isinstance(container, type):
         return _of_class(tracer, container, key)
-    if isinstance(container, dict):
+    if isinstance(container, dict | types.MappingProxyType):
         key = check_hashable(tracer, key, container)
         factory = getattr(container, "default_factory", None)
-        if factory is not None and key not in container:
+        if isinstance(container, dict) and factory is not None and key not in container:
             from tracegraph.capture.calls import call
 
             container[key] = call(tracer, factory, (), {})

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, pending_value
-from tracegraph.capture.sources import MISSING, Slot
+from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, missing, pending_value
+from tracegraph.capture.safety import is_followed
+from tracegraph.capture.sources import MISSING, Computed, Reference, Slot, constant_source
 from tracegraph.capture.values import Observed
 
 if TYPE_CHECKING:
@@ -97,17 +99,30 @@ def _bind_slot(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) ->
     source = tracer.source_of(instance)
     if source is None:
         return tracer.native(raw.__get__, instance, cls)
-    try:
-        value = raw.__get__(instance, cls)
-    except AttributeError:
-        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__}.{name} is not set") from None
+    value = slot_content(raw, instance)
+    if value is MISSING:
+        tracer.guards.add(
+            GuardKind.IDENTITY, Computed(Reference(slot_content), (constant_source(raw), source)), MISSING
+        )
+        raise missing(tracer, instance, name)
     return tracer.read(value, Slot(source, name))
+
+
+def slot_content(member: Any, instance: Any) -> Any:
+    """What a slot holds, or MISSING."""
+    try:
+        return member.__get__(instance, type(instance))
+    except AttributeError:
+        return MISSING
 
 
 def _bind_getset(tracer: Tracer, raw: Any, instance: Any, cls: type, name: str) -> Any:
     if name == "__dict__" and instance is not None:
         return InstanceDict(tracer, instance) if tracer.is_outside(instance) else instance_dict(instance)
-    if instance is not None and not tracer.is_outside(instance):
+    source = tracer.source_of(instance)
+    if name == "__weakref__" and source is not None:
+        return tracer.read(raw.__get__(instance, cls), Slot(source, name))
+    if instance is not None and is_followed(tracer, instance):
         return tracer.native(raw.__get__, instance, cls)
     raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__}.{name}")
 

@@ -14,6 +14,7 @@ def run(args, cells):
 
 from __future__ import annotations
 
+import itertools
 import types
 from typing import Any
 
@@ -37,10 +38,11 @@ from tracegraph.ir.fused import node_symbols
 
 #: globals and attributes that see the variables of their caller
 _FRAME_READERS = frozenset({
-    ("LOAD_GLOBAL", "locals"), ("LOAD_GLOBAL", "eval"), ("LOAD_GLOBAL", "exec"), ("LOAD_GLOBAL", "dir"),
-    ("LOAD_GLOBAL", "vars"), ("LOAD_ATTR", "_getframe"), ("LOAD_METHOD", "_getframe"),
-    ("LOAD_ATTR", "currentframe"), ("LOAD_METHOD", "currentframe"),
+    ("LOAD_GLOBAL", "locals"), ("LOAD_GLOBAL", "eval"), ("LOAD_GLOBAL", "exec"), ("LOAD_ATTR", "_getframe"),
+    ("LOAD_METHOD", "_getframe"), ("LOAD_ATTR", "currentframe"), ("LOAD_METHOD", "currentframe"),
 })  # fmt: skip
+#: builtins that do so if they are given no object to look at
+_READERS_WITHOUT_ARGUMENT = frozenset({"dir", "vars"})
 #: functions that look at the frame that calls them: module and name
 _READ_BY = frozenset({
     ("builtins", "breakpoint"), ("pdb", "set_trace"), ("inspect", "stack"), ("inspect", "currentframe"),
@@ -50,8 +52,13 @@ _READ_BY = frozenset({
 
 def may_read_frame(program: Program) -> bool:
     """Whether the function calls something that would see that it has been split."""
-    names = ((i.op, i.arg[0] if i.op == "LOAD_GLOBAL" else i.arg) for i in program.instructions)
-    return any(type(name) is str and (op, name) in _FRAME_READERS for op, name in names)
+    names = [(i.op, i.arg[0] if i.op == "LOAD_GLOBAL" else i.arg) for i in program.instructions]
+    if any(type(name) is str and (op, name) in _FRAME_READERS for op, name in names):
+        return True
+    return any(
+        op == "LOAD_GLOBAL" and name in _READERS_WITHOUT_ARGUMENT and following.startswith(("CALL", "STORE"))
+        for (op, name), (following, _) in itertools.pairwise(names)
+    )
 
 
 def _reads_frame(value: Any) -> bool:

@@ -167,7 +167,8 @@ def _changes(tracer: Tracer) -> Iterator[tuple[Source, Any, Any]]:
             yield from ((Item(copy.source, i), v, after[i]) for i, v in enumerate(before))
     for write in tracer.effects.writes:
         if isinstance(write, AttributeWrite) and isinstance(write.target, type):
-            yield tracer.entry_source(write.target, write.name), vars(write.target)[write.name], write.value
+            entry = tracer.entry_source(write.target, write.name)
+            yield entry, write.target.__dict__.get(write.name), write.value
         elif isinstance(write, AttributeWrite):
             source, stored = tracer.source_of(write.target), instance_dict(write.target)
             if source is not None and stored is not None:

@@ -29,6 +29,8 @@ def write_effects(tracer: Tracer, values: Reconstructor, lines: list[str]) -> No
 def _existed(write: Write) -> bool:
     """Whether what a write deletes was there before the trace."""
     if isinstance(write, AttributeWrite):
+        if isinstance(write.target, type):
+            return write.name in write.target.__dict__
         return write.name in (instance_dict(write.target) or {}) or isinstance(
             getattr(type(write.target), write.name, None), types.MemberDescriptorType
         )
@@ -54,11 +56,14 @@ def _write_container(values: Reconstructor, tracked: TrackedCopy) -> list[str]:
 
 
 def _write_derived(values: Reconstructor, target: str, tracked: TrackedCopy) -> list[str]:
-    """The contents of an instance of a class derived from list or dict, past what that class overrides."""
+    """The contents of an instance of a class derived from a container, past what that class overrides."""
     base = base_of_container(tracked.copy)
     name = values.pool.name(base)
     if base is list:
         return [f"{name}.__setitem__({target}, slice(None), [{values.expressions(tracked.contents)}])"]
+    if not issubclass(base, dict):
+        adder = "update" if base is set else "extend"
+        return [f"{name}.clear({target})", f"{name}.{adder}({target}, [{values.expressions(tracked.contents)}])"]
     contents, before = tracked.contents, tracked.before
     kept = [k for k in before if k in contents]
     if list(contents)[: len(kept)] != kept:
@@ -83,11 +88,10 @@ def _write_dict(values: Reconstructor, target: str, copy: dict[Any, Any], before
 
 def _write_place(values: Reconstructor, write: Write) -> str:
     if isinstance(write, AttributeWrite):
-        target = values.expression(write.target)
+        target, owner = values.expression(write.target), "type" if isinstance(write.target, type) else "object"
         if write.value is MISSING:
-            return f"object.__delattr__({target}, {write.name!r})"
-        setter = "type" if isinstance(write.target, type) else "object"
-        return f"{setter}.__setattr__({target}, {write.name!r}, {values.expression(write.value)})"
+            return f"{owner}.__delattr__({target}, {write.name!r})"
+        return f"{owner}.__setattr__({target}, {write.name!r}, {values.expression(write.value)})"
     place = (
         f"{values.expression(write.cell)}.cell_contents"
         if isinstance(write, CellWrite)

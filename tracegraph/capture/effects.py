@@ -47,7 +47,7 @@ class TrackedCopy:
 
 @dataclass
 class AttributeWrite:
-    """`target.name = value` in the instance dictionary or slot; `value` MISSING deletes."""
+    """`target.name = value` in the dictionary or slot of an object, function or class; `value` MISSING deletes."""
 
     target: Any
     name: str
@@ -93,8 +93,8 @@ class Effects:
         self._changed_modules: dict[int, Any] = {}
         #: in order; they do not matter to the graph, which has run when they are made
         self.hook_registrations: list[HookRegistration] = []
+        self._class_entries: set[str] = set()
         self._forbidden_during = ""
-        self._written_classes: set[type] = set()
 
     @contextlib.contextmanager
     def unchanging(self, activity: str) -> Iterator[None]:
@@ -162,19 +162,12 @@ class Effects:
 
     def set_attribute(self, target: Any, name: str, value: Any) -> None:
         self._put((id(target), name), AttributeWrite(target, name, value))
+        if isinstance(target, type):
+            self._class_entries.add(name)
 
-    def set_class_attribute(self, cls: type, name: str, value: Any) -> None:
-        """`cls.name = value`, an attribute that the class itself has."""
-        self._written_classes.add(cls)
-        self.set_attribute(cls, name, value)
-
-    def pending_of_class(self, cls: type, name: str, after: type | None = None) -> Write | None:
-        """The pending write to what looking `name` up in a class finds, if any; `after` as `class_lookup`."""
-        if self._written_classes.isdisjoint(cls.__mro__):
-            return None
-        order = cls.__mro__[cls.__mro__.index(after) + 1 if after is not None else 0 :]
-        owner = next((base for base in order if name in vars(base)), None)
-        return self.pending(owner, name)
+    def is_class_entry_written(self, name: str) -> bool:
+        """Whether an attribute of this name of some class has a pending write."""
+        return name in self._class_entries
 
     def set_cell(self, cell: types.CellType, value: Any) -> None:
         self._put((id(cell), ""), CellWrite(cell, value))

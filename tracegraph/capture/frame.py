@@ -73,6 +73,8 @@ class Frame:
         self.is_root = is_root
         #: what the body of a class statement binds its names in
         self.names: dict[str, Any] | None = None
+        #: what `locals()` answers before Python 3.13
+        self.listed_locals: dict[str, Any] = {}
         self.program: Program = decode(code)
         self.stack: list[Any] = []
         self.exceptions: list[ActiveException] = []

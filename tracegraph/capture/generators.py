@@ -42,6 +42,11 @@ class SymbolicGenerator:
         """Let go of everything that its frame holds."""
         self._frame.release()
 
+    @property
+    def gi_running(self) -> bool:
+        """Whether the generator is being executed."""
+        return self._is_running
+
     def __iter__(self) -> SymbolicGenerator:
         return self
 

@@ -85,7 +85,7 @@ class Identity:
     __slots__ = ("reference", "text")
 
     def __init__(self, value: Any) -> None:
-        self.text = f"module {value.__name__}" if isinstance(value, types.ModuleType) else object_text(value)
+        self.text = f"module {object_text(value)}" if isinstance(value, types.ModuleType) else object_text(value)
         self.reference: Callable[[], Any]
         try:
             self.reference = weakref.ref(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,8 @@ def mapping(tracer: Tracer, value: Any) -> dict[Any, Any]:
     if not is_instance_of_python_class(value):
         if isinstance(value, dict):
             return value
+        if isinstance(value, types.MappingProxyType) and not is_opaque(tracer, value):
+            return dict(value)
         raise Observed(TypeError(f"{tracer.type_of(value).__name__!r} object is not a mapping"))
     if tracer.class_entry(type(value), "keys") is MISSING:
         raise Observed(TypeError(f"{type(value).__name__!r} object is not a mapping"))

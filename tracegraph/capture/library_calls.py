@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracegraph import dtypes
-from tracegraph.capture import arrays, autograd_functions, gradient_hooks, gradients, tensor_states
+from tracegraph.capture import arrays, autograd_functions, copying, gradient_hooks, gradients, tensor_states
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.numpy_numbers import NumpyNumber
 from tracegraph.capture.safety import flatten
 from tracegraph.capture.values import STAND_INS, is_constant, is_number, is_tensor
 from tracegraph.dtypes import DType, as_dtype
+from tracegraph.ops import promotion
 from tracegraph.ops.device import check_device
 from tracegraph.ops.functional import full, stack
 from tracegraph.ops.promotion import broadcast_shapes
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, tensor
 from tracegraph.tensor.factory import common_dtype
+from tracegraph.tensor.questions import result_type
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
@@ -118,12 +120,18 @@ def _call_broadcast_shapes(tracer: Tracer, *shapes: Any) -> Any:
     return tracer.native(broadcast_shapes, *shapes)
 
 
+def _call_result_type(tracer: Tracer, tensor1: Any, tensor2: Any) -> Any:
+    operands = (operand.type if is_tensor(operand) else operand for operand in (tensor1, tensor2))
+    return tracer.native(promotion.result_type, *operands)
+
+
 #: handlers by function
 HANDLERS: dict[Any, Callable[..., Any]] = {
     tensor: _call_tensor,
     as_tensor: _call_as_tensor,
     from_numpy: _call_from_numpy,
     broadcast_shapes: _call_broadcast_shapes,
+    result_type: _call_result_type,
     **gradients.HANDLERS,
     **autograd_functions.HANDLERS,
     **gradient_hooks.HANDLERS,
@@ -134,4 +142,5 @@ METHODS: dict[Any, Callable[..., Any]] = {
     **gradients.METHODS,
     **gradient_hooks.METHODS,
     **tensor_states.METHODS,
+    **copying.METHODS,
 }

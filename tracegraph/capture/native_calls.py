@@ -7,78 +7,46 @@ prints them). A function that is in no table breaks the graph.
 
 from __future__ import annotations
 
-import cmath
 import collections
 import enum
 import functools
 import itertools
-import math
 import operator
 import re
-import sys
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracegraph.capture import arrays, computed_arrays, copying, polyfills
+from tracegraph.capture import arrays, copying, polyfills
 from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.container_calls import call_container, hashable_items
 from tracegraph.capture.conversions import convert
 from tracegraph.capture.functions import inline
-from tracegraph.capture.instance_dicts import InstanceDict
-from tracegraph.capture.keys import check_hashable
-from tracegraph.capture.ordering import sort_items
-from tracegraph.capture.safety import comparable, flatten, is_followed, is_opaque, specialised, stringable
-from tracegraph.capture.sources import MISSING
+from tracegraph.capture.native_arguments import adapted_argument, called_argument, for_c, known, refuse_objects
+from tracegraph.capture.pure_calls import is_pure, keeps_symbols
+from tracegraph.capture.safety import is_followed, is_opaque, plain_data, stringable, with_values
 from tracegraph.capture.texts import formatted
 from tracegraph.capture.values import (
     CONSTANT_TYPES,
     CONTAINER_TYPES,
     DICT_VIEW_TYPES,
     STAND_INS,
-    Observed,
     is_constant,
     is_instance_of_python_class,
     is_number,
-    is_python_class,
     is_varying,
     native_base,
 )
 from tracegraph.ir import SymExpr
-from tracegraph.ops.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.tracer import Tracer
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
-
-#: methods of containers that store, return or drop references and nothing else
-_MOVING = frozenset({
-    "append", "appendleft", "insert", "pop", "popleft", "popitem", "clear", "copy", "reverse", "get", "setdefault",
-    "keys", "values", "items", "rotate", "add", "discard", "move_to_end", "__setitem__", "__getitem__",
-    "__delitem__", "__contains__", "__len__", "__reduce__", "__length_hint__", "indices",
-})  # fmt: skip
-#: methods that take an iterable and store its items
-_ITERATING = frozenset({
-    "extend", "extendleft", "update", "union", "intersection", "difference", "symmetric_difference", "fromkeys",
-    "issubset", "issuperset", "isdisjoint", "difference_update", "intersection_update",
-    "symmetric_difference_update", "__init__", "join",
-})  # fmt: skip
-#: methods that change nothing
-_READING = frozenset({
-    "copy", "get", "keys", "values", "items", "__getitem__", "__contains__", "__len__", "__iter__", "__reduce__",
-    "__length_hint__", "indices", "index", "count", "union", "intersection", "difference", "symmetric_difference",
-    "issubset", "issuperset", "isdisjoint", "fromkeys",
-})  # fmt: skip
-#: methods whose first argument is a key
-_KEYED = frozenset({"get", "pop", "setdefault", "add", "discard", "remove", "move_to_end", "__setitem__",
-                    "__getitem__", "__delitem__", "__contains__"})  # fmt: skip
-#: methods that compare elements
-_COMPARING = frozenset({"index", "remove", "count", "sort"})
 
 #: classes whose instances are iterators over their arguments, or containers of them
 _ITERATING_CLASSES: frozenset[Any] = frozenset({
@@ -110,41 +78,9 @@ _HOLDING_CLASSES: frozenset[Any] = frozenset({
     functools.partial, types.MethodType, property, staticmethod, classmethod, super, functools.cached_property,
     enum.auto,
 })  # fmt: skip
-#: pure functions on immutable data
-_PURE_MODULES = (math, cmath, operator)
-_PURE_FUNCTIONS = frozenset(
-    id(f) for module in _PURE_MODULES for f in vars(module).values() if isinstance(f, types.BuiltinFunctionType)
-) | frozenset(
-    map(
-        id,
-        (
-            abs,
-            bin,
-            chr,
-            divmod,
-            hex,
-            oct,
-            ord,
-            pow,
-            round,
-            sum,
-            min,
-            max,
-            sorted,
-            any,
-            all,
-            str.maketrans,
-            sys.intern,
-            bytes.maketrans,
-        ),
-    )
-)
-#: of those, the ones that keep symbolic sizes symbolic
-_SYMBOLIC_FUNCTIONS = frozenset(map(id, (abs, divmod, min, max, sum, operator.neg)))
-
 #: Python modules that are called as they are: they act on the world, or on the interpreter
 _NOT_INLINED = frozenset({
-    "logging", "warnings", "threading", "random", "time", "os", "sys", "inspect", "traceback", "importlib", "io",
+    "logging", "warnings", "threading", "random", "time", "os", "sys", "traceback", "importlib", "io",
     "subprocess", "socket", "asyncio", "multiprocessing", "concurrent", "unittest", "pytest", "_pytest", "numpy",
     "weakref", "gc", "ctypes", "pickle", "tempfile", "pathlib", "shutil", "datetime", "json", "re", "dis", "ast",
     "tokenize", "linecache", "builtins", "copyreg", "enum", "llvmlite", "networkx", "secrets", "uuid", "signal",
@@ -217,69 +153,50 @@ def _noted(tracer: Tracer, result: Any) -> Any:
 def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     if cls in _ITERATING_CLASSES:
         if cls in (dict, set, frozenset, collections.OrderedDict, collections.defaultdict):
-            args = _hashable_items(tracer, {} if issubclass(cls, dict) else (), args)
+            args = hashable_items(tracer, {} if issubclass(cls, dict) else (), args)
         if cls in _KEEPING:
-            return tracer.native(cls, *_known(tracer, args), **kwargs)
+            return tracer.native(cls, *known(tracer, args), **kwargs)
         called = _CALLED.get(cls, frozenset())
-        args = tuple(_callable(tracer, a) if i in called else _adapted(tracer, a) for i, a in enumerate(args))
-        kwargs = {k: _callable(tracer, v) if k in called else v for k, v in kwargs.items()}
+        args = tuple(
+            called_argument(tracer, a) if i in called else adapted_argument(tracer, a) for i, a in enumerate(args)
+        )
+        kwargs = {k: called_argument(tracer, v) if k in called else v for k, v in kwargs.items()}
         return tracer.native(cls, *args, **kwargs)
     if cls in _VALUE_CLASSES:
         is_settled, args = convert(tracer, cls, args)
         if is_settled:
             return args
-        _refuse_objects(tracer, cls, args, kwargs)
-        return tracer.native(cls, *_known(tracer, args), **kwargs)
+        refuse_objects(tracer, cls, args, kwargs)
+        return tracer.native(cls, *known(tracer, args), **kwargs)
     if cls is np.dtype or cls is np.ndarray:
         return arrays.compute(tracer, cls, args, kwargs)
-    if cls in _HOLDING_CLASSES:
+    is_view_of_dict = cls is types.MappingProxyType and type(args[0]) in CONTAINER_TYPES
+    if cls in _HOLDING_CLASSES or is_view_of_dict:
         return tracer.native(cls, *args, **kwargs)
     if issubclass(cls, BaseException):
         return tracer.fresh(tracer.native(cls, *args))
     raise Break(reasons.NATIVE_CALL, f"{cls.__name__}()")
 
 
-def _hashable_items(tracer: Tracer, owner: Any, args: Args) -> Args:
-    """Items that become keys of `owner`, checked, in a form that C code may iterate."""
-    from tracegraph.capture.iteration import mapping, materialised
-
-    if not args or args[-1] is None or callable(args[-1]):
-        return args
-    items = args[-1]
-    if isinstance(owner, dict) and _is_mapping(tracer, items):
-        items = mapping(tracer, items)
-    elif not isinstance(items, dict | InstanceDict):
-        items = materialised(tracer, items)
-    keys = list(owner)
-    for item in items:
-        is_pair = isinstance(item, tuple | list) and len(item) == 2 and isinstance(owner, dict)
-        keys.append(check_hashable(tracer, item[0] if is_pair else item, keys))
-    return (*args[:-1], items)
-
-
-def _is_mapping(tracer: Tracer, value: Any) -> bool:
-    return is_instance_of_python_class(value) and tracer.class_entry(type(value), "keys") is not MISSING
-
-
 def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
     if arrays.is_pure(function):
         return arrays.compute(tracer, function, args, kwargs)
-    is_pure = id(function) in _PURE_FUNCTIONS or isinstance(function, operator.itemgetter)
-    if not is_pure and isinstance(function, types.WrapperDescriptorType | types.MethodDescriptorType) and args:
+    is_method = isinstance(function, types.WrapperDescriptorType | types.MethodDescriptorType)
+    if is_method and args and not is_pure(function):
         # an unbound method: str.upper(s), list.append(xs, x)
         return call_native(tracer, tracer.native(function.__get__, args[0], type(args[0])), args[1:], kwargs)
-    if not is_pure:
+    if not is_pure(function):
         name = getattr(function, "__qualname__", None) or type(function).__name__
         raise Break(reasons.NATIVE_CALL, f"{getattr(function, '__module__', None) or 'builtins'}.{name}()")
     is_settled, args = convert(tracer, function, args)
     if is_settled:
         return args
-    _refuse_objects(tracer, function, args, kwargs)
+    refuse_objects(tracer, function, args, kwargs)
     if any(map(is_varying, args)) and all(map(is_number, args)) and not kwargs:
-        is_polynomial = id(function) in _SYMBOLIC_FUNCTIONS and all(type(a) in (int, SymExpr) for a in args)
+        is_polynomial = keeps_symbols(function) and all(type(a) in (int, SymExpr) for a in args)
         return tracer.native(function, *args) if is_polynomial else _computed(tracer, function, args)
-    if id(function) not in _SYMBOLIC_FUNCTIONS:
-        args = _known(tracer, args)
+    if not keeps_symbols(function):
+        args = known(tracer, args)
     return tracer.native(function, *args, **kwargs)
 
 
@@ -296,23 +213,20 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
         return tracer.native(method, *args)
     if isinstance(owner, np.ndarray):
         return arrays.compute(tracer, method, args, kwargs)
-    if is_opaque(tracer, owner) or (tracer.is_outside(method)):
+    if is_opaque(tracer, owner) or (tracer.is_outside(method) and not is_constant(owner)):
         raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
     if is_instance_of_python_class(owner):
         return _call_inherited(tracer, method, owner, args, kwargs)
-    if type(owner) is str and name == "format" and not kwargs and tracer.numbers.are_printed(args):
-        return tracer.native(tracer.numbers.text, formatted, owner, *args)
     if type(owner) in (str, bytes):
-        args = tuple(_joinable(tracer, name, a) for a in args)
-        return tracer.native(method, *stringable(tracer, args), **stringable(tracer, kwargs))
+        return _call_text(tracer, method, owner, args, kwargs)
     if isinstance(owner, re.Pattern):
-        args = tuple(_callable(tracer, a) for a in args)
+        args = tuple(called_argument(tracer, a) for a in args)
     if isinstance(owner, BaseException) and name in ("add_note", "with_traceback") and not tracer.is_outside(owner):
         return tracer.native(method, *stringable(tracer, args))
     if is_constant(owner) or type(owner) in STAND_INS:
-        return tracer.native(method, *_known(tracer, args), **kwargs)
+        return tracer.native(method, *known(tracer, args), **kwargs)
     if type(owner) in CONTAINER_TYPES or isinstance(owner, DICT_VIEW_TYPES):
-        return _call_container(tracer, method, owner, args, kwargs)
+        return call_container(tracer, method, owner, args, kwargs)
     raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
 
 
@@ -328,65 +242,34 @@ def _call_class_method(tracer: Tracer, method: Any, owner: Any, args: Args, kwar
     if (owner, name) in _CLASS_METHODS:
         return inline(tracer, _CLASS_METHODS[owner, name], args, kwargs)
     if name == "fromkeys" and owner in (dict, collections.OrderedDict):
-        keys = _hashable_items(tracer, {}, (_adapted(tracer, args[0]),))
+        keys = hashable_items(tracer, {}, (adapted_argument(tracer, args[0]),))
         return tracer.native(method, *keys, *args[1:])
     if owner in (str, bytes, int, float, bytearray):
-        _refuse_objects(tracer, method, args, kwargs)
-        return tracer.native(method, *_for_c(tracer, args), **kwargs)
+        refuse_objects(tracer, method, args, kwargs)
+        return tracer.native(method, *for_c(tracer, args), **kwargs)
     if name == "__init_subclass__" and not args and not kwargs:
         return None
     raise Break(reasons.NATIVE_CALL, f"{owner.__name__}.{name}()")
 
 
-def _joinable(tracer: Tracer, name: str, value: Any) -> Any:
+def _call_text(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
+    """A method of text or bytes."""
+    name = method.__name__
+    if type(owner) is str and name == "format" and not kwargs and tracer.numbers.are_printed(args):
+        return tracer.native(tracer.numbers.text, formatted, owner, *args)
+    if name in ("format", "format_map"):
+        return tracer.native(method, *stringable(tracer, args), **stringable(tracer, kwargs))
+    args = tuple(_joined(tracer, a) for a in args) if name == "join" else args
+    args = with_values(tracer, plain_data(tracer, args))
+    refuse_objects(tracer, method, args, kwargs)
+    return tracer.native(method, *args, **with_values(tracer, plain_data(tracer, kwargs)))
+
+
+def _joined(tracer: Tracer, value: Any) -> Any:
+    """What `join` iterates: of a dict the keys."""
     from tracegraph.capture.iteration import materialised
 
-    return materialised(tracer, value) if name == "join" else value
-
-
-def _call_container(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
-    """A method of a builtin container whose contents the trace owns."""
-    name = method.__name__
-    is_keyed = isinstance(owner, dict | set | frozenset)
-    if is_keyed and name in _KEYED and args:
-        args = (check_hashable(tracer, args[0], owner), *args[1:])
-    elif not is_keyed:
-        args = _known(tracer, args) if name in ("pop", "insert", "rotate") else args
-    if name not in _READING:
-        tracer.effects.note_write()
-    if name in _ITERATING or (is_keyed and name == "update"):
-        args = _hashable_items(tracer, owner, args) if is_keyed else args
-        return tracer.native(method, *_for_c(tracer, args), **kwargs)
-    if name in _COMPARING:
-        return _call_comparing(tracer, method, owner, args, kwargs)
-    if name in _MOVING or is_keyed:
-        return tracer.native(method, *args, **kwargs)
-    if isinstance(owner, tuple | slice) or name.startswith("__"):
-        _refuse_objects(tracer, method, args, kwargs)
-        return tracer.native(method, *args, **kwargs)
-    raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
-
-
-def _call_comparing(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
-    """`index`, `count`, `remove` and `sort` of a sequence."""
-    if method.__name__ == "sort":
-        return sort_items(tracer, owner, *args, **kwargs)
-    contents = list(list.__iter__(owner)) if is_instance_of_python_class(owner) else owner
-    subject, *items = comparable(tracer, (contents, *args))
-    if subject is contents:
-        return tracer.native(method, *items, **kwargs)
-    if method.__name__ != "remove":
-        return tracer.native(getattr(subject, method.__name__), *items, **kwargs)
-    position = next((i for i, other in enumerate(subject) if tracer.native(_is_same, other, *items)), None)
-    if position is None:
-        kind = type(owner).__name__
-        raise Observed(ValueError(f"{kind}.remove(x): x not in {kind}"))
-    del owner[position]
-    return None
-
-
-def _is_same(a: Any, b: Any) -> bool:
-    return a is b or bool(a == b)
+    return list(value) if isinstance(value, dict) else materialised(tracer, value)
 
 
 def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -416,8 +299,8 @@ def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
     if name == "__getitem__" and isinstance(owner, dict) and args:
         return native_item(tracer, owner, method, args[0])
     if isinstance(owner, list | dict | set | collections.deque):
-        return _call_container(tracer, method, owner, args, kwargs)
-    return tracer.native(method, *_known(tracer, args), **kwargs)
+        return call_container(tracer, method, owner, args, kwargs)
+    return tracer.native(method, *known(tracer, args), **kwargs)
 
 
 def construct(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
@@ -430,57 +313,9 @@ def construct(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
         return tracer.fresh(tracer.native(cls, *args, **kwargs))
     base = native_base(cls)
     if base is tuple:
-        args = _for_c(tracer, args)
+        args = for_c(tracer, args)
     elif base in (list, dict, set, collections.OrderedDict, collections.deque, collections.defaultdict):
         args, kwargs = (), {}
     elif not issubclass(base, BaseException) and base not in (int, float, str):
         raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}, which inherits from {base.__name__}")
     return tracer.fresh(tracer.native(base.__new__, cls, *args, **kwargs))
-
-
-# ------------------------------------------------------------------------------------------ arguments
-
-
-def _for_c(tracer: Tracer, args: Args) -> Args:
-    """Arguments that C code may iterate and call."""
-    return tuple(_adapted(tracer, a) for a in args)
-
-
-def _adapted(tracer: Tracer, value: Any) -> Any:
-    from tracegraph.capture.iteration import iterate
-
-    if isinstance(value, types.FunctionType | types.MethodType):
-        return CallableAdapter(tracer, value)
-    if type(value) is Traced or computed_arrays.is_given(tracer, value):
-        return iterate(tracer, value)
-    if isinstance(value, InstanceDict):
-        return dict(value)
-    if isinstance(value, tuple | type):
-        return value
-    if is_opaque(tracer, value):
-        raise Break(reasons.OPAQUE_ITERATOR, f"an object of type {type(value).__name__} given to a builtin")
-    if not is_instance_of_python_class(value):
-        return value
-    if hasattr(type(value), "__iter__"):
-        return IteratorAdapter(tracer, iterate(tracer, value), value)
-    return CallableAdapter(tracer, value) if callable(value) else value
-
-
-def _callable(tracer: Tracer, value: Any) -> Any:
-    """A function that C code is going to call."""
-    is_native = value is None or (isinstance(value, type) and not is_python_class(value))
-    return value if is_native or not callable(value) else CallableAdapter(tracer, value)
-
-
-def _known(tracer: Tracer, args: Args) -> Args:
-    return tuple(specialised(tracer, a) for a in args)
-
-
-def _refuse_objects(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> None:
-    """C code that looks into its arguments must find no object whose special methods are Python code."""
-    name = getattr(function, "__name__", repr(function))
-    for part in flatten((args, tuple(kwargs.values()))):
-        if is_opaque(tracer, part):
-            raise Break(reasons.NATIVE_CALL, f"{name}() of an object of type {type(part).__name__}")
-        if is_instance_of_python_class(part) and not isinstance(part, str | int | float):
-            raise Break(reasons.NATIVE_CALL, f"{name}() of an object of type {type(part).__name__}")

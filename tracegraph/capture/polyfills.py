@@ -165,9 +165,14 @@ def count_elements(counts: Any, iterable: Iterable[Any]) -> None:
         counts[item] = counts.get(item, 0) + 1
 
 
-def new_object(cls: type) -> Any:
+def new_object(cls: Any, *args: Any) -> Any:
     """What copying calls to make an object without initialising it."""
-    return object.__new__(cls)
+    return cls.__new__(cls, *args)
+
+
+def unchanged(value: Any) -> Any:
+    """What copying calls to make an object that is there already."""
+    return value
 
 
 def mapping_items(mapping: Any) -> dict[Any, Any]:

@@ -13,10 +13,25 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture import eager
+from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.effects import TrackedCopy
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_dict, slot_names
-from tracegraph.capture.sources import MISSING, Item, Source, Stored, is_from_stack, stored_contents
+from tracegraph.capture.keys import check_hashable
+from tracegraph.capture.safety import flatten
+from tracegraph.capture.scope_calls import is_namespace, namespace
+from tracegraph.capture.sources import (
+    MISSING,
+    Computed,
+    Item,
+    Reference,
+    Source,
+    Stored,
+    class_lookup,
+    is_from_stack,
+    stored_contents,
+    viewed,
+)
 from tracegraph.capture.values import (
     CONSTANT_TYPES,
     IDENTITY_TYPES,
@@ -39,6 +54,9 @@ def read(tracer: Tracer, value: Any, source: Source) -> Any:
     """Guard `value` and return what stands for it in the trace."""
     if is_constant(value):
         return _read_constant(tracer, value, source)
+    if is_namespace(value):
+        tracer.guards.add(GuardKind.IDENTITY, source, value)
+        return namespace(tracer, value)
     known = tracer.known(value)
     if known is not MISSING:
         return _read_again(tracer, value, known, source)
@@ -55,7 +73,7 @@ def _reader(value: Any) -> Callable[[Tracer, Any, Source], Any]:
         return _read_identity
     if is_namedtuple(value) and type(value).__iter__ is tuple.__iter__:
         return _read_tuple
-    if is_instance_of_python_class(value) and native_base(type(value)) in (list, dict, collections.OrderedDict):
+    if is_instance_of_python_class(value) and native_base(type(value)) in _DERIVED_FROM:
         return _read_derived
     return _read_object
 
@@ -97,22 +115,36 @@ def _read_object(tracer: Tracer, value: Any, source: Source) -> Any:
     return tracer.adopt(value, value, source)
 
 
+#: C classes whose derived classes are traced on doubles
+_DERIVED_FROM = (list, dict, collections.OrderedDict, set, collections.deque)
+
+
 def _read_derived(tracer: Tracer, value: Any, source: Source) -> Any:
-    """An instance of a class derived from list or dict: traced on a double that shares its attributes."""
+    """An instance of a class derived from a container: traced on a double that shares its attributes."""
     contents, stored = stored_contents(value), Stored(source)
-    if len(contents) > MAX_ELEMENTS or not (isinstance(contents, list) or _are_keys(contents)):
+    if len(contents) > MAX_ELEMENTS or (isinstance(contents, dict | set) and not _are_keys(contents)):
         return _read_object(tracer, value, source)
+    if isinstance(contents, set) and any(a is not b for a, b in zip(contents, set.__iter__(value), strict=True)):
+        return _read_object(tracer, value, source)  # the double would be iterated in another order
     tracer.guards.add(GuardKind.TYPE, source, type(value))
     double = _double(value)
     tracer.adopt(value, double, source)
-    if isinstance(contents, list):
-        tracer.guards.add(GuardKind.LENGTH, stored, len(contents))
-        list.extend(double, [read(tracer, v, Item(stored, i)) for i, v in enumerate(contents)])
-    else:
+    if isinstance(contents, dict):
         tracer.guards.add(GuardKind.KEYS, stored, tuple(contents))
         setter: Any = type(contents).__setitem__
         for key, item in contents.items():
             setter(double, key, read(tracer, item, Item(stored, key)))
+    elif isinstance(contents, set):
+        tracer.guards.add(GuardKind.ELEMENTS, stored, tuple(contents))
+        set.update(double, contents)
+    else:
+        tracer.guards.add(GuardKind.LENGTH, stored, len(contents))
+        items = [read(tracer, v, Item(stored, i)) for i, v in enumerate(contents)]
+        if isinstance(contents, list):
+            list.extend(double, items)
+        else:
+            tracer.guards.add(GuardKind.CONSTANT, _slot(stored, "maxlen"), contents.maxlen)
+            collections.deque.__init__(double, items, contents.maxlen)
     tracer.effects.track(TrackedCopy(value, double, stored_contents(double), source))
     return double
 
@@ -172,18 +204,55 @@ def _read_list(tracer: Tracer, value: Any, source: Source) -> Any:
 
 
 def _read_dict(tracer: Tracer, value: Any, source: Source) -> Any:
-    if len(value) > MAX_ELEMENTS or not _are_keys(value):
+    if len(value) > MAX_ELEMENTS:
+        return _read_opaque(tracer, value, source)
+    keys = list(value) if _are_keys(value) else _read_keys(tracer, value, source)
+    if keys is None:
         return _read_opaque(tracer, value, source)
     tracer.guards.add(GuardKind.TYPE, source, type(value))
-    tracer.guards.add(GuardKind.KEYS, source, tuple(value))
+    items: list[Source] = [Item(source, key) for key in value]
+    if _are_keys(value):
+        tracer.guards.add(GuardKind.KEYS, source, tuple(value))
+    else:
+        items = [Item(Computed(Reference(values_of), (source,)), i) for i in range(len(value))]
     copy: Any = type(value)()
     if isinstance(value, collections.defaultdict):
         copy.default_factory = read(tracer, value.default_factory, _slot(source, "default_factory"))
     tracer.adopt(value, copy, source)
-    for key, item in list(value.items()):
-        copy[key] = read(tracer, item, Item(source, key))
+    for key, item, place in zip(keys, list(value.values()), items, strict=True):
+        copy[key] = read(tracer, item, place)
     tracer.effects.track(TrackedCopy(value, copy, dict(copy), source))
     return copy
+
+
+def _read_keys(tracer: Tracer, values: Any, source: Source) -> list[Any] | None:
+    """Objects that are keys, or elements of a set, read one by one; None if hashing them cannot be followed."""
+    if not all(map(_may_be_key, flatten(list(values)))):
+        return None
+    listed = Computed(Reference(list), (source,))
+    tracer.guards.add(GuardKind.LENGTH, source, len(values))
+    keys: dict[Any, None] = {}
+    try:
+        for i, value in enumerate(values):
+            key = read(tracer, value, Item(listed, i))
+            if any(isinstance(class_lookup(type(p), "__hash__"), types.FunctionType) for p in flatten(key)):
+                check_hashable(tracer, key, keys)
+            keys[key] = None
+    except Break:
+        return None
+    return list(keys) if len(keys) == len(values) else None
+
+
+def _may_be_key(value: Any) -> bool:
+    """Whether the trace has the object itself for it, with a hash that can be followed."""
+    if is_constant(value) or isinstance(value, (*IDENTITY_TYPES, types.FunctionType)):
+        return True
+    return is_instance_of_python_class(value) and native_base(type(value)) is object
+
+
+def values_of(mapping: Any) -> list[Any]:
+    """The values of a dict, in order."""
+    return list(mapping.values())
 
 
 def _slot(source: Source, name: str) -> Source:
@@ -193,19 +262,34 @@ def _slot(source: Source, name: str) -> Source:
 
 
 def _read_set(tracer: Tracer, value: Any, source: Source) -> Any:
-    """Sets of constants or identities; their elements are guarded together, in the order of iteration."""
-    if len(value) > MAX_ELEMENTS or not _are_keys(value):
+    """Sets of constants or identities are guarded together, other elements one by one; both in order of iteration."""
+    is_small = len(value) <= MAX_ELEMENTS
+    elements = list(value) if is_small and _are_keys(value) else _read_keys(tracer, value, source) if is_small else None
+    if elements is None:
         return _read_opaque(tracer, value, source)
     tracer.guards.add(GuardKind.TYPE, source, type(value))
-    copy = value.copy()
-    if any(a is not b for a, b in zip(copy, value, strict=True)):
-        return _read_opaque(tracer, value, source)  # a copy would be iterated in another order
-    tracer.guards.add(GuardKind.ELEMENTS, source, tuple(value))
+    if _are_keys(value):
+        tracer.guards.add(GuardKind.ELEMENTS, source, tuple(value))
     if type(value) is frozenset:
         return tracer.adopt(value, value, source)
+    copy = value.copy() if _are_keys(value) else set(elements)
+    if any(a is not b for a, b in zip(copy, elements, strict=True)):
+        return _read_opaque(tracer, value, source)  # a copy would be iterated in another order
     tracer.adopt(value, copy, source)
     tracer.effects.track(TrackedCopy(value, copy, set(copy), source))
     return copy
+
+
+def _read_proxy(tracer: Tracer, value: Any, source: Source) -> Any:
+    """A read-only view of a dict: one of the dict that stands for it in the trace."""
+    tracer.guards.add(GuardKind.TYPE, source, type(value))
+    held = viewed(value)
+    if type(held) not in (dict, collections.OrderedDict):
+        return tracer.adopt_opaque(value, source)
+    contents = read(tracer, held, Computed(Reference(viewed), (source,)))
+    if tracer.is_marked_opaque(contents):
+        return tracer.adopt_opaque(value, source)
+    return tracer.adopt(value, types.MappingProxyType(contents), source)
 
 
 def _read_slice(tracer: Tracer, value: slice, source: Source) -> Any:
@@ -229,6 +313,7 @@ _READERS: dict[type, Callable[[Any, Any, Source], Any]] = {
     set: _read_set,
     frozenset: _read_set,
     slice: _read_slice,
+    types.MappingProxyType: _read_proxy,
     bytearray: _read_opaque,
     types.FunctionType: _read_function,
     types.CellType: _read_cell,

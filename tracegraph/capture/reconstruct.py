@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import collections
+import collections.abc
 import functools
 import gc
 import operator
@@ -26,13 +27,16 @@ from tracegraph.capture.gradients import as_spent, spent_op
 from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, slot_names
 from tracegraph.capture.numpy_numbers import NumpyNumber
 from tracegraph.capture.object_ids import ObjectId, ThreadId
-from tracegraph.capture.sources import Pool, SourceWriter, base_of_container, class_lookup
+from tracegraph.capture.scope_calls import Globals
+from tracegraph.capture.sources import Pool, SourceWriter, base_of_container, class_lookup, max_length, viewed
 from tracegraph.capture.tensor_states import GradFn, Leaf, as_leaf
 from tracegraph.capture.texts import VaryingText
 from tracegraph.capture.tracer import Tracer
 from tracegraph.capture.values import (
     IDENTITY_TYPES,
     STAND_INS,
+    VALUE_BASES,
+    base_value,
     is_constant,
     is_instance_of_python_class,
     is_namedtuple,
@@ -238,7 +242,7 @@ class Reconstructor:
         if isinstance(value, BaseException):
             name = self.assign(value, f"{cls}.__new__({cls}, {self.expressions(value.args)})", "o")
         else:
-            content = f", {self._constant(base_value(value))}" if isinstance(value, _VALUE_BASES) else ""
+            content = f", {self._constant(base_value(value))}" if isinstance(value, VALUE_BASES) else ""
             name = self.assign(value, f"{self.pool.name(native_base(type(value)))}.__new__({cls}{content})", "o")
         self._later.append(lambda: self._fill(name, value))
         return name
@@ -250,14 +254,15 @@ class Reconstructor:
                 # its update() would call a __setitem__ of the derived class; dict's knows nothing of the order
                 setter = f"{self.pool.name(collections.OrderedDict)}.__setitem__"
                 content = f"for k, v in {self._dict_display(value)}.items(): {setter}({name}, k, v)"
-            if self._hashes_late(base_of_container(value).keys(value)):
-                self._last.append(lambda: self.lines.append(content))
-            else:
-                self.lines.append(content)
+            self._emit_keyed(base_of_container(value).keys(value), content)
         elif isinstance(value, list):
             self.lines.append(f"list.extend({name}, [{self.expressions(list.__iter__(value))}])")
-        elif isinstance(value, set | collections.deque):
-            raise NotReconstructible(value)
+        elif isinstance(value, set):
+            self._emit_keyed(set.__iter__(value), f"set.update({name}, [{self.expressions(set.__iter__(value))}])")
+        elif isinstance(value, collections.deque):
+            items = self.expressions(collections.deque.__iter__(value))
+            maker = self.pool.name(collections.deque)
+            self.lines.append(f"{maker}.__init__({name}, [{items}], {max_length(value)})")
         if isinstance(value, BaseException):
             if value.__traceback__ is not None:
                 raise NotReconstructible(value)
@@ -271,6 +276,13 @@ class Reconstructor:
             if hasattr(value, attribute):
                 content = self.expression(object.__getattribute__(value, attribute))
                 self.lines.append(f"object.__setattr__({name}, {attribute!r}, {content})")
+
+    def _emit_keyed(self, keys: Any, code: str) -> None:
+        """Emit what hashes `keys`: now, or when all objects are complete if their `__hash__` is Python code."""
+        if self._hashes_late(keys):
+            self._last.append(lambda: self.lines.append(code))
+        else:
+            self.lines.append(code)
 
     def _dict_display(self, value: dict[Any, Any]) -> str:
         pairs = (f"{self.expression(k)}: {self.expression(v)}" for k, v in base_of_container(value).items(value))
@@ -351,6 +363,12 @@ class Reconstructor:
             return self.keyed(value, "set()", lambda: f"[{self.expressions(value)}]")
         return self.assign(value, f"{type(value).__name__}([{self.expressions(value)}])")
 
+    def build_proxy(self, value: Any) -> str:
+        return self.assign(value, f"{self.pool.name(type(value))}({self.expression(viewed(value))})")
+
+    def build_bytearray(self, value: bytearray) -> str:
+        return self.assign(value, f"bytearray({bytes(value)!r})")
+
     def build_slice(self, value: Any) -> str:
         return f"slice({self.expressions((value.start, value.stop, value.step))})"
 
@@ -363,7 +381,12 @@ class Reconstructor:
     def build_partial(self, value: Any) -> str:
         keywords = f", **{self._dict_display(value.keywords)}" if value.keywords else ""
         args = self.expressions((value.func, *value.args))
-        return self.assign(value, f"{self.pool.name(functools.partial)}({args}{keywords})")
+        name = self.assign(value, f"{self.pool.name(functools.partial)}({args}{keywords})")
+        if value.__dict__:
+            self._later.append(
+                lambda: self.lines.append(f"{name}.__dict__.update({self._dict_display(value.__dict__)})")
+            )
+        return name
 
     def build_cell(self, value: types.CellType) -> str:
         name = self.assign(value, f"{self.pool.name(types.CellType)}()", "cell")
@@ -414,6 +437,16 @@ class Reconstructor:
     def build_attributes(self, value: InstanceDict) -> str:
         return f"{self.expression(value.owner)}.__dict__"
 
+    def build_view(self, value: Any) -> str:
+        """`object.__dict__.keys()` and the like."""
+        mapping = vars(collections.abc.MappingView)["_mapping"].__get__(value)
+        if not isinstance(mapping, InstanceDict):
+            return self._instance(value)
+        return f"{self.expression(mapping)}.{_ABSTRACT_VIEWS[type(value)]}()"
+
+    def build_globals(self, value: Globals) -> str:
+        return self.pool.name(value.owner)
+
     def build_adapted_callable(self, value: CallableAdapter) -> str:
         return self.expression(value.function)
 
@@ -421,17 +454,16 @@ class Reconstructor:
         return self.expression(value.iterator)
 
 
-_VALUE_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
 #: iterators over dicts, and the view each comes from
 _DICT_ITERATORS: dict[type, str] = {
     type(iter({})): "keys", type(iter({}.values())): "values", type(iter({}.items())): "items",
 }  # fmt: skip
 
 
-def base_value(value: Any) -> Any:
-    """An instance of a class derived from a number or text, as that number or text."""
-    base = next(b for b in _VALUE_BASES if isinstance(value, b))
-    return complex(value.real, value.imag) if base is complex else base.__getnewargs__(value)[0]
+#: views of mappings that stand for dicts
+_ABSTRACT_VIEWS: dict[type, str] = {
+    collections.abc.KeysView: "keys", collections.abc.ValuesView: "values", collections.abc.ItemsView: "items",
+}  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
@@ -463,6 +495,8 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     tuple: Reconstructor.build_tuple,
     set: Reconstructor.build_set,
     frozenset: Reconstructor.build_set,
+    types.MappingProxyType: Reconstructor.build_proxy,
+    bytearray: Reconstructor.build_bytearray,
     slice: Reconstructor.build_slice,
     types.MethodType: Reconstructor.build_method,
     functools.partial: Reconstructor.build_partial,
@@ -473,6 +507,8 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     ObjectId: Reconstructor.build_id,
     ThreadId: Reconstructor.build_thread_id,
     InstanceDict: Reconstructor.build_attributes,
+    Globals: Reconstructor.build_globals,
+    **dict.fromkeys(_ABSTRACT_VIEWS, Reconstructor.build_view),
     CallableAdapter: Reconstructor.build_adapted_callable,
     IteratorAdapter: Reconstructor.build_adapted_iterator,
 }

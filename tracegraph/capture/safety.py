@@ -17,6 +17,8 @@ from tracegraph.capture.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
     STAND_INS,
+    VALUE_BASES,
+    base_value,
     is_constant,
     is_instance_of_python_class,
     is_python_class,
@@ -102,10 +104,18 @@ def plain_number(tracer: Tracer, value: Any) -> Any:
     """A member of an IntEnum, or another instance of a class derived from a number, as that number."""
     if is_instance_of_python_class(value) and isinstance(value, int | float | complex):
         tracer.pin(value)
-        base: Any = next(b for b in (int, float, complex) if isinstance(value, b))
-        # past what the class overrides
-        return base.__getnewargs__(value)[0] if base is not complex else complex(value.real, value.imag)
+        return base_value(value)
     return value
+
+
+def plain_data(tracer: Tracer, value: Any) -> Any:
+    """`value` with instances of classes derived from numbers and text, in sequences too, replaced by their values."""
+    if is_instance_of_python_class(value) and isinstance(value, VALUE_BASES):
+        tracer.pin(value)
+        return base_value(value)
+    if type(value) in (list, tuple):
+        return type(value)(plain_data(tracer, v) for v in value)
+    return {k: plain_data(tracer, v) for k, v in value.items()} if type(value) is dict else value
 
 
 def stringable(tracer: Tracer, value: Any) -> Any:
@@ -119,16 +129,17 @@ def stringable(tracer: Tracer, value: Any) -> Any:
             raise Break(reasons.DATA_DEPENDENT, "the text of a tensor")
         if isinstance(part, _CALLABLES) or is_opaque(tracer, part):
             raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(part).__name__}")
-    return _with_values(tracer, adapted(tracer, value))
+    return with_values(tracer, adapted(tracer, value))
 
 
-def _with_values(tracer: Tracer, value: Any) -> Any:
+def with_values(tracer: Tracer, value: Any) -> Any:
+    """`value` with the numbers and texts in it that vary replaced by what they are."""
     if _is_specialised(value):
         return specialised(tracer, value)
     if type(value) in (tuple, list) and any(map(_is_specialised, flatten(value))):
-        return type(value)(_with_values(tracer, v) for v in value)
+        return type(value)(with_values(tracer, v) for v in value)
     if type(value) is dict and any(map(_is_specialised, flatten(value))):
-        return {k: _with_values(tracer, v) for k, v in value.items()}
+        return {k: with_values(tracer, v) for k, v in value.items()}
     return value
 
 
@@ -140,7 +151,7 @@ def flatten(value: Any, depth: int = 0) -> Iterable[Any]:
     if kind in (list, tuple, set, frozenset) or kind.__name__ in ("deque", "dict_keys", "dict_values", "dict_items"):
         for item in value:
             yield from flatten(item, depth + 1)
-    elif isinstance(value, dict) and not is_instance_of_python_class(value):
+    elif isinstance(value, dict | types.MappingProxyType) and not is_instance_of_python_class(value):
         for key, item in value.items():
             yield from flatten(key, depth + 1)
             yield from flatten(item, depth + 1)

@@ -211,6 +211,8 @@ class _Attempt:
             if self.frame.exceptions:
                 raise self.stop from None
             check_early_reads(self.tracer.early_reads, self.frame, is_complete=False)
+            if self.stop.until is not None:
+                self.tracer.guards.add(*self.stop.until)
             writer.end_with_break(self.stop)
         else:
             assert isinstance(outcome, Returned)

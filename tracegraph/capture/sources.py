@@ -7,12 +7,13 @@ dictionaries, slots, items, cells), never properties, so that evaluating one run
 from __future__ import annotations
 
 import enum
+import gc
 import operator
 import sys
 import types
 import weakref
 from abc import ABC, abstractmethod
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -240,7 +241,7 @@ class Keyed(Source):
 
 @dataclass(frozen=True)
 class Stored(_Step):
-    """What an instance of a class derived from list or dict holds, as a plain list or dict."""
+    """What an instance of a class derived from a container holds, as that container."""
 
     def expression(self, parents: list[str], pool: Pool) -> str:
         return f"{pool.name(stored_contents, 'stored')}({parents[0]})"
@@ -250,14 +251,29 @@ class Stored(_Step):
 
 
 def base_of_container(value: Any) -> Any:
-    """The C class whose methods see a list or dict past what its own class overrides."""
-    return next(base for base in (list, OrderedDict, dict) if isinstance(value, base))
+    """The C class whose methods see a container past what its own class overrides."""
+    return next(base for base in (list, OrderedDict, dict, set, deque) if isinstance(value, base))
 
 
 def stored_contents(value: Any) -> Any:
-    """The content of a list, dict or OrderedDict, read past what a derived class overrides."""
+    """The content of a list, dict, OrderedDict, set or deque, read past what a derived class overrides."""
     base = base_of_container(value)
-    return list(list.__iter__(value)) if base is list else base(base.items(value))
+    if issubclass(base, dict):
+        return base(base.items(value))
+    return deque(deque.__iter__(value), max_length(value)) if base is deque else base(base.__iter__(value))
+
+
+def viewed(proxy: Any) -> Any:
+    """The mapping that a `types.MappingProxyType` shows."""
+    return gc.get_referents(proxy)[0]
+
+
+def max_length(value: Any) -> Any:
+    """The bound of a deque, read past what a derived class overrides."""
+    return _MAXLEN.__get__(value)
+
+
+_MAXLEN: Any = vars(deque)["maxlen"]
 
 
 @dataclass(frozen=True)
@@ -359,6 +375,38 @@ class Computed(Source):
         return f"{self.function.object.__name__}({', '.join(texts)})"
 
 
+@dataclass(frozen=True)
+class Call(Source):
+    """What `function` answers when a call of the program asks it again; with a `question`, `question(function, ...)`.
+
+    The last operands are keyword arguments, called `names`.
+    """
+
+    function: Source
+    args: tuple[Source, ...]
+    names: tuple[str, ...]
+    question: Reference | None = None
+
+    @property
+    def parents(self) -> tuple[Source, ...]:
+        return (self.function, *self.args)
+
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        text = self.text(parents)
+        return text if self.question is None else f"{pool.name(self.question.object)}({text.replace('(', ', ', 1)}"
+
+    def text(self, parents: list[str]) -> str:
+        """The call, given the texts of its parents."""
+        function, *args = parents
+        split = len(args) - len(self.names)
+        keywords = (f"{n}={a}" for n, a in zip(self.names, args[split:], strict=True))
+        return f"{function}({', '.join([*args[:split], *keywords])})"
+
+    def __str__(self) -> str:
+        text = self.text(list(map(str, self.parents)))
+        return text if self.question is None else f"{self.question}({text})"
+
+
 def class_lookup(cls: type, name: str, after: type | None = None) -> Any:
     """The attribute of a class as stored, or MISSING; binds nothing and runs no user code.
 
@@ -383,8 +431,10 @@ def constant_source(value: Any) -> Constant:
 
 def object_text(value: Any) -> str:
     """A name for an object; no code of its class runs, and no container is spelled out."""
-    if isinstance(value, type | types.ModuleType):
+    if isinstance(value, type):
         return value.__name__
+    if isinstance(value, types.ModuleType):
+        return str(value.__dict__.get("__name__"))
     if type(value) in (int, float, complex, bool, str, bytes, type(None)) or isinstance(value, np.generic):
         return repr(value)
     if isinstance(value, enum.Enum):

@@ -1,26 +1,26 @@
 """Functions of the standard library with a meaning of their own in a trace, because their code cannot be followed.
 
-Caches, regular expressions, dispatch on types, getters: what each depends on is recorded here.
+Regular expressions, dispatch on types, getters: what each depends on is recorded here.
 """
 
 from __future__ import annotations
 
 import _thread
 import functools
+import inspect
 import operator
 import re
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture import attributes, containers
+from tracegraph.capture import attributes, caches, containers
 from tracegraph.capture import break_reasons as reasons
 from tracegraph.capture.adapters import CallableAdapter
 from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.checker import same_constant
 from tracegraph.capture.object_ids import ThreadId
-from tracegraph.capture.safety import specialised
-from tracegraph.capture.sources import Contents, Item, Slot
+from tracegraph.capture.safety import flatten, specialised
+from tracegraph.capture.sources import MISSING, Contents, Item, Slot
 from tracegraph.capture.values import is_constant, is_varying
 
 if TYPE_CHECKING:
@@ -28,42 +28,6 @@ if TYPE_CHECKING:
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
-
-
-# ------------------------------------------------------------------------------------------ caches
-
-
-def call_cached(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
-    """A function under `functools.lru_cache`: the function itself, where nobody can tell the difference.
-
-    Raises:
-        Break: the result is an object that a second call would share, or the call has side effects.
-    """
-    from tracegraph.capture.calls import call
-
-    if not all(map(_is_data, (*args, *kwargs.values()))):
-        raise Break(reasons.NATIVE_CALL, f"{function.__qualname__}(), which caches results by object")
-    source = tracer.source_of(function)
-    inner = function.__wrapped__
-    inner = tracer.read(inner, Slot(source, "__wrapped__")) if source is not None else inner
-    with tracer.effects.unchanging("calling a function that caches its results"):
-        result = call(tracer, inner, args, kwargs)
-    if not _is_data(result):
-        raise Break(reasons.NATIVE_CALL, f"{function.__qualname__}(), which caches an object")
-    if source is not None and not _is_cached(tracer, function, args, kwargs, result):
-        raise Break(reasons.NATIVE_CALL, f"{function.__qualname__}(), which has cached another result")
-    return result
-
-
-def _is_cached(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, result: Any) -> bool:
-    """Whether the cache answers what the function does by now; it has no effect but to be remembered there."""
-    known = {k: specialised(tracer, v) for k, v in kwargs.items()}
-    cached = tracer.native(function, *(specialised(tracer, a) for a in args), **known)
-    return same_constant(cached, specialised(tracer, result))
-
-
-def _is_data(value: Any) -> bool:
-    return is_constant(value) or is_varying(value)
 
 
 # ------------------------------------------------------------------------------------------ getters
@@ -101,7 +65,7 @@ def call_method_caller(tracer: Tracer, caller: Any, args: Args, kwargs: Kwargs) 
 
 #: kinds of callables
 BY_TYPE: dict[type, Callable[[Any, Any, Args, Kwargs], Any]] = {
-    functools._lru_cache_wrapper: call_cached,
+    **caches.HANDLERS,
     operator.itemgetter: call_item_getter,
     operator.attrgetter: call_attribute_getter,
     operator.methodcaller: call_method_caller,
@@ -127,16 +91,44 @@ def _call_dispatch(tracer: Tracer, function: types.FunctionType, args: Args, kwa
 
 def _call_expression(tracer: Tracer, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Any:
     """A function of the re module on plain text."""
-    if not all(_is_data(a) or isinstance(a, types.FunctionType) for a in (*args, *kwargs.values())):
+    if not all(_is_plain(a) or isinstance(a, types.FunctionType) for a in (*args, *kwargs.values())):
         raise Break(reasons.NATIVE_CALL, f"re.{function.__name__}() of something other than text")
     args = tuple(CallableAdapter(tracer, a) if callable(a) else specialised(tracer, a) for a in args)
     kwargs = {k: CallableAdapter(tracer, a) if callable(a) else specialised(tracer, a) for k, a in kwargs.items()}
     return tracer.native(function, *args, **kwargs)
 
 
+def _call_signature(tracer: Tracer, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Any:
+    """`inspect.signature(f)`, `inspect.getfullargspec(f)`: what they look at is guarded, the answer is made once.
+
+    Raises:
+        Break: `f` is no function or method, or its defaults and annotations are no plain data.
+    """
+    if len(args) != 1 or kwargs:
+        raise Break(reasons.NATIVE_CALL, f"inspect.{function.__name__}() with options")
+    target = args[0]
+    while True:
+        target = target.__func__ if type(target) is types.MethodType else target
+        if type(target) is not types.FunctionType or attributes.has(tracer, target, "__signature__"):
+            kind = tracer.type_of(target).__name__
+            raise Break(reasons.NATIVE_CALL, f"inspect.{function.__name__}() of an object of type {kind}")
+        for name in ("__defaults__", "__kwdefaults__", "__annotations__"):
+            parts = flatten(attributes.get(tracer, target, name))
+            if not all(is_constant(p) or isinstance(p, type) for p in parts):
+                raise Break(reasons.NATIVE_CALL, f"inspect.{function.__name__}() of {target.__qualname__}()")
+        wrapped = attributes.find(tracer, target, "__wrapped__")
+        if wrapped is MISSING:
+            return tracer.fresh(tracer.native(function, args[0]))
+        target = wrapped
+
+
 def thread_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Any) -> ThreadId:
     """`threading.get_ident()`."""
     return ThreadId()
+
+
+def _is_plain(value: Any) -> bool:
+    return is_constant(value) or is_varying(value) or isinstance(value, re.RegexFlag)
 
 
 def _generic(value: object) -> None:
@@ -150,6 +142,8 @@ _EXPRESSIONS = (re.match, re.fullmatch, re.search, re.sub, re.subn, re.split, re
 BY_CODE: dict[types.CodeType, Callable[[Any, Any, Args, Kwargs], Any]] = {
     _DISPATCH.__code__: _call_dispatch,
     **{f.__code__: _call_expression for f in _EXPRESSIONS},
+    inspect.signature.__code__: _call_signature,
+    inspect.getfullargspec.__code__: _call_signature,
 }
 #: builtin functions
 BUILTINS = {_thread.get_ident: thread_id}

@@ -125,6 +125,8 @@ class Tracer:
         self.generators: list[SymbolicGenerator] = []
         #: the Modules that were read, by where they are
         self.modules: dict[Source, Any] = {}
+        #: what stands for dicts of global variables, by the dicts
+        self.namespaces: dict[int, Any] = {}
         #: graph inputs that are numpy arrays outside, by the arrays
         self.array_inputs: dict[int, Traced] = {}
 
@@ -247,6 +249,10 @@ class Tracer:
         """Whether a constant that was found at `source` is to be read as a symbol."""
         return self.dynamism.varies(source, value, self.owner_of(source))
 
+    def originals(self) -> set[int]:
+        """The ids of all objects from outside that were read."""
+        return set(self._proxies)
+
     def read(self, value: Any, source: Source) -> Any:
         """A value from outside: guard it and return what the trace works on."""
         from tracegraph.capture.reading import read
@@ -331,21 +337,23 @@ class Tracer:
         raw = class_lookup(cls, name, after)
         if not is_python_class(cls):
             return raw
-        if self.is_fresh(cls):
-            return self._entry_of_fresh_class(cls, name, after)
-        pending = self.effects.pending_of_class(cls, name, after)
-        if pending is not None:
-            return pending.value
+        if self.is_fresh(cls) or self.effects.is_class_entry_written(name):
+            return self._entry_base_by_base(cls, name, after)
         source = self.entry_source(cls, name, after)
         if raw is MISSING:
             self.guards.add(GuardKind.IDENTITY, source, MISSING)
             return raw
         return self.read(raw, source)
 
-    def _entry_of_fresh_class(self, cls: type, name: str, after: type | None) -> Any:
-        """An attribute of a class that the trace made: guarded only where a base from outside is asked."""
+    def _entry_base_by_base(self, cls: type, name: str, after: type | None) -> Any:
+        """An attribute of a class that the trace made or has written to: guarded where a base from outside is asked."""
         order = cls.__mro__[cls.__mro__.index(after) + 1 if after is not None else 0 :]
         for base in order:
+            written = self.effects.pending(base, name)
+            if written is not None and written.value is not MISSING:
+                return written.value
+            if written is not None:
+                continue
             if name in base.__dict__:
                 pending = self.effects.pending(base, name)
                 if pending is not None:

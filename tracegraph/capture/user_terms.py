@@ -65,6 +65,11 @@ def _template(source: Any) -> str:
     return f"{{{source_text(value)}{text and ':'}{text}}}"
 
 
+def _call(source: Any) -> str:
+    text: str = source.text(list(map(source_text, source.parents)))
+    return text if source.question is None else f"{source.question}({text})"
+
+
 _SOURCES: dict[type, Callable[[Any], str]] = {
     sources.Local: _local,
     sources.FrameCell: lambda source: source.name,
@@ -78,6 +83,7 @@ _SOURCES: dict[type, Callable[[Any], str]] = {
     sources.Item: _item,
     sources.Keyed: lambda source: f"{source_text(source.parent)}[{source_text(source.key)}]",
     sources.Computed: _computed,
+    sources.Call: _call,
     sources.Setting: str,
     sources.TypeOf: lambda source: f"type({source_text(source.parent)})",
     sources.Size: lambda source: f"{source_text(source.parent)}.shape[{source.dim}]",

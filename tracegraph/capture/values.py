@@ -7,12 +7,16 @@ Constants, containers, classes and functions are the real objects. A tensor is a
 from __future__ import annotations
 
 import collections
+import datetime
+import decimal
 import enum
+import fractions
 import functools
 import math
 import operator
 import re
 import sys
+import time
 import types
 from typing import Any
 
@@ -67,7 +71,9 @@ class Observed(BaseException):
 #: values that are guarded by equality and may be baked into code
 CONSTANT_TYPES: frozenset[Any] = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented),
-    range, types.CodeType, DType, re.Pattern, re.Match, Device,
+    range, types.CodeType, DType, re.Pattern, re.Match, Device, types.GenericAlias, types.UnionType,
+    fractions.Fraction, decimal.Decimal, datetime.timedelta, datetime.date, datetime.time, datetime.datetime,
+    type(sys.version_info), type(sys.flags), type(sys.float_info), type(sys.int_info), time.struct_time,
 }) | frozenset(np.sctypeDict.values())  # fmt: skip
 
 #: objects guarded by identity
@@ -84,7 +90,7 @@ IDENTITY_TYPES = (
 
 CONTAINER_TYPES: frozenset[type] = frozenset({
     list, dict, set, tuple, frozenset, slice, bytearray,
-    collections.deque, collections.OrderedDict, collections.defaultdict,
+    collections.deque, collections.OrderedDict, collections.defaultdict, types.MappingProxyType,
 })  # fmt: skip
 
 DICT_VIEW_TYPES: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
@@ -119,10 +125,12 @@ _C_CLASSES = frozenset(
 def is_python_class(cls: type) -> bool:
     """Whether a class statement made `cls`, so that its behaviour may be Python code.
 
-    A SimpleNamespace keeps its attributes like such a class, and counts as one.
+    A SimpleNamespace keeps its attributes like such a class, and counts as one; a class of immutable data does not.
     """
     if cls is types.SimpleNamespace:
         return True
+    if cls in CONSTANT_TYPES:
+        return False
     return cls.__flags__ & (_HEAP_TYPE | _IMMUTABLE_TYPE) == _HEAP_TYPE and cls not in _C_CLASSES
 
 
@@ -136,6 +144,16 @@ def is_instance_of_python_class(value: Any) -> bool:
     """Whether operations on `value` may run Python code of its class: a user's object, not a proxy or a class."""
     cls = type(value)
     return is_python_class(cls) and not isinstance(value, type) and cls not in STAND_INS
+
+
+#: C classes of immutable data from which programs derive
+VALUE_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
+
+
+def base_value(value: Any) -> Any:
+    """An instance of a class derived from a number or text, as that number or text, past what the class overrides."""
+    base = next(b for b in VALUE_BASES if isinstance(value, b))
+    return complex(value.real, value.imag) if base is complex else base.__getnewargs__(value)[0]
 
 
 def is_namedtuple(value: Any) -> bool:

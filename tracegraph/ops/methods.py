@@ -260,6 +260,7 @@ def _is_operand(other: Any) -> bool:
         kind in NUMBER_TYPES
         or hasattr(kind, "__tracegraph_tensor__")
         or hasattr(kind, "__index__")
+        or issubclass(kind, float)
         or (getattr(other, "shape", None) == () and hasattr(other, "item"))
     )
 

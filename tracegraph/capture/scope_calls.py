@@ -1,0 +1,175 @@
+"""Builtins that list the names of a scope or of an object: `globals`, `locals`, `vars`, `dir`."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tracegraph.capture import attributes
+from tracegraph.capture import break_reasons as reasons
+from tracegraph.capture.break_reasons import Break, Extent
+from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.instance_dicts import InstanceDict
+from tracegraph.capture.safety import is_opaque
+from tracegraph.capture.sources import MISSING, Constant, GlobalName, Reference, Slot, class_lookup, constant_source
+from tracegraph.capture.values import (
+    NULL,
+    STAND_INS,
+    Observed,
+    is_constant,
+    is_instance_of_python_class,
+    is_python_class,
+    is_tensor,
+)
+
+if TYPE_CHECKING:
+    from tracegraph.capture.frame import Frame
+    from tracegraph.capture.tracer import Tracer
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+
+
+def refuse_frame_access(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> NoReturn:
+    """Run the whole function eagerly."""
+    raise Break(reasons.FRAME_ACCESS, "the function inspects its own frame", Extent.FRAME)
+
+
+# ------------------------------------------------------------------------------------------ variables
+
+
+class Globals(InstanceDict):
+    """`globals()`: single names are read and written like global variables; the whole is not listed."""
+
+    def __getitem__(self, name: str) -> Any:
+        pending = self._tracer.effects.pending(self.owner, name)
+        if pending is not None and pending.value is not MISSING:
+            return pending.value
+        scope = Constant(Reference(self.owner), f"globals of {self.owner.get('__name__', '?')}")
+        if pending is None and name in self.owner:
+            return self._tracer.read(self.owner[name], GlobalName(scope, name))
+        if pending is None:
+            self._tracer.guards.add(GuardKind.GLOBAL_ABSENT, scope, name)
+        raise KeyError(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._tracer.effects.set_global(self.owner, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        self._tracer.effects.set_global(self.owner, name, MISSING)
+
+    def _names(self) -> NoReturn:
+        raise Break(reasons.FRAME_ACCESS, "all names of globals()")
+
+
+STAND_INS[Globals] = dict
+
+
+def is_namespace(value: Any) -> bool:
+    """Whether a dict holds the global variables of some code."""
+    return type(value) is dict and "__builtins__" in value
+
+
+def namespace(tracer: Tracer, variables: dict[str, Any]) -> Globals:
+    """What stands for a dict of global variables in the trace."""
+    found = tracer.namespaces.get(id(variables))
+    if found is None:
+        found = tracer.namespaces[id(variables)] = Globals(tracer, variables)
+    return found
+
+
+def call_globals(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """`globals()`."""
+    return namespace(tracer, frame.namespace) if frame is not None else refuse_frame_access(tracer, args, kwargs, frame)
+
+
+def call_locals(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """`locals()`: the variables that are bound by now; before Python 3.13 always the same dict."""
+    if frame is None or frame.names is not None or frame.code.co_name.startswith("<"):
+        return refuse_frame_access(tracer, args, kwargs, frame)
+    found = dict(_variables(frame))
+    if sys.version_info >= (3, 13):
+        return found
+    frame.listed_locals.clear()
+    frame.listed_locals.update(found)
+    return frame.listed_locals
+
+
+def _variables(frame: Frame) -> Iterator[tuple[str, Any]]:
+    from tracegraph.capture.opcodes.names import cell_value
+
+    code = frame.code
+    cells = code.co_cellvars + code.co_freevars
+    for name in dict.fromkeys(code.co_varnames + cells):
+        if frame.slots.get(name, NULL) is NULL:
+            continue
+        try:
+            yield name, cell_value(frame, name) if name in cells else frame.local(name)
+        except Observed:
+            continue  # an empty cell
+
+
+def call_vars(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """`vars()`, `vars(object)`."""
+    return attributes.get(tracer, args[0], "__dict__") if args else call_locals(tracer, args, kwargs, frame)
+
+
+# ------------------------------------------------------------------------------------------ attributes
+
+
+def call_dir(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[str]:
+    """`dir()`, `dir(object)`.
+
+    Raises:
+        Break: the names come from code that is not followed.
+    """
+    if not args:
+        return sorted(call_locals(tracer, args, kwargs, frame))
+    (value,) = args
+    cls = value if isinstance(value, type) else type(value)
+    if isinstance(class_lookup(type(value), "__dir__"), types.FunctionType) and is_instance_of_python_class(value):
+        from tracegraph.capture.iteration import walk
+        from tracegraph.capture.special_methods import special
+
+        return sorted(walk(tracer, special(tracer, value, "__dir__")))
+    is_listed = is_instance_of_python_class(value) or (isinstance(value, type) and type(value) is type)
+    if is_listed and "__dict__" not in _properties(cls):
+        own = () if isinstance(value, type) or not _has_dict(cls) else attributes.get(tracer, value, "__dict__")
+        return sorted({*own, *_names_of_class(tracer, cls)})
+    if is_tensor(value) or is_opaque(tracer, value) or not (is_constant(value) or type(value).__module__ == "builtins"):
+        raise Break(reasons.NATIVE_CALL, f"dir() of an object of type {tracer.type_of(value).__name__}")
+    if isinstance(value, type | types.ModuleType | types.FunctionType):
+        raise Break(reasons.NATIVE_CALL, f"dir() of {value.__name__}")
+    return list(tracer.native(dir, value))
+
+
+def _properties(cls: type) -> set[str]:
+    return {name for base in cls.__mro__ for name, v in vars(base).items() if isinstance(v, property)}
+
+
+def _has_dict(cls: type) -> bool:
+    return cls.__dictoffset__ != 0
+
+
+def _names_of_class(tracer: Tracer, cls: type) -> Iterator[str]:
+    """The names that a class and its bases define; in what the program can change, they are guarded."""
+    for base in cls.__mro__:
+        if is_python_class(base) and not tracer.is_fresh(base):
+            tracer.guards.add(GuardKind.KEYS, Slot(constant_source(base), "__dict__"), tuple(vars(base)))
+            names = dict.fromkeys(vars(base))
+            for name in tracer.effects.written_names(base):
+                pending = tracer.effects.pending(base, name)
+                if pending is not None and pending.value is MISSING:
+                    names.pop(name, None)
+                else:
+                    names[name] = None
+            yield from names
+        else:
+            yield from vars(base)
+
+
+#: handlers by builtin
+HANDLERS: dict[Any, Any] = {globals: call_globals, locals: call_locals, vars: call_vars, dir: call_dir}
