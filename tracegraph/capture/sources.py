@@ -31,7 +31,7 @@ def is_passing(value: Any) -> bool:
     Such an object may die while the program runs, so that what a trace remembers of it must not keep it alive.
     """
     if isinstance(value, types.ModuleType):
-        return sys.modules.get(value.__name__) is not value
+        return sys.modules.get(str(value.__dict__.get("__name__"))) is not value
     if not isinstance(value, type) or not is_python_class(value):
         return False
     held: Any = sys.modules.get(value.__module__)
