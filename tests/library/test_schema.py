@@ -85,6 +85,8 @@ def test_bad_names(name):
 
 
 def test_bad_mutates_args():
+    with pytest.raises(ArgumentError, match=r"mutates_args must be names of parameters, got 3 \(int\)"):
+        infer_schema(fine, name="ns::f", mutates_args=3)
     with pytest.raises(
         ArgumentError, match="mutates_args names 'y', which is no parameter of type Tensor; there are x"
     ):

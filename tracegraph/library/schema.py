@@ -14,6 +14,7 @@ from typing import Any
 
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError
+from tracegraph.ops.arguments import described
 from tracegraph.tensor import Tensor
 
 _NAME = re.compile(r"[A-Za-z_]\w*::[A-Za-z_]\w*")
@@ -78,6 +79,10 @@ def infer_schema(function: Callable[..., Any], *, name: str, mutates_args: str |
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ArgumentError(f"custom op {name!r}: the name must be of the form 'namespace::name'")
+    if not isinstance(mutates_args, Iterable):
+        raise ArgumentError(
+            f"custom op {name}: mutates_args must be names of parameters, got {described(mutates_args)}"
+        )
     mutated = (mutates_args,) if isinstance(mutates_args, str) else tuple(mutates_args)
     hints = _hints(name, function)
     signature = inspect.signature(function)
