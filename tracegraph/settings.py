@@ -6,6 +6,7 @@ is set again when the trace runs (see `capture.settings`). A new setting needs n
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
@@ -39,15 +40,37 @@ class Settings:
         return made
 
 
+class ThreadStack(threading.local):
+    """What is under way on a thread, innermost last: pushed when it begins, dropped when it ends."""
+
+    #: every instance
+    instances: ClassVar[list[ThreadStack]] = []
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+
+    @classmethod
+    def register(cls) -> ThreadStack:
+        """An instance that `preserved` knows."""
+        made = cls()
+        ThreadStack.instances.append(made)
+        return made
+
+
 @contextmanager
 def preserved() -> Iterator[None]:
-    """Put all settings back after the block."""
+    """Put all settings and stacks of this thread back after the block.
+
+    An interrupt may fall between a change and the statement that would undo it; not where two such blocks are nested.
+    """
+    depths = [(stack, len(stack.stack)) for stack in ThreadStack.instances]
     before: list[tuple[Settings, str, Any]] = [
         (settings, name, getattr(settings, name)) for settings in Settings.instances for name in settings.questions
     ]
     try:
         yield
     finally:
+        for stack, depth in depths:
+            del stack.stack[depth:]
         for settings, name, value in before:
-            if getattr(settings, name) is not value:
-                setattr(settings, name, value)
+            setattr(settings, name, value)

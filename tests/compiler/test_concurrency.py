@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
+import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -17,6 +20,7 @@ from tracegraph import nn
 from tracegraph.capture import tracer
 from tracegraph.capture.compiled_function import CaptureOptions, compiled, family_of
 from tracegraph.capture.tracing_state import is_tracing
+from tracegraph.settings import Settings
 
 
 def in_threads(*works):
@@ -137,6 +141,146 @@ def test_a_child_forked_while_another_thread_compiles_can_compile(tmp_path):
     assert done.stdout == "0 [2.0, 2.0]\n"
 
 
+FORKING_IN_BACKWARD = """
+import gc, os, threading, time
+import tracegraph as tg
+
+armed, inside = [], threading.Event()
+
+def slow(graph):
+    if armed and not inside.is_set():
+        inside.set()
+        time.sleep(0.3)
+    return graph
+
+function = tg.compile(lambda x: (x * x).sum(), options={"custom_passes": (slow,)})
+loss = function(tg.ones(3, requires_grad=True))
+armed.append(True)
+thread = threading.Thread(target=loss.backward)
+thread.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    x = tg.ones(2, requires_grad=True)
+    tg.compile(lambda x: (x * 3).sum())(x).backward()
+    function(tg.ones(3, requires_grad=True)).backward()
+    os._exit(0 if x.grad.tolist() == [3.0, 3.0] and gc.isenabled() else 1)
+thread.join()
+print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_child_forked_while_another_thread_compiles_a_backward_pass(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", FORKING_IN_BACKWARD]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60)
+    assert done.stdout == "0\n"
+
+
+def test_settings_are_those_of_the_calling_thread():
+    function = tg.compile(lambda x: (x @ x, tg.is_grad_enabled(), tg.is_autocast_enabled("cpu")), dynamic=False)
+
+    def work(*contexts):
+        with contextlib.ExitStack() as stack:
+            expected = [stack.enter_context(c()) for c in contexts]
+            for _ in range(4):
+                product, has_grad, casts = function(tg.ones(2, 2, requires_grad=True))
+                assert has_grad is product.requires_grad is ("no_grad" not in expected)
+                assert casts is (product.dtype is tg.bfloat16) is ("autocast" in expected)
+
+    @contextlib.contextmanager
+    def no_grad():
+        with tg.no_grad():
+            yield "no_grad"
+
+    @contextlib.contextmanager
+    def autocast():
+        with tg.autocast("cpu", dtype=tg.bfloat16):
+            yield "autocast"
+
+    in_threads(work, lambda: work(no_grad), lambda: work(autocast), lambda: work(no_grad, autocast))
+
+
+def test_a_thread_that_ends_while_it_casts_leaves_nothing_to_the_next():
+    def casts_and_ends():
+        tg.autocast("cpu", dtype=tg.bfloat16).__enter__()
+        idents.append(threading.get_ident())
+
+    idents, results = [], []
+    for work in (casts_and_ends, lambda: results.append((tg.ones(2, 2) @ tg.ones(2, 2)).dtype)):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert results == [tg.float32]
+
+
+def test_backward_on_other_threads():
+    function = tg.compile(lambda x: (x * x).sum())
+    inputs = [ramp(3, requires_grad=True) for _ in range(4)]
+    in_threads(*(function(x).backward for x in inputs))
+    assert all(x.grad.tolist() == [2.0, 4.0, 6.0] for x in inputs)
+
+
+def test_exceptions_on_several_threads():
+    def program(x, kind):
+        if kind == "raise":
+            raise KeyError(x.shape[0])
+        return x.view(3) if x.sum() > 0 else x
+
+    function = tg.compile(program, options={"recompile_limit": 64})
+
+    def work(kind):
+        for n in (2, 3, 4, 2):
+            error = KeyError if kind == "raise" else RuntimeError if n != 3 else None
+            with pytest.raises(error) if error else contextlib.nullcontext() as caught:
+                function(tg.ones(n), kind)
+            assert kind != "raise" or caught.value.args == (n,)
+
+    in_threads(*(lambda k=k: work(k) for k in ("raise", "view", "raise", "view")))
+
+
+# ------------------------------------------------------------------------------------------------ copies
+
+
+@tg.compile
+def found_by_name(x):
+    return x * 2
+
+
+def plain_function(x):
+    return x * 3
+
+
+class Callable:
+    def __init__(self):
+        self.scale = 2
+
+    def __call__(self, x):
+        return x * self.scale
+
+
+def test_a_compiled_function_is_copied_and_pickled_like_a_function():
+    anonymous = tg.compile(lambda x: x * 3)
+    for function in (found_by_name, anonymous):
+        assert copy.copy(function) is copy.deepcopy(function) is function
+    assert pickle.loads(pickle.dumps(found_by_name)) is found_by_name
+    assert pickle.loads(pickle.dumps(tg.compile(plain_function))) is plain_function
+
+
+def test_a_module_that_holds_a_compiled_function_can_be_copied_and_pickled():
+    net = nn.Linear(2, 2)
+    net.first, net.second = found_by_name, tg.compile(plain_function)
+    net.first(net.second(net(tg.ones(1, 2))))
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert_same(other.first(other.second(other(tg.ones(1, 2)))), (net(tg.ones(1, 2)) * 6))
+
+
+def test_a_copy_of_a_compiled_object_has_state_of_its_own():
+    function = tg.compile(Callable())
+    other = copy.deepcopy(function)
+    other.__dict__["_tracegraph_original"].scale = 5
+    assert (function(tg.ones(1)).item(), other(tg.ones(1)).item()) == (2.0, 5.0)
+
+
 # ------------------------------------------------------------------------------------------------ re-entrancy
 
 
@@ -167,6 +311,37 @@ def test_recursion_without_an_end_is_eagers():
 
     with pytest.raises(RecursionError):
         forever(ramp(1))
+
+
+def test_where_the_stack_has_no_room_to_compile_another_call_may_have():
+    def descend(n):
+        return function(tg.ones(1)) if n == 0 else descend(n - 1)
+
+    outcomes = set()
+    for depth in range(sys.getrecursionlimit() - 300, sys.getrecursionlimit(), 30):
+        function = tg.compile(lambda x: (x * 2).sum(), backend="interpreter")
+        try:
+            outcomes.add(descend(depth).item())
+        except RecursionError:
+            outcomes.add(None)
+        assert function(tg.ones(1)).item() == 2.0
+        assert not function.family.given_up
+    assert outcomes == {2.0, None}
+
+
+def test_memory_that_runs_out_while_compiling_is_no_reason_to_give_up():
+    attempts = []
+
+    def backend(graph, example_inputs):
+        attempts.append(graph.name)
+        if len(attempts) == 1:
+            raise MemoryError
+        return replay(graph, example_inputs)
+
+    function = compiled(lambda x: x * 2, backend, CaptureOptions())
+    for _ in range(3):
+        assert_same(function(ramp(2)), ramp(2) * 2)
+    assert len(attempts) == 2
 
 
 def test_a_backend_that_compiles_and_calls_compiled_functions():
@@ -271,6 +446,53 @@ def test_an_interrupt_at_any_instruction_leaves_everything_as_it_was(monkeypatch
         assert_same(function(*fresh), (ramp(2) + 1) * 5)
         assert fresh[3] == {"a": 1, "k": 2}
     assert interrupted > 10
+
+
+#: files whose lines switch something that has to be switched back
+SWITCHING = ("settings.py", "autocast.py", "grad_mode.py", "tracing_state.py", "dispatch.py", "nested.py", "session.py")
+
+
+def switches(x):
+    with tg.no_grad(), tg.autocast("cpu", dtype=tg.bfloat16):
+        y = x @ x
+    tg.compiler.graph_break()
+    return tg.cond(x.sum() > 0, lambda v: v * 2, lambda v: v + y, (x,)) + tg.rand(2)
+
+
+def test_an_interrupt_at_any_line_that_switches_something():
+    def follow(on_line):
+        def trace(frame, event, arg):
+            place = frame.f_code.co_filename, frame.f_lineno
+            if event == "line" and place[0].endswith(SWITCHING) and os.path.dirname(tg.__file__) in place[0]:
+                on_line(place)
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            compiled(switches, replay, CaptureOptions())(tg.ones(2, 2))
+        finally:
+            sys.settrace(before)
+
+    def state():
+        values = [getattr(s, name) for s in Settings.instances for name in s.questions]
+        return values, gc.isenabled(), is_tracing()
+
+    places, before = {}, state()
+    follow(lambda place: places.update({place: places.get(place, 0) + 1}))
+    for target, count in list(places.items())[::3]:
+        left = [count]
+
+        def interrupt(place, target=target, left=left):
+            left[0] -= place == target
+            if left[0] == 0 and place == target:
+                raise KeyboardInterrupt
+
+        with contextlib.suppress(KeyboardInterrupt):
+            follow(interrupt)
+        assert state() == before, target
+        in_threads(lambda: compiled(plain_function, replay, CaptureOptions())(ramp(2)))
+        assert switches(tg.ones(2, 2)).dtype is tg.float32
 
 
 def test_an_interrupt_of_the_backend():

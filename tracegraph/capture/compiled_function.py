@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import sys
 import types
 from typing import Any, ClassVar
 
@@ -26,6 +28,8 @@ __all__ = ["CaptureOptions", "CompiledFunction", "CompiledModule", "compiled", "
 
 class CompiledFunction:
     """A compiled function or callable object; usable as a method.
+
+    A copy is one of a copy of the original; a pickle is by name, like a function's, or the original's.
 
     Attributes:
         family: the cache of specialisations and the record of graph breaks.
@@ -58,6 +62,24 @@ class CompiledFunction:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
 
+    def __copy__(self) -> CompiledFunction:
+        return self._of(copy.copy(self._tracegraph_original))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
+        return self._of(copy.deepcopy(self._tracegraph_original, memo))
+
+    def _of(self, original: Any) -> CompiledFunction:
+        """This for a copy of the original, with the same cache; itself where the original is copied by reference."""
+        return self if original is self._tracegraph_original else CompiledFunction(original, self.family)
+
+    def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
+        """By name where this is found by its name, as functions are; else as the original."""
+        found: Any = sys.modules.get(getattr(self, "__module__", ""))
+        name = getattr(self, "__qualname__", "")
+        for part in name.split("."):
+            found = getattr(found, "__dict__", {}).get(part)
+        return name if found is self else (_same, (self._tracegraph_original,))
+
     def __repr__(self) -> str:
         return f"<compiled {self._tracegraph_original!r}>"
 
@@ -80,8 +102,8 @@ class CompiledModule(Module):
         return _same, (type(self)._tracegraph_original,)
 
 
-def _same(module: Module) -> Module:
-    return module
+def _same(original: Any) -> Any:
+    return original
 
 
 def _compile_module(module: Module, family: Family) -> CompiledModule:

@@ -41,6 +41,7 @@ from tracegraph.capture.user_terms import full_place
 from tracegraph.errors import CaptureError, RecompileError
 from tracegraph.ir import Graph
 from tracegraph.ops.autocast import not_casting
+from tracegraph.settings import preserved
 
 Args = tuple[Any, ...]
 #: the backend: (graph, example inputs) -> callable from a list of tensors to its results; the callable has a true
@@ -198,7 +199,7 @@ class CompiledUnit:
         # inside a trace that calls this natively, the original joins that trace
         if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing() or self._waits(args):
             return self.eager(args, cells)
-        with COMPILING:
+        with COMPILING, preserved():
             found: Specialisation | Break | None = next((s for s in self.specialisations if s.check(args, cells)), None)
             if found is None:
                 found = self._specialise(args, cells)
@@ -267,6 +268,14 @@ class CompiledUnit:
             stop = e.stop
         except CaptureError:
             raise
+        except (RecursionError, MemoryError) as e:
+            # the room left where the call came from: another call may have more
+            self._attempts += 1
+            if self.family.options.fullgraph:
+                raise
+            if self._attempts >= self.family.options.limit():
+                self._give_up(f"compiling it ended in {type(e).__name__} {self._attempts} times", call.args)
+            return None
         except Exception as e:
             if self.family.options.fullgraph:
                 raise

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tracegraph.settings import ThreadStack
 
-class _Thread(threading.local):
-    depth = 0
-
-
-_THREAD = _Thread()
+#: the traces being made on this thread
+_TRACES = ThreadStack.register()
 
 
 def is_tracing() -> bool:
     """Whether a trace is being made on this thread."""
-    return _THREAD.depth > 0
+    return bool(_TRACES.stack)
 
 
 @contextmanager
 def tracing() -> Iterator[None]:
     """A trace is made inside the block."""
-    _THREAD.depth += 1
+    _TRACES.stack.append(None)
     try:
         yield
     finally:
-        _THREAD.depth -= 1
+        _TRACES.stack.pop()

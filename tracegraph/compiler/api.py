@@ -168,6 +168,8 @@ def graph_compiler(
         except Exception as e:
             if options.strict or fullgraph:
                 raise CompileError(f"backend {_name(backend)} failed on graph {graph.name}: {_reason(e)}") from e
+            if isinstance(e, RecursionError | MemoryError):
+                raise  # perhaps another call has more room: the caller runs this one eagerly
             warn_user(
                 f"tracegraph: backend {_name(backend)} failed on graph {graph.name}, which runs eagerly instead: "
                 f"{_reason(e)}. options={{'strict': True}} makes this an error"

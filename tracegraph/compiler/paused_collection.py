@@ -13,25 +13,25 @@ from contextlib import contextmanager
 
 
 class _Pauses:
-    """How many blocks are inside, and whether the collector ran before the first."""
+    """The blocks that are inside, and whether the collector ran before the first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inside = 0
+        self._inside: set[object] = set()
         self._was_enabled = False
 
-    def enter(self) -> None:
+    def enter(self, block: object) -> None:
         with self._lock:
-            if self._inside == 0:
+            if not self._inside:
                 self._was_enabled = gc.isenabled()
-                gc.disable()
-            self._inside += 1
+            self._inside.add(block)
+            gc.disable()
 
-    def leave(self) -> None:
+    def leave(self, block: object) -> None:
         with self._lock:
-            self._inside -= 1
-            if self._inside == 0 and self._was_enabled:
+            if self._inside == {block} and self._was_enabled:
                 gc.enable()
+            self._inside.discard(block)
 
 
 _PAUSES = _Pauses()
@@ -40,8 +40,9 @@ _PAUSES = _Pauses()
 @contextmanager
 def paused_collection() -> Iterator[None]:
     """No automatic collection inside the block, on any thread; blocks may nest and overlap."""
-    _PAUSES.enter()
+    block = object()
     try:
+        _PAUSES.enter(block)
         yield
     finally:
-        _PAUSES.leave()
+        _PAUSES.leave(block)

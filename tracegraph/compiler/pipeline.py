@@ -18,6 +18,7 @@ from tracegraph.aot import (
     partition_default,
     partition_min_cut,
 )
+from tracegraph.capture.session import COMPILING
 from tracegraph.capture.user_frame import warn_user
 from tracegraph.codegen.compile import compile_program
 from tracegraph.compiler import stages
@@ -31,6 +32,7 @@ from tracegraph.passes import fuse, optimise, optimise_joint, plan_memory, run_p
 from tracegraph.runtime.compiled_graph import CompiledGraph
 from tracegraph.runtime.expansion import Formulas
 from tracegraph.runtime.graph_node import Differentiation, Executable
+from tracegraph.settings import preserved
 from tracegraph.tensor import Tensor
 
 #: makes a pure graph executable
@@ -112,9 +114,9 @@ class _Interpreted:
 
 def _differentiation(joint: Joint, parts: Partition, options: Options, finish: Finish) -> Differentiation:
     @cache
-    @paused_collection()
     def backward() -> Executable:
-        return finish(parts.backward, options)
+        with COMPILING, preserved(), paused_collection():
+            return finish(parts.backward, options)
 
     def run_backward(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         return backward()(arrays)

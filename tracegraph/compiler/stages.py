@@ -77,13 +77,13 @@ def run(stage: str, title: str, function: Callable[..., T], /, *args: Any, shown
     """Run one stage, `function(*args)`, and report its product, whose text `shown` makes.
 
     Raises:
-        TracegraphError: from the stage, as it is.
+        TracegraphError, RecursionError, MemoryError: from the stage, as it is.
         CompileError: any other exception of the stage; names the stage and what it worked on.
     """
     start = time.perf_counter()
     try:
         product = function(*args)
-    except TracegraphError:
+    except (TracegraphError, RecursionError, MemoryError):
         raise
     except Exception as e:
         raise CompileError(f"stage {stage} failed on {title}: {type(e).__name__}: {e}") from e

@@ -12,12 +12,12 @@ user code such as `if x.shape[0] > 1` and shape inference alike may compare size
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from numbers import Integral
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from tracegraph.errors import UndecidableError
+from tracegraph.settings import ThreadStack
 
 Dim: TypeAlias = "int | SymExpr"
 
@@ -322,14 +322,8 @@ def product(dims: tuple) -> int | SymExpr:
 # ---------------------------------------------------------------------------------------------- decisions
 
 
-class _Active(threading.local):
-    """The environments active on this thread, innermost last; `shape_env` pushes and pops, the innermost answers."""
-
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-
-
-ACTIVE = _Active()
+#: the environments active on this thread; `shape_env` pushes and pops, the innermost answers
+ACTIVE = ThreadStack.register()
 
 
 def decide(relation: str, a: object, b: object) -> bool:

@@ -36,7 +36,7 @@ class Autocast(Enum):
     WIDEST = "widest operand"
 
 
-#: threads on which autocasting is on; empty almost always, which is quickly seen
+#: the threads on which autocasting is on, and perhaps some that have ended: empty almost always, which is quickly seen
 CASTING: set[int] = set()
 
 
@@ -57,9 +57,12 @@ class _Autocasting(Settings, threading.local):
         return ("enabled", "dtype") if self.enabled else ("enabled",)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        # wherever an interrupt falls, a thread that casts is in the set
+        if name == "enabled" and value:
+            CASTING.add(threading.get_ident())
         super().__setattr__(name, value)
-        if name == "enabled":
-            (CASTING.add if value else CASTING.discard)(threading.get_ident())
+        if name == "enabled" and not value:
+            CASTING.discard(threading.get_ident())
 
 
 AUTOCASTING = _Autocasting.register()
@@ -83,7 +86,7 @@ def casting(state: tuple[bool, DType]) -> Iterator[None]:
 
 def is_casting() -> bool:
     """Whether ops called on this thread are cast."""
-    return threading.get_ident() in CASTING
+    return AUTOCASTING.enabled
 
 
 def apply_cast(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:

@@ -6,12 +6,12 @@ Eager tensors, graph handles and whatever comes later register a handler each; n
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.errors import ArgumentError
+from tracegraph.settings import ThreadStack
 
 if TYPE_CHECKING:
     from tracegraph.ops.definition import Definition
@@ -38,14 +38,8 @@ def _inherited(operand_type: type) -> tuple[int, Handler | None]:
     return _MISSING
 
 
-class _Creation(threading.local):
-    """Handlers of ops without tensor operands, innermost last; recording contexts push theirs."""
-
-    def __init__(self) -> None:
-        self.stack: list[Handler] = []
-
-
-_CREATION = _Creation()
+#: handlers of ops without tensor operands; recording contexts push theirs
+_CREATION = ThreadStack.register()
 _default_creation: list[Handler] = []
 
 

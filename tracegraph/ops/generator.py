@@ -21,6 +21,12 @@ _SIGN, _ALL = 1 << 63, (1 << 64) - 1
 State = tuple[int, int]
 
 
+#: of all generators: a draw is short
+_LOCK = threading.Lock()
+# a fork waits for a draw on another thread: in the child nobody would end it
+os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+
+
 class Generator:
     """A stream of random keys. Safe to share between threads, which then draw in no fixed order.
 
@@ -30,7 +36,6 @@ class Generator:
 
     def __init__(self, device: Device | str = "cpu") -> None:
         check_device(device)
-        self._lock = threading.Lock()
         self._seed = 0
         self._draws = 0
         self.seed()
@@ -46,7 +51,7 @@ class Generator:
         number = seed.__index__()
         if not -_SIGN <= number <= _ALL:
             raise ValueRangeError(f"manual_seed: the seed must fit 64 bits, got {number}")
-        with self._lock:
+        with _LOCK:
             self._seed, self._draws = _signed(number), 0
         return self
 
@@ -62,14 +67,14 @@ class Generator:
 
     def next_key(self) -> np.ndarray:
         """The key of the next draw: int64 [seed, number of the draw]."""
-        with self._lock:
+        with _LOCK:
             key = np.array([self._seed, self._draws], dtype=np.int64)
             self._draws += 1
         return key
 
     def get_state(self) -> State:
         """The seed and the number of draws taken; `set_state` continues from there."""
-        with self._lock:
+        with _LOCK:
             return self._seed & _ALL, self._draws
 
     def set_state(self, state: State) -> Generator:
@@ -80,7 +85,7 @@ class Generator:
         """
         if not (isinstance(state, tuple | list) and len(state) == 2 and all(isinstance(s, int) for s in state)):
             raise ArgumentError(f"set_state: expected the pair (seed, draws) of get_state(), got {state!r}")
-        with self._lock:
+        with _LOCK:
             self._seed, self._draws = _signed(state[0]), state[1]
         return self
 
@@ -91,7 +96,6 @@ class Generator:
         return self.get_state()
 
     def __setstate__(self, state: State) -> None:
-        self._lock = threading.Lock()
         self.set_state(state)
 
 

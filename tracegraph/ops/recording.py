@@ -6,7 +6,6 @@ handles of one graph share: the builder, the grad mode, and how foreign tensors 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from tracegraph.ops.kinds.view import View
 from tracegraph.ops.layout import Strides, contiguous_strides
 from tracegraph.ops.methods import TensorMethods
 from tracegraph.ops.sym_float import SymFloat
+from tracegraph.settings import ThreadStack
 
 
 class _Unrecorded(NamedTuple):
@@ -290,14 +290,8 @@ def base_of(value: Value) -> Value:
     return value
 
 
-class _Nested(threading.local):
-    """Recorders of graphs inside graphs that are being recorded on this thread, innermost last (see `nested`)."""
-
-    def __init__(self) -> None:
-        self.stack: list[Recorder] = []
-
-
-NESTED = _Nested()
+#: recorders of graphs inside graphs that are being recorded on this thread (see `nested`)
+NESTED = ThreadStack.register()
 
 
 def recorder_of(operands: Iterable[Any]) -> Recorder:

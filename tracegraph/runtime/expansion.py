@@ -10,7 +10,6 @@ Calls that nobody differentiates twice pay nothing for this: no value is saved f
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -44,7 +43,6 @@ class Formulas:
         self.joint = joint
         self._restore = restore
         self._modules: dict[tuple[tuple[tuple[str, int], ...], tuple[bool, ...]], GraphModule] = {}
-        self._lock = threading.Lock()
 
     @cached_property
     def _primal(self) -> Graph:
@@ -61,13 +59,15 @@ class Formulas:
     def pullback(self, present: tuple[bool, ...], sizes: Sizes) -> GraphModule:
         """From the kept values and the cotangents `present` to the gradients, for these sizes."""
         key = (tuple(sizes.items()), present)
-        with self._lock:
-            if key not in self._modules:
-                joint = self.joint
-                requires_grad = [i in joint.requiring for i in range(joint.inputs)]
-                graph = at_fixed_sizes(self._primal, sizes)
-                self._modules[key] = GraphModule(pullback_graph(graph, requires_grad, len(joint.kept), present), Tensor)
-            return self._modules[key]
+        found = self._modules.get(key)
+        if found is None:
+            # no lock, which a fork might copy held: threads that come here together make the same
+            joint = self.joint
+            requires_grad = [i in joint.requiring for i in range(joint.inputs)]
+            graph = at_fixed_sizes(self._primal, sizes)
+            found = GraphModule(pullback_graph(graph, requires_grad, len(joint.kept), present), Tensor)
+            self._modules[key] = found
+        return found
 
 
 class Expansion(Node):
