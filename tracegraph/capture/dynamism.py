@@ -75,6 +75,11 @@ class Dynamism:
                 self._numbers.setdefault(str(Item(source, i)), (owner, item))
         return name in self._varying or (self.dynamic is True and _is_argument(source))
 
+    def expect(self, source: Source) -> None:
+        """Let a number at `source` be a symbol from the first trace on."""
+        if self.dynamic is not False:
+            self._varying.add(str(source))
+
     def learn(self, source: Source, value: Any) -> None:
         """Take note of an argument of a call that is not traced: of its size, or of the number, or of what is in it."""
         if eager.is_tensor(value):

@@ -245,6 +245,9 @@ def _root_frame(tracer: Tracer, call: Call) -> Frame:
     slots: dict[str, Any] = dict(zip(unit.names, values, strict=False))
     for i, (name, cell) in enumerate(zip(unit.cells, call.cells, strict=True)):
         slots[name] = tracer.read(cell, FrameCell(i, name))
+    if unit.stack and unit.stack[-1] and not unit.raises:
+        # what the broken instruction gave: `.item()`, `len()` of what depends on elements
+        tracer.dynamism.expect(values[-1].source)
     frame = Frame(tracer, unit.code, call.namespace, slots, is_root=True)
     rest = iter(values[len(unit.names) :])
     frame.stack = [next(rest) if is_value else NULL for is_value in unit.stack]

@@ -21,6 +21,7 @@ from tracegraph.capture.break_reasons import Break
 from tracegraph.capture.object_ids import ThreadId
 from tracegraph.capture.safety import flatten, specialised
 from tracegraph.capture.sources import MISSING, Contents, Item, Slot
+from tracegraph.capture.texts import VaryingText
 from tracegraph.capture.values import is_constant, is_varying
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def thread_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Any) -> ThreadI
 
 
 def _is_plain(value: Any) -> bool:
-    return is_constant(value) or is_varying(value) or isinstance(value, re.RegexFlag)
+    return is_constant(value) or is_varying(value) or isinstance(value, re.RegexFlag | VaryingText)
 
 
 def _generic(value: object) -> None:
