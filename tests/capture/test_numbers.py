@@ -145,6 +145,11 @@ def test_functions_of_a_text_see_plain_text():
             sorted({text, "2"}),
             functools.reduce(str.__add__, [text, "z"]),
         )
+        match text:
+            case [*_]:
+                looked = "a sequence"
+            case str(plain):
+                looked += (plain,)
         return x * n, text, first, rest, looked, made, label(n), max(text), text * 2, "a" in text, bytes(text, "utf8")
 
     assert traces(program, [(x(), n) for n in (1, 2, 3, 10)]) == 4

@@ -72,7 +72,7 @@ _KEEPING_TEXT = frozenset(map(id, (str, repr, format, type, isinstance, id)))
 
 def fit_for(tracer: Tracer, function: Any, args: Args) -> Args:
     """Arguments of a builtin: texts that vary become plain where it looks at them."""
-    if id(function) in _KEEPING_TEXT:
+    if id(function) in _KEEPING_TEXT and len(args) < 3:  # type() of three makes a class
         return args
     return tuple(specialised(tracer, a) if type(a) is VaryingText else a for a in args)
 

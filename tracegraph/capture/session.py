@@ -32,7 +32,7 @@ from tracegraph.capture.tracer import Stop, Tracer
 from tracegraph.capture.tracing_state import tracing
 from tracegraph.capture.units import Unit, entry
 from tracegraph.capture.user_frame import calling_line, is_passed_over
-from tracegraph.capture.values import NULL, Observed
+from tracegraph.capture.values import NULL, Observed, is_number
 from tracegraph.ir import Node
 from tracegraph.settings import preserved
 from tracegraph.tensor import from_numpy
@@ -245,7 +245,7 @@ def _root_frame(tracer: Tracer, call: Call) -> Frame:
     slots: dict[str, Any] = dict(zip(unit.names, values, strict=False))
     for i, (name, cell) in enumerate(zip(unit.cells, call.cells, strict=True)):
         slots[name] = tracer.read(cell, FrameCell(i, name))
-    if unit.stack and unit.stack[-1] and not unit.raises:
+    if unit.stack and unit.stack[-1] and not unit.raises and is_number(call.args[-1]):
         # what the broken instruction gave: `.item()`, `len()` of what depends on elements
         tracer.dynamism.expect(values[-1].source)
     frame = Frame(tracer, unit.code, call.namespace, slots, is_root=True)

@@ -76,7 +76,8 @@ def op_RETURN_VALUE(frame: Frame, arg: object) -> Returned:
 
 
 def op_MATCH_SEQUENCE(frame: Frame, arg: object) -> None:
-    frame.push(_matches(frame, Sequence) and not isinstance(frame.peek(), str | bytes | bytearray))
+    is_text = issubclass(frame.tracer.type_of(frame.peek()), str | bytes | bytearray)
+    frame.push(_matches(frame, Sequence) and not is_text)
 
 
 def op_MATCH_MAPPING(frame: Frame, arg: object) -> None:
