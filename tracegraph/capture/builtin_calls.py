@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import builtins
 import collections
 import dataclasses
 import enum
 import functools
+import heapq
 import itertools
 import operator
 import sys
@@ -20,6 +22,7 @@ from tracegraph.capture import (
     class_statements,
     containers,
     conversions,
+    heaps,
     iteration,
     operators,
     polyfills,
@@ -408,6 +411,9 @@ def _native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
     return call_native(tracer, function, args, kwargs)
 
 
+_HEAP_FUNCTIONS = ("heappush", "heappop", "heapreplace", "heappushpop", "heapify", "_heappop_max", "_heapreplace_max",
+                   "_heapify_max")  # fmt: skip
+_BISECTIONS = ("bisect_left", "bisect_right", "insort_left", "insort_right")
 _TABLE: dict[Any, Handler] = {
     isinstance: type_checks.call_isinstance,
     issubclass: type_checks.call_issubclass,
@@ -440,6 +446,8 @@ _TABLE: dict[Any, Handler] = {
     reversed: _call_reversed,
     itertools.tee: _always(polyfills.tee_),
     collections._count_elements: _always(polyfills.count_elements),  # type: ignore[attr-defined]
+    **{getattr(heapq, name): _always(getattr(heaps, name.lstrip("_"))) for name in _HEAP_FUNCTIONS},
+    **{getattr(bisect, name): _always(getattr(heaps, name)) for name in _BISECTIONS},
     pow: _call_pow,
     divmod: _call_divmod,
     operator.getitem: _call_getitem,

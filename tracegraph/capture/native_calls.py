@@ -104,6 +104,7 @@ _INLINED_LIBRARY = (
     "tracegraph.tensor.questions",
     "tracegraph.tensor.determinism",
     "tracegraph.capture.polyfills",
+    "tracegraph.capture.heaps",
 )
 
 #: of those, what changes objects in ways that cannot be followed
@@ -223,7 +224,8 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
         args = tuple(called_argument(tracer, a) for a in args)
     if isinstance(owner, BaseException) and name in ("add_note", "with_traceback") and not tracer.is_outside(owner):
         return tracer.native(method, *stringable(tracer, args))
-    if is_constant(owner) or type(owner) in STAND_INS:
+    is_own_iterator = name == "__next__" and not tracer.is_outside(owner)
+    if is_constant(owner) or type(owner) in STAND_INS or is_own_iterator:
         return tracer.native(method, *known(tracer, args), **kwargs)
     if type(owner) in CONTAINER_TYPES or isinstance(owner, DICT_VIEW_TYPES):
         return call_container(tracer, method, owner, args, kwargs)
