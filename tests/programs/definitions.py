@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import types
 
 from captured import ramp
 
@@ -159,3 +160,9 @@ def partial_with_attributes(x):
     p = functools.partial(counted, x)
     p.label = "p"
     return p.label, p
+
+
+@program(lambda: (ramp(), types.SimpleNamespace(a=2, t=1)), breaks=("unsupported-value",))
+def namespaces_compared(x, n):
+    n.b = 3
+    return x, types.SimpleNamespace(a=2, t=n.t, b=3) == n, n != types.SimpleNamespace(a=2), n == 1

@@ -45,6 +45,9 @@ def special(tracer: Tracer, value: Any, name: str, *args: Any) -> Any:
 
 def _native_slot(tracer: Tracer, slot: Any, value: Any, *args: Any) -> Any:
     """A C method found on an instance of a Python class: fine on contents the trace owns or that never change."""
+    if slot.__objclass__ is types.SimpleNamespace and any(map(tracer.is_outside, (value, *args))):
+        # in C it looks at the attributes that the namespace had before the trace
+        raise Break(reasons.UNSUPPORTED_VALUE, "comparing a namespace from outside")
     if slot.__objclass__ is object:
         tracer.pin(value)
         for arg in args:
