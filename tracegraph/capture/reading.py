@@ -18,8 +18,8 @@ from tracegraph.capture.effects import TrackedCopy
 from tracegraph.capture.guards import GuardKind
 from tracegraph.capture.instance_dicts import instance_dict, slot_names
 from tracegraph.capture.keys import check_hashable
+from tracegraph.capture.namespaces import is_namespace, namespace
 from tracegraph.capture.safety import flatten
-from tracegraph.capture.scope_calls import is_namespace, namespace
 from tracegraph.capture.sources import (
     MISSING,
     Computed,

@@ -25,9 +25,9 @@ from tracegraph.capture.break_reasons import Break, Extent
 from tracegraph.capture.frame import Unread
 from tracegraph.capture.gradients import as_spent, spent_op
 from tracegraph.capture.instance_dicts import InstanceDict, instance_dict, slot_names
+from tracegraph.capture.namespaces import Globals
 from tracegraph.capture.numpy_numbers import NumpyNumber
 from tracegraph.capture.object_ids import ObjectId, ThreadId
-from tracegraph.capture.scope_calls import Globals
 from tracegraph.capture.sources import Pool, SourceWriter, base_of_container, class_lookup, max_length, viewed
 from tracegraph.capture.tensor_states import GradFn, Leaf, as_leaf
 from tracegraph.capture.texts import VaryingText
