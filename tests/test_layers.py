@@ -45,6 +45,21 @@ LEFT: dict[str, tuple[str, ...]] = {
     "cli": ("library",),
     "__main__": ("cli",),
 }
+# Folders of capture; each loads without those behind it. Functions may import what is
+# behind them: Python's semantics is recursive.
+CAPTURE = (
+    "reporting",
+    "stack",
+    "bytecode",
+    "guards",
+    "trace",
+    "tensors",
+    "protocols",
+    "objects",
+    "calls",
+    "opcodes",
+    "drivers",
+)
 # Heavy or special libraries, and the layers that may use them.
 RESERVED = {
     "llvmlite": {"codegen", "runtime"},
@@ -131,6 +146,21 @@ def test_imports_point_left(module: str) -> None:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = list(violations(module, path.read_text(), package))
     assert not found, "\n".join(found)
+
+
+def folder_of_capture(module: str) -> int:
+    """Where the part of capture that a module belongs to stands in their order; entry points stand last."""
+    folder = module.split(".")[2]
+    return CAPTURE.index(folder) if folder in CAPTURE else len(CAPTURE)
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.startswith("tracegraph.capture.")])
+def test_folders_of_capture_load_in_order(module: str) -> None:
+    tree = ast.parse(modules()[module].read_text())
+    loaded = [node for node in tree.body if not isinstance(node, ast.If | ast.FunctionDef | ast.ClassDef)]
+    for target, line, _ in imports(ast.unparse(ast.Module(loaded, [])), module):
+        if target.startswith("tracegraph.capture."):
+            assert folder_of_capture(target) <= folder_of_capture(module), f"{module}, line {line}: {target}"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Settings: state of a thread or of the process that changes what the same program computes.
 
 Each is an attribute of a `Settings` object. Capture knows them all: what a trace depends on is guarded, what it wrote
-is set again when the trace runs (see `capture.settings`). A new setting needs no more than a class here or elsewhere.
+is set again when the trace runs (see `capture.trace.settings`). A new setting needs no more than a class here or
+elsewhere.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from programs.control_flow import disagrees, newton, piecewise, prints, recurren
 
 import tracegraph as tg
 from tracegraph import nn
-from tracegraph.capture import break_reasons
 from tracegraph.capture.compiled_function import family_of
+from tracegraph.capture.reporting import break_reasons
 from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.tensor import Tensor
 

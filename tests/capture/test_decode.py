@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tracegraph.capture import opcodes
-from tracegraph.capture.decode import decode, is_supported
-from tracegraph.capture.frame import HANDLERS
-from tracegraph.capture.liveness import live_names
+from tracegraph.capture.bytecode.decode import decode, is_supported
+from tracegraph.capture.bytecode.liveness import live_names
+from tracegraph.capture.trace.frame import HANDLERS
 
 opcodes.install()
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from captured import capture_of, ramp
 
-from tracegraph.capture.logs import LOGS, set_logs
+from tracegraph.capture.reporting.logs import LOGS, set_logs
 from tracegraph.errors import OptionError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tracegraph.capture import capture_call
-from tracegraph.capture.decode import SUPPORTED, VERSION, canonical_names, decode, why_never_seen
-from tracegraph.capture.frame import HANDLERS
+from tracegraph.capture.bytecode.decode import SUPPORTED, VERSION, canonical_names, decode, why_never_seen
+from tracegraph.capture.trace.frame import HANDLERS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "opcodes.md"
 HEAD = """# Instructions
@@ -18,7 +18,7 @@ HEAD = """# Instructions
 What capture does with each bytecode instruction of each Python. This page is generated and checked by
 `pytest tests/capture/test_opcodes.py`; with `--bless`, each Python writes its own column.
 
-- **handled**: executed symbolically, as the canonical instructions named in `tracegraph/capture/decode.py`;
+- **handled**: executed symbolically, as the canonical instructions named in `tracegraph/capture/bytecode/decode.py`;
 - **dropped**: means nothing by itself to a symbolic frame;
 - **breaks**: the graph breaks there, for the reason given;
 - **never seen**: is in no function's code.

@@ -12,11 +12,12 @@ import pytest
 from captured import assert_same, capture_of, observe, ramp
 from programs import PROGRAMS, load
 
-from tracegraph.capture import tracer
-from tracegraph.capture.break_reasons import USER_BREAK, Break, Extent
-from tracegraph.capture.decode import decode
-from tracegraph.capture.resume import run_resumed
-from tracegraph.capture.units import Unit
+from tracegraph.capture.bytecode.decode import decode
+from tracegraph.capture.drivers.resume import run_resumed
+from tracegraph.capture.drivers.units import Unit
+from tracegraph.capture.reporting.break_reasons import USER_BREAK
+from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.trace import tracer
 
 load()
 

@@ -8,7 +8,7 @@ import pytest
 from captured import assert_same, capture_of, graphs_of, ramp, specialisation_count
 
 import tracegraph as tg
-from tracegraph.capture import size_marks
+from tracegraph.capture.trace import size_marks
 from tracegraph.errors import ArgumentError, ConstraintViolationError, IndexRangeError, ValueRangeError
 
 

@@ -186,7 +186,7 @@ def test_reentrant_compilation() -> None:
 
 def test_keyboard_interrupt_while_capturing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from tracegraph.autograd import is_grad_enabled, no_grad
-    from tracegraph.capture import tracer
+    from tracegraph.capture.trace import tracer
 
     class State:
         value = 1
@@ -220,8 +220,8 @@ def test_keyboard_interrupt_while_capturing_changes_nothing(monkeypatch: pytest.
 
 
 def test_an_exception_that_only_the_trace_raises_is_reported(monkeypatch):
-    from tracegraph.capture import special_methods
-    from tracegraph.capture.values import Observed
+    from tracegraph.capture.protocols import special_methods
+    from tracegraph.capture.stack.values import Observed
 
     def broken(tracer, value):
         raise Observed(TypeError("no such thing"))

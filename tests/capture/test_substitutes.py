@@ -9,7 +9,7 @@ import zlib
 import pytest
 from captured import capture_of, ramp
 
-from tracegraph.capture.substitutes import substitute_in_graph
+from tracegraph.capture.calls.substitutes import substitute_in_graph
 from tracegraph.errors import ArgumentError, CaptureError
 
 

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import tracegraph as tg
-from tracegraph.capture.user_frame import warn_user
+from tracegraph.capture.reporting.user_frame import warn_user
 
 
 def here() -> int:

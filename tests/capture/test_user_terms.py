@@ -11,9 +11,9 @@ from captured import capture_of, ramp
 
 import tracegraph as tg
 from tracegraph import nn
-from tracegraph.capture import sources, user_terms
 from tracegraph.capture.compiled_function import family_of
-from tracegraph.capture.guards import GuardKind
+from tracegraph.capture.guards import sources, user_terms
+from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.session import capture_call
 
 FACTOR = 3
@@ -197,7 +197,7 @@ def test_objects_are_named_and_not_printed():
     assert sources.object_text(loud) == "the same Loud"
     assert sources.object_text(tg.exp) == "exp"
     assert [sources.object_text(v) for v in (1.5, "a", None, Loud, user_terms, len)] == [
-        "1.5", "'a'", "None", "Loud", "tracegraph.capture.user_terms", "len",
+        "1.5", "'a'", "None", "Loud", "tracegraph.capture.guards.user_terms", "len",
     ]  # fmt: skip
 
 

@@ -12,9 +12,10 @@ import pytest
 from captured import assert_same, capture_of, graphs_of
 
 import tracegraph as tg
-from tracegraph.capture import break_reasons, tracer
-from tracegraph.capture.break_reasons import REASONS
 from tracegraph.capture.compiled_function import family_of
+from tracegraph.capture.reporting import break_reasons
+from tracegraph.capture.reporting.break_reasons import REASONS
+from tracegraph.capture.trace import tracer
 from tracegraph.compiler.break_page import break_page
 
 ROOT = Path(__file__).resolve().parents[2]

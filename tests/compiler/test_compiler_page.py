@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tracegraph import compiler, library
-from tracegraph.capture.logs import LOGS
+from tracegraph.capture.reporting.logs import LOGS
 from tracegraph.capture.stance import STANCES, config
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "compiler.md"

@@ -17,9 +17,9 @@ from captured import assert_same, capture_of, graphs_of, ramp, replay, specialis
 
 import tracegraph as tg
 from tracegraph import nn
-from tracegraph.capture import tracer
 from tracegraph.capture.compiled_function import CaptureOptions, compiled, family_of
-from tracegraph.capture.tracing_state import is_tracing
+from tracegraph.capture.trace import tracer
+from tracegraph.capture.trace.tracing_state import is_tracing
 from tracegraph.settings import Settings
 
 

@@ -1,7 +1,7 @@
 """User-defined differentiable functions: forward and backward written by hand.
 
 `apply` and what it calls are ordinary Python, which capture traces like any; the one step that it takes in another
-way is `recorded`, which puts the application on the tape (see `capture.autograd_functions`).
+way is `recorded`, which puts the application on the tape (see `capture.tensors.autograd_functions`).
 """
 
 from __future__ import annotations

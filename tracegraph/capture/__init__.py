@@ -5,7 +5,7 @@ compiled by a backend and cached.
 """
 
 from tracegraph.capture.compiled_function import CompiledFunction, CompiledModule, compiled, family_of
-from tracegraph.capture.result import CaptureResult
+from tracegraph.capture.drivers.result import CaptureResult
 from tracegraph.capture.session import RunEagerly, capture_call
 from tracegraph.capture.specialisations import CaptureOptions
 

@@ -8,8 +8,7 @@ import sys
 import types
 from typing import Any, ClassVar
 
-from tracegraph.capture.directives import disabled_reason
-from tracegraph.capture.sources import class_lookup
+from tracegraph.capture.calls.directives import disabled_reason
 from tracegraph.capture.specialisations import (
     FAMILIES,
     CalleeCompiler,
@@ -19,6 +18,7 @@ from tracegraph.capture.specialisations import (
     Family,
     Observer,
 )
+from tracegraph.capture.stack.storage import class_lookup
 from tracegraph.capture.stance import STANCE
 from tracegraph.errors import ArgumentError
 from tracegraph.nn.module import Module

@@ -13,26 +13,28 @@ import types
 from dataclasses import dataclass
 from typing import Any
 
-from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture import eager, native_ops, opcodes
-from tracegraph.capture.break_reasons import Break, Extent
-from tracegraph.capture.driver import DriverWriter
-from tracegraph.capture.dynamism import Dynamism
-from tracegraph.capture.early_reads import check_early_reads
-from tracegraph.capture.frame import Frame, Returned, Unread
-from tracegraph.capture.functions import make_binder
-from tracegraph.capture.generators import SymbolicGenerator
-from tracegraph.capture.guards import GuardKind
+from tracegraph.capture import opcodes
+from tracegraph.capture.drivers import native_ops
+from tracegraph.capture.drivers.driver import DriverWriter
+from tracegraph.capture.drivers.reconstruct import NotReconstructible
+from tracegraph.capture.drivers.result import CaptureResult
+from tracegraph.capture.drivers.units import Unit, entry
+from tracegraph.capture.guards import eager
+from tracegraph.capture.guards.guard import GuardKind
+from tracegraph.capture.guards.sources import ON_STACK, FrameCell, Local
 from tracegraph.capture.recompiles import definition_of
-from tracegraph.capture.reconstruct import NotReconstructible
-from tracegraph.capture.result import CaptureResult
-from tracegraph.capture.sources import ON_STACK, FrameCell, Local
-from tracegraph.capture.tensor_states import root_of
-from tracegraph.capture.tracer import Stop, Tracer
-from tracegraph.capture.tracing_state import tracing
-from tracegraph.capture.units import Unit, entry
-from tracegraph.capture.user_frame import calling_line, is_passed_over
-from tracegraph.capture.values import NULL, Observed, is_number
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.reporting.user_frame import calling_line, is_passed_over
+from tracegraph.capture.stack.values import NULL, Observed, is_number
+from tracegraph.capture.trace.dynamism import Dynamism
+from tracegraph.capture.trace.early_reads import check_early_reads
+from tracegraph.capture.trace.frame import Frame, Returned, Unread
+from tracegraph.capture.trace.functions import make_binder
+from tracegraph.capture.trace.generators import SymbolicGenerator
+from tracegraph.capture.trace.tensor_states import root_of
+from tracegraph.capture.trace.tracer import Stop, Tracer
+from tracegraph.capture.trace.tracing_state import tracing
 from tracegraph.ir import Node
 from tracegraph.settings import preserved
 from tracegraph.tensor import from_numpy

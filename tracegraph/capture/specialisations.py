@@ -15,29 +15,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracegraph.capture import logs
-from tracegraph.capture.break_reasons import USER_EXCEPTION, Break
-from tracegraph.capture.checker import Check, Failure, compile_guards, find_failure
-from tracegraph.capture.decode import is_supported
-from tracegraph.capture.directives import disabled_reason
-from tracegraph.capture.driver import Tail
-from tracegraph.capture.driver_code import make_driver
-from tracegraph.capture.dynamism import Dynamism
-from tracegraph.capture.functions import make_binder
-from tracegraph.capture.guards import Guard, GuardKind
-from tracegraph.capture.native_ops import CALL_COMPILED
+from tracegraph.capture.bytecode.decode import is_supported
+from tracegraph.capture.calls.directives import disabled_reason
+from tracegraph.capture.drivers.driver import Tail
+from tracegraph.capture.drivers.driver_code import make_driver
+from tracegraph.capture.drivers.native_ops import CALL_COMPILED
+from tracegraph.capture.drivers.result import CaptureResult
+from tracegraph.capture.drivers.resume import run_resumed
+from tracegraph.capture.drivers.units import Unit, entry, known_as, spread
+from tracegraph.capture.guards.checker import Check, Failure, compile_guards, find_failure
+from tracegraph.capture.guards.guard import Guard, GuardKind
+from tracegraph.capture.guards.sources import Local
+from tracegraph.capture.guards.user_terms import full_place
 from tracegraph.capture.recompiles import Recompile, definition_of, failed_guard
-from tracegraph.capture.result import CaptureResult
-from tracegraph.capture.resume import run_resumed
+from tracegraph.capture.reporting import logs
+from tracegraph.capture.reporting.break_reasons import USER_EXCEPTION
+from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.capture.reporting.tracebacks import hide_machinery, is_of_an_op
+from tracegraph.capture.reporting.user_frame import warn_user
 from tracegraph.capture.session import COMPILING, Call, RunEagerly, capture
-from tracegraph.capture.sources import Local, class_lookup
+from tracegraph.capture.stack.storage import class_lookup
 from tracegraph.capture.stance import STANCE, config
-from tracegraph.capture.tracebacks import hide_machinery, is_of_an_op
-from tracegraph.capture.tracing_state import is_tracing
+from tracegraph.capture.trace.dynamism import Dynamism
+from tracegraph.capture.trace.functions import make_binder
+from tracegraph.capture.trace.tracing_state import is_tracing
 from tracegraph.capture.undo import atomic
-from tracegraph.capture.units import Unit, entry, known_as, spread
-from tracegraph.capture.user_frame import warn_user
-from tracegraph.capture.user_terms import full_place
 from tracegraph.errors import CaptureError, RecompileError
 from tracegraph.ir import Graph
 from tracegraph.ops.autocast import not_casting
@@ -404,7 +406,7 @@ class CalleeCompiler:
         self.family = family
 
     def __call__(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        from tracegraph.capture.native_calls import may_inline
+        from tracegraph.capture.calls.native_calls import may_inline
 
         if STANCE.is_eager:
             return function(*args, **kwargs)

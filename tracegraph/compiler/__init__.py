@@ -5,7 +5,7 @@
 (docs/compiler.md).
 """
 
-from tracegraph.capture.directives import (
+from tracegraph.capture.calls.directives import (
     allow_in_graph,
     assume_constant_result,
     disable,
@@ -14,10 +14,10 @@ from tracegraph.capture.directives import (
     is_dynamo_compiling,
     is_exporting,
 )
-from tracegraph.capture.logs import set_logs
-from tracegraph.capture.size_marks import mark_dynamic, mark_static, maybe_mark_dynamic
+from tracegraph.capture.calls.substitutes import substitute_in_graph
+from tracegraph.capture.reporting.logs import set_logs
 from tracegraph.capture.stance import config, set_stance
-from tracegraph.capture.substitutes import substitute_in_graph
+from tracegraph.capture.trace.size_marks import mark_dynamic, mark_static, maybe_mark_dynamic
 from tracegraph.compiler.api import compile
 from tracegraph.compiler.backends import (
     get_default_backend,

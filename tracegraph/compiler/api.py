@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tracegraph.capture.compiled_function import CaptureOptions, CompiledFunction, compiled
-from tracegraph.capture.sources import class_lookup
+from tracegraph.capture.drivers.units import Unit
+from tracegraph.capture.reporting.user_frame import warn_user
 from tracegraph.capture.specialisations import Observer
-from tracegraph.capture.units import Unit
-from tracegraph.capture.user_frame import warn_user
+from tracegraph.capture.stack.storage import class_lookup
 from tracegraph.compiler import stages
 from tracegraph.compiler.backends import Backend, Compiled, list_backends, resolve
 from tracegraph.compiler.compile_times import PROCESS

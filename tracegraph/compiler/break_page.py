@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tracegraph.capture.break_reasons import REASONS, Extent, Reason
+from tracegraph.capture.reporting.break_reasons import REASONS, Reason
+from tracegraph.capture.reporting.graph_break import Extent
 
 _INTRODUCTION = f"""\
 # Graph breaks
 
-Made from `tracegraph/capture/break_reasons.py`; edit that.
+Made from `tracegraph/capture/reporting/break_reasons.py`; edit that.
 
 A graph ends where capture meets something that it cannot put into a graph. The result is eager's all the same: what
 broke the graph runs in Python, between two graphs. Depending on where it stands:

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracegraph.capture.break_reasons import Break
+from tracegraph.capture.bytecode.decode import decode
 from tracegraph.capture.compiled_function import CompiledFunction, CompiledModule, compiled, family_of
-from tracegraph.capture.decode import decode
+from tracegraph.capture.drivers.units import Unit, known_as
+from tracegraph.capture.guards.user_terms import full_place
 from tracegraph.capture.recompiles import Recompile, definition_of
+from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.session import Call
 from tracegraph.capture.specialisations import Family, Specialisation
-from tracegraph.capture.units import Unit, known_as
-from tracegraph.capture.user_terms import full_place
 from tracegraph.compiler import stages
 from tracegraph.compiler.api import OpByOp, StageReports, capture_options, check_model, check_switches, graph_compiler
 from tracegraph.compiler.backends import Backend, resolve

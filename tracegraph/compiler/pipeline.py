@@ -18,8 +18,8 @@ from tracegraph.aot import (
     partition_default,
     partition_min_cut,
 )
+from tracegraph.capture.reporting.user_frame import warn_user
 from tracegraph.capture.session import COMPILING
-from tracegraph.capture.user_frame import warn_user
 from tracegraph.codegen.compile import compile_program
 from tracegraph.compiler import stages
 from tracegraph.compiler.options import Options

@@ -1,4 +1,4 @@
-"""Assertions that PyTorch has as functions. In a compiled function the graph checks them, see `capture/branches.py`."""
+"""PyTorch's assertions as functions; in captured code the graph checks them (`capture/protocols/branches.py`)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tracegraph.capture.frame import HANDLERS
 from tracegraph.capture.opcodes import (
     calls,
     class_bodies,
@@ -17,6 +16,7 @@ from tracegraph.capture.opcodes import (
     refusals,
     stack,
 )
+from tracegraph.capture.trace.frame import HANDLERS
 
 _FAMILIES = (
     stack,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracegraph.capture.calls import call
-from tracegraph.capture.decode import NULL_AFTER_CALLABLE
-from tracegraph.capture.frame import Frame
-from tracegraph.capture.iteration import listed
-from tracegraph.capture.values import NULL, Observed
+from tracegraph.capture.bytecode.decode import NULL_AFTER_CALLABLE
+from tracegraph.capture.calls.callables import call
+from tracegraph.capture.protocols.iteration import listed
+from tracegraph.capture.stack.values import NULL, Observed
+from tracegraph.capture.trace.frame import Frame
 
 
 def op_CALL(frame: Frame, arg: tuple[int, tuple[str, ...]]) -> None:

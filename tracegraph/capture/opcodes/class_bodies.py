@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from tracegraph.capture.frame import Frame
 from tracegraph.capture.opcodes.names import cell_value, global_value
-from tracegraph.capture.values import Observed
+from tracegraph.capture.stack.values import Observed
+from tracegraph.capture.trace.frame import Frame
 
 _ABSENT = object()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracegraph.capture.decode import NULL_AFTER_CALLABLE
-from tracegraph.capture.frame import Frame
-from tracegraph.capture.iteration import iterate, listed, mapping, materialised, walk
-from tracegraph.capture.keys import check_hashable
+from tracegraph.capture.bytecode.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.opcodes.calls import function_text
-from tracegraph.capture.values import Observed
+from tracegraph.capture.protocols.iteration import iterate, listed, mapping, materialised, walk
+from tracegraph.capture.stack.values import Observed
+from tracegraph.capture.trace.frame import Frame
+from tracegraph.capture.trace.keys import check_hashable
 
 
 def op_BUILD_TUPLE(frame: Frame, count: int) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tracegraph.capture import attributes
-from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.branches import is_taken
-from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.containers import contains, subscript
-from tracegraph.capture.frame import Frame, Returned
-from tracegraph.capture.iteration import advance, iterate
-from tracegraph.capture.special_methods import truth
-from tracegraph.capture.values import Observed
+from tracegraph.capture.objects import attributes
+from tracegraph.capture.protocols.branches import is_taken
+from tracegraph.capture.protocols.containers import contains, subscript
+from tracegraph.capture.protocols.iteration import advance, iterate
+from tracegraph.capture.protocols.special_methods import truth
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.capture.stack.values import Observed
+from tracegraph.capture.trace.frame import Frame, Returned
 
 
 def op_JUMP(frame: Frame, arg: object) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracegraph.capture import attributes
-from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.break_reasons import Break, Extent
-from tracegraph.capture.calls import call
-from tracegraph.capture.frame import ActiveException, Frame
-from tracegraph.capture.sources import MISSING
-from tracegraph.capture.values import Observed
+from tracegraph.capture.calls.callables import call
+from tracegraph.capture.objects import attributes
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.values import Observed
+from tracegraph.capture.trace.frame import ActiveException, Frame
 
 
 def op_RAISE_VARARGS(frame: Frame, count: int) -> None:

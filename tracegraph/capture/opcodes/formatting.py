@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracegraph.capture.calls import call
-from tracegraph.capture.frame import Frame
-from tracegraph.capture.texts import VaryingText, joined
+from tracegraph.capture.calls.callables import call
+from tracegraph.capture.stack.texts import VaryingText, joined
+from tracegraph.capture.trace.frame import Frame
 
 _CONVERSIONS: tuple[Any, ...] = (None, str, repr, ascii)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import types
 from typing import Any
 
-from tracegraph.capture.decode import NULL_AFTER_CALLABLE
-from tracegraph.capture.frame import Frame
+from tracegraph.capture.bytecode.decode import NULL_AFTER_CALLABLE
+from tracegraph.capture.trace.frame import Frame
 
 # Flags of MAKE_FUNCTION, and of SET_FUNCTION_ATTRIBUTE since 3.13.
 _DEFAULTS, _KEYWORD_DEFAULTS, _ANNOTATIONS, _CLOSURE = 1, 2, 4, 8

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tracegraph.capture import attributes, iteration
-from tracegraph.capture.calls import call
-from tracegraph.capture.decode import SEND_KEEPS_RECEIVER
-from tracegraph.capture.frame import Frame, Yielded
-from tracegraph.capture.values import Observed
+from tracegraph.capture.bytecode.decode import SEND_KEEPS_RECEIVER
+from tracegraph.capture.calls.callables import call
+from tracegraph.capture.objects import attributes
+from tracegraph.capture.protocols import iteration
+from tracegraph.capture.stack.values import Observed
+from tracegraph.capture.trace.frame import Frame, Yielded
 
 
 def op_RETURN_GENERATOR(frame: Frame, arg: object) -> None:

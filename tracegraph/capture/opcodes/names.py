@@ -7,24 +7,16 @@ import sys
 import types
 from typing import Any
 
-from tracegraph.capture import attribute_writes, attributes
-from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.decode import NULL_AFTER_CALLABLE
-from tracegraph.capture.effects import Write
-from tracegraph.capture.frame import Frame, Unread
-from tracegraph.capture.guards import GuardKind
-from tracegraph.capture.sources import (
-    MISSING,
-    Computed,
-    Constant,
-    Contents,
-    GlobalName,
-    Item,
-    Reference,
-    constant_source,
-)
-from tracegraph.capture.values import NULL, Observed
+from tracegraph.capture.bytecode.decode import NULL_AFTER_CALLABLE
+from tracegraph.capture.guards.guard import GuardKind
+from tracegraph.capture.guards.sources import Computed, Constant, Contents, GlobalName, Item, Reference, constant_source
+from tracegraph.capture.objects import attribute_writes, attributes
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.values import NULL, Observed
+from tracegraph.capture.trace.effects import Write
+from tracegraph.capture.trace.frame import Frame, Unread
 
 # ------------------------------------------------------------------------------------------ locals
 

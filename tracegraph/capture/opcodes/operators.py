@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 
-from tracegraph.capture import containers, operators, special_methods
-from tracegraph.capture.branches import is_taken
-from tracegraph.capture.frame import Frame
+from tracegraph.capture.protocols import containers, operators, special_methods
+from tracegraph.capture.protocols.branches import is_taken
+from tracegraph.capture.trace.frame import Frame
 
 
 def op_BINARY_OP(frame: Frame, symbol: str) -> None:

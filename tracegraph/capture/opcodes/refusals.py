@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from tracegraph.capture import break_reasons as reasons
-from tracegraph.capture.break_reasons import Break
-from tracegraph.capture.frame import Frame, Handler
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.capture.trace.frame import Frame, Handler
 
 
 def refusal(op: str, reason: str, statement: str) -> Handler:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tracegraph.capture.frame import Frame
-from tracegraph.capture.values import NULL
+from tracegraph.capture.stack.values import NULL
+from tracegraph.capture.trace.frame import Frame
 
 
 def op_POP_TOP(frame: Frame, arg: object) -> None:

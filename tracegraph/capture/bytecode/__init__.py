@@ -1,0 +1,1 @@
+"""CPython's bytecode, in canonical instructions."""

@@ -1,0 +1,1 @@
+"""Calls in a trace, by what is called."""

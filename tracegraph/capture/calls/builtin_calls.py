@@ -1,0 +1,461 @@
+"""Builtin functions with a symbolic meaning of their own: one handler each."""
+
+from __future__ import annotations
+
+import bisect
+import builtins
+import collections
+import dataclasses
+import enum
+import functools
+import heapq
+import itertools
+import operator
+import sys
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture.calls import pure_calls, scope_calls, stdlib_calls
+from tracegraph.capture.calls.scope_calls import refuse_frame_access
+from tracegraph.capture.guards.guard import GuardKind
+from tracegraph.capture.objects import attribute_writes, attributes, class_statements, type_checks
+from tracegraph.capture.protocols import containers, conversions, iteration, operators, special_methods
+from tracegraph.capture.protocols.ordering import sort_items
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.capture.stack.object_ids import ObjectId
+from tracegraph.capture.stack.storage import MISSING, class_lookup
+from tracegraph.capture.stack.texts import VaryingText
+from tracegraph.capture.stack.values import (
+    VALUE_BASES,
+    Observed,
+    base_value,
+    is_constant,
+    is_instance_of_python_class,
+    is_tensor,
+    is_varying,
+)
+from tracegraph.capture.trace import heaps, polyfills
+from tracegraph.capture.trace.keys import hash_of
+from tracegraph.capture.trace.safety import flatten, is_followed, is_opaque, specialised, stringable
+from tracegraph.ir import SymExpr
+from tracegraph.ops.recording import Traced
+from tracegraph.ops.sym_float import SymFloat
+
+if TYPE_CHECKING:
+    from tracegraph.capture.trace.frame import Frame
+    from tracegraph.capture.trace.tracer import Tracer
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+Handler = Callable[["Tracer", Args, Kwargs, "Frame | None"], Any]
+
+
+def lookup(function: Any) -> Handler | None:
+    """The handler of a callable, if it has one."""
+    return _HANDLERS.get(id(function))
+
+
+#: builtins that take a text without looking at it, or make another text of it
+_KEEPING_TEXT = frozenset(map(id, (str, repr, format, type, isinstance, id)))
+
+
+def fit_for(tracer: Tracer, function: Any, args: Args) -> Args:
+    """Arguments of a builtin: texts that vary become plain where it looks at them."""
+    if id(function) in _KEEPING_TEXT and len(args) < 3:  # type() of three makes a class
+        return args
+    return tuple(specialised(tracer, a) if type(a) is VaryingText else a for a in args)
+
+
+# ------------------------------------------------------------------------------------------ types
+
+
+def _call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) == 3:
+        return class_statements.make_class(tracer, *args, **kwargs)
+    if len(args) != 1:
+        raise Observed(TypeError("type() takes 1 or 3 arguments"))
+    return tracer.type_of(args[0])
+
+
+def _call_build_class(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return class_statements.build_class(tracer, *args, **kwargs)
+
+
+def _call_process_dataclass(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """`@dataclass` on a class that the trace made: it generates code, and looks at nothing else."""
+    if not tracer.is_fresh(args[0]):
+        raise Break(reasons.NATIVE_CALL, f"a dataclass made of {args[0].__name__}")
+    return tracer.fresh(tracer.native(_PROCESS_DATACLASS, *args, **kwargs))
+
+
+_PROCESS_DATACLASS = vars(dataclasses)["_process_class"]
+
+
+def _call_super(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if args or frame is None:
+        return tracer.native(super, *args)
+    from tracegraph.capture.opcodes.names import cell_value
+
+    if "__class__" not in frame.slots:
+        raise Observed(RuntimeError("super(): __class__ cell not found"))
+    cls = cell_value(frame, "__class__")
+    first = frame.code.co_varnames[0]
+    instance = cell_value(frame, first) if first in frame.code.co_cellvars else frame.local(first)
+    return tracer.native(super, cls, instance)
+
+
+def _call_callable(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+    (value,) = args
+    if is_instance_of_python_class(value):
+        return tracer.class_entry(type(value), "__call__") is not MISSING
+    return callable(value)
+
+
+# ------------------------------------------------------------------------------------------ attributes
+
+
+def _call_getattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    try:
+        return attributes.get(tracer, args[0], args[1])
+    except Observed as observed:
+        if len(args) == 3 and isinstance(observed.exception, AttributeError):
+            return args[2]
+        raise
+
+
+def _call_hasattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+    return attributes.has(tracer, *args)
+
+
+def _call_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+    attribute_writes.set_attribute(tracer, *args)
+
+
+def _call_delattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+    attribute_writes.delete_attribute(tracer, *args)
+
+
+def _call_object_setattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+    attribute_writes.generic_set(tracer, *args)
+
+
+def _call_object_delattr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> None:
+    attribute_writes.generic_delete(tracer, *args)
+
+
+def _call_object_getattribute(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return attributes.generic_get(tracer, *args)
+
+
+def _call_object_new(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return tracer.fresh(tracer.native(object.__new__, args[0]))
+
+
+# ------------------------------------------------------------------------------------------ sequences
+
+
+def _call_len(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    (value,) = args
+    return special_methods.length(tracer, value)
+
+
+def _call_iter(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) == 2:
+        return _inline(tracer, polyfills.iterate_until, args, {})
+    return iteration.iterate(tracer, args[0])
+
+
+def _inline(tracer: Tracer, polyfill: Any, args: Args, kwargs: Kwargs) -> Any:
+    from tracegraph.capture.trace.functions import inline
+
+    return inline(tracer, polyfill, args, kwargs)
+
+
+def _always(polyfill: Any) -> Handler:
+    """Inline a Python version in place of a builtin."""
+    return lambda tracer, args, kwargs, frame: _inline(tracer, polyfill, args, kwargs)
+
+
+def _call_reversed(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return iteration.backwards(tracer, args[0])
+
+
+def _call_next(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    try:
+        return iteration.advance(tracer, args[0])
+    except Observed as observed:
+        if len(args) == 2 and isinstance(observed.exception, StopIteration):
+            return args[1]
+        raise
+
+
+def _call_bool(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> bool:
+    return special_methods.truth(tracer, args[0]) if args else False
+
+
+def _call_int(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) == 1 and is_varying(args[0]):
+        return args[0] if type(args[0]) is SymExpr else tracer.native(tracer.numbers.compute, int, *args)
+    return _native(tracer, int, args, kwargs)
+
+
+def _call_float(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) == 1 and is_varying(args[0]):
+        return args[0] if type(args[0]) is SymFloat else tracer.native(tracer.numbers.compute, float, *args)
+    return _native(tracer, float, args, kwargs)
+
+
+def _with_polyfill(builtin: Any, polyfill: Any) -> Handler:
+    """Run `builtin` natively on simple items, else inline a Python version that honours special methods."""
+
+    def handle(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+        if all(type(a) in (list, tuple) for a in args[:1]) and not kwargs and _is_simple(tracer, args):
+            return tracer.native(builtin, *args)
+        return _inline(tracer, polyfill, args, kwargs)
+
+    return handle
+
+
+def _is_simple(tracer: Tracer, value: Any) -> bool:
+    return not any(is_instance_of_python_class(p) or is_opaque(tracer, p) for p in flatten(value))
+
+
+def _call_sorted(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[Any]:
+    items = iteration.listed(tracer, args[0])
+    sort_items(tracer, items, **kwargs)
+    return items
+
+
+def _binary(symbol: str) -> Handler:
+    return lambda tracer, args, kwargs, frame: operators.binary(tracer, symbol, *args)
+
+
+def _comparison(symbol: str) -> Handler:
+    return lambda tracer, args, kwargs, frame: operators.compare(tracer, symbol, *args)
+
+
+def _call_pow(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if not any(map(is_instance_of_python_class, args)):
+        return _native(tracer, pow, args, kwargs)
+    return conversions.power(tracer, *args)
+
+
+def _call_divmod(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    result = conversions.divide(tracer, *args) if any(map(is_instance_of_python_class, args)) else NotImplemented
+    return _native(tracer, divmod, args, kwargs) if result is NotImplemented else result
+
+
+def _call_length_hint(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if not is_instance_of_python_class(args[0]):
+        return _native(tracer, operator.length_hint, args, kwargs)
+    answer = special_methods.special(tracer, args[0], "__len__")
+    hint = special_methods.special(tracer, args[0], "__length_hint__") if answer is NotImplemented else answer
+    return (args[1] if len(args) > 1 else 0) if hint is NotImplemented else hint
+
+
+def _call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return containers.subscript(tracer, *args)
+
+
+# ------------------------------------------------------------------------------------------ text
+
+
+def _call_str(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if len(args) == 1 and is_instance_of_python_class(args[0]):
+        return _text(tracer, args[0], ("__str__", "__repr__"), str)
+    if len(args) == 1 and is_varying(args[0]) and not kwargs:
+        return tracer.numbers.text(str, args[0])
+    if len(args) == 1 and type(args[0]) is VaryingText:
+        return args[0]
+    return tracer.native(str, *stringable(tracer, args), **kwargs)
+
+
+def _call_repr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    if is_instance_of_python_class(args[0]):
+        return _text(tracer, args[0], ("__repr__",), repr)
+    if is_varying(args[0]):
+        return tracer.numbers.text(repr, args[0])
+    return tracer.native(repr, *stringable(tracer, args))
+
+
+def _call_ascii(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    return tracer.native(ascii, *stringable(tracer, args))
+
+
+def _call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    value, spec = args if len(args) == 2 else (args[0], "")
+    if is_instance_of_python_class(value):
+        raw = tracer.class_entry(type(value), "__format__")
+        if isinstance(raw, types.FunctionType):
+            return special_methods.special(tracer, value, "__format__", spec)
+        if spec == "":
+            return _call_str(tracer, (value,), {}, frame)
+        if isinstance(value, VALUE_BASES) and not isinstance(value, enum.Enum):
+            tracer.pin(value)
+            return tracer.native(format, base_value(value), spec)
+    if (is_varying(value) or type(value) is VaryingText) and type(spec) is str:
+        return tracer.native(tracer.numbers.text, format, value, spec) if is_varying(value) or spec else value
+    return tracer.native(format, stringable(tracer, value), spec)
+
+
+def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> Any:
+    """Ask the first of the special methods that the class implements in Python."""
+    if isinstance(value, enum.Enum):
+        tracer.pin(value)
+        return tracer.native(builtin, value)
+    for name in names:
+        raw = tracer.class_entry(type(value), name)
+        if isinstance(raw, types.FunctionType):
+            return special_methods.special(tracer, value, name)
+    if isinstance(value, VALUE_BASES):
+        tracer.pin(value)
+        return tracer.native(builtin, base_value(value))
+    if isinstance(value, list | dict | set | types.SimpleNamespace) and is_followed(tracer, value):
+        return _inherited_text(tracer, value)
+    if isinstance(value, BaseException) and not tracer.is_outside(value):
+        return tracer.native(builtin, value) if stringable(tracer, value.args) is not None else ""
+    raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(value).__name__}")
+
+
+def _inherited_text(tracer: Tracer, value: Any) -> Any:
+    """The text of a container of a Python class, as its C class writes it."""
+    if isinstance(value, types.SimpleNamespace):
+        name = "namespace" if type(value) is types.SimpleNamespace else type(value).__name__
+        stored = attributes.get(tracer, value, "__dict__").items()
+        items = (f"{k}={_call_repr(tracer, (v,), {}, None)}" for k, v in stored)
+        return f"{name}({', '.join(items)})"
+    method: Any = class_lookup(type(value), "__repr__")
+    base: type | None = next((b for b in (list, dict) if method is b.__repr__), None)
+    if base is None:
+        raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(value).__name__}")
+    contents = list(list.__iter__(value)) if base is list else dict(dict.items(value))
+    return tracer.native(repr, stringable(tracer, contents))
+
+
+# ------------------------------------------------------------------------------------------ refusals
+
+
+def _call_exception(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """The exception that the trace is handling."""
+    handled = tracer.handled_exception()
+    if handled is None and frame is not None and frame.namespace.get("__name__") != "contextlib":
+        # it might be one that the caller handles; contextlib only asks to tell contexts apart
+        return refuse_frame_access(tracer, args, kwargs, frame)
+    return handled
+
+
+def _call_exc_info(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    handled = _call_exception(tracer, args, kwargs, frame)
+    return (None, None, None) if handled is None else (type(handled), handled, None)
+
+
+def _refuse_side_effect(name: str) -> Handler:
+    def refuse(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+        raise Break(reasons.SIDE_EFFECT_CALL, f"{name}()")
+
+    return refuse
+
+
+# ------------------------------------------------------------------------------------------ identity
+
+
+def _call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """The id of an outside object, whose identity the guards then fix; of others a number known later."""
+    (value,) = args
+    if is_tensor(value):
+        graph_input = tracer.input_of(value)
+        if graph_input is not None:
+            tracer.guards.add(GuardKind.IDENTITY, graph_input.source, graph_input.tensor)
+            return id(graph_input.tensor)
+    elif is_instance_of_python_class(value) and tracer.is_outside(value):
+        tracer.pin(value)
+        return id(value)
+    tracer.note_identified(value)
+    return ObjectId(value)
+
+
+def _call_hash(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    value = specialised(tracer, args[0])
+    if is_constant(value):
+        return tracer.native(hash, value)
+    if is_tensor(value) or (is_instance_of_python_class(value) and _hashes_identity(tracer, value)):
+        raise Break(reasons.NATIVE_CALL, f"hash() of an object of type {tracer.type_of(value).__name__}")
+    return hash_of(tracer, value)
+
+
+def _hashes_identity(tracer: Tracer, value: Any) -> bool:
+    """Whether the hash of an object made by the trace is its address, which the next call does not share."""
+    method = tracer.class_entry(type(value), "__hash__")
+    return getattr(method, "__objclass__", None) is object and not tracer.is_outside(value)
+
+
+def _native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    from tracegraph.capture.calls.native_calls import call_native
+
+    if any(type(a) is Traced for a in args):
+        return tracer.native(function, *args, **kwargs)
+    return call_native(tracer, function, args, kwargs)
+
+
+_HEAP_FUNCTIONS = ("heappush", "heappop", "heapreplace", "heappushpop", "heapify", "_heappop_max", "_heapreplace_max",
+                   "_heapify_max")  # fmt: skip
+_BISECTIONS = ("bisect_left", "bisect_right", "insort_left", "insort_right")
+_TABLE: dict[Any, Handler] = {
+    isinstance: type_checks.call_isinstance,
+    issubclass: type_checks.call_issubclass,
+    type: _call_type,
+    super: _call_super,
+    callable: _call_callable,
+    getattr: _call_getattr,
+    hasattr: _call_hasattr,
+    setattr: _call_setattr,
+    delattr: _call_delattr,
+    object.__setattr__: _call_object_setattr,
+    object.__delattr__: _call_object_delattr,
+    object.__getattribute__: _call_object_getattribute,
+    object.__new__: _call_object_new,
+    len: _call_len,
+    iter: _call_iter,
+    next: _call_next,
+    bool: _call_bool,
+    int: _call_int,
+    float: _call_float,
+    sum: _with_polyfill(sum, polyfills.sum_),
+    min: _with_polyfill(min, polyfills.min_),
+    max: _with_polyfill(max, polyfills.max_),
+    any: _with_polyfill(any, polyfills.any_),
+    all: _with_polyfill(all, polyfills.all_),
+    functools.reduce: _with_polyfill(functools.reduce, polyfills.reduce_),
+    builtins.__build_class__: _call_build_class,
+    _PROCESS_DATACLASS: _call_process_dataclass,
+    sorted: _call_sorted,
+    reversed: _call_reversed,
+    itertools.tee: _always(polyfills.tee_),
+    collections._count_elements: _always(polyfills.count_elements),  # type: ignore[attr-defined]
+    **{getattr(heapq, name): _always(getattr(heaps, name.lstrip("_"))) for name in _HEAP_FUNCTIONS},
+    **{getattr(bisect, name): _always(getattr(heaps, name)) for name in _BISECTIONS},
+    pow: _call_pow,
+    divmod: _call_divmod,
+    operator.getitem: _call_getitem,
+    operator.length_hint: _call_length_hint,
+    operator.truth: _call_bool,
+    **{function: _binary(symbol) for function, symbol in operators.BINARY_FUNCTIONS.items()},
+    **{function: _comparison(symbol) for function, symbol in operators.COMPARISONS.items()},
+    str: _call_str,
+    repr: _call_repr,
+    ascii: _call_ascii,
+    format: _call_format,
+    **stdlib_calls.BUILTINS,
+    **pure_calls.HANDLERS,
+    **scope_calls.HANDLERS,
+    functools.cmp_to_key: _always(polyfills.comparison_key),
+    hash: _call_hash,
+    sys.exc_info: _call_exc_info,
+    sys.exception: _call_exception,
+    id: _call_id,
+    **dict.fromkeys((eval, exec, sys._getframe), refuse_frame_access),
+    **{f: _refuse_side_effect(f.__name__) for f in (print, input, open, builtins.__import__, breakpoint)},
+}
+_HANDLERS: dict[int, Handler] = {id(function): handler for function, handler in _TABLE.items()}

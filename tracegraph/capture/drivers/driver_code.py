@@ -1,0 +1,80 @@
+"""The driver made executable: a function that passes for the one it was captured from.
+
+Its code has the user's file, name and globals, and its broken instruction stands at the user's line and columns. So
+tracebacks, warnings, loggers and whatever else looks at the stack see what they see in eager execution.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import types
+from collections.abc import Callable
+from typing import Any
+
+from tracegraph.capture.bytecode.decode import decode
+from tracegraph.capture.drivers.result import CaptureResult
+
+#: line, last line, column, last column; columns -1: unknown
+_Place = tuple[int, int, int, int]
+
+
+def make_driver(
+    result: CaptureResult, objects: dict[str, Any], namespace: dict[str, Any]
+) -> Callable[[tuple[Any, ...], tuple[Any, ...]], Any]:
+    """`result.driver` as a function of (args, cells).
+
+    Args:
+        objects: what the driver refers to by name.
+        namespace: the globals of the captured function. The driver reads none of them: it takes `objects`, and
+            builtins that the user's globals may hide, from its closure.
+    """
+    (definition,) = ast.parse(result.driver).body
+    assert isinstance(definition, ast.FunctionDef)
+    _locate(definition, result)
+    free = {name: objects[name] if name in objects else getattr(builtins, name) for name in _free_names(definition)}
+    maker = ast.parse(f"def make({', '.join(free)}): return run").body[0]
+    assert isinstance(maker, ast.FunctionDef)
+    maker.body.insert(0, definition)
+    space: dict[str, Any] = {}
+    exec(compile(ast.Module([maker], []), "<driver>", "exec"), space)
+    run = space["make"](**free)
+    original = result.unit.code
+    code = run.__code__.replace(
+        co_filename=original.co_filename, co_name=original.co_name, co_qualname=original.co_qualname
+    )
+    return types.FunctionType(code, namespace, original.co_name, None, run.__closure__)
+
+
+def _free_names(definition: ast.FunctionDef) -> list[str]:
+    """Names that the function reads and never assigns."""
+    names = [node for node in ast.walk(definition) if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    bound.update(arg.arg for arg in definition.args.args)
+    bound.update(node.name for node in ast.walk(definition) if isinstance(node, ast.ExceptHandler) and node.name)
+    return sorted({node.id for node in names} - bound)
+
+
+# ------------------------------------------------------------------------------------------ lines
+
+
+def _locate(definition: ast.FunctionDef, result: CaptureResult) -> None:
+    """Put all of the driver on the line it begins at, and what follows the break on the line of the break."""
+    code, broken_at = result.unit.code, result.broken_at
+    start = code.co_firstlineno if result.unit.is_entry else decode(code).instructions[result.unit.index].line
+    first: _Place = (start or code.co_firstlineno, start or code.co_firstlineno, -1, -1)
+    broken = first if broken_at is None else _place(code, broken_at)
+    for node in ast.walk(definition):
+        if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.keyword | ast.arg):
+            is_behind = result.native_line is not None and node.lineno >= result.native_line
+            node.lineno, node.end_lineno, node.col_offset, node.end_col_offset = broken if is_behind else first
+
+
+def _place(code: types.CodeType, index: int) -> _Place:
+    """Where an instruction comes from."""
+    instruction = decode(code).instructions[index]
+    line, end_line, column, end_column = list(code.co_positions())[instruction.offset // 2]
+    if line is None or end_line is None or column is None or end_column is None:
+        known = line or instruction.line or code.co_firstlineno
+        return known, known, -1, -1
+    return line, end_line, column, end_column

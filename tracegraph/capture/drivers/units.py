@@ -1,0 +1,99 @@
+"""What is captured: a function from its start, or from the instruction behind a graph break.
+
+Both are the same thing here, a `Unit`: a code object, a position in it, and how the arguments of a call fill its
+variables and its stack. A resumed function is traced on the *original* code, so resuming never nests.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from tracegraph.capture.stack.storage import class_lookup
+from tracegraph.capture.trace.functions import parameter_names
+from tracegraph.nn.module import Module
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A place where execution of `code` may begin.
+
+    Attributes:
+        index: canonical instruction to begin at; 0 with `is_entry` for the function itself.
+        names: variables that the first arguments fill, in order.
+        stack: what lies on the stack: True for a value (the remaining arguments, in order), False for NULL.
+        cells: names of the cells that a call provides.
+        raises: begin by raising the last argument instead of executing the instruction.
+    """
+
+    code: types.CodeType
+    namespace_id: int
+    index: int = 0
+    names: tuple[str, ...] = ()
+    stack: tuple[bool, ...] = ()
+    cells: tuple[str, ...] = ()
+    is_entry: bool = True
+    raises: bool = False
+
+    @property
+    def label(self) -> str:
+        """A readable name, used for graphs and in messages."""
+        return self.named(_name(self.code))
+
+    def named(self, name: str) -> str:
+        """The label that the unit has if its function is called `name`."""
+        return name if self.is_entry else f"{name}_resumed_at_{self.index}"
+
+    def label_for(self, args: tuple[Any, ...]) -> str:
+        """The label for a call with these arguments: what makes an object callable is named for its class."""
+        if self.code.co_name != "__call__" or not args or self.names[:1] != ("self",):
+            return self.label
+        return self.named(type(args[0]).__name__)
+
+
+def known_as(unit: Unit, args: tuple[Any, ...]) -> tuple[str, types.CodeType]:
+    """By what name a user knows the unit called with these arguments, and the code that the user wrote for it.
+
+    A call of a Module is known as the Module's class and `forward`.
+    """
+    forward = class_lookup(type(args[0]), "forward") if unit.code in _CALLS_OF_MODULES and unit.is_entry else None
+    if not isinstance(forward, types.FunctionType):
+        return unit.code.co_qualname, unit.code
+    return type(args[0]).__qualname__, forward.__code__
+
+
+_CALLS_OF_MODULES = (Module.__call__.__code__, Module._call_uncompiled.__code__)
+
+
+def _name(code: types.CodeType) -> str:
+    """The name of a function; a lambda is told from others by its line: `lambda_model_12`."""
+    if code.co_name != "<lambda>":
+        return code.co_name.strip("<>")
+    return re.sub(r"\W", "_", f"lambda_{PurePath(code.co_filename).stem}_{code.co_firstlineno}")
+
+
+def entry(function: types.FunctionType) -> Unit:
+    """The unit of a whole function."""
+    code = function.__code__
+    names = parameter_names(code)
+    return Unit(code, id(function.__globals__), 0, names, (), code.co_freevars)
+
+
+def spread(code: types.CodeType, bound: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Bound parameters as the (args, kwargs) of a call: the inverse of binding."""
+    count = code.co_argcount
+    args, kwargs = list(bound[:count]), {}
+    position = count
+    for name in code.co_varnames[count : count + code.co_kwonlyargcount]:
+        kwargs[name] = bound[position]
+        position += 1
+    if code.co_flags & inspect.CO_VARARGS:
+        args += bound[position]
+        position += 1
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        kwargs |= bound[position]
+    return tuple(args), kwargs

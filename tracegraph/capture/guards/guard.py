@@ -1,0 +1,168 @@
+"""Guards: records of what a trace depended on, `(kind, source, expected)`.
+
+A record has several readers: the generated Python checker and the explainer (both in `checker`), and native code.
+A kind is a name in `GuardKind`; its meaning as Python is the entry of that name in `checker.CHECKS`.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import types
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from tracegraph.capture.guards.sources import Reference, Source, object_text
+from tracegraph.ir import Location
+
+
+class GuardKind(Enum):
+    """What is compared with `expected`."""
+
+    TYPE = "type"
+    CONSTANT = "value"
+    INTEGER = "int"
+    FLOAT = "float"
+    IDENTITY = "identity"
+    FUNCTION = "code"
+    LENGTH = "length"
+    KEYS = "keys"
+    ELEMENTS = "elements"
+    TENSOR = "tensor"
+    ABSENT = "absence of attribute"
+    GLOBAL_ABSENT = "absence of name"
+    NO_HOOKS = "hooks"
+    ALIAS = "same object as"
+    DISTINCT = "distinct objects"
+    SEPARATE_STORAGE = "separate storage"
+    SIZES = "sizes"
+    GRAD_MODE = "grad mode"
+    SETTING = "setting"
+
+
+@dataclass(frozen=True)
+class Stride:
+    """A stride that varies with the sizes: `factor` times the sizes of dimensions `dims`."""
+
+    factor: int
+    dims: tuple[int, ...]
+
+    def of(self, shape: Sequence[Any]) -> Any:
+        """The stride of a tensor of this shape, in elements."""
+        return functools.reduce(operator.mul, (shape[d] for d in self.dims), self.factor)
+
+    def __repr__(self) -> str:
+        return " * ".join([str(self.factor), *(f"shape[{d}]" for d in self.dims)])
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """What a trace assumes of a tensor argument.
+
+    `shape` has None where any size of at least `minimum` (2) is accepted; `layout` is "contiguous" or the strides,
+    each an int or a Stride.
+    """
+
+    type: type
+    dtype: Any
+    shape: tuple[int | None, ...]
+    layout: Any
+    requires_grad: bool
+
+    def __str__(self) -> str:
+        shape = ", ".join("?" if n is None else str(n) for n in self.shape)
+        grad = ", requires_grad" if self.requires_grad else ""
+        layout = "" if self.layout == "contiguous" else f", strides {self.layout}"
+        return f"{self.type.__name__} {self.dtype.name}[{shape}]{layout}{grad}"
+
+
+class Identity:
+    """An object a guard compares with, held weakly where possible, so that no cache keeps it alive."""
+
+    __slots__ = ("reference", "text")
+
+    def __init__(self, value: Any) -> None:
+        self.text = f"module {object_text(value)}" if isinstance(value, types.ModuleType) else object_text(value)
+        self.reference: Callable[[], Any]
+        try:
+            self.reference = weakref.ref(value)
+        except TypeError:
+            self.reference = lambda: value
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class FunctionFacts:
+    """What a trace assumes of a function: functions made anew by every call are alike if they run the same code."""
+
+    code: types.CodeType
+    namespace: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.code.co_qualname} ({self.code.co_filename}:{self.code.co_firstlineno})"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One condition for reusing a trace.
+
+    Attributes:
+        source: None for state of the interpreter or library.
+        location: the line of the user's program that made the trace depend on it, if known.
+    """
+
+    kind: GuardKind
+    source: Source | None
+    expected: Any
+    location: Location | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        from tracegraph.capture.guards.user_terms import condition_text
+
+        return condition_text(self)
+
+
+def describe(expected: Any) -> str:
+    """`expected` as users read it."""
+    if isinstance(expected, tuple) and expected and all(isinstance(e, Source | Reference) for e in expected):
+        return ", ".join(map(str, expected))
+    text = str(expected) if type(expected).__module__.startswith("tracegraph.") else repr(expected)
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+class GuardSet:
+    """Guards in the order they were recorded, without repetition."""
+
+    def __init__(self) -> None:
+        self._guards: dict[Any, Guard] = {}
+        #: the user's line being traced
+        self.location: Location | None = None
+
+    def add(self, kind: GuardKind, source: Source | None, expected: Any) -> None:
+        """Record a guard; a second one of the same kind on the same source is the same fact, except for names."""
+        several = kind in (GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT, GuardKind.ALIAS, GuardKind.DISTINCT,
+                           GuardKind.SIZES)  # fmt: skip
+        key = (kind, source, str(expected)) if several else (kind, source)
+        record = _RECORDS.get(kind)
+        if key not in self._guards:
+            kept = record(expected) if record is not None else expected
+            self._guards[key] = Guard(kind, source, kept, self.location)
+
+    def __iter__(self) -> Iterator[Guard]:
+        return iter(self._guards.values())
+
+    def __len__(self) -> int:
+        return len(self._guards)
+
+
+#: kinds whose expectation is an object that the cache must not keep alive
+_RECORDS: dict[GuardKind, Callable[[Any], Any]] = {
+    GuardKind.TYPE: Reference,
+    GuardKind.IDENTITY: Identity,
+    GuardKind.FUNCTION: lambda function: FunctionFacts(function.__code__, function.__globals__),
+}

@@ -1,0 +1,77 @@
+"""Builtins that ask an object for a number: `int`, `float`, `abs`, `round`, `divmod`, `pow`, `math.floor`, ...
+
+Each is a row: the special methods it tries in order, and what it does with the answer. Objects without Python code of
+their own go to the builtin itself.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture.protocols.operators import binary, either
+from tracegraph.capture.protocols.special_methods import special
+from tracegraph.capture.stack.values import is_instance_of_python_class
+from tracegraph.capture.trace.safety import plain_number
+
+if TYPE_CHECKING:
+    from tracegraph.capture.trace.tracer import Tracer
+
+#: special methods by builtin; the first that the class has answers
+_METHODS: dict[Any, tuple[str, ...]] = {
+    int: ("__int__", "__index__", "__trunc__"),
+    float: ("__float__", "__index__"),
+    complex: ("__complex__", "__float__", "__index__"),
+    abs: ("__abs__",),
+    round: ("__round__",),
+    operator.index: ("__index__",),
+    operator.abs: ("__abs__",),
+    math.floor: ("__floor__", "__float__"),
+    math.ceil: ("__ceil__", "__float__"),
+    math.trunc: ("__trunc__",),
+    bytes: ("__bytes__",),
+    **dict.fromkeys((range, bin, hex, oct, chr), ("__index__",)),
+}
+#: those whose method is given the arguments that follow, and whose answer is the result as it is
+_FINAL: frozenset[Any] = frozenset({abs, round, operator.abs, math.trunc, bytes})
+
+
+def convert(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
+    """`function(*args)` by special methods: whether that settles it, and the result or the arguments to go on with."""
+    methods = _METHODS.get(function) or (("__float__", "__index__") if _is_of_math(function) else ())
+    converted: list[Any] = []
+    for position, arg in enumerate(args):
+        name = _method_of(tracer, arg, methods)
+        if name is None:
+            converted.append(plain_number(tracer, arg) if methods else arg)
+        elif function in _FINAL or name in ("__floor__", "__ceil__"):
+            return True, special(tracer, arg, name, *args[position + 1 :])
+        else:
+            converted.append(special(tracer, arg, name))
+    return False, tuple(converted)
+
+
+def _is_of_math(function: Any) -> bool:
+    return getattr(function, "__module__", None) == "math"
+
+
+def _method_of(tracer: Tracer, value: Any, methods: tuple[str, ...]) -> str | None:
+    """The first of the methods that the class of an object defines in Python."""
+    if not is_instance_of_python_class(value):
+        return None
+    return next((n for n in methods if isinstance(tracer.class_entry(type(value), n), types.FunctionType)), None)
+
+
+def divide(tracer: Tracer, a: Any, b: Any) -> Any:
+    """`divmod(a, b)` by special methods, NotImplemented if neither operand has them."""
+    return either(tracer, (a, "__divmod__", b), (b, "__rdivmod__", a))
+
+
+def power(tracer: Tracer, base: Any, exponent: Any, modulus: Any = None) -> Any:
+    """`pow(base, exponent, modulus)`."""
+    if modulus is None:
+        return binary(tracer, "**", base, exponent)
+    return special(tracer, base, "__pow__", exponent, modulus)

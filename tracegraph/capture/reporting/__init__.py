@@ -1,0 +1,1 @@
+"""What a user sees of capture: why graphs end, warnings at the user's line, tracebacks, logs."""

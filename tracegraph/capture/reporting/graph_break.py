@@ -1,0 +1,48 @@
+"""A graph break: what the symbolic machine raises where it meets something that it cannot put into a graph.
+
+What happens next is the business of `session` (restart up to the breaking instruction) and `drivers` (run it natively,
+then continue).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from tracegraph.capture.reporting.break_reasons import REASONS
+from tracegraph.ir import Location
+
+
+class Extent(Enum):
+    """How much of the function a break takes out of the graph."""
+
+    INSTRUCTION = "that instruction runs eagerly, the rest is captured"
+    REST = "the rest of the function runs eagerly"
+    FRAME = "the whole function runs eagerly"
+
+
+class Break(BaseException):
+    """Symbolic execution cannot go on at this instruction.
+
+    A BaseException, so that no `except Exception` of library code running natively under the trace swallows it.
+    """
+
+    def __init__(self, reason: str, detail: str, extent: Extent = Extent.INSTRUCTION) -> None:
+        super().__init__(f"{REASONS[reason].explanation} ({detail})")
+        self.reason = REASONS[reason]
+        self.detail = detail
+        self.extent = extent
+        #: innermost line of the user's program, set by the frame that sees the break first
+        self.location: Location | None = None
+        #: the break happened inside a Python callee that was being inlined
+        self.is_inside_callee = False
+        #: the graph ends earlier, where something was made that cannot be carried over the break
+        self.is_early = False
+        #: a guard (kind, source, expected) on what may cease to break: the trace that ends here holds only as long
+        self.until: tuple[Any, Any, Any] | None = None
+
+    def describe(self) -> str:
+        """The message users read: reason, detail, line and hint."""
+        where = f" at {self.location.file}:{self.location.line}" if self.location else ""
+        parts = (f"{self.reason.id}{where}: {self.detail}", self.reason.explanation, f"Hint: {self.reason.hint}")
+        return f"{parts[0]}. {parts[1]} So {self.extent.value}. {parts[2]}"

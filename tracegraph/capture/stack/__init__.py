@@ -1,0 +1,1 @@
+"""What lies on the symbolic stack: real values, proxies, and stand-ins for what varies."""

@@ -1,0 +1,52 @@
+"""What objects hold, read past what their classes say of it: no code of the user's program runs."""
+
+from __future__ import annotations
+
+import gc
+from collections import OrderedDict, deque
+from typing import Any
+
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
+
+
+def base_of_container(value: Any) -> Any:
+    """The C class whose methods see a container past what its own class overrides."""
+    return next(base for base in (list, OrderedDict, dict, set, deque) if isinstance(value, base))
+
+
+def stored_contents(value: Any) -> Any:
+    """The content of a list, dict, OrderedDict, set or deque, read past what a derived class overrides."""
+    base = base_of_container(value)
+    if issubclass(base, dict):
+        return base(base.items(value))
+    return deque(deque.__iter__(value), max_length(value)) if base is deque else base(base.__iter__(value))
+
+
+def viewed(proxy: Any) -> Any:
+    """The mapping that a `types.MappingProxyType` shows."""
+    return gc.get_referents(proxy)[0]
+
+
+def max_length(value: Any) -> Any:
+    """The bound of a deque, read past what a derived class overrides."""
+    return _MAXLEN.__get__(value)
+
+
+_MAXLEN: Any = vars(deque)["maxlen"]
+
+
+def class_lookup(cls: type, name: str, after: type | None = None) -> Any:
+    """The attribute of a class as stored, or MISSING; binds nothing and runs no user code.
+
+    Args:
+        cls: the class whose method resolution order is searched.
+        name: the attribute.
+        after: search only behind this class, as `super()` does.
+    """
+    order = cls.__mro__
+    if after is not None:
+        order = order[order.index(after) + 1 :]
+    for base in order:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return MISSING

@@ -1,0 +1,1 @@
+"""Tensors in a trace: what is more than an operation on them."""

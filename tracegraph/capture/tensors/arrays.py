@@ -1,0 +1,155 @@
+"""numpy in the trace: arrays computed from plain data are computed once; arrays from outside enter the graph as inputs.
+
+Eager tensors and numpy arrays meet only where the program converts one into the other, and so they do here.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracegraph.capture.guards.guard import GuardKind
+from tracegraph.capture.guards.sources import Slot
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.capture.stack.values import is_constant
+from tracegraph.capture.tensors import computed_arrays
+from tracegraph.capture.trace.safety import flatten, specialised
+from tracegraph.ir import Role, TensorType
+from tracegraph.ops.recording import Traced
+from tracegraph.tensor import from_numpy, tensor
+
+if TYPE_CHECKING:
+    from tracegraph.capture.trace.tracer import Tracer
+
+#: parts of numpy that depend on nothing but their arguments
+_PURE_MODULES = ("numpy", "numpy.linalg", "numpy.lib", "numpy.fft", "numpy._core", "numpy.core", "numpy.linalg.linalg")
+#: functions of those modules that act on files or on numpy's settings
+_ACTING = frozenset({
+    "save", "savez", "savez_compressed", "savetxt", "load", "loadtxt", "genfromtxt", "fromfile", "fromregex", "memmap",
+    "set_printoptions", "get_printoptions", "printoptions", "seterr", "geterr", "seterrcall", "geterrcall", "errstate",
+    "setbufsize", "getbufsize", "show_config", "show_runtime", "info", "tofile", "dump", "dumps", "setflags",
+})  # fmt: skip
+#: attributes that never change unless the array is replaced, or its guard fails
+_FACTS = frozenset({"shape", "ndim", "size", "dtype", "itemsize", "nbytes", "strides", "T", "real", "imag"})
+
+
+#: longer arrays are not unrolled
+MAX_ROWS = 10_000
+
+
+def is_pure(function: Any) -> bool:
+    """Whether `function` is numpy's and computes from its arguments alone."""
+    if isinstance(function, np.ufunc):
+        return True
+    module = getattr(function, "__module__", None) or ""
+    if getattr(function, "__name__", "") in _ACTING:
+        return False
+    return module in _PURE_MODULES or module.startswith(("numpy.lib.", "numpy._core.", "numpy.core.", "numpy.linalg."))
+
+
+def may_compute(tracer: Tracer, args: Any) -> bool:
+    """Whether all of `args` are plain data, or arrays that the trace itself has computed."""
+    return all(_is_known(tracer, part) for part in flatten(args))
+
+
+def _is_known(tracer: Tracer, part: Any) -> bool:
+    is_own = isinstance(part, np.ndarray) and part.dtype != object and not tracer.is_outside(part)
+    return is_own or is_constant(part) or isinstance(part, np.dtype | type)
+
+
+def operate(tracer: Tracer, function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """An operator one of whose operands is an array from outside, NotImplemented if none is, or the other a tensor."""
+    if Traced in (type(a), type(b)) or not (computed_arrays.is_given(tracer, a) or computed_arrays.is_given(tracer, b)):
+        return NotImplemented
+    return computed_arrays.compute(tracer, function, (a, b), {})
+
+
+def rows(tracer: Tracer, array: np.ndarray) -> list[Any]:
+    """What iterating over an array from outside gives, whose length is guarded.
+
+    Raises:
+        Observed: it has no dimensions.
+        Break: it is too long.
+    """
+    shape = get_attribute(tracer, array, "shape")
+    tracer.native(len, array)
+    if shape[0] > MAX_ROWS:
+        raise Break(reasons.OPAQUE_ITERATOR, f"iteration over an array of {shape[0]} rows")
+    return [compute(tracer, operator.getitem, (array, i), {}) for i in range(shape[0])]
+
+
+def compute(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`function(*args, **kwargs)` now, once for all calls.
+
+    Raises:
+        Break: an argument is not known yet.
+    """
+    operands = (args, tuple(kwargs.values()))
+    is_given = computed_arrays.is_given(tracer, getattr(function, "__self__", None))
+    if is_given or computed_arrays.depends_on_call(tracer, operands):
+        return computed_arrays.compute(tracer, function, args, kwargs)
+    if getattr(function, "__name__", "") in _ACTING or not may_compute(tracer, operands):
+        name = getattr(function, "__name__", repr(function))
+        raise Break(reasons.NATIVE_CALL, f"numpy.{name}() of something other than plain data")
+    result = tracer.native(function, *args, **kwargs)
+    for part in result if isinstance(result, tuple) else (result,):
+        if isinstance(part, np.ndarray):
+            tracer.fresh(part)
+    return result
+
+
+def get_attribute(tracer: Tracer, array: np.ndarray, name: str) -> Any:
+    """`array.name` of an array from outside.
+
+    Raises:
+        Break: it depends on the elements.
+    """
+    source = tracer.source_of(array)
+    if source is None or not hasattr(array, name):
+        return tracer.native(getattr, array, name)
+    if name in computed_arrays.METHODS:
+        return getattr(array, name)
+    if name not in _FACTS:
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"ndarray.{name}")
+    return tracer.read(getattr(array, name), Slot(source, name))
+
+
+def as_input(tracer: Tracer, array: np.ndarray) -> Any:
+    """An array from outside as an input of the graph that shares its memory.
+
+    Raises:
+        Observed: its dtype has no tensor.
+        Break: it cannot be written to, which the graph would not know.
+    """
+    if not array.flags.writeable:
+        raise Break(reasons.NATIVE_CALL, "a tensor of a read-only array")
+    source = tracer.source_of(array)
+    assert source is not None
+    shared = tracer.array_inputs.get(id(array))
+    if shared is None:
+        eager = tracer.native(from_numpy, array)
+        tracer.guards.add(GuardKind.TYPE, source, np.ndarray)
+        tracer.read(array.dtype, Slot(source, "dtype"))
+        shape = tracer.read(array.shape, Slot(source, "shape"))
+        if not eager.is_contiguous():
+            # strides and sizes together: neither varies without the other
+            shape, strides = eager.shape, tracer.read(array.strides, Slot(source, "strides"))
+            for varying in (tracer.read(array.shape, Slot(source, "shape")), strides):
+                specialised(tracer, varying)
+        else:
+            tracer.read(array.flags.c_contiguous, Slot(Slot(source, "flags"), "c_contiguous"))
+        type = TensorType(eager.dtype, tuple(shape))
+        shared = tracer.array_inputs[id(array)] = tracer.add_input(source, eager, type, Role.PRIMAL, from_numpy)
+        if not eager.is_contiguous():
+            tracer.recorder.strides[shared.value] = eager.stride()
+    # every conversion makes a tensor with a history of its own, on the same memory
+    return tracer.native(shared.detach)
+
+
+def as_constant(tracer: Tracer, array: np.ndarray) -> Any:
+    """An array that the trace has computed, as a constant of the graph."""
+    return tracer.recorder.constant(tracer.native(tensor, array).numpy())

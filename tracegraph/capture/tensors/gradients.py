@@ -1,0 +1,378 @@
+"""Backward passes inside a trace: the gradient formulas are recorded behind what they differentiate, in one graph.
+
+    u = (x * x).sum()                                  %0: f32[4] = mul(%x, %x)
+    (g,) = autograd.grad(u, x, create_graph=True)  -->  %1: f32[] = sum(%0)
+    return g                                           %2: f32[4] = expand(%t, size=(4,))    the formula of sum
+                                                       %3: f32[4] = mul(%2, %x)              and of mul ...
+
+The formulas are those of the tape, in its order (`ops/backward_pass.py`). `backward()` adds to the `.grad` of leaves,
+which is an effect like any other: a new `.grad` is set when the graph has run, one that is there is written to.
+
+Writes in place are gone back through like other operations. What happens outside of the trace stays with the tape:
+where the way from outputs to inputs leaves the trace, or a formula reads what was overwritten, the graph breaks and the
+tape does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.autograd import engine
+from tracegraph.autograd.anomaly import DETECTION
+from tracegraph.autograd.tape import SpentNode, attach
+from tracegraph.capture.guards.sources import Slot
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.tensors.gradient_hooks import gradient_value
+from tracegraph.capture.trace.tensor_states import root_of, view_chain, view_op, written_positions
+from tracegraph.ir import Node, Value
+from tracegraph.ir import dim as dims
+from tracegraph.ops import functional as F
+from tracegraph.ops.autocast import not_casting
+from tracegraph.ops.backward_pass import BackwardPass, Step, formula_reads
+from tracegraph.ops.definition import Definition
+from tracegraph.ops.recording import Traced, base_of
+from tracegraph.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tracegraph.capture.trace.tracer import Input, Tracer
+
+
+def call_grad(
+    tracer: Tracer,
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: Any = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """`autograd.grad` of tensors of the trace; arguments as there.
+
+    Raises:
+        Break: the tape has to do it, or it is an error, which the tape words.
+    """
+    roots, wanted = _handles(tracer, outputs), _handles(tracer, inputs)
+    given = [None] * len(roots) if grad_outputs is None else _optional_handles(tracer, grad_outputs)
+    if len(given) != len(roots) or not all(t.requires_grad for t in (*roots, *wanted)):
+        raise _left_to_the_tape("arguments that autograd.grad refuses")
+    retain = bool(create_graph) if retain_graph is None else bool(retain_graph)
+    with _grad_mode(tracer, bool(create_graph)):
+        backward = _TracedBackward(tracer, bool(create_graph), retain)
+        for root, gradient in zip(roots, given, strict=True):
+            backward.accumulate(root.value, _root_gradient(root, gradient))
+        try:
+            gradients = backward.run([gradient_value(tracer, w) for w in wanted])
+        except Break as stop:
+            if any(tracer.input_of(w) is None and not tracer.tensors.is_leaf(w) for w in wanted):
+                # the tape knows how results of a graph depend on its inputs, not on one another
+                stop.extent = Extent.FRAME
+            raise
+    if None in gradients and not allow_unused:
+        raise _left_to_the_tape("an input that the outputs do not depend on")
+    return tuple(gradients)
+
+
+def call_backward(
+    tracer: Tracer, tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: bool = False
+) -> None:
+    """`autograd.backward` of tensors of the trace; arguments as there.
+
+    Raises:
+        Break: as `call_grad`.
+    """
+    roots = _handles(tracer, tensors)
+    given = [None] * len(roots) if grad_tensors is None else _optional_handles(tracer, grad_tensors)
+    if create_graph or len(given) != len(roots) or not all(t.requires_grad for t in roots):
+        raise _left_to_the_tape("arguments that backward() refuses, or create_graph=True")
+    with _grad_mode(tracer, False):
+        backward = _TracedBackward(tracer, False, bool(retain_graph))
+        for root, gradient in zip(roots, given, strict=True):
+            backward.accumulate(root.value, _root_gradient(root, gradient))
+        for leaf, gradient in backward.run_to_leaves():
+            _add_to_grad(tracer, leaf, gradient)
+
+
+def _add_to_grad(tracer: Tracer, leaf: Traced, gradient: Traced) -> None:
+    known = tracer.tensors.grad(leaf)
+    if known is None:
+        # a tensor of its own, so that adding to it in place later changes nothing else
+        tracer.tensors.set_grad(leaf, gradient.clone())
+    else:
+        known.add_(gradient)
+
+
+@contextmanager
+def _grad_mode(tracer: Tracer, mode: bool) -> Iterator[None]:
+    """Record in this grad mode, as the tape executes formulas.
+
+    Raises:
+        Break: anomalies are looked for, which the tape does.
+    """
+    if tracer.settings.get(DETECTION, "enabled"):
+        raise _left_to_the_tape("anomaly detection on")
+    before = tracer.recorder.grad_enabled
+    tracer.recorder.grad_enabled = mode
+    try:
+        with not_casting():
+            yield
+    finally:
+        tracer.recorder.grad_enabled = before
+
+
+def _left_to_the_tape(why: str) -> Break:
+    return Break(reasons.BACKWARD, f"a backward pass with {why}")
+
+
+def _handles(tracer: Tracer, tensors: Any) -> list[Traced]:
+    found = _optional_handles(tracer, tensors)
+    if None in found:
+        raise _left_to_the_tape("something that is no tensor")
+    return found
+
+
+def _optional_handles(tracer: Tracer, tensors: Any) -> list[Any]:
+    from tracegraph.capture.protocols.iteration import walk
+
+    found = [tensors] if type(tensors) is Traced else list(walk(tracer, tensors))
+    if not all(t is None or type(t) is Traced for t in found):
+        raise _left_to_the_tape("something that is no tensor")
+    return found
+
+
+def _root_gradient(root: Traced, gradient: Traced | None) -> Traced:
+    if gradient is None:
+        if not all(isinstance(n, int) and n == 1 for n in root.shape):
+            raise _left_to_the_tape("an output of several elements and no gradient for it")
+        ones: Traced = F.ones_like(root)
+        return ones
+    if not dims.same_shape(tuple(gradient.shape), tuple(root.shape)):
+        raise _left_to_the_tape("a gradient of another shape")
+    return gradient if gradient.dtype is root.dtype else gradient.to(root.dtype)
+
+
+# ------------------------------------------------------------------------------------------ the pass
+
+
+class _TracedBackward(BackwardPass):
+    """One backward pass over what the trace has recorded so far.
+
+    Args:
+        create_graph: whether the gradients have a history of their own.
+        retain_graph: whether the way may be gone again.
+    """
+
+    def __init__(self, tracer: Tracer, create_graph: bool, retain_graph: bool) -> None:
+        inputs = {i.value for i in tracer.inputs if i.tensor.requires_grad}
+        super().__init__(tracer.recorder, inputs.union(value for value, _ in tracer.tensors.leaves()))
+        self._tracer = tracer
+        self._create_graph = create_graph
+        self._retain_graph = retain_graph
+        self._nodes = tuple(tracer.builder.graph.nodes)
+        self._track(self._nodes)
+        self._position = {node: i for i, node in enumerate(self._nodes)}
+        #: writes, each with its position and the memory
+        self._writes = [
+            (self._position[node], root_of(node.operands[i]))
+            for node in tracer.builder.graph.calls
+            for i in written_positions(node)
+        ] + tracer.tensors.unnoticed
+        #: what this pass has gone through: where a tensor is written to, views of it early, and perhaps once more
+        self._passed: set[Node] = set()
+        self._visited: set[Node] = set()
+
+    def _track(self, nodes: Iterable[Node]) -> None:
+        """Note the results of `nodes` that have a history."""
+        for node in nodes:
+            op = node.target
+            if not isinstance(op, Definition):
+                continue
+            self.tracked.update(filter(self.recorder.has_history, node.operands))
+            if op.is_differentiable and not self.tracked.isdisjoint(node.operands):
+                self.tracked.update(v for v in node.values if v.type.dtype.is_floating)
+
+    def run(self, wanted: Sequence[Value]) -> list[Traced | None]:
+        """The gradients of `wanted`, None where the outputs do not depend on one."""
+        if any(map(self.recorder.has_history, wanted)):
+            raise _left_to_the_tape("an input that got its history by a write in place")
+        self.undo(self._nodes)
+        self._check_ends(wanted)
+        found = [self.gradients.get(v) for v in wanted]
+        return found if self._create_graph else [None if g is None else g.detach() for g in found]
+
+    def run_to_leaves(self) -> list[tuple[Traced, Traced]]:
+        """The leaves that are reached, with their gradients."""
+        self.undo(self._nodes)
+        inputs = [i for i in self._tracer.inputs if i.value in self.gradients and i.tensor.requires_grad]
+        for graph_input in inputs:
+            if not self._check_end(graph_input):
+                raise _left_to_the_tape("an input that is no leaf")
+        ends = [(i.handle, i.value) for i in inputs]
+        ends += [(leaf, value) for value, leaf in self._tracer.tensors.leaves() if value in self.gradients]
+        return [(leaf, self.gradients[value].detach()) for leaf, value in ends]
+
+    def handle(self, value: Value) -> Traced:
+        return self.recorder.traced(value, self._create_graph and value in self.tracked)
+
+    def pullback(self, step: Step) -> Sequence[Traced | None]:
+        node = step.node
+        if not step.op.is_differentiable:
+            return [None] * len(step.operands)
+        if any(step.needs):
+            self._pass(node)
+            if step.op.vjp is not None:
+                return self._by_formula(step)
+            if self._tracer.tensors.is_changed(node, self._place(node), self._writes):
+                raise _left_to_the_tape("a tensor on the way that is written to later")
+            self._through_expansion(step)
+        return [None] * len(step.operands)
+
+    def _by_formula(self, step: Step) -> Sequence[Traced | None]:
+        node, op = step.node, step.op
+        changed = {memory for position, memory in self._writes if position > self._place(node)}
+
+        def on_read(names: Collection[str]) -> None:
+            if changed and any(root_of(value) in changed for value, _ in formula_reads(node, op, names)):
+                raise _left_to_the_tape("a tensor on the way that is written to later")
+
+        return op.pullback(step.cotangents, step.results, step.operands, dict(node.attrs), step.needs, on_read)
+
+    def _place(self, node: Node) -> int:
+        """Where a node stands in the graph; what this pass has recorded, behind all others."""
+        return self._position.get(node, len(self._position))
+
+    def _pass(self, node: Node) -> None:
+        """Note that this pass goes through `node`.
+
+        Raises:
+            Break: another one did, for good.
+        """
+        if node in self._tracer.undone and node not in self._passed:
+            raise _left_to_the_tape("a way that was gone before, without retain_graph=True")
+        self._passed.add(node)
+        if not self._retain_graph:
+            self._tracer.undone.add(node)
+
+    # ------------------------------------------------------------------------------------ writes
+
+    def visit(self, node: Node) -> list[Value]:
+        if node.is_call and written_positions(node):
+            self._undo_write(node)
+            return []
+        self._visited.add(node)
+        return super().visit(node)
+
+    def _undo_write(self, node: Node) -> None:
+        """Go back through `copy_(%target, %source)`: gradients of what it wrote are gradients of the source.
+
+        With a view as target, gradients of the rest of the base are gradients of what the base was.
+        """
+        target, source = node.operands
+        base = base_of(target)
+        if not self.recorder.has_history(base):
+            return  # written to outside grad mode
+        self._collect_in(base)
+        gradient = self.gradients.pop(base, None)
+        if gradient is None:
+            return
+        if self._create_graph or any(i.value is base for i in self._tracer.inputs):
+            raise _left_to_the_tape("a tensor on the way that got its history by a write in place")
+        self._pass(node)
+        written = gradient
+        chain = view_chain(base, target)
+        for view in chain:
+            written = self.recorder.handle(view_op(view), (written,), dict(view.attrs))
+        if chain:
+            self.gradients[base] = _scattered(gradient, F.zeros_like(written), chain)
+        if source in self.tracked:
+            found = written if written.dtype is source.type.dtype else written.to(source.type.dtype)
+            self.accumulate(source, found.sum_to_size(source.type.shape))
+
+    def _collect_in(self, base: Value) -> None:
+        """Turn the gradients of views of `base` into gradients of `base`."""
+        while True:
+            views = [v for v in self.gradients if v is not base and base_of(v) is base and v.node not in self._visited]
+            if not views:
+                return
+            last = max(views, key=lambda v: self._place(v.node))
+            super().visit(last.node)
+            del self.gradients[last]
+
+    def _through_expansion(self, step: Step) -> None:
+        """An op that is differentiated through its decomposition: record that, and go back through it."""
+        if step.op.decompose is None:
+            raise _left_to_the_tape(f"the operation {step.op.name} on the way")
+        graph = self._tracer.builder.graph
+        before = len(graph.nodes)
+        results = step.op.expand(step.operands, dict(step.node.attrs))
+        new = tuple(graph.nodes[before:])
+        self._track(new)
+        packed = results if isinstance(results, tuple) else (results,)
+        for cotangent, result in zip(step.cotangents, packed, strict=True):
+            if cotangent is not None:
+                self.accumulate(result.value, cotangent)
+        self.undo(new)
+
+    def _check_ends(self, wanted: Sequence[Value]) -> None:
+        """Where the way leaves the trace, nothing that was asked for may lie beyond; guarded for later calls.
+
+        Raises:
+            Break: it may; or a hook wants to see a gradient.
+        """
+        others = {i.value for i in self._tracer.inputs} & set(wanted)
+        for graph_input in self._tracer.inputs:
+            value = graph_input.value
+            if value in self.gradients and not self._check_end(graph_input) and others - {value}:
+                raise _left_to_the_tape("an input that lies before the start of the trace")
+
+    def _check_end(self, graph_input: Input) -> bool:
+        """Whether an input is a leaf, guarded.
+
+        Raises:
+            Break: it has a hook, which wants to see the gradient.
+        """
+        tensor, source = graph_input.tensor, graph_input.source
+        is_hooked = any(r.target is graph_input.handle for r in self._tracer.effects.hook_registrations)
+        if is_hooked or self._tracer.read(tensor._hooks, Slot(source, "_hooks")):
+            raise _left_to_the_tape("a hook on the way")
+        return bool(self._tracer.read(tensor.is_leaf, Slot(source, "is_leaf")))
+
+
+def _scattered(base: Traced, source: Traced, chain: Sequence[Node]) -> Traced:
+    """`base` with the region seen through `chain` replaced by `source`."""
+    view, *rest = chain
+    op = view_op(view)
+    if rest:
+        source = _scattered(base.recorder.handle(op, (base,), dict(view.attrs)), source, rest)
+    found: Traced = op.scatter(base, source, **view.attrs)
+    return found
+
+
+def _call_method(
+    tracer: Tracer, tensor: Traced, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False
+) -> None:
+    """`tensor.backward(...)`."""
+    call_backward(tracer, tensor, gradient, retain_graph, create_graph)
+
+
+# ------------------------------------------------------------------------------------------ histories that are spent
+
+
+def spent_op(tracer: Tracer, tensor: Traced) -> str | None:
+    """The op at which a backward pass from `tensor` would fail, because another one has gone there for good."""
+    if not tracer.undone or not tensor.requires_grad:
+        return None
+    return next((n.call_op.name for n in tracer.tensors.history(tensor.value) if n in tracer.undone), None)
+
+
+def as_spent(tensor: Tensor, op: str) -> Tensor:
+    """`tensor` with the history of a result of `op` whose saved values have been freed."""
+    attach(SpentNode(op), (tensor,))
+    return tensor
+
+
+#: handlers by function of the library
+HANDLERS: dict[Any, Callable[..., Any]] = {engine.grad: call_grad, engine.backward: call_backward}
+METHODS: dict[Any, Callable[..., Any]] = {Tensor.backward: _call_method}

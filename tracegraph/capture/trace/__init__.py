@@ -1,0 +1,1 @@
+"""One trace: its frames, its graph, what it read, wrote and made."""

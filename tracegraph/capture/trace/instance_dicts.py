@@ -1,0 +1,110 @@
+"""Attributes as they are stored: instance dictionaries of outside objects, seen through pending writes and guarded."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture.guards.guard import GuardKind
+from tracegraph.capture.guards.sources import Entry, Slot
+from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.values import STAND_INS, Observed, is_python_class
+
+if TYPE_CHECKING:
+    from tracegraph.capture.trace.tracer import Tracer
+
+
+def missing(tracer: Tracer, value: Any, name: str) -> Observed:
+    """The AttributeError eager would raise."""
+    kind = tracer.type_of(value)
+    text = f"type object {value.__name__!r}" if isinstance(value, type) else f"{kind.__name__!r} object"
+    return Observed(AttributeError(f"{text} has no attribute {name!r}", name=name, obj=value))
+
+
+def instance_entry(tracer: Tracer, instance: Any, name: str) -> Any:
+    """`instance.__dict__[name]` or MISSING, seeing pending writes and guarding what is read or absent."""
+    storage = instance_dict(instance)
+    source = tracer.source_of(instance)
+    pending = tracer.effects.pending(instance, name)
+    if pending is not None:
+        return pending.value
+    if storage is None:
+        return MISSING
+    if source is None:
+        return storage.get(name, MISSING)
+    if name in storage:
+        return tracer.read(storage[name], Entry(source, name))
+    tracer.guards.add(GuardKind.ABSENT, source, name)
+    return MISSING
+
+
+def instance_dict(instance: Any) -> dict[str, Any] | None:
+    """The real instance dictionary, or None."""
+    try:
+        found = object.__getattribute__(instance, "__dict__")
+    except AttributeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def slot_names(cls: type) -> list[str]:
+    """Names of the `__slots__` of a class and its bases."""
+    return [
+        name
+        for base in cls.__mro__
+        if is_python_class(base)
+        for name, member in vars(base).items()
+        if isinstance(member, types.MemberDescriptorType) and name not in ("__dict__", "__weakref__")
+    ]
+
+
+def pending_value(tracer: Tracer, owner: Any, name: str, value: Any) -> Any:
+    """What a pending write left; deleted attributes are missing."""
+    if value is MISSING:
+        raise missing(tracer, owner, name)
+    return value
+
+
+class InstanceDict(MutableMapping[str, Any]):
+    """`object.__dict__` of an outside object: passes for the real dictionary in traced code."""
+
+    def __init__(self, tracer: Tracer, owner: Any) -> None:
+        self._tracer = tracer
+        self.owner = owner
+
+    def __getitem__(self, name: str) -> Any:
+        value = instance_entry(self._tracer, self.owner, name)
+        if value is MISSING:
+            raise KeyError(name)
+        return value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._tracer.effects.set_attribute(self.owner, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        self._tracer.effects.set_attribute(self.owner, name, MISSING)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def copy(self) -> dict[str, Any]:
+        """As `dict.copy`."""
+        return dict(self)
+
+    def _names(self) -> list[str]:
+        storage = instance_dict(self.owner) or {}
+        source = self._tracer.source_of(self.owner)
+        assert source is not None
+        self._tracer.guards.add(GuardKind.KEYS, Slot(source, "__dict__"), tuple(storage))
+        effects = self._tracer.effects
+        names = [n for n in storage if (w := effects.pending(self.owner, n)) is None or w.value is not MISSING]
+        added = (n for n in effects.written_names(self.owner) if n not in storage)
+        return names + [n for n in added if (w := effects.pending(self.owner, n)) and w.value is not MISSING]
+
+
+STAND_INS[InstanceDict] = dict

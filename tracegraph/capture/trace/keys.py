@@ -1,0 +1,106 @@
+"""Keys of dicts and elements of sets: hashed and compared by C code, and guarded as if the trace had done it.
+
+Real dicts and sets hold the program's own objects, so their `__hash__` and `__eq__` do run natively. Each is traced
+first: that records what the answer depends on, and breaks the graph if the answer is not known or asking changes
+something.
+"""
+
+from __future__ import annotations
+
+import operator
+import types
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.capture.stack.texts import VaryingText
+from tracegraph.capture.stack.values import Observed, is_constant, is_instance_of_python_class, is_varying
+from tracegraph.capture.trace.adapters import is_plain_member
+from tracegraph.capture.trace.safety import check_metaclass, flatten, is_followed, is_opaque, specialised
+
+if TYPE_CHECKING:
+    from tracegraph.capture.trace.tracer import Tracer
+
+
+def check_hashable(tracer: Tracer, key: Any, container: Iterable[Any] = ()) -> Any:
+    """`key` fit for a dict or set in the trace; varying numbers become their values.
+
+    Args:
+        container: the keys it will be compared with.
+
+    Raises:
+        Observed: it is not hashable, or its `__hash__` raises.
+        Break: hashing or comparing it cannot be traced.
+    """
+    if is_constant(key):
+        return key
+    if is_varying(key) or type(key) is VaryingText:
+        return specialised(tracer, key)
+    if type(key) is tuple:
+        key = tuple(check_hashable(tracer, k) for k in key)
+    else:
+        hash_of(tracer, key)
+    if any(map(_compares_in_python, flatten(key))):
+        _note_equal(tracer, key, container)
+    return key
+
+
+def hash_of(tracer: Tracer, key: Any) -> int:
+    """`hash(key)` for anything but constants and varying numbers, traced or pinned.
+
+    Raises:
+        Observed, Break: as `check_hashable`.
+    """
+    if getattr(type(key), "__hash__", None) is None:
+        raise Observed(TypeError(f"unhashable type: {type(key).__name__!r}"))
+    if type(key) is tuple:
+        return int(tracer.native(hash, tuple(check_hashable(tracer, k) for k in key)))
+    if not is_instance_of_python_class(key):
+        if is_opaque(tracer, key):
+            raise Break(reasons.UNSUPPORTED_VALUE, f"an object of type {type(key).__name__} as a key")
+        if isinstance(key, type) and type(key) is not type:
+            check_metaclass(tracer, key)
+        tracer.pin(key)
+        return int(tracer.native(hash, key))
+    method = tracer.class_entry(type(key), "__hash__")
+    if isinstance(method, types.FunctionType) and not is_plain_member(key):
+        return _traced_hash(tracer, key)
+    if getattr(method, "__objclass__", object) is object or is_plain_member(key):
+        tracer.pin(key)
+    elif isinstance(key, tuple):
+        for item in tuple.__iter__(key):
+            check_hashable(tracer, item)
+    elif not is_followed(tracer, key):
+        raise Break(reasons.UNSUPPORTED_VALUE, f"the hash of an object of type {type(key).__name__}")
+    return int(tracer.native(hash, key))
+
+
+def _traced_hash(tracer: Tracer, key: Any) -> int:
+    from tracegraph.capture.protocols.special_methods import special
+
+    with tracer.effects.unchanging("hashing a key"):
+        expected = specialised(tracer, special(tracer, key, "__hash__"))
+    actual = tracer.native(hash, key)
+    if type(expected) is not int or actual not in (expected, hash(expected)):
+        raise Break(reasons.UNSUPPORTED_VALUE, f"{type(key).__name__}.__hash__ depends on what the trace changed")
+    return int(actual)
+
+
+def _compares_in_python(part: Any) -> bool:
+    return is_instance_of_python_class(part) and not is_plain_member(part)
+
+
+def _note_equal(tracer: Tracer, key: Any, container: Iterable[Any]) -> None:
+    """Trace the comparisons of `key` with the keys of equal hash."""
+    from tracegraph.capture.protocols.operators import compare
+    from tracegraph.capture.protocols.special_methods import truth
+
+    own = hash(key)
+    for other in list(container):
+        if other is key or hash(other) != own:
+            continue
+        with tracer.effects.unchanging("comparing a key"):
+            expected = truth(tracer, compare(tracer, "==", other, key))
+        if bool(tracer.native(operator.eq, other, key)) is not expected:
+            raise Break(reasons.UNSUPPORTED_VALUE, f"{type(key).__name__}.__eq__ depends on what the trace changed")

@@ -1,0 +1,52 @@
+"""Recording user code into the graph: what the general recorder must not know of Python frames and eager tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.trace.numbers import TraceNumbers
+from tracegraph.capture.trace.tensor_states import TensorStates, is_seen_through_data
+from tracegraph.ir import Builder
+from tracegraph.ops.definition import Definition
+from tracegraph.ops.recording import Recorder, Traced
+
+
+class CaptureRecorder(Recorder):
+    """Accepts no tensor but those the trace has read, and numbers as the graph may have them.
+
+    Args:
+        numbers: the numbers of the trace that vary.
+        tensors: the states of the tensors of the trace.
+    """
+
+    def __init__(self, builder: Builder, numbers: TraceNumbers, tensors: TensorStates) -> None:
+        super().__init__(builder, lift=self._refuse)
+        self._numbers = numbers
+        self._tensors = tensors
+        #: whether any operation was recorded in grad mode; those outside it are marked in the graph, so it runs in it
+        self.needs_grad_mode = False
+
+    def prepared(
+        self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        self.needs_grad_mode |= self.grad_enabled
+        known = self._numbers.known_to_graph
+        attrs = {k: known(v) for k, v in attrs.items()}
+        return tuple(map(known, self._numbers.lifted(op, operands))), attrs
+
+    def check_write(self, target: Traced) -> None:
+        if self.grad_enabled and target.requires_grad and self._tensors.is_leaf_memory(target.value):
+            raise Break(reasons.USER_EXCEPTION, "an in-place operation on a leaf that requires grad")
+        if is_seen_through_data(target.value):
+            self._tensors.note_unnoticed_write(target.value)
+
+    def set_requires_grad(self, tensor: Traced, requires_grad: bool) -> None:
+        self._tensors.set_requires_grad(tensor, requires_grad)
+
+    def refuse_unrecorded_view(self, view: Traced) -> None:
+        raise Break(reasons.USER_EXCEPTION, "a view made outside grad mode of what got a history since", Extent.FRAME)
+
+    def _refuse(self, tensor: Any) -> Any:
+        raise Break(reasons.UNSUPPORTED_VALUE, "a tensor reached an operation without being read by the trace")

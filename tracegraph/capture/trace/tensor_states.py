@@ -1,0 +1,307 @@
+"""What a trace changes of tensors other than their elements: `requires_grad`, history, `data`, `grad`.
+
+A handle stands for a tensor of the program, its value for what the tensor is at the moment. What gives the tensor
+another history or other memory gives the handle another value, and what was recorded before keeps the former one:
+
+    y = x * 2                          %0: f32[4] = mul(%x, 2)
+    y.requires_grad_()                 %1: f32[4] = detach(%0)         y stands for %1 from here on
+    z = (y * y).sum()                  %2: f32[4] = mul(%1, %1)        ...
+
+On tensors that existed before the trace, the change is replayed as an effect when the graph has run. A tensor that
+becomes a leaf in the midst of a graph is seen by backward passes inside the trace (`gradients`), but no result of the
+graph can have a history that begins there: where one would, the graph ends before the tensor becomes a leaf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture.guards.sources import Slot
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.ir import Node, Value
+from tracegraph.ops import functional as F
+from tracegraph.ops.definition import Definition
+from tracegraph.ops.kinds import View
+from tracegraph.ops.recording import Traced, base_of
+from tracegraph.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tracegraph.capture.trace.tracer import Tracer
+
+
+@dataclass(eq=False)
+class Leaf:
+    """A tensor that has become a leaf that requires grad in the course of the trace."""
+
+    handle: Traced
+
+
+class GradFn:
+    """Stands for `grad_fn` of a computed tensor: there is one, and nothing else is known of it."""
+
+
+class TensorStates:
+    """The states of the tensors of one trace."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        #: leaves by the values that stood for them
+        self._leaves: dict[Value, Leaf] = {}
+        #: gradients of tensors made by the trace, by the identity of their handles, which are kept
+        self._grads: dict[int, tuple[Traced, Any]] = {}
+        self._grad_fns: dict[Value, GradFn] = {}
+        #: writes that version counters do not count: the number of nodes before each, and the memory
+        self.unnoticed: list[tuple[int, Value]] = []
+
+    # ------------------------------------------------------------------------------------ leaves
+
+    def leaves(self) -> Iterator[tuple[Value, Traced]]:
+        """Values at which histories begin in the midst of the graph, with the handles of the tensors."""
+        return ((value, leaf.handle) for value, leaf in self._leaves.items())
+
+    def is_leaf(self, tensor: Traced) -> bool:
+        """`tensor.is_leaf`, guarded where it depends on the arguments."""
+        if not tensor.requires_grad or tensor.value in self._leaves:
+            return True
+        given = self._tracer.input_of(tensor)
+        if given is None or tensor.value is not given.value or tensor.recorder.has_history(tensor.value):
+            return False
+        return bool(self._tracer.read(given.tensor.is_leaf, Slot(given.source, "is_leaf")))
+
+    def grad_fn(self, tensor: Traced) -> Any:
+        """`tensor.grad_fn`: None, or something that can be told from None and from others."""
+        if self.is_leaf(tensor):
+            return None
+        return self._grad_fns.setdefault(tensor.value, self._tracer.fresh(GradFn()))
+
+    def is_leaf_memory(self, value: Value) -> bool:
+        """Whether `value` is, or is a view of, a leaf that requires grad: eager execution refuses to write to it."""
+        base = base_of(value)
+        if base in self._leaves:
+            return True
+        return any(i.value is base and i.tensor.requires_grad and i.tensor.is_leaf for i in self._tracer.inputs)
+
+    def set_requires_grad(self, tensor: Traced, flag: bool) -> None:
+        """`tensor.requires_grad_(flag)`.
+
+        Raises:
+            Break: eager execution refuses it.
+        """
+        if flag == tensor.requires_grad:
+            return
+        self._check_own(tensor, "requires_grad_()")
+        if not tensor.dtype.is_floating or not self.is_leaf(tensor):
+            raise Break(reasons.USER_EXCEPTION, "requires_grad_() of a tensor that is no floating leaf")
+        self._become(tensor, F.detach(tensor), flag)
+        self._replay(tensor, "requires_grad", flag)
+
+    def detach(self, tensor: Traced) -> None:
+        """`tensor.detach_()`.
+
+        Raises:
+            Break: it has views, which follow it, or is one; or its history begins before the trace.
+        """
+        if not tensor.requires_grad:
+            return
+        self._check_own(tensor, "detach_()")
+        if self._tracer.is_outside(tensor) and not self.is_leaf(tensor):
+            raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor.detach_ of a tensor with a history from outside")
+        if base_of(tensor.value) is not tensor.value or any(_is_tracked_view(n) for n in _users(tensor.value)):
+            raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor.detach_ of a tensor with views")
+        self._become(tensor, F.detach(tensor), False)
+        self._replay(tensor, "requires_grad", False)
+
+    def _become(self, tensor: Traced, state: Traced, requires_grad: bool) -> None:
+        """Let `tensor` be what `state` is, without the history of that."""
+        tensor.value, tensor.requires_grad = state.value, requires_grad
+        if requires_grad:
+            leaf = self._leaves[tensor.value] = Leaf(tensor)
+            self._tracer.fresh(leaf)
+
+    def _replay(self, tensor: Traced, name: str, value: Any) -> None:
+        if self._tracer.is_outside(tensor):
+            self._tracer.effects.set_attribute(tensor, name, value)
+
+    def _check_own(self, tensor: Traced, what: str) -> None:
+        """Break if `tensor` belongs to a branch or loop body, whose states nobody follows."""
+        if tensor.recorder is not self._tracer.recorder:
+            raise Break(reasons.CONTROL_FLOW, f"{what} in a branch or loop body")
+
+    # ------------------------------------------------------------------------------------ results
+
+    def check_history(self, value: Value) -> Leaf | None:
+        """The leaf of this trace at which the history of a result begins, if there is one.
+
+        Raises:
+            Break: a gradient formula reads what was written to through `data` since: the tape takes the new elements.
+        """
+        if not self._leaves and not self.unnoticed:
+            return None
+        positions = {node: i for i, node in enumerate(self._tracer.builder.graph.nodes)}
+        for node in self.history(value):
+            if self.is_changed(node, positions[node], self.unnoticed):
+                detail = "a write through Tensor.data to what gradients are computed from"
+                raise Break(reasons.TENSOR_ATTRIBUTE, detail, Extent.FRAME)
+            leaf = next((self._leaves[v] for v in node.values if v in self._leaves), None)
+            if leaf is not None:
+                return leaf
+        return None
+
+    def check_arguments(self) -> Leaf | None:
+        """As `check_history`, of the arguments that have a history because they were written to."""
+        written = (i.value for i in self._tracer.inputs if self._tracer.recorder.has_history(i.value))
+        return next((leaf for leaf in map(self.check_history, written) if leaf is not None), None)
+
+    def is_changed(self, node: Node, position: int, writes: Sequence[tuple[int, Value]]) -> bool:
+        """Whether the gradient formula of the node at `position` reads memory that one of `writes` changed later."""
+        op = node.target
+        if not writes or not isinstance(op, Definition) or node.op != "call":
+            return False
+        read = {root_of(v) for v in _read_by_gradient(node, op)}
+        return any(at > position and memory in read for at, memory in writes)
+
+    def history(self, value: Value) -> Iterator[Node]:
+        """The nodes that a backward pass from `value` goes through, writes included, up to where histories begin."""
+        recorder = self._tracer.recorder
+        seen, ahead = set[Value](), [value]
+        while ahead:
+            value = ahead.pop()
+            if value in seen:
+                continue
+            seen.add(value)
+            if recorder.has_history(value) and base_of(value) is value:
+                for write in self._writes_to(value):
+                    yield write
+                    ahead += write.operands
+            yield value.node
+            op = value.node.target
+            if isinstance(op, Definition) and op.is_differentiable and value not in self._leaves:
+                ahead += value.node.operands
+
+    def _writes_to(self, base: Value) -> list[Node]:
+        """Writes to `base` and its views, last first."""
+        writes = (
+            n for n in self._tracer.builder.graph.calls for i in written_positions(n) if base_of(n.operands[i]) is base
+        )
+        return list(writes)[::-1]
+
+    # ------------------------------------------------------------------------------------ elements
+
+    def data(self, tensor: Traced) -> Traced:
+        """`tensor.data`: its elements, without history, and without anybody taking notice of writes."""
+        result: Traced = F.tensor_data(tensor)
+        return result
+
+    def set_data(self, tensor: Traced, elements: Any) -> None:
+        """`tensor.data = elements`: it shares the memory of `elements` from now on.
+
+        Raises:
+            Break: eager execution refuses it, or the tensor is a view or has a history.
+        """
+        if type(elements) is not Traced:
+            raise Break(reasons.USER_EXCEPTION, "Tensor.data set to something that is no tensor")
+        self._check_own(tensor, "Tensor.data")
+        if base_of(tensor.value) is not tensor.value or not self.is_leaf(tensor):
+            raise Break(reasons.TENSOR_ATTRIBUTE, "assignment to Tensor.data of a view, or of what has a history")
+        given = self._tracer.input_of(tensor)
+        if given is not None and self._tracer.read(given.tensor._view, Slot(given.source, "_view")) is not None:
+            raise Break(reasons.TENSOR_ATTRIBUTE, "assignment to Tensor.data of a view")
+        self.note_unnoticed_write(tensor.value)
+        self._become(tensor, F.tensor_data(elements), tensor.requires_grad)
+        self._replay(tensor, "data", tensor.recorder.traced(tensor.value))
+
+    def note_unnoticed_write(self, value: Value) -> None:
+        """The memory of `value` changes, and the tape does not notice."""
+        self.unnoticed.append((len(self._tracer.builder.graph.nodes), root_of(value)))
+
+    # ------------------------------------------------------------------------------------ gradients
+
+    def grad(self, tensor: Traced) -> Any:
+        """`tensor.grad` as the trace has left it."""
+        given = self._tracer.input_of(tensor)
+        if given is None:
+            return self._grads.get(id(tensor), (tensor, None))[1]
+        pending = self._tracer.effects.pending(tensor, "grad")
+        return (
+            pending.value if pending is not None else self._tracer.read(given.tensor.grad, Slot(given.source, "grad"))
+        )
+
+    def set_grad(self, tensor: Traced, gradient: Any) -> None:
+        """`tensor.grad = gradient`, a tensor or None."""
+        if self._tracer.input_of(tensor) is not None:
+            self._tracer.effects.set_attribute(tensor, "grad", gradient)
+            return
+        self._check_own(tensor, "Tensor.grad")
+        self._grads[id(tensor)] = tensor, gradient
+
+
+def written_positions(node: Node) -> tuple[int, ...]:
+    """Positions of the operands that a call writes to."""
+    return getattr(node.call_op, "mutates", ())
+
+
+def root_of(value: Value) -> Value:
+    """The value whose memory `value` views, itself if it is no view."""
+    while value.node.is_call and isinstance(value.node.target, View):
+        value = value.node.operands[0]
+    return value
+
+
+def view_chain(base: Value, view: Value) -> list[Node]:
+    """The views that make `view` of `base`, first applied first."""
+    chain: list[Node] = []
+    while view is not base:
+        chain.insert(0, view.node)
+        view = view.node.operands[0]
+    return chain
+
+
+def view_op(node: Node) -> View:
+    """The operation of a view."""
+    assert isinstance(node.target, View)
+    return node.target
+
+
+def is_seen_through_data(value: Value) -> bool:
+    """Whether `value` is a view that shares no version counter with its memory."""
+    while value.node.is_call and isinstance(value.node.target, View):
+        if not value.node.target.shares_version:
+            return True
+        value = value.node.operands[0]
+    return False
+
+
+def _read_by_gradient(node: Node, op: Definition) -> Iterator[Value]:
+    """The values whose elements the gradient formula of a node reads; all, if its decomposition decides."""
+    if op.vjp is None:
+        yield from (*node.operands, *node.values)
+        return
+    operands, results = op.vjp_reads(len(node.args))
+    yield from (a for a, is_read in zip(node.args, operands, strict=True) if is_read and isinstance(a, Value))
+    yield from (v for v in node.values if results and v.index not in op.unread_results)
+
+
+def _users(value: Value) -> Iterator[Node]:
+    return iter(value.users)
+
+
+def _is_tracked_view(node: Node) -> bool:
+    return node.is_call and isinstance(node.target, View) and node.target.shares_history
+
+
+def as_leaf(tensor: Tensor, gradient: Tensor | None) -> Tensor:
+    """`tensor` as a leaf that requires grad and has accumulated `gradient`."""
+    tensor.requires_grad, tensor.grad = True, gradient
+    return tensor
+
+
+def _call_detach(tracer: Tracer, tensor: Traced) -> Traced:
+    tracer.tensors.detach(tensor)
+    return tensor
+
+
+#: handlers of methods of tensors
+METHODS: dict[Any, Callable[..., Any]] = {Tensor.detach_: _call_detach}
