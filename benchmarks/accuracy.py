@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import special
 
-from tracegraph.codegen.loop_ir import Mode
-from tracegraph.codegen.loop_recorder import LoopRecorder
-from tracegraph.codegen.native_kernel import NativeKernel
+from tracegraph.codegen.loops.loop_ir import Mode
+from tracegraph.codegen.loops.loop_recorder import LoopRecorder
+from tracegraph.codegen.native.native_kernel import NativeKernel
 from tracegraph.codegen.vector_math import MATH_FUNCTIONS, MathFunction
 from tracegraph.dtypes import float32
 

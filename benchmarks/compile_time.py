@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 import tracegraph as tg
-from tracegraph.codegen import jit
-from tracegraph.codegen.kernel_store import STORE
+from tracegraph.codegen.llvm import jit
+from tracegraph.codegen.native.kernel_store import STORE
 from tracegraph.compiler import stages
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from tracegraph.codegen import jit
-from tracegraph.codegen.compiled_body import CompiledBody
-from tracegraph.codegen.executable import Executable
-from tracegraph.codegen.kernel_store import STORE
-from tracegraph.codegen.loop_ir import Kernel
-from tracegraph.codegen.loop_text import print_kernel
-from tracegraph.codegen.program import ENTRY, Program, emit_program
+from tracegraph.codegen.llvm import jit
+from tracegraph.codegen.loops.loop_ir import Kernel
+from tracegraph.codegen.loops.loop_text import print_kernel
+from tracegraph.codegen.native.compiled_body import CompiledBody
+from tracegraph.codegen.native.executable import Executable
+from tracegraph.codegen.native.kernel_store import STORE
+from tracegraph.codegen.native.program import ENTRY, Program, emit_program
+from tracegraph.codegen.native.steps import KernelStep, Step, steps_of
 from tracegraph.codegen.schedule import schedule
-from tracegraph.codegen.steps import KernelStep, Step, steps_of
 from tracegraph.ir.fused import free_symbols
 from tracegraph.ir.graph import Graph
 from tracegraph.ir.memory_plan import MemoryPlan

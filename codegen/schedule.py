@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tracegraph.codegen.loop_index import BinaryAtom, Index, IndexFunction
-from tracegraph.codegen.loop_ir import For, If, Kernel, Let, Load, Mark, Update, walk
+from tracegraph.codegen.loops.loop_index import BinaryAtom, Index, IndexFunction
+from tracegraph.codegen.loops.loop_ir import For, If, Kernel, Let, Load, Mark, Update, walk
 from tracegraph.codegen.transforms.columns import block_columns, column_form
 from tracegraph.codegen.transforms.hoisting import drop_single_loops, hoist_invariants
 from tracegraph.codegen.transforms.marking import mark

@@ -11,8 +11,8 @@ from golden import random_inputs
 
 from tracegraph import ir
 from tracegraph.codegen.compile import compile_program
-from tracegraph.codegen.executable import Executable
-from tracegraph.codegen.steps import GemmStep, KernelStep
+from tracegraph.codegen.native.executable import Executable
+from tracegraph.codegen.native.steps import GemmStep, KernelStep
 from tracegraph.ir import Graph
 from tracegraph.passes import fuse, plan_memory
 
@@ -46,7 +46,7 @@ def compare(executable: Executable, graph: Graph, inputs: Sequence[np.ndarray]) 
 
 def kernel_texts(executable: Executable) -> list[str]:
     """The scheduled kernels of an executable, in the order of its steps."""
-    from tracegraph.codegen.loop_text import print_kernel
+    from tracegraph.codegen.loops.loop_text import print_kernel
 
     return [print_kernel(s.kernel) for s in executable.program.steps if isinstance(s, KernelStep)]
 

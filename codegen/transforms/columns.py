@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tracegraph.codegen.loop_index import Index, Name, ValueRef, index, minimum
-from tracegraph.codegen.loop_ir import Acc, Apply, Buffer, For, Kernel, Let, Load, Local, Mark, Store, Update
-from tracegraph.codegen.loop_rewrite import Body, find_loop, fresh_name, replace_loop, substitute
+from tracegraph.codegen.loops.loop_index import Index, Name, ValueRef, index, minimum
+from tracegraph.codegen.loops.loop_ir import Acc, Apply, Buffer, For, Kernel, Let, Load, Local, Mark, Store, Update
+from tracegraph.codegen.loops.loop_rewrite import Body, find_loop, fresh_name, replace_loop, substitute
 from tracegraph.errors import IRError
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tracegraph.codegen.loop_index import Name, ValueRef
-from tracegraph.codegen.loop_ir import (
+from tracegraph.codegen.loops.loop_index import Name, ValueRef
+from tracegraph.codegen.loops.loop_ir import (
     Acc,
     Apply,
     Check,
@@ -26,7 +26,7 @@ from tracegraph.codegen.loop_ir import (
     Update,
     walk,
 )
-from tracegraph.codegen.loop_rewrite import Body, substitute
+from tracegraph.codegen.loops.loop_rewrite import Body, substitute
 
 
 def hoist_invariants(kernel: Kernel) -> Kernel:

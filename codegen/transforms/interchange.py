@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
-from tracegraph.codegen.loop_index import Index
-from tracegraph.codegen.loop_ir import Acc, Check, For, Kernel, Let, Load, Local, Mark, Set, Store, Update, walk
-from tracegraph.codegen.loop_rewrite import Body, replace_loop
+from tracegraph.codegen.loops.loop_index import Index
+from tracegraph.codegen.loops.loop_ir import Acc, Check, For, Kernel, Let, Load, Local, Mark, Set, Store, Update, walk
+from tracegraph.codegen.loops.loop_rewrite import Body, replace_loop
 from tracegraph.errors import IRError
 
 

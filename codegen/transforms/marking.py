@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tracegraph.codegen.loop_ir import Kernel, Mark
-from tracegraph.codegen.loop_rewrite import replace_loop
-from tracegraph.codegen.loop_verify import verify_kernel
+from tracegraph.codegen.loops.loop_ir import Kernel, Mark
+from tracegraph.codegen.loops.loop_rewrite import replace_loop
+from tracegraph.codegen.loops.loop_verify import verify_kernel
 
 
 def mark(kernel: Kernel, variable: str, *marks: Mark) -> Kernel:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tracegraph.codegen.loop_index import ValueRef
-from tracegraph.codegen.loop_ir import Acc, For, Kernel, Literal, Mark, Stmt, Update, walk
-from tracegraph.codegen.loop_rewrite import Body, find_loop, fresh_name, replace_loop
-from tracegraph.codegen.scalar_ops import identity
+from tracegraph.codegen.loops.loop_index import ValueRef
+from tracegraph.codegen.loops.loop_ir import Acc, For, Kernel, Literal, Mark, Stmt, Update, walk
+from tracegraph.codegen.loops.loop_rewrite import Body, find_loop, fresh_name, replace_loop
+from tracegraph.codegen.loops.scalar_ops import identity
 from tracegraph.codegen.transforms.tiling import tile, tile_variable
 from tracegraph.errors import IRError
 

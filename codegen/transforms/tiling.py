@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tracegraph.codegen.loop_index import index, minimum
-from tracegraph.codegen.loop_ir import For, Kernel, Mark
-from tracegraph.codegen.loop_rewrite import Body, fresh_name, replace_loop
+from tracegraph.codegen.loops.loop_index import index, minimum
+from tracegraph.codegen.loops.loop_ir import For, Kernel, Mark
+from tracegraph.codegen.loops.loop_rewrite import Body, fresh_name, replace_loop
 from tracegraph.errors import IRError
 
 

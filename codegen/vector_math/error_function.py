@@ -6,8 +6,8 @@ the whole half axis (Shepherd and Laframboise, Math. Comp. 36, 1981).
 
 from __future__ import annotations
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.llvm_text import Register
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import Register
 from tracegraph.codegen.vector_math.exponential import exp_normal
 from tracegraph.codegen.vector_math.registry import call_math, math_function, register_through_double
 

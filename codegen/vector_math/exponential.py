@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.llvm_text import Register
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import Register
 from tracegraph.codegen.vector_math.formats import FORMATS, nearest_integer, power_of_two, scale_by_power
 from tracegraph.codegen.vector_math.registry import math_function
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.llvm_text import Register
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import Register
 
 
 @dataclass(frozen=True, slots=True)

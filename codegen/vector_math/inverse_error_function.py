@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.llvm_text import Register
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import Register
 from tracegraph.codegen.vector_math.logarithm import log_positive
 from tracegraph.codegen.vector_math.registry import math_function, register_through_double
 

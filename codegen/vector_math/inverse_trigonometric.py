@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.llvm_text import Register
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import Register
 from tracegraph.codegen.vector_math.registry import math_function, register_through_double
 
 # (asin(x) - x) / x**3 in x**2 on |x| <= 1/2, relative error of asin 2**-59.8

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.llvm_text import Register
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import Register
 from tracegraph.codegen.vector_math.exponential import LN_2_PARTS
 from tracegraph.codegen.vector_math.formats import FORMATS, power_of_two
 from tracegraph.codegen.vector_math.registry import math_function, register_through_double

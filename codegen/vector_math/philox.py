@@ -6,8 +6,8 @@ half). 32-bit words live in i64 registers, where a product of two of them is exa
 
 from __future__ import annotations
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.llvm_text import FunctionText, ModuleText, Register
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import FunctionText, ModuleText, Register
 
 _SYMBOL = "tg.philox"
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)

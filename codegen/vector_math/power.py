@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import math
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.llvm_text import Register
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import Register
 from tracegraph.codegen.vector_math.exponential import expm1_reduced, reduce
 from tracegraph.codegen.vector_math.formats import scale_by_power
 from tracegraph.codegen.vector_math.logarithm import log_positive, split

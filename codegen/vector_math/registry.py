@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.llvm_text import FunctionText, ModuleText, Register
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import FunctionText, ModuleText, Register
 
 Builder = Callable[..., Register]
 

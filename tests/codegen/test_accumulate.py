@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tracegraph import dtypes
-from tracegraph.codegen.accumulate import accumulators
-from tracegraph.codegen.scalar_ops import identity
+from tracegraph.codegen.loops.scalar_ops import identity
+from tracegraph.codegen.lowering.accumulate import accumulators
 from tracegraph.errors import IRError
 from tracegraph.ir.rules import Reduce
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tracegraph import dtypes
-from tracegraph.codegen import array_address
+from tracegraph.codegen.native import array_address
 
 
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=lambda d: d.name)

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from tracegraph.codegen import blas
+from tracegraph.codegen.emission import blas
 
 
 @pytest.fixture(scope="module")

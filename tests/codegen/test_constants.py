@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from tracegraph import dtypes
-from tracegraph.codegen import jit
-from tracegraph.codegen.emit import emit_entry, emit_kernel, entry_symbol
-from tracegraph.codegen.llvm_text import ModuleText
-from tracegraph.codegen.loop_interpret import interpret_kernel
-from tracegraph.codegen.loop_ir import Kernel, Mark, Mode
-from tracegraph.codegen.loop_recorder import LoopRecorder
-from tracegraph.codegen.loop_verify import verify_kernel
-from tracegraph.codegen.scalar_ops import SCALAR_OPS, infer
+from tracegraph.codegen.emission.emit import emit_entry, emit_kernel, entry_symbol
+from tracegraph.codegen.llvm import jit
+from tracegraph.codegen.llvm.llvm_text import ModuleText
+from tracegraph.codegen.loops.loop_interpret import interpret_kernel
+from tracegraph.codegen.loops.loop_ir import Kernel, Mark, Mode
+from tracegraph.codegen.loops.loop_recorder import LoopRecorder
+from tracegraph.codegen.loops.loop_verify import verify_kernel
+from tracegraph.codegen.loops.scalar_ops import SCALAR_OPS, infer
 from tracegraph.dtypes import DType, bool_
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from compiling import check, products
 
-from tracegraph.codegen import blas
+from tracegraph.codegen.emission import blas
 
 needs_blas = pytest.mark.skipif(blas.find() is None, reason="this process has no BLAS")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tracegraph.codegen import jit
-from tracegraph.codegen.emit import emit_kernel, entry_symbol, kernel_module
-from tracegraph.codegen.llvm_text import ModuleText
-from tracegraph.codegen.loop_ir import Kernel
-from tracegraph.codegen.loop_text import parse_kernel
+from tracegraph.codegen.emission.emit import emit_kernel, entry_symbol, kernel_module
+from tracegraph.codegen.llvm import jit
+from tracegraph.codegen.llvm.llvm_text import ModuleText
+from tracegraph.codegen.loops.loop_ir import Kernel
+from tracegraph.codegen.loops.loop_text import parse_kernel
 from tracegraph.errors import VerifyError
 
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tracegraph.codegen import jit
+from tracegraph.codegen.llvm import jit
 from tracegraph.errors import CompileError
 
 ADD = "define i64 @add(i64 %a, i64 %b) {\n  %s = add i64 %a, %b\n  ret i64 %s\n}\n"

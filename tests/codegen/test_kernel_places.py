@@ -3,8 +3,8 @@
 import numpy as np
 from compiling import check, kernel_texts
 
-from tracegraph.codegen.kernel_places import localise
-from tracegraph.codegen.steps import KernelStep
+from tracegraph.codegen.native.kernel_places import localise
+from tracegraph.codegen.native.steps import KernelStep
 from tracegraph.dtypes import float32
 from tracegraph.ir.dim import sym
 from tracegraph.ir.memory_plan import Placement, Space, Storage, whole

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tracegraph.codegen.compile import compile_program
-from tracegraph.codegen.kernel_store import STORE, KernelKey, KernelStore, kernels_text
-from tracegraph.codegen.loop_ir import Kernel
-from tracegraph.codegen.loop_parser import parse_kernel
+from tracegraph.codegen.loops.loop_ir import Kernel
+from tracegraph.codegen.loops.loop_parser import parse_kernel
+from tracegraph.codegen.native.kernel_store import STORE, KernelKey, KernelStore, kernels_text
 from tracegraph.ir.parser import parse
 from tracegraph.passes import plan_memory
 
@@ -77,7 +77,7 @@ def test_graphs_share_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     compile_program(plan_memory(parse(text.format("f", "sin"))))
     compiled: list[str] = []
     monkeypatch.setattr(
-        "tracegraph.codegen.kernel_store.kernels_text",
+        "tracegraph.codegen.native.kernel_store.kernels_text",
         lambda kernels: compiled.extend(k.name for k in kernels) or kernels_text(kernels),
     )
     before = len(STORE)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from agreement import assert_agree
 
-from tracegraph.codegen.loop_interpret import interpret_kernel, shape_of
-from tracegraph.codegen.loop_ir import Failure, Fault, Kernel, Mode
-from tracegraph.codegen.loop_text import parse_kernel, print_kernel
-from tracegraph.codegen.native_kernel import NativeKernel
+from tracegraph.codegen.loops.loop_interpret import interpret_kernel, shape_of
+from tracegraph.codegen.loops.loop_ir import Failure, Fault, Kernel, Mode
+from tracegraph.codegen.loops.loop_text import parse_kernel, print_kernel
+from tracegraph.codegen.native.native_kernel import NativeKernel
 
 KERNELS = sorted((Path(__file__).parent / "kernels").glob("*.kernel"))
 SIZES = [(1, 1), (3, 5), (4, 33), (9, 40), (0, 4), (4, 0)]

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from tracegraph.codegen import llvm_ops as ops
-from tracegraph.codegen.index_llvm import IndexEmitter
-from tracegraph.codegen.llvm_text import FunctionText, ModuleText, Register, float_text
-from tracegraph.codegen.loop_index import Name, index
+from tracegraph.codegen.emission.index_llvm import IndexEmitter
+from tracegraph.codegen.llvm import llvm_ops as ops
+from tracegraph.codegen.llvm.llvm_text import FunctionText, ModuleText, Register, float_text
+from tracegraph.codegen.loops.loop_index import Name, index
 
 
 def function() -> FunctionText:

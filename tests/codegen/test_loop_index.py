@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracegraph.codegen.loop_index import Index, Name, ValueRef, index, maximum, minimum
-from tracegraph.codegen.loop_text import parse_kernel, print_kernel
+from tracegraph.codegen.loops.loop_index import Index, Name, ValueRef, index, maximum, minimum
+from tracegraph.codegen.loops.loop_text import parse_kernel, print_kernel
 from tracegraph.errors import IRError
 
 ROW, COL, VALUE = index("i"), index("j"), index(ValueRef("p"))

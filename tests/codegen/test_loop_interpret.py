@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tracegraph.codegen.loop_interpret import interpret_kernel
-from tracegraph.codegen.loop_text import parse_kernel
-from tracegraph.codegen.native_kernel import NativeKernel
+from tracegraph.codegen.loops.loop_interpret import interpret_kernel
+from tracegraph.codegen.loops.loop_text import parse_kernel
+from tracegraph.codegen.native.native_kernel import NativeKernel
 from tracegraph.errors import IndexRangeError, ShapeError
 
 SHIFT = """kernel shift(in x: f32[n], out y: f32[n], size n) {

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tracegraph.codegen.loop_interpret import interpret_kernel
-from tracegraph.codegen.loop_ir import Mark, Mode
-from tracegraph.codegen.loop_recorder import LoopRecorder
-from tracegraph.codegen.loop_text import print_kernel
-from tracegraph.codegen.loop_verify import verify_kernel
+from tracegraph.codegen.loops.loop_interpret import interpret_kernel
+from tracegraph.codegen.loops.loop_ir import Mark, Mode
+from tracegraph.codegen.loops.loop_recorder import LoopRecorder
+from tracegraph.codegen.loops.loop_text import print_kernel
+from tracegraph.codegen.loops.loop_verify import verify_kernel
 from tracegraph.dtypes import bool_, float32, float64, int32, int64
 from tracegraph.errors import DTypeError, IRError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from compiling import check, kernel_texts
 
-from tracegraph.codegen.loop_split import Loop, split_loops, tangled_variables
+from tracegraph.codegen.lowering.loop_split import Loop, split_loops, tangled_variables
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim, sym
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tracegraph.codegen.loop_ir import Let, Literal, Load
-from tracegraph.codegen.loop_text import parse_kernel, print_kernel, print_statements
+from tracegraph.codegen.loops.loop_ir import Let, Literal, Load
+from tracegraph.codegen.loops.loop_text import parse_kernel, print_kernel, print_statements
 from tracegraph.errors import ParseError
 
 EVERYTHING = """kernel everything(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tracegraph.codegen.loop_text import parse_kernel
-from tracegraph.codegen.loop_verify import verify_kernel
+from tracegraph.codegen.loops.loop_text import parse_kernel
+from tracegraph.codegen.loops.loop_verify import verify_kernel
 from tracegraph.errors import VerifyError
 
 HEAD = "kernel k(in x: f32[n], out y: f32[n], in b: bool[n], size n, scalar %s: f32) {\n"

@@ -1,6 +1,6 @@
 """The object cache: keys tell machines apart, old entries go first."""
 
-from tracegraph.codegen.object_cache import ObjectCache, object_key
+from tracegraph.codegen.llvm.object_cache import ObjectCache, object_key
 
 
 def test_key_depends_on_everything() -> None:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tracegraph.codegen.loop_ir import Mode
-from tracegraph.codegen.loop_recorder import LoopRecorder
-from tracegraph.codegen.native_kernel import NativeKernel
-from tracegraph.codegen.scalar_numpy import philox_words
+from tracegraph.codegen.loops.loop_ir import Mode
+from tracegraph.codegen.loops.loop_recorder import LoopRecorder
+from tracegraph.codegen.loops.scalar_numpy import philox_words
+from tracegraph.codegen.native.native_kernel import NativeKernel
 from tracegraph.dtypes import int64
 
 ONES = (1 << 64) - 1

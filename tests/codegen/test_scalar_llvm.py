@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tracegraph import dtypes
-from tracegraph.codegen import jit
-from tracegraph.codegen.emit import emit_entry, emit_kernel, entry_symbol
-from tracegraph.codegen.llvm_text import ModuleText
-from tracegraph.codegen.loop_ir import Mode
-from tracegraph.codegen.loop_recorder import LoopRecorder
-from tracegraph.codegen.native_kernel import NativeKernel
-from tracegraph.codegen.scalar_numpy import apply_scalar
-from tracegraph.codegen.scalar_ops import SCALAR_OPS, infer
+from tracegraph.codegen.emission.emit import emit_entry, emit_kernel, entry_symbol
+from tracegraph.codegen.llvm import jit
+from tracegraph.codegen.llvm.llvm_text import ModuleText
+from tracegraph.codegen.loops.loop_ir import Mode
+from tracegraph.codegen.loops.loop_recorder import LoopRecorder
+from tracegraph.codegen.loops.scalar_numpy import apply_scalar
+from tracegraph.codegen.loops.scalar_ops import SCALAR_OPS, infer
+from tracegraph.codegen.native.native_kernel import NativeKernel
 from tracegraph.codegen.vector_math import MATH_FUNCTIONS
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tracegraph import ir
-from tracegraph.codegen.size_binding import SizeBinding
+from tracegraph.codegen.native.size_binding import SizeBinding
 from tracegraph.errors import CompileError, ShapeError
 
 

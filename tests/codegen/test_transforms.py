@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracegraph.codegen.loop_interpret import interpret_kernel
-from tracegraph.codegen.loop_ir import Kernel, Mark
-from tracegraph.codegen.loop_text import parse_kernel, print_kernel
-from tracegraph.codegen.native_kernel import NativeKernel
-from tracegraph.codegen.scalar_ops import identity
+from tracegraph.codegen.loops.loop_interpret import interpret_kernel
+from tracegraph.codegen.loops.loop_ir import Kernel, Mark
+from tracegraph.codegen.loops.loop_text import parse_kernel, print_kernel
+from tracegraph.codegen.loops.scalar_ops import identity
+from tracegraph.codegen.native.native_kernel import NativeKernel
 from tracegraph.codegen.schedule import schedule, unroll_short_loops
 from tracegraph.codegen.transforms.columns import block_columns
 from tracegraph.codegen.transforms.hoisting import drop_single_loops, hoist_invariants

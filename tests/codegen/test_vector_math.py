@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from tracegraph.codegen import jit
-from tracegraph.codegen.llvm_text import FunctionText, ModuleText, Register
+from tracegraph.codegen.llvm import jit
+from tracegraph.codegen.llvm.llvm_text import FunctionText, ModuleText, Register
 from tracegraph.codegen.vector_math import FAMILIES, MATH_FUNCTIONS, MathFunction, call_math
 
 LONG = np.longdouble

@@ -9,8 +9,8 @@ import pytest
 from compiling import check, compare, compiled
 
 from tracegraph import ir
-from tracegraph.codegen import array_address, executable
-from tracegraph.codegen.workspace import CellWorkspace, Workspace, aligned
+from tracegraph.codegen.native import array_address, executable
+from tracegraph.codegen.native.workspace import CellWorkspace, Workspace, aligned
 from tracegraph.errors import DTypeError, ShapeError
 from tracegraph.ir.memory_plan import ALIGNMENT
 

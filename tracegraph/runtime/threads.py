@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from tracegraph.codegen.blas import find
+from tracegraph.codegen.emission.blas import find
 from tracegraph.errors import ArgumentError, ValueRangeError
 from tracegraph.ops.arguments import described
 

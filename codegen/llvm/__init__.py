@@ -1,0 +1,1 @@
+"""LLVM: its assembly as text, compiled and linked in this process."""
