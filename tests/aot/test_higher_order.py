@@ -36,7 +36,7 @@ def test_kept_values_are_those_that_formulas_read() -> None:
 
 def test_pullback_of_outputs_and_kept_values() -> None:
     primal = primal_graph(differentiate(parse(EXP), [True, False], keep=True))
-    first = pullback_graph(ir.verify(primal), [True, False], 2, [True, False, False])
+    first = pullback_graph(ir.verify(primal), [True, False], 2, [True, False, False]).graph
     assert (
         str(ir.verify(first)).replace(" saved", "")
         == """graph f.pullback(%given0: f32[4], %given1: f32[4], %t0: f32[4] cotangent) {
@@ -45,7 +45,7 @@ def test_pullback_of_outputs_and_kept_values() -> None:
   return %1
 }"""
     )
-    second = pullback_graph(primal, [True, False], 2, [False, False, True])
+    second = pullback_graph(primal, [True, False], 2, [False, False, True]).graph
     assert (
         str(ir.verify(second)).replace(" saved", "")
         == """graph f.pullback(%given0: f32[4], %given1: f32[4], %t0: f32[4] cotangent) {
@@ -53,6 +53,28 @@ def test_pullback_of_outputs_and_kept_values() -> None:
   return %0
 }"""
     )
+
+
+def test_pullback_hands_out_the_gradient_of_an_output() -> None:
+    graph = parse("""graph f(%x: f32[4] primal) {
+  %0: f32[4] = exp(%x)
+  %1: f32[] = sum(%0, dim=none, keepdim=false)
+  return %0, %1
+}""")
+    joint = differentiate(graph, [True], keep=True)
+    assert joint.output_sources == (frozenset({1}), frozenset())
+    pulled = pullback_graph(primal_graph(joint), [True], 1, [False, True, False], inspected=[0])
+    assert (
+        str(ir.verify(pulled.graph)).replace(" saved", "")
+        == """graph f.pullback(%given0: f32[4], %t0: f32[] cotangent, %changed0: f32[4] cotangent) {
+  %0: f32[4] = expand(%t0, size=[4])
+  %1: f32[4] = mul(%changed0, %given0)
+  return %1
+}"""
+    )
+    (inspection,) = pulled.inspections
+    assert (inspection.output, inspection.changed.node.name) == (0, "changed0")
+    assert inspection.gradient.node.call_op.name == "expand"
 
 
 def test_a_value_that_is_not_kept_is_an_error() -> None:

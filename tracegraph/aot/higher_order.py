@@ -18,14 +18,25 @@ what a formula did with them has somewhere to go:
     }
 
 The pull-back reads nothing but the kept values and cotangents; executed on the tape, it is itself differentiable.
+
+Where somebody asks for the gradient of an output that other outputs were computed from (a hook, say), the pull-back
+hands it out when it is complete, and goes on with what it is given for it, here `%changed0`:
+
+    graph f(%x: f32[4] primal) {        graph f.pullback(%given0: f32[4] saved, %t0: f32[] cotangent,
+      %0: f32[4] = exp(%x)                               %changed0: f32[4] cotangent) {
+      %1: f32[] = sum(%0)         -->     %0: f32[4] = expand(%t0, size=[4])    // handed out
+      return %0, %1                       %1: f32[4] = mul(%changed0, %given0)
+    }                                     return %1
+                                        }
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from tracegraph.aot.dataflow import needed
-from tracegraph.aot.joint import Joint, differentiate
+from tracegraph.aot.joint import Inspection, Joint, differentiate
 from tracegraph.errors import IRError
 from tracegraph.ir import Graph, Node, Rebuilder, Role, TensorType, Value, rebuild
 from tracegraph.ir.interpreter import at_sizes
@@ -44,15 +55,31 @@ def primal_graph(joint: Joint) -> Graph:
     return rebuilder.graph
 
 
-def pullback_graph(primal: Graph, requires_grad: Sequence[bool], kept: int, present: Sequence[bool]) -> Graph:
+class Pullback(NamedTuple):
+    """A pull-back, and which gradients of outputs it hands out on the way, in order."""
+
+    graph: Graph
+    inspections: tuple[Inspection, ...]
+
+
+def pullback_graph(
+    primal: Graph,
+    requires_grad: Sequence[bool],
+    kept: int,
+    present: Sequence[bool],
+    inspected: Collection[int] = (),
+) -> Pullback:
     """From the last `kept` outputs of `primal` and the cotangents of the `present` outputs to the gradients.
+
+    The gradients of the outputs `inspected` are handed out.
 
     Raises:
         IRError: a formula reads a value that is not kept.
     """
-    joint = differentiate(primal, requires_grad, present)
+    joint = differentiate(primal, requires_grad, present, inspected=inspected)
     given = joint.results[len(joint.results) - kept :]
-    nodes = needed(joint.gradients, joint.graph, frozenset(v for v in given if isinstance(v, Value)))
+    wanted = (*joint.gradients, *(i.gradient for i in joint.inspections))
+    nodes = needed(wanted, joint.graph, frozenset(v for v in given if isinstance(v, Value)))
     rebuilder = Rebuilder(joint.graph, f"{primal.name.removesuffix('.primal')}.pullback")
     for i, value in enumerate(given):
         assert isinstance(value, Value)
@@ -63,7 +90,12 @@ def pullback_graph(primal: Graph, requires_grad: Sequence[bool], kept: int, pres
         if node in nodes or node.role is Role.COTANGENT:
             rebuilder.copy(node)
     rebuilder.builder.output(*map(rebuilder.operand, joint.gradients))
-    return rebuilder.graph
+    copied = rebuilder.mapping
+    inspections = [
+        Inspection(i.output, copied[i.gradient], copied[i.changed])  # type: ignore[arg-type]
+        for i in joint.inspections
+    ]
+    return Pullback(rebuilder.graph, tuple(inspections))
 
 
 def at_fixed_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:

@@ -53,6 +53,20 @@ class Read:
     overwritten: Overwritten | None = None
 
 
+class Inspection(NamedTuple):
+    """The gradient of an output, which whoever runs the graph looks at and may change before it goes on.
+
+    Attributes:
+        output: the position of the output.
+        gradient: its whole gradient.
+        changed: the placeholder, behind `gradient` in the graph, of what goes on in its place.
+    """
+
+    output: int
+    gradient: Value
+    changed: Value
+
+
 @dataclass(frozen=True)
 class Joint:
     """A joint graph: takes the inputs of the primal graph and one cotangent per differentiable output; returns the
@@ -66,7 +80,10 @@ class Joint:
         reads: which inputs and outputs the gradient formulas read, in the order in which the tape evaluates them.
         with_history: which of the kept values depend on inputs that require grad.
         sources: for each gradient, the numbers of the cotangents it comes from.
+        output_sources: the same for the gradients of the differentiable outputs themselves; without their own
+            cotangent where they pass it on as it is.
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
+        inspections: of the gradients of outputs, in the order of the backward pass.
     """
 
     graph: Graph
@@ -77,7 +94,9 @@ class Joint:
     reads: tuple[Read, ...] = ()
     with_history: tuple[bool, ...] = ()
     sources: tuple[frozenset[int], ...] = ()
+    output_sources: tuple[frozenset[int], ...] = ()
     asks_presence: bool = False
+    inspections: tuple[Inspection, ...] = ()
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -110,6 +129,7 @@ def differentiate(
     cotangents: Sequence[bool] | None = None,
     keep: bool = False,
     overwritten: Sequence[Overwritten] = (),
+    inspected: Collection[int] = (),
 ) -> Joint:
     """The joint graph of the pure graph `graph`.
 
@@ -118,6 +138,7 @@ def differentiate(
         cotangents: which outputs get a cotangent, if they are differentiable at all; by default all of them.
         keep: also return the primal values that gradient formulas of any order read.
         overwritten: values of `graph` that stand for what has been overwritten.
+        inspected: positions of outputs whose gradient, where it has one, is handed out and taken back.
 
     Raises:
         IRError: an op on the way has a gradient rule that does not fit its operands.
@@ -133,6 +154,8 @@ def differentiate(
         if isinstance(v, Value) and handles[v].requires_grad and (cotangents is None or cotangents[i])
     )
     results = [handles[v].value if isinstance(v, Value) else v for v in graph.outputs]
+    bare = {i: _without_hooks(v) for i, v in enumerate(results) if isinstance(v, Value)}
+    backward.inspected = {bare[i]: i for i in inspected}
     for number, result in enumerate(results[i] for i in differentiable):
         assert isinstance(result, Value)
         cotangent = tracer.builder.placeholder(result.type, f"t{number}", Role.COTANGENT)
@@ -143,7 +166,14 @@ def differentiate(
     wanted = [handles[graph.placeholders[i]].value for i in requiring]
     gradients = [backward.gradients[v].value if v in backward.gradients else None for v in wanted]
     sources = tuple(backward.sources.get(v, frozenset()) for v in wanted)
-    kept = _kept(forward_nodes, backward, gradients) if keep else ()
+    output_sources = tuple(
+        backward.sources.get(bare[i], frozenset()) - ({n} if bare[i] is results[i] else frozenset())
+        for n, i in enumerate(differentiable)
+    )
+    connected = [
+        backward.gradients[bare[i]].value for i, others in zip(differentiable, output_sources, strict=True) if others
+    ]
+    kept = _kept(forward_nodes, backward, [*gradients, *connected]) if keep else ()
     joint = tracer.builder.output(*results, *gradients, *kept)
     gone = {handles[o.value].value: o for o in overwritten}
     reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results, gone))
@@ -157,7 +187,9 @@ def differentiate(
         reads,
         with_history,
         sources,
+        output_sources,
         backward.asks_presence,
+        tuple(backward.inspections),
     )
 
 
@@ -239,6 +271,8 @@ class _Backward(BackwardPass):
         sources: numbers of the cotangents that a gradient comes from, by value.
         reads: what the formulas evaluated so far read, by the account they give to the tape.
         asks_presence: whether one of them asks which results have a gradient.
+        inspected: the position, among the outputs, of each value whose gradient is handed out.
+        inspections: what has been handed out so far.
     """
 
     def __init__(self, tracer: _ForwardTracer) -> None:
@@ -247,6 +281,8 @@ class _Backward(BackwardPass):
         self.sources: dict[Value, frozenset[int]] = {}
         self.reads: list[_FormulaRead] = []
         self.asks_presence = False
+        self.inspected: dict[Value, int] = {}
+        self.inspections: list[Inspection] = []
 
     def start(self, number: int, output: Value, cotangent: Traced) -> None:
         """Let `cotangent` be the cotangent of `output` and have this number."""
@@ -254,6 +290,9 @@ class _Backward(BackwardPass):
         self._add_sources(output, frozenset({number}))
 
     def visit(self, node: Node) -> list[Value]:
+        for value in node.values:
+            if value in self.inspected and value in self.gradients:
+                self._hand_out(value)
         reached = super().visit(node)
         for operand in reached:
             self._add_sources(operand, self._sources_of(node))
@@ -284,11 +323,29 @@ class _Backward(BackwardPass):
         # what is carried may get a history in the course of a loop without having one at its start
         return [gradient if is_needed else None for gradient, is_needed in zip(found, step.needs, strict=True)]
 
+    def _hand_out(self, value: Value) -> None:
+        """Let the gradient of `value` be what is given for it; all that it is the sum of is known."""
+        output = self.inspected[value]
+        changed = self.recorder.builder.placeholder(value.type, f"changed{output}", Role.COTANGENT)
+        self.inspections.append(Inspection(output, self.gradients[value].value, changed))
+        self.gradients[value] = self.recorder.traced(changed)
+
     def _add_sources(self, value: Value, sources: frozenset[int]) -> None:
         self.sources[value] = self.sources.get(value, frozenset()) | sources
 
     def _sources_of(self, node: Node) -> frozenset[int]:
         return frozenset[int]().union(*(self.sources[v] for v in node.values if v in self.sources))
+
+
+def _without_hooks(value: Value) -> Value:
+    """The value whose gradient is that of `value` after the hooks that it has in the graph."""
+    op = value.node.target
+    position = op.hooked_operand(value.index, value.node.attrs) if isinstance(op, Definition) else None
+    if position is None:
+        return value
+    operand = value.node.args[position]
+    assert isinstance(operand, Value)
+    return _without_hooks(operand)
 
 
 def _aliased_reads(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,8 +76,9 @@ class _Accumulate:
                 if isinstance(hook, PostAccumulate):
                     hook.hook(leaf)
 
-    def node(self, node: Node, cotangents: list[Tensor | None]) -> None:
-        """Nothing to do for inner nodes."""
+    def asked(self, node: Node) -> dict[int, Tensor | None]:
+        """Of inner nodes nothing is asked."""
+        return {}
 
 
 class _Collect:
@@ -86,23 +87,23 @@ class _Collect:
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         self.inputs = inputs
         self.leaves: dict[int, Tensor] = {}
-        self.inner: dict[tuple[Node, int], Tensor | None] = {
-            (t.grad_fn, t._grad_index): None for t in inputs if t.grad_fn is not None
-        }
+        self.inner: dict[Node, dict[int, Tensor | None]] = {}
+        for t in inputs:
+            if t.grad_fn is not None:
+                self.inner.setdefault(t.grad_fn, {})[t._grad_index] = None
         self.wanted_leaves = {id(t) for t in inputs if t.grad_fn is None}
 
     def leaf(self, leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
         if id(leaf) in self.wanted_leaves:
             self.leaves[id(leaf)] = gradient
 
-    def node(self, node: Node, cotangents: list[Tensor | None]) -> None:
-        for index, cotangent in enumerate(cotangents):
-            if (node, index) in self.inner:
-                self.inner[node, index] = cotangent
+    def asked(self, node: Node) -> dict[int, Tensor | None]:
+        """By index, the results of `node` whose gradients are wanted, with what has been found."""
+        return self.inner.get(node, {})
 
     def results(self) -> tuple[Tensor | None, ...]:
         return tuple(
-            self.leaves.get(id(t)) if t.grad_fn is None else self.inner[t.grad_fn, t._grad_index] for t in self.inputs
+            self.leaves.get(id(t)) if t.grad_fn is None else self.inner[t.grad_fn][t._grad_index] for t in self.inputs
         )
 
 
@@ -153,12 +154,11 @@ def _traverse(
     while queue:
         _, node = heapq.heappop(queue)
         cotangents = pending.pop(node)
-        for index, hooks in node.hooks.items() if node.hooks is not None else ():
-            known = cotangents[index]
-            if known is not None:
-                cotangents[index] = hooked(hooks, known)
-        sink.node(node, cotangents)
-        found = _watched(node, cotangents) if DETECTION.enabled else node.backward(tuple(cotangents))
+        asked, hooks = sink.asked(node.identity), node.identity.hooks
+        if asked or hooks:
+            found = _shown(node, cotangents, asked, hooks or {}, send)
+        else:
+            found = _computed(node, cotangents, node.backward)
         for edge, gradient in zip(node.edges, found, strict=True):
             if edge is not None and gradient is not None:
                 send(*edge, gradient)
@@ -168,10 +168,45 @@ def _traverse(
         sink.leaf(leaf, hooked(leaf._hooks, gradient) if leaf._hooks else gradient, create_graph)
 
 
-def _watched(node: Node, cotangents: list[Tensor | None]) -> Sequence[Tensor | None]:
-    """What a node computes, where anomalies are looked for."""
+def _shown(
+    node: Node,
+    cotangents: list[Tensor | None],
+    asked: dict[int, Tensor | None],
+    hooks: dict[int, dict[int, Any]],
+    send: Callable[[Node | None, int, Tensor | None, Tensor], None],
+) -> Sequence[Tensor | None]:
+    """What a node computes after hooks have seen the gradients of its results, which are noted where asked for.
+
+    Where results were computed from each other, the cotangents are sent to the node that can tell what is whole.
+    """
+
+    def inspect(index: int, gradient: Tensor) -> Tensor:
+        if index in hooks:
+            gradient = hooked(hooks[index], gradient)
+        if index in asked:
+            asked[index] = gradient
+        return gradient
+
+    results = frozenset({*asked, *(i for i, registered in hooks.items() if registered)})
+    if not node.connects(cotangents, results):
+        return _computed(node, cotangents, lambda given: node.inspected_backward(given, results, inspect))
+    stand_in = node.stand_in(cotangents)
+    for index, cotangent in enumerate(cotangents):
+        if cotangent is not None:
+            send(stand_in, index, None, cotangent)
+    return [None] * len(node.edges)
+
+
+def _computed(
+    node: Node,
+    cotangents: list[Tensor | None],
+    compute: Callable[[tuple[Tensor | None, ...]], Sequence[Tensor | None]],
+) -> Sequence[Tensor | None]:
+    """What `compute`, a method of the node, gives; watched where anomalies are looked for."""
+    if not DETECTION.enabled:
+        return compute(tuple(cotangents))
     try:
-        gradients = node.backward(tuple(cotangents))
+        gradients = compute(tuple(cotangents))
     except Exception as error:
         note_forward(error, node)
         raise

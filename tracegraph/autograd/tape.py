@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -66,6 +66,10 @@ def edge_to(operand: Any) -> Edge | None:
     return (None, 0, operand) if node is None else (node, operand._grad_index, None)
 
 
+#: sees the whole gradient of a result, by its index, and gives what goes on in its place
+Inspect: TypeAlias = "Callable[[int, Tensor], Tensor]"
+
+
 class Node(ABC):
     """A step of the tape. Subclasses compute cotangents of the operands from those of the results."""
 
@@ -89,6 +93,33 @@ class Node(ABC):
     @abstractmethod
     def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
         """Cotangents of the operands, one per edge; None where there is none."""
+
+    # Of most nodes no result is computed from another. Those that stand for several operations may have such results;
+    # where somebody asks for the whole gradient of one, its stand-in gives it.
+
+    def connects(self, cotangents: Sequence[Tensor | None], results: Collection[int]) -> bool:
+        """Whether the gradient of one of these results has parts that come from other cotangents."""
+        return False
+
+    def stand_in(self, cotangents: Sequence[Tensor | None]) -> Node:
+        """The node to which the cotangents go instead, if this one connects results; the same results come first.
+
+        Raises:
+            AutogradError: the saved values were freed or written to.
+        """
+        return self
+
+    def inspected_backward(
+        self, cotangents: tuple[Tensor | None, ...], results: Collection[int], inspect: Inspect
+    ) -> Sequence[Tensor | None]:
+        """As `backward`; `inspect` sees the whole gradients of `results`, as far as there are any."""
+        seen = [inspect(i, c) if c is not None and i in results else c for i, c in enumerate(cotangents)]
+        return self.backward(tuple(seen))
+
+    @property
+    def identity(self) -> Node:
+        """The node that hooks and seekers of the results know; another one for a stand-in."""
+        return self
 
     @abstractmethod
     def release(self) -> None:
@@ -176,6 +207,17 @@ class OpNode(Node):
         needs = [e is not None for e in self.edges]
         on_read = self._check_versions if self._has_changed(self._operands) else None
         return self.op.pullback(cotangents, results, tuple(self._operands), self.attrs, needs, on_read)
+
+    def inspected_backward(
+        self, cotangents: tuple[Tensor | None, ...], results: Collection[int], inspect: Inspect
+    ) -> Sequence[Tensor | None]:
+        hooked = {i: p for i in results if (p := self.op.hooked_operand(i, self.attrs)) is not None}
+        gradients = list(super().inspected_backward(cotangents, set(results) - set(hooked), inspect))
+        for index, position in hooked.items():
+            gradient = gradients[position]
+            if gradient is not None:
+                gradients[position] = inspect(index, gradient)
+        return gradients
 
     def release(self) -> None:
         self._operands = None

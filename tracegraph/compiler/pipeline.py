@@ -130,6 +130,7 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
         differentiable=joint.differentiable,
         wanted=joint.requiring,
         sources=joint.sources,
+        output_sources=joint.output_sources,
         asks_presence=joint.asks_presence,
         saved_inputs=parts.saved_inputs,
         reads=joint.reads,

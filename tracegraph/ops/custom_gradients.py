@@ -59,6 +59,9 @@ class CustomVjp(HigherOrder):
     gradients are taken. An output without a gradient has zeros; with `materialize=False`, None. As `jax.custom_vjp`,
     called when the results are known.
 
+    With `is_hook`, `inputs` are `outputs`, and so are the results: whoever asks for their gradient gets what
+    `backward_fn` makes of it.
+
     Raises:
         ArgumentError: `outputs` holds no tensor, or more than three with `materialize=False`.
         ControlFlowError: `backward_fn` cannot become a graph, or returns something else.
@@ -69,7 +72,7 @@ class CustomVjp(HigherOrder):
     method = False
     recompute_cost = float("inf")
     gradient_is_slope = False
-    signature = "(outputs: any, inputs: any, backward_fn: any, materialize: bool = True)"
+    signature = "(outputs: any, inputs: any, backward_fn: any, materialize: bool = True, is_hook: bool = False)"
     samples = samples(
         call([A((3, 4))], [A((3, 4))], _scaled),
         call([A((3,)), A((3,))], [A((3,)), A((2,))], _mixed),
@@ -83,6 +86,7 @@ class CustomVjp(HigherOrder):
         inputs: Sequence[Handle],
         backward_fn: Callable[..., Any],
         materialize: bool = True,
+        is_hook: bool = False,
     ) -> tuple[Handle, ...]:
         """The outputs with their new history; `record` makes a graph of `backward_fn`."""
         if not outputs or not all(map(is_tensor, (*outputs, *inputs))):
@@ -106,6 +110,7 @@ class CustomVjp(HigherOrder):
             "inputs": len(inputs),
             "saved_results": tuple(saved_results),
             "sizes": sizes_of(graphs.values()),
+            **({"is_hook": True} if is_hook else {}),
         }
         packed = dispatch(self, (*outputs, *inputs, *(captured_from(v, v in requiring) for v in saved)), attrs)
         return packed if isinstance(packed, tuple) else (packed,)
@@ -141,6 +146,9 @@ class CustomVjp(HigherOrder):
 
     def decompose(self, *operands: Handle, **attrs: Any) -> Any:
         return self.pack(operands[: attrs["outputs"]])
+
+    def hooked_operand(self, result: int, attrs: Mapping[str, Any]) -> int | None:
+        return attrs["outputs"] + result if attrs.get("is_hook") else None
 
     def vjp(self, g: Any, y: Any, *operands: Handle, **attrs: Any) -> Gradient:
         count, end = attrs["outputs"], attrs["outputs"] + attrs["inputs"]

@@ -233,6 +233,10 @@ class Definition(Op):
             fitted.append(self.fit_gradient(g, operand) if needed and g is not None else None)
         return tuple(fitted)
 
+    def hooked_operand(self, result: int, attrs: Mapping[str, Any]) -> int | None:
+        """The position of the operand that this result is, if it only adds a hook of its gradient; else None."""
+        return None
+
     def asks_presence(self, attrs: Mapping[str, Any]) -> bool:
         """Whether gradients depend on which results have one in another way than by zeros for those that have none."""
         return False

@@ -69,6 +69,10 @@ class GraphModule:
         runner = Interpreter(self.graph)
         runner.sizes = bind_sizes([p.type for p in placeholders], [i.shape for i in inputs], sizes)
         runner.environment = dict(zip(placeholders, inputs, strict=True))
+        return self.outputs(runner)
+
+    def outputs(self, runner: Interpreter) -> tuple[Any, ...]:
+        """The outputs, computed from the inputs in the runner's environment."""
         with not_casting():
             self._execute(runner)
         return tuple(runner.operand(o) for o in self.graph.outputs)

@@ -5,22 +5,28 @@ primal values that its gradient formulas read are restored from what was saved, 
 tensors, recorded. The restored values are results of one further node on the tape, the `Expansion`, which stands
 where the call stood: what flows back to them goes through the same formulas again, to any order.
 
-Calls that nobody differentiates twice pay nothing for this: no value is saved for it.
+Nor does a compiled backward pass know the gradient of an output as a whole, where other outputs were computed from
+it: it gives gradients of inputs alone. Where somebody asks for such a gradient, the formulas of the expansion run too,
+and hand it out when it is complete.
+
+Calls of which nobody asks such things pay nothing for this: no value is saved for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from tracegraph.aot.higher_order import at_fixed_sizes, primal_graph, pullback_graph
+from tracegraph import ir
+from tracegraph.aot.higher_order import Pullback, at_fixed_sizes, primal_graph, pullback_graph
 from tracegraph.aot.joint import Joint
-from tracegraph.autograd.tape import Node
+from tracegraph.autograd.tape import Inspect, Node
 from tracegraph.errors import AutogradError
 from tracegraph.ir import Graph, interpret
+from tracegraph.ir.interpreter import Interpreter
 from tracegraph.ops.graph_module import GraphModule
 from tracegraph.tensor import Tensor
 
@@ -29,6 +35,9 @@ if TYPE_CHECKING:
 
 #: values of the size symbols
 Sizes = Mapping[str, int]
+
+#: what a pull-back is made for: sizes, which cotangents there are, and the outputs whose gradients it hands out
+_Case: TypeAlias = "tuple[tuple[tuple[str, int], ...], tuple[bool, ...], frozenset[int]]"
 
 
 class Formulas:
@@ -42,7 +51,7 @@ class Formulas:
     def __init__(self, joint: Joint, restore: Callable[[], Graph]) -> None:
         self.joint = joint
         self._restore = restore
-        self._modules: dict[tuple[tuple[tuple[str, int], ...], tuple[bool, ...]], GraphModule] = {}
+        self._pullbacks: dict[_Case, Pullback] = {}
 
     @cached_property
     def _primal(self) -> Graph:
@@ -56,18 +65,51 @@ class Formulas:
         """The kept values, from what was saved for backward."""
         return [np.asarray(v) for v in interpret(self._restoring, *saved, sizes=sizes)]
 
-    def pullback(self, present: tuple[bool, ...], sizes: Sizes) -> GraphModule:
-        """From the kept values and the cotangents `present` to the gradients, for these sizes."""
-        key = (tuple(sizes.items()), present)
-        found = self._modules.get(key)
+    def pullback(self, present: tuple[bool, ...], sizes: Sizes, inspected: frozenset[int] = frozenset()) -> Pullback:
+        """From the kept values and the cotangents `present` to the gradients, for these sizes.
+
+        It hands out the gradients of the differentiable outputs `inspected`.
+        """
+        key = tuple(sizes.items()), present, inspected
+        found = self._pullbacks.get(key)
         if found is None:
             # no lock, which a fork might copy held: threads that come here together make the same
             joint = self.joint
             requires_grad = [i in joint.requiring for i in range(joint.inputs)]
             graph = at_fixed_sizes(self._primal, sizes)
-            found = GraphModule(pullback_graph(graph, requires_grad, len(joint.kept), present), Tensor)
-            self._modules[key] = found
+            found = pullback_graph(graph, requires_grad, len(joint.kept), present, inspected)
+            self._pullbacks[key] = found
         return found
+
+
+class _Inspected(GraphModule):
+    """A pull-back whose gradients of outputs pass through `inspect` as soon as they are there; for one execution."""
+
+    def __init__(self, pullback: Pullback, inspect: Inspect) -> None:
+        super().__init__(pullback.graph, Tensor)
+        self._inspect = inspect
+        self._to_come = list(pullback.inspections)
+
+    def run(self, inputs: Sequence[Any], sizes: Sizes | None = None) -> tuple[Any, ...]:
+        runner = Interpreter(self.graph)
+        handed_out = {i.changed for i in self._to_come}
+        given = [p for p in self.graph.placeholders if p not in handed_out]
+        runner.environment = dict(zip(given, inputs, strict=True))
+        return self.outputs(runner)
+
+    def _execute_nodes(self, runner: Interpreter) -> None:
+        super()._execute_nodes(runner)
+        self._hand_out(runner)
+
+    def call(self, node: ir.Node, runner: Interpreter) -> tuple[Any, ...]:
+        self._hand_out(runner)
+        return super().call(node, runner)
+
+    def _hand_out(self, runner: Interpreter) -> None:
+        environment: dict[ir.Value, Any] = runner.environment
+        while self._to_come and self._to_come[0].gradient in environment:
+            inspection = self._to_come.pop(0)
+            environment[inspection.changed] = self._inspect(inspection.output, environment[inspection.gradient])
 
 
 class Expansion(Node):
@@ -87,21 +129,43 @@ class Expansion(Node):
     def name(self) -> str:
         return self._call.name
 
+    @property
+    def identity(self) -> Node:
+        return self._call
+
+    @property
+    def is_released(self) -> bool:
+        return self._kept is None
+
     def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
         """The gradients of the call's operands; recorded in grad mode."""
+        return self.inspected_backward(cotangents, (), lambda _, gradient: gradient)
+
+    def inspected_backward(
+        self, cotangents: tuple[Tensor | None, ...], results: Collection[int], inspect: Inspect
+    ) -> Sequence[Tensor | None]:
         if self._kept is None:
             raise AutogradError(
                 "backward a second time through the gradient of a compiled graph, after its saved values were freed; "
                 "pass retain_graph=True to the first backward()"
             )
-        self._call.check_versions([True] * self._call.results)
+        outputs = self._call.results
+        through_kept = any(c is not None for c in cotangents[outputs:])
+        self._call.check_versions([True] * outputs if through_kept else cotangents[:outputs])
         has_history = self._formulas.joint.with_history
         kept = [
             self._load(array, i, h)
             for i, (array, h) in enumerate(zip(self._kept, has_history, strict=True), self._call.results)
         ]
-        module = self._formulas.pullback(tuple(c is not None for c in cotangents), self._sizes)
-        return module(*kept, *(c for c in cotangents if c is not None))
+        present = tuple(c is not None for c in cotangents)
+        pullback = self._formulas.pullback(present, self._sizes, frozenset(results))
+        handed_out = {i.output for i in pullback.inspections}
+        given = [
+            inspect(i, c) if i in results and i not in handed_out else c
+            for i, c in enumerate(cotangents)
+            if c is not None
+        ]
+        return _Inspected(pullback, inspect)(*kept, *given)
 
     def release(self) -> None:
         self._kept = None

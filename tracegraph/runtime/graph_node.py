@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -38,6 +39,8 @@ class Differentiation:
         differentiable: positions of outputs with a history.
         wanted: positions of inputs whose gradient is computed.
         sources: for each of them, the numbers of the cotangents that its gradient comes from.
+        output_sources: the same of the gradients of the differentiable outputs, as far as these are not their own
+            cotangents.
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
         saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
         restore_inputs: positions of further inputs that a derivative of the gradients starts from.
@@ -52,6 +55,7 @@ class Differentiation:
     differentiable: tuple[int, ...]
     wanted: tuple[int, ...]
     sources: tuple[frozenset[int], ...]
+    output_sources: tuple[frozenset[int], ...]
     asks_presence: bool
     saved_inputs: tuple[int, ...]
     restore_inputs: tuple[int, ...]
@@ -86,7 +90,9 @@ class Differentiation:
 class GraphNode(Node):
     """The tape node of one call of a compiled graph."""
 
-    __slots__ = ("_inputs", "_only_restored", "_outputs", "_restore", "_results", "_shapes", "plan", "saved")
+    __slots__ = (
+        "_expansion", "_inputs", "_only_restored", "_outputs", "_restore", "_results", "_shapes", "plan", "saved",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -98,6 +104,7 @@ class GraphNode(Node):
         # runs at every call: plain loops and C-level maps, and nothing that could be known beforehand
         super().__init__(tuple(map(edge_to, map(inputs.__getitem__, plan.wanted))), len(plan.differentiable))
         self.plan = plan
+        self._expansion: weakref.ref[Expansion] | None = None
         self.saved: tuple[np.ndarray, ...] | None = (
             *map(arrays.__getitem__, plan.saved_inputs),
             *outputs[plan.outputs :],
@@ -136,21 +143,39 @@ class GraphNode(Node):
         self._outputs.append((storage, storage.version, output))
 
     def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
-        if self.saved is None:
-            raise AutogradError(
-                "backward through a compiled graph a second time, after its saved values were freed; pass "
-                "retain_graph=True to the first backward()"
-            )
-        self.check_versions(cotangents)
+        self._check(cotangents)
         if is_grad_enabled():
             return self._by_formulas(cotangents)
         given = [np.zeros(*self._results[i]) if c is None else c._np for i, c in enumerate(cotangents)]
+        assert self.saved is not None
         found = self.plan.backward([*self.saved, *given])
         gradients: list[Tensor | None] = [None if g is None else Tensor(np.asarray(g)) for g in found]
         for cotangent in cotangents:
             if cotangent is None:
                 return self._partial(gradients, cotangents)
         return gradients
+
+    def _check(self, cotangents: Sequence[Tensor | None]) -> None:
+        """Refuse what cannot be undone any more.
+
+        Raises:
+            AutogradError: the saved values were freed or written to.
+        """
+        if self.saved is None:
+            raise AutogradError(
+                "backward through a compiled graph a second time, after its saved values were freed; pass "
+                "retain_graph=True to the first backward()"
+            )
+        self.check_versions(cotangents)
+
+    def connects(self, cotangents: Sequence[Tensor | None], results: Collection[int]) -> bool:
+        present = {i for i, c in enumerate(cotangents) if c is not None}
+        is_connected = any(present & self.plan.output_sources[i] for i in results)
+        return is_connected or self._living_expansion() is not None
+
+    def stand_in(self, cotangents: Sequence[Tensor | None]) -> Node:
+        self._check(cotangents)
+        return self._expanded()
 
     def _partial(
         self, gradients: Sequence[Tensor | None], cotangents: tuple[Tensor | None, ...]
@@ -165,8 +190,20 @@ class GraphNode(Node):
 
     def _by_formulas(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
         """The gradients op by op; recorded in grad mode."""
-        expansion = Expansion(self.plan.formulas, self, self._to_restore(), self._sizes())
+        expansion = self._expanded()
         return expansion.backward((*cotangents, *[None] * (expansion.results - self.results)))
+
+    def _expanded(self) -> Expansion:
+        """The one expansion of this call, to which the gradients of all derivatives that are taken of it go."""
+        expansion = self._living_expansion()
+        if expansion is None:
+            expansion = Expansion(self.plan.formulas, self, self._to_restore(), self._sizes())
+            self._expansion = weakref.ref(expansion)
+        return expansion
+
+    def _living_expansion(self) -> Expansion | None:
+        expansion = self._expansion() if self._expansion is not None else None
+        return None if expansion is None or expansion.is_released else expansion
 
     def release(self) -> None:
         self.saved = None

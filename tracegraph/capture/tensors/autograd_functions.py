@@ -99,6 +99,7 @@ def with_gradient(
     backward: Callable[..., Any],
     reads: Sequence[Any] = (),
     materialize: bool = True,
+    is_hook: bool = False,
 ) -> tuple[Traced, ...]:
     """Tensors equal to `outputs` whose gradients are what `backward` makes of them; see `custom_vjp`.
 
@@ -118,7 +119,7 @@ def with_gradient(
     assert isinstance(custom_vjp, CustomVjp)
     try:
         found: tuple[Traced, ...] = call_higher_order(
-            tracer, custom_vjp, (outputs, inputs, backward), {"materialize": materialize}
+            tracer, custom_vjp, (outputs, inputs, backward), {"materialize": materialize, "is_hook": is_hook}
         )
     except Break as stop:
         if stop.extent is Extent.FRAME:

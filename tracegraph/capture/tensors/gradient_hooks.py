@@ -97,7 +97,7 @@ def _apply(tracer: Tracer, hooked: HookedTensor) -> None:
     mode, recorder.grad_enabled = recorder.grad_enabled, True  # hooks of histories, which grad mode does not change
     try:
         backward = functools.partial(hooked_gradients, dict(hooked.hooks))
-        (found,) = with_gradient(tracer, "a hook of a gradient", [bare], [bare], backward)
+        (found,) = with_gradient(tracer, "a hook of a gradient", [bare], [bare], backward, is_hook=True)
     finally:
         recorder.grad_enabled = mode
     tensor.value, tensor.requires_grad = found.value, True
