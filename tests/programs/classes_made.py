@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import collections
+import dataclasses
 import enum
 import functools
 from dataclasses import dataclass, field
@@ -256,15 +258,157 @@ class Registered:
         cls.mark = "m" + cls.__name__
 
 
-@program(breaks=("native-call",))
+@program()
 def class_registers(x):
     class One(Registered):
         pass
 
-    return x, One.mark
+    class Two(One):
+        pass
+
+    return x + len(One.mark), One.mark, Two.mark, One.__mro__[1:]
+
+
+@program()
+def class_registers_keywords(x):
+    class Layer:
+        kinds = {}
+
+        def __init_subclass__(cls, /, kind=None, **rest):
+            super().__init_subclass__(**rest)
+            Layer.kinds[kind] = cls
+
+        def apply(self, t):
+            return t
+
+    class Double(Layer, kind="double"):
+        def apply(self, t):
+            return super().apply(t) * 2
+
+    class Triple(Layer, kind="triple"):
+        def apply(self, t):
+            return super().apply(t) * 3
+
+    return [Layer.kinds[k]().apply(x) for k in ("double", "triple")], list(Layer.kinds)
+
+
+class Named:
+    def __set_name__(self, owner, name):
+        self.name = "_" + name
+        self.owner = owner.__name__
+        owner.fields = [*getattr(owner, "fields", ()), name]
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else getattr(instance, self.name)
+
+    def __set__(self, instance, value):
+        setattr(instance, self.name, value)
+
+
+@program()
+def class_names_descriptors(x):
+    class Point(Registered):
+        a = Named()
+        b = Named()
+
+        def __init__(self, a, b):
+            self.a = a
+            self.b = b
+
+    p = Point(x, 3)
+    p.b += 1
+    return p.a * p.b, Point.fields, Point.a.owner, Point.mark, sorted(p.__dict__)
+
+
+@program()
+def class_names_abstract(x):
+    class Shape(abc.ABC, Registered):
+        side = Named()
+
+        @abc.abstractmethod
+        def area(self): ...
+
+    try:
+        Shape()
+    except TypeError:
+        return x * len(Shape.mark), Shape.fields
+    return None
+
+
+class Numbers(list):
+    def __init_subclass__(cls) -> None:
+        cls.total = cls.__name__
+
+
+@program(breaks=("native-call",))
+def class_registers_with_a_layout(x):
+    class Few(Numbers):
+        pass
+
+    return x * 2, Few.total
+
+
+@program(breaks=("exception",))
+def class_refused_by_its_base(x):
+    class Closed:
+        def __init_subclass__(cls):
+            raise TypeError("closed")
+
+    try:
+
+        class Open(Closed):
+            pass
+
+    except TypeError as e:
+        return x * 2, str(e)
+    return x
 
 
 @program()
 def class_by_type(x):
     made = type("Made", (Vec,), {"a": 3, "get": lambda self: self.a})
     return x * made(1).get(), made.__name__, issubclass(made, Vec)
+
+
+@program()
+def named_tuple_made(x):
+    P = collections.namedtuple("P", "a b", defaults=(3,))
+    p = P(x)
+    return p.a * p.b, P._fields, P.__module__, p._replace(b=2).b, P.__name__
+
+
+@program()
+def named_tuple_typed(x):
+    P = NamedTuple("P", [("a", Any), ("b", int)])
+    p = P(b=2, a=x)
+    return p.a * p.b, P.__module__, P._fields, isinstance(p, tuple)
+
+
+@program()
+def named_tuple_of_bad_names(x):
+    try:
+        collections.namedtuple("P", "a a")
+    except ValueError as e:
+        return x * 2, str(e)
+    return x
+
+
+@program()
+def enum_made(x):
+    Mode = enum.Enum("Mode", "ON OFF", start=3)
+    Level = enum.IntEnum("Level", {"LOW": 1, "HIGH": 5})
+    return x * Mode.OFF.value + Level.HIGH, [m.name for m in Mode], Mode.__module__, Level(1).name
+
+
+@program()
+def dataclass_made(x):
+    Item = dataclasses.make_dataclass("Item", [("v", Any), ("n", int, 2), ("tags", list, field(default_factory=list))])
+    item = Item(x)
+    item.tags.append("a")
+    return item.v * item.n, item.tags, Item.__name__, Item(1) == Item(1), [f.name for f in dataclasses.fields(Item)]
+
+
+@program(breaks=("native-call",))
+def dataclass_made_with_base(x):
+    Item = dataclasses.make_dataclass("Item", ["v"], bases=(Vec,))
+    return x * 2, Item.__name__

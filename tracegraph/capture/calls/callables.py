@@ -17,7 +17,7 @@ from tracegraph.capture.calls.pure_calls import call_on_data, is_method_of_data
 from tracegraph.capture.calls.stdlib_calls import BY_CODE, BY_TYPE
 from tracegraph.capture.calls.substitutes import substitute_of
 from tracegraph.capture.guards.sources import Slot
-from tracegraph.capture.objects import attributes, modules
+from tracegraph.capture.objects import attributes, class_factories, modules
 from tracegraph.capture.objects.members import are_members, call_member
 from tracegraph.capture.protocols.descriptors import bind
 from tracegraph.capture.reporting import break_reasons as reasons
@@ -194,6 +194,8 @@ def instantiate(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
 
 def _call_metaclass(tracer: Tracer, cls: type, meta_call: Any, args: Args, kwargs: Kwargs) -> Any:
     if issubclass(cls, enum.Enum):
+        if class_factories.is_enum_factory(cls, args):
+            return class_factories.call_enum_factory(tracer, cls, args, kwargs)
         if "_missing_" in cls.__dict__ or len(args) != 1 or kwargs:
             raise Break(reasons.NATIVE_CALL, f"an Enum made or looked up by {cls.__name__}()")
         return call_member(tracer, cls, args, kwargs)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.calls import caches
 from tracegraph.capture.guards.sources import Contents, Item, Slot
-from tracegraph.capture.objects import attributes
+from tracegraph.capture.objects import attributes, class_factories
 from tracegraph.capture.protocols import containers
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
@@ -146,6 +146,7 @@ _EXPRESSIONS = (re.match, re.fullmatch, re.search, re.sub, re.subn, re.split, re
 BY_CODE: dict[types.CodeType, Callable[[Any, Any, Args, Kwargs], Any]] = {
     _DISPATCH.__code__: _call_dispatch,
     **{f.__code__: _call_expression for f in _EXPRESSIONS},
+    **class_factories.BY_CODE,
     inspect.signature.__code__: _call_signature,
     inspect.getfullargspec.__code__: _call_signature,
 }
