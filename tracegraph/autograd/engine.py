@@ -154,7 +154,8 @@ def _traverse(
     while queue:
         _, node = heapq.heappop(queue)
         cotangents = pending.pop(node)
-        asked, hooks = sink.asked(node.identity), node.identity.hooks
+        known = node.identity
+        asked, hooks = sink.asked(known), known.hooks
         if asked or hooks:
             found = _shown(node, cotangents, asked, hooks or {}, send)
         else:
