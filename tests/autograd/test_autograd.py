@@ -193,3 +193,11 @@ def test_the_tape_does_not_leak():
     del y
     gc.collect()
     assert node() is None
+
+
+def test_only_inputs_says_nothing():
+    def slope(x):
+        return tg.autograd.grad(outputs=x.exp(), inputs=x, grad_outputs=tg.ones(2), only_inputs=True)[0]
+
+    x = tg.ones(2, requires_grad=True)
+    assert tg.compile(slope, fullgraph=True)(x).tolist() == pytest.approx(slope(x).tolist())

@@ -23,3 +23,10 @@ from tracegraph import data
 def test_refusals(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_what_says_nothing_on_one_device_is_accepted() -> None:
+    loader = data.DataLoader(
+        [1, 2, 3], 2, False, None, None, 0, None, True, True, prefetch_factor=None, persistent_workers=False
+    )
+    assert loader.pin_memory and [batch.tolist() for batch in loader] == [[1, 2]]

@@ -94,3 +94,40 @@ def test_outputs_that_are_not_gone_back_from(dynamic: bool) -> None:
             run(x, v, w)[0].sum().backward()
             seen.append((x.grad.tolist(), v.grad.tolist(), w.grad))
     assert seen[:2] == seen[2:]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0), (0, 0), (0, 3), (3, 2, 1, 0), (1, 4, 1), (4, 4)])
+def test_results_without_a_common_history_are_gone_back_from_one_by_one(order: tuple[int, ...]) -> None:
+    def losses(x: tg.Tensor, w: tg.Tensor, u: tg.Tensor) -> Any:
+        a, b = (x * w).exp(), (x + u).sin()
+        return a.sum(), b.sum(), (a.detach() * u).sum(), a.mean(), x.sum()
+
+    def passes(f: Any) -> tuple[str, list[Any]]:
+        leaves = [tg.full((3,), value, requires_grad=True) for value in (0.5, 0.7, 0.9)]
+        found, said = f(*leaves), ""
+        try:
+            for number in order:
+                found[number].backward()
+        except RuntimeError as error:
+            said = "a second time" if "a second time" in str(error) else str(error)
+        return said, [None if t.grad is None else t.grad.tolist() for t in leaves]
+
+    said, gradients = passes(losses)
+    compiled_said, compiled_gradients = passes(tg.compile(losses, fullgraph=True))
+    assert compiled_said == said
+    for one, other in zip(gradients, compiled_gradients, strict=True):
+        assert other == (None if one is None else pytest.approx(one, rel=1e-6))
+
+
+def test_saved_values_go_once_no_pass_can_need_them() -> None:
+    def losses(w: tg.Tensor, u: tg.Tensor) -> Any:
+        a, b = w.exp(), u.exp()
+        return a.sum(), a, b.sum()
+
+    compiled = tg.compile(losses, fullgraph=True)
+    first, _, last = compiled(tg.ones(3, requires_grad=True), tg.ones(3, requires_grad=True))
+    node = first.grad_fn
+    first.backward()
+    assert node.saved is not None
+    last.backward()
+    assert node.saved is None

@@ -84,6 +84,7 @@ class Joint:
             cotangent where they pass it on as it is.
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
         inspections: of the gradients of outputs, in the order of the backward pass.
+        meetings: the sets of cotangents of which one operation or another is reached.
     """
 
     graph: Graph
@@ -97,6 +98,7 @@ class Joint:
     output_sources: tuple[frozenset[int], ...] = ()
     asks_presence: bool = False
     inspections: tuple[Inspection, ...] = ()
+    meetings: frozenset[frozenset[int]] = frozenset()
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -190,6 +192,7 @@ def differentiate(
         output_sources,
         backward.asks_presence,
         tuple(backward.inspections),
+        frozenset(backward.meetings),
     )
 
 
@@ -273,6 +276,7 @@ class _Backward(BackwardPass):
         asks_presence: whether one of them asks which results have a gradient.
         inspected: the position, among the outputs, of each value whose gradient is handed out.
         inspections: what has been handed out so far.
+        meetings: for every node gone through, the numbers of the cotangents that reach it.
     """
 
     def __init__(self, tracer: _ForwardTracer) -> None:
@@ -283,6 +287,7 @@ class _Backward(BackwardPass):
         self.asks_presence = False
         self.inspected: dict[Value, int] = {}
         self.inspections: list[Inspection] = []
+        self.meetings: set[frozenset[int]] = set()
 
     def start(self, number: int, output: Value, cotangent: Traced) -> None:
         """Let `cotangent` be the cotangent of `output` and have this number."""
@@ -300,6 +305,7 @@ class _Backward(BackwardPass):
 
     def pullback(self, step: Step) -> Sequence[Traced | None]:
         node, sources = step.node, self._sources_of(step.node)
+        self.meetings.add(sources)
         if node in self._control_flow:
             return self._through_control_flow(step, sources)
         self.asks_presence |= step.op.asks_presence(node.attrs)

@@ -38,9 +38,12 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of `outputs` with respect to `inputs`, without touching any `.grad` (`torch.autograd.grad`).
+
+    `only_inputs` is accepted for the sake of older programs; as in PyTorch it says nothing.
 
     Raises:
         AutogradError: an input does not require grad, or is not used by the outputs and `allow_unused` is False.

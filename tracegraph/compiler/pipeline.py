@@ -132,6 +132,7 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
         sources=joint.sources,
         output_sources=joint.output_sources,
         asks_presence=joint.asks_presence,
+        meetings=joint.meetings,
         saved_inputs=parts.saved_inputs,
         reads=joint.reads,
         restore_inputs=parts.restore_inputs,

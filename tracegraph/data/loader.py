@@ -24,14 +24,15 @@ class DataLoader:
         batch_sampler: lists of item numbers, in place of all of batch_size, shuffle, sampler and drop_last.
         num_workers: threads that prepare batches ahead; 0 prepares each when it is asked for.
         collate_fn: makes a batch of a list of items.
+        pin_memory, persistent_workers: accepted, without effect: there is no other device, and threads start at once.
         drop_last: leave out a last batch that is not full.
-        prefetch_factor: batches prepared ahead per thread.
+        prefetch_factor: batches prepared ahead per thread; 2 if None.
 
     Raises:
         ValueRangeError: options that contradict one another.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - PyTorch's arguments
         self,
         dataset: Any,
         batch_size: int | None = 1,
@@ -40,13 +41,17 @@ class DataLoader:
         batch_sampler: Any = None,
         num_workers: int = 0,
         collate_fn: Callable[[Sequence[Any]], Any] | None = None,
+        pin_memory: bool = False,
         drop_last: bool = False,
+        *,
         generator: Any = None,
-        prefetch_factor: int = 2,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
     ) -> None:
         _check_options(dataset, batch_size, shuffle, sampler, batch_sampler, drop_last, num_workers)
         self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
-        self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
+        self.num_workers, self.prefetch_factor = num_workers, 2 if prefetch_factor is None else prefetch_factor
+        self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
         self.collate_fn = default_collate if collate_fn is None else collate_fn
         self.is_stream = isinstance(dataset, IterableDataset)
         self.sampler, self.batch_sampler = sampler, batch_sampler

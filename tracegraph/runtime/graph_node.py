@@ -21,6 +21,8 @@ from tracegraph.runtime.expansion import Expansion, Formulas
 from tracegraph.tensor import Tensor
 from tracegraph.tensor.storage import Storage
 
+#: of no results
+_NONE: frozenset[int] = frozenset()
 #: executes a pure graph on contiguous or strided arrays; its results share memory with nothing
 Executable: TypeAlias = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
@@ -42,6 +44,7 @@ class Differentiation:
         output_sources: the same of the gradients of the differentiable outputs, as far as these are not their own
             cotangents.
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
+        meetings: the sets of cotangents of which one operation or another is reached.
         saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
         restore_inputs: positions of further inputs that a derivative of the gradients starts from.
         reads: what eager execution would read in backward of inputs as they were and of outputs: a write to it before
@@ -57,6 +60,7 @@ class Differentiation:
     sources: tuple[frozenset[int], ...]
     output_sources: tuple[frozenset[int], ...]
     asks_presence: bool
+    meetings: frozenset[frozenset[int]]
     saved_inputs: tuple[int, ...]
     restore_inputs: tuple[int, ...]
     reads: tuple[Read, ...]
@@ -71,6 +75,15 @@ class Differentiation:
         """
         refused = {*self.saved_inputs, *(r.input for r in self.reads if r.input is not None)}
         return tuple((p, p in refused) for p in sorted(refused.union(self.restore_inputs)))
+
+    @cached_property
+    def with_operations(self) -> frozenset[int]:
+        """Numbers of the differentiable outputs in whose history there is an operation of the graph."""
+        return frozenset[int]().union(*self.meetings)
+
+    def sharing(self, numbers: frozenset[int]) -> frozenset[int]:
+        """Numbers of the differentiable outputs whose histories have an operation in common with one of `numbers`."""
+        return frozenset[int]().union(*(m for m in self.meetings if not m.isdisjoint(numbers)))
 
     @cached_property
     def is_overwritten(self) -> bool:
@@ -91,7 +104,8 @@ class GraphNode(Node):
     """The tape node of one call of a compiled graph."""
 
     __slots__ = (
-        "_expansion", "_inputs", "_only_restored", "_outputs", "_restore", "_results", "_shapes", "plan", "saved",
+        "_expansion", "_inputs", "_only_restored", "_outputs", "_reached", "_restore", "_results", "_shapes", "_spent",
+        "plan", "saved",
     )  # fmt: skip
 
     def __init__(
@@ -122,6 +136,9 @@ class GraphNode(Node):
                 watched = storage, storage.version, position
                 (self._inputs if is_refused else self._only_restored).append(watched)
         self._shapes = [t._np.shape for t in inputs] if plan.is_symbolic else None
+        #: numbers of the results that the last backward pass came from, and of those that no pass may come from again
+        self._reached: frozenset[int] = _NONE
+        self._spent: frozenset[int] = _NONE
         #: of a single result nothing has to be known: without its cotangent there is no backward pass
         self._results: list[tuple[tuple[int, ...], np.dtype]] = []
         if len(plan.differentiable) > 1:
@@ -161,7 +178,8 @@ class GraphNode(Node):
         Raises:
             AutogradError: the saved values were freed or written to.
         """
-        if self.saved is None:
+        self._reached = frozenset([i for i, c in enumerate(cotangents) if c is not None])
+        if self.saved is None or not self._spent.isdisjoint(self._reached):
             raise AutogradError(
                 "backward through a compiled graph a second time, after its saved values were freed; pass "
                 "retain_graph=True to the first backward()"
@@ -206,6 +224,11 @@ class GraphNode(Node):
         return None if expansion is None or expansion.is_released else expansion
 
     def release(self) -> None:
+        # to the tape results without a common history are apart: a pass from one leaves the others theirs
+        if len(self.plan.differentiable) > 1:
+            self._spent |= self.plan.sharing(self._reached)
+            if not self._spent >= self.plan.with_operations:
+                return
         self.saved = None
         self._restore = ()
         # what watches for writes holds the memory that it watches

@@ -47,6 +47,7 @@ def call_grad(
     grad_outputs: Any = None,
     retain_graph: Any = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool = False,
 ) -> tuple[Any, ...]:
     """`autograd.grad` of tensors of the trace; arguments as there.
