@@ -98,3 +98,23 @@ def test_bad_options_are_named():
         L.ChainedScheduler([3])
     with pytest.raises(ValueRangeError, match="mode='square' must be one of"):
         L.CyclicLR(o, 0.1, 1.0, mode="square")
+
+
+def test_schedules_of_ones_own_write_get_lr():
+    class Warmup(L._LRScheduler):
+        def __init__(self, optimizer, steps, last_epoch=-1):
+            self.steps = steps
+            super().__init__(optimizer, last_epoch)
+
+        def get_lr(self):
+            return [base * min(1.0, (self.last_epoch + 1) / self.steps) for base in self.base_lrs]
+
+    np.testing.assert_allclose(rates(Warmup(optimizer(2.0), 4), 5), [0.5, 1, 1.5, 2, 2])
+
+
+def test_a_schedule_without_rates_says_so():
+    class Empty(L.LRScheduler):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Empty has neither factor"):
+        Empty(optimizer())

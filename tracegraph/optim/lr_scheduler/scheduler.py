@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +21,8 @@ def check_optimizer(schedule: object, optimizer: object) -> None:
         raise ArgumentError(f"{type(schedule).__name__}: optimizer must be an Optimizer, got {described(optimizer)}")
 
 
-class LRScheduler(ABC):
-    """Derive and write `factor`; group g then has lr = base_lr(g) * factor(steps taken).
+class LRScheduler:
+    """Derive and write `factor`; group g then has lr = base_lr(g) * factor(steps taken). Or write `get_lr`.
 
     Args:
         last_epoch: the number of the last step, to go on with a schedule whose optimizer's state was loaded.
@@ -50,9 +49,13 @@ class LRScheduler(ABC):
         self.last_epoch = last_epoch + 1
         self._apply()
 
-    @abstractmethod
     def factor(self, step: int, group: int) -> float:
         """What the base learning rate of group number `group` is multiplied by after `step` steps."""
+        raise NotImplementedError(f"{type(self).__name__} has neither factor(step, group) nor get_lr()")
+
+    def get_lr(self) -> list[float]:
+        """The learning rate of each group after `last_epoch` steps."""
+        return [base * self.factor(self.last_epoch, number) for number, base in enumerate(self.base_lrs)]
 
     def step(self) -> None:
         """Move on by one step."""
@@ -60,8 +63,8 @@ class LRScheduler(ABC):
         self._apply()
 
     def _apply(self) -> None:
-        for number, (group, base) in enumerate(zip(self.optimizer.param_groups, self.base_lrs, strict=True)):
-            group["lr"] = base * self.factor(self.last_epoch, number)
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = rate
 
     def get_last_lr(self) -> list[float]:
         """The present learning rate of each group."""
