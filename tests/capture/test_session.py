@@ -60,7 +60,7 @@ def test_driver_of_a_break() -> None:
     assert result.stop.location.line == talking.__code__.co_firstlineno + 2
     assert result.driver.splitlines()[-2:] == [
         "    r0 = v0('n', 2)",
-        "    return Tail(resume0, (t0, ), ())",  # the result is dropped: it does not live on
+        "    return Tail(resume0, [t0], ())",  # the result is dropped: it does not live on
     ]
     assert result.native_line == len(result.driver.splitlines()) - 1
     (way,) = result.continuations

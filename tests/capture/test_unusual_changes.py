@@ -56,6 +56,43 @@ def base_classes_replaced():
     yield f, (x(), c)
 
 
+def dict_of_attributes():
+    def reads_attribute(t, o, d):
+        d["k"] = 5
+        return t * o.k, d["k"]
+
+    def reads_item(t, o, d):
+        o.k = 5
+        return t * d["k"], o.k
+
+    def writes_both(t, o, d):
+        d["new"] = 5
+        o.new = 7
+        return t, d["new"]
+
+    def deletes(t, o, d):
+        del d["k"]
+        return t, hasattr(o, "k")
+
+    for f in (reads_attribute, reads_item, writes_both, deletes):
+        for make in (types.SimpleNamespace, Holder):
+            o = make(k=2)
+            yield f, (x(), o, {"k": 2})
+            o = make(k=2)
+            yield f, (x(), o, o.__dict__)
+            o = make(k=2)
+            yield f, (x(), o, {"k": 2})
+        module = types.ModuleType("module")
+        module.__dict__.clear()
+        module.k = 2
+        yield f, (x(), module, module.__dict__)
+
+
+class Holder:
+    def __init__(self, k):
+        self.k = k
+
+
 def class_renamed():
     class A:
         pass

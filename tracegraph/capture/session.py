@@ -10,6 +10,7 @@ import inspect
 import os
 import threading
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +27,12 @@ from tracegraph.capture.recompiles import definition_of
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.reporting.user_frame import calling_line, is_passed_over
+from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import NULL, Observed, is_number
+from tracegraph.capture.trace.attribute_dicts import keep_apart
 from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.early_reads import check_early_reads
+from tracegraph.capture.trace.finalizers import dropped as dropped_argument
 from tracegraph.capture.trace.frame import Frame, Returned, Unread
 from tracegraph.capture.trace.functions import make_binder
 from tracegraph.capture.trace.generators import SymbolicGenerator
@@ -65,7 +69,7 @@ class Call:
 
     unit: Unit
     namespace: dict[str, Any]
-    args: tuple[Any, ...]
+    args: Sequence[Any]
     cells: tuple[Any, ...]
 
 
@@ -144,7 +148,12 @@ class _Attempt:
             self.tracer.guards.location = calling_line()
         self.unit = call.unit
         self.stop = stop
-        self.frame = _root_frame(self.tracer, call)
+        #: what a resumed part owns; the caller of a whole function holds its arguments
+        self.owned: list[Unread] = []
+        arguments = _unread_arguments(call)
+        if not call.unit.is_entry:
+            self.owned = arguments
+        self.frame = _root_frame(self.tracer, call, arguments)
 
     def run(self) -> CaptureResult | tuple[Break, int]:
         """The capture, or the break it met and the root instruction to stop before.
@@ -168,13 +177,14 @@ class _Attempt:
 
         A trace is full of cycles: without this its arguments would live until the cycle collector runs.
         """
+        self.owned.clear()
         self.frame.release()
         self.tracer.release()
 
     def _trace(self) -> CaptureResult | tuple[Break, int]:
         writer = DriverWriter(self.tracer, self.unit, self.frame)
         try:
-            self._write_end(writer)
+            result = self._write_end(writer)
         except NotReconstructible as e:
             stop = self._not_carried(e)
             step = self.tracer.step_of_creation(e.value)
@@ -188,8 +198,12 @@ class _Attempt:
             stop = Break(reasons.SUSPENDED_GENERATOR, "it is neither consumed nor closed", Extent.FRAME)
             stop.location = generator.line
             raise stop
+        gone = dropped_argument(self.tracer, self.frame, self.owned, result)
+        if gone is not MISSING:
+            raise Break(reasons.FINALIZER, f"a {type(gone).__name__}, made before a graph break", Extent.FRAME)
         _check_aliasing(self.tracer)
         _guard_mutation(self.tracer)
+        keep_apart(self.tracer)
         return writer.result()
 
     def _not_carried(self, error: NotReconstructible) -> Break:
@@ -204,7 +218,8 @@ class _Attempt:
         stop.location, stop.is_early = cause.location, True
         return stop
 
-    def _write_end(self, writer: DriverWriter) -> None:
+    def _write_end(self, writer: DriverWriter) -> Any:
+        """Trace to the end; what the function returns, NULL if the trace ends earlier."""
         try:
             outcome = self.frame.run()
         except Stop:
@@ -216,10 +231,12 @@ class _Attempt:
             if self.stop.until is not None:
                 self.tracer.guards.add(*self.stop.until)
             writer.end_with_break(self.stop)
+            return NULL
         else:
             assert isinstance(outcome, Returned)
             check_early_reads(self.tracer.early_reads, self.frame, is_complete=True)
             writer.end_with_return(outcome.value)
+            return outcome.value
 
     def _restart(self, stop: Break) -> tuple[Break, int]:
         # the frames of the trace hold the call's arguments
@@ -239,11 +256,14 @@ class _Attempt:
         return stop, step
 
 
-def _root_frame(tracer: Tracer, call: Call) -> Frame:
+def _unread_arguments(call: Call) -> list[Unread]:
+    labels = [*call.unit.names, *(f"{ON_STACK}{i}" for i in range(sum(call.unit.stack)))]
+    return [Unread(v, Local(i, n)) for i, (n, v) in enumerate(zip(labels, call.args, strict=True))]
+
+
+def _root_frame(tracer: Tracer, call: Call, values: list[Unread]) -> Frame:
     """The frame of the unit, its variables and stack filled with arguments not yet read."""
     unit = call.unit
-    labels = [*unit.names, *(f"{ON_STACK}{i}" for i in range(sum(unit.stack)))]
-    values = [Unread(v, Local(i, n)) for i, (n, v) in enumerate(zip(labels, call.args, strict=True))]
     slots: dict[str, Any] = dict(zip(unit.names, values, strict=False))
     for i, (name, cell) in enumerate(zip(unit.cells, call.cells, strict=True)):
         slots[name] = tracer.read(cell, FrameCell(i, name))

@@ -45,7 +45,9 @@ from tracegraph.ir import Graph
 from tracegraph.ops.autocast import not_casting
 from tracegraph.settings import preserved
 
-Args = tuple[Any, ...]
+#: of a resumed part: a list, which it empties
+Args = Sequence[Any]
+Cells = tuple[Any, ...]
 #: the backend: (graph, example inputs) -> callable from a list of tensors to its results; the callable has a true
 #: attribute `is_atomic` if a call that raises has had no effects
 CompileGraph = Callable[[Graph, list[Any]], Callable[[list[Any]], Sequence[Any]]]
@@ -82,7 +84,7 @@ class Specialisation:
 
     guards: tuple[Guard, ...]
     check: Check
-    run: Callable[[Args, Args], Any]
+    run: Callable[[Args, Cells], Any]
     graph: Graph | None
     #: the backend's callable for the graph
     compiled: Callable[[list[Any]], Sequence[Any]] | None
@@ -193,7 +195,7 @@ class CompiledUnit:
         self._attempts = 0
         self._has_waited = False
 
-    def step(self, args: Args, cells: Args) -> Any:
+    def step(self, args: Args, cells: Cells) -> Any:
         """Run up to the end or the next continuation; the result or a Tail."""
         for specialisation in self.specialisations:
             if specialisation.check(args, cells):
@@ -209,7 +211,7 @@ class CompiledUnit:
             return self._expecting(found, args, cells)
         return self.eager(args, cells) if found is None else found.run(args, cells)
 
-    def _expecting(self, exception: Break, args: Args, cells: Args) -> Any:
+    def _expecting(self, exception: Break, args: Args, cells: Cells) -> Any:
         """Run eagerly what raised an exception when it was traced, so that it is raised as in eager execution.
 
         Raises:
@@ -231,9 +233,10 @@ class CompiledUnit:
             self._dynamism.learn(Local(i, name), value)
         return True
 
-    def eager(self, args: Args, cells: Args) -> Any:
+    def eager(self, args: Args, cells: Cells) -> Any:
         """Run the unit without capturing."""
         if not self.unit.is_entry:
+            assert isinstance(args, list)
             return run_resumed(self.unit, self.namespace, args, cells)
         code = self.unit.code
         function = types.FunctionType(code, self.namespace, code.co_name, None, cells)
@@ -242,7 +245,7 @@ class CompiledUnit:
 
     # ------------------------------------------------------------------------------ misses
 
-    def _specialise(self, args: Args, cells: Args) -> Specialisation | Break | None:
+    def _specialise(self, args: Args, cells: Cells) -> Specialisation | Break | None:
         """Capture and compile; None if this call is to run eagerly, the break if an exception is to be expected.
 
         Raises:
@@ -348,7 +351,7 @@ class CompiledUnit:
 
     # ------------------------------------------------------------------------------ recompiles
 
-    def _failures(self, args: Args, cells: Args) -> list[Failure]:
+    def _failures(self, args: Args, cells: Cells) -> list[Failure]:
         """Why no specialisation fits: the failed guard of each, newest first."""
         failures = (find_failure(s.guards, args, cells) for s in reversed(self.specialisations))
         return [f for f in failures if f is not None]

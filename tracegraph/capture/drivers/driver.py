@@ -9,13 +9,16 @@ def run(args, cells):
     c0 = [t0, v0]                              # values rebuilt
     v1.extend([t1])                            # side effects replayed
     r0 = print(c0)                             # the operation that broke the graph
-    return Tail(resume0, (r0, t1,), ())        # continuation, for the trampoline
+    return Tail(resume0, [r0, t1], ())         # continuation, for the trampoline
 """
 
 from __future__ import annotations
 
+import ast
 import itertools
+import textwrap
 import types
+from collections.abc import Sequence
 from typing import Any
 
 from tracegraph.capture.bytecode.decode import Program
@@ -31,7 +34,8 @@ from tracegraph.capture.guards.sources import Pool, SourceWriter
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.values import NULL
-from tracegraph.capture.trace.frame import Frame
+from tracegraph.capture.trace.finalizers import guard_finalizer, is_finalized
+from tracegraph.capture.trace.frame import Frame, Unread
 from tracegraph.capture.trace.tracer import Input, Tracer
 from tracegraph.ir import Graph, Node, Rebuilder, rebuild
 from tracegraph.ir.fused import node_symbols
@@ -66,12 +70,22 @@ def _reads_frame(value: Any) -> bool:
     return is_function and (value.__module__, value.__name__) in _READ_BY
 
 
+def _names(code: str, context: type[ast.expr_context]) -> set[str]:
+    """The variables that statements read or write."""
+    nodes = ast.walk(ast.parse(f"def run():\n{textwrap.indent(code, ' ')}"))
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
+
+
 class Tail:
-    """A call left to the trampoline: run `target` on these arguments and cells."""
+    """A call left to the trampoline: run `target` on these arguments and cells.
+
+    The arguments of a resumed part are a list, which the part empties once it has taken them over, so that they die
+    where it drops them.
+    """
 
     __slots__ = ("args", "cells", "target")
 
-    def __init__(self, target: Any, args: tuple[Any, ...], cells: tuple[Any, ...]) -> None:
+    def __init__(self, target: Any, args: Sequence[Any], cells: tuple[Any, ...]) -> None:
         self.target = target
         self.args = args
         self.cells = cells
@@ -94,6 +108,8 @@ class DriverWriter:
         self.tail: list[str] = []
         self.continuations: list[Continuation] = []
         self.stop: Break | None = None
+        #: whether the driver runs an operation of the program after the graph
+        self.runs_natively = False
 
     # ------------------------------------------------------------------------------ ways to end
 
@@ -126,6 +142,7 @@ class DriverWriter:
             handler = self._raise_call(index, region.depth)
             lines = ["try:", *(f"    {line}" for line in lines), "except BaseException as error:", f"    {handler}"]
         self._finish_state()
+        self.runs_natively = bool(lines)
         self.tail += lines
         for way, call in zip(exits, calls, strict=True):
             self.tail += [call] if way.condition is None else [f"if {way.condition}:", f"    {call}"]
@@ -187,11 +204,20 @@ class DriverWriter:
         names = tuple(
             n
             for n in dict.fromkeys(code.co_varnames)
-            if n in live and n not in cell_names and slots.get(n, NULL) is not NULL
+            if n not in cell_names and slots.get(n, NULL) is not NULL and (n in live or self._is_carried(slots[n]))
         )
         empty = f"{self.sources.pool.name(types.CellType)}()"
         cells = [self.values.expression(slots[n]) if n in live and n in slots else empty for n in cell_names]
         return names, f"({''.join(c + ', ' for c in cells)})"
+
+    def _is_carried(self, value: Any) -> bool:
+        """Whether what nothing reads again lives on: its finalizer is to run where the program drops it."""
+        if self.unit.is_entry and type(value) is Unread:
+            return False  # the caller holds it
+        is_carried = is_finalized(value)
+        if type(value) is Unread:
+            guard_finalizer(self.tracer, value.source, is_carried)
+        return is_carried
 
     def _resumed(self, index: int, names: tuple[str, ...], stack: tuple[bool, ...], raises: bool = False) -> Unit:
         code = self.frame.code
@@ -201,7 +227,7 @@ class DriverWriter:
     def _call(self, unit: Unit, values: list[str], cells: str, is_native: bool) -> str:
         name = f"resume{len(self.continuations)}"
         self.continuations.append(Continuation(name, unit, is_native))
-        return f"return Tail({name}, ({''.join(v + ', ' for v in values)}), {cells})"
+        return f"return Tail({name}, [{', '.join(values)}], {cells})"
 
     # ------------------------------------------------------------------------------ assembly
 
@@ -213,6 +239,8 @@ class DriverWriter:
         if self.tracer.recorder.needs_grad_mode and not self.tracer.initial_grad_mode:
             lines.insert(0, self._set_grad_mode(True))
         lines = [*self.sources.lines, *lines, *self.values.lines, *self.effects]
+        if self.runs_natively and not self.unit.is_entry:
+            lines += self._releases(lines)
         text = "def run(args, cells):\n" + "".join(f"    {line}\n" for line in [*lines, *self.tail])
         return CaptureResult(
             unit=self.unit,
@@ -228,6 +256,12 @@ class DriverWriter:
             example_inputs=[i.tensor for i in inputs],
             sizes=self.tracer.sizes,
         )
+
+    def _releases(self, lines: list[str]) -> list[str]:
+        """What the operation behind the graph does not use does not live on while it runs."""
+        needed = _names("\n".join(self.tail), ast.Load)
+        unneeded = sorted(_names("\n".join(lines), ast.Store) - needed)
+        return ["args.clear()", *([f"del {', '.join(unneeded)}"] if unneeded else [])]
 
     def _graph_call(self, inputs: list[Input]) -> list[str]:
         """The graph comes before all effects, so where one of its operations fails, the call can begin anew."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracegraph.capture.bytecode.decode import decode
@@ -21,7 +21,7 @@ _Place = tuple[int, int, int, int]
 
 def make_driver(
     result: CaptureResult, objects: dict[str, Any], namespace: dict[str, Any]
-) -> Callable[[tuple[Any, ...], tuple[Any, ...]], Any]:
+) -> Callable[[Sequence[Any], tuple[Any, ...]], Any]:
     """`result.driver` as a function of (args, cells).
 
     Args:

@@ -5,8 +5,9 @@ jumps. Every jump of CPython 3.11 and later is relative and every variable keeps
 prologue changes; the exception table is shifted. (Reassembling the code with a library was tried: it recomputes the
 stack depth of handlers from the new control flow, and entering a try block in its middle then corrupts the stack.)
 
-Arguments of the resume function are all locals of the original, in slot order; unbound ones are deleted by the
-prologue. Stack values, and cells that are no arguments, arrive as extra free variables, whose slots come last.
+Arguments of the resume function are all locals of the original, in slot order, so that `super()` finds the first.
+What they hold, what lies on the stack, and cells that are no arguments arrive as extra free variables, whose slots
+come last. The prologue moves them: nothing else refers to a value, which dies where the function drops it.
 """
 
 from __future__ import annotations
@@ -25,20 +26,19 @@ _NO_LOCATION = 0x80 | (15 << 3)
 _CO_NEWLOCALS, _CO_OPTIMIZED, _CO_VARARGS, _CO_VARKEYWORDS = 0x2, 0x1, 0x4, 0x8
 
 
-def run_resumed(unit: Unit, namespace: dict[str, Any], args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
-    """Execute `unit` natively; arguments and cells are in the unit's order."""
+def run_resumed(unit: Unit, namespace: dict[str, Any], args: list[Any], cells: tuple[Any, ...]) -> Any:
+    """Execute `unit` natively; arguments and cells are in the unit's order. `args` is emptied."""
     plans, key = _plans(unit.code), (unit.index, unit.names, unit.stack, unit.cells, unit.raises)
     plan = plans.get(key)
     if plan is None:
         plan = plans[key] = _plan(unit)
     code = unit.code
-    values = dict(zip(unit.names, args, strict=False))
     by_name = dict(zip(unit.cells, cells, strict=True))
-    values.update({n: c for n, c in by_name.items() if n in code.co_varnames})
-    extra = [*args[len(unit.names) :], *(by_name[n] for n in plan.late_cells)]
-    closure = (*(by_name[n] for n in code.co_freevars), *map(types.CellType, extra))
+    moved = (*map(types.CellType, args), *(types.CellType(by_name[n]) for n in plan.late_cells))
+    args.clear()
+    closure = (*(by_name[n] for n in code.co_freevars), *moved)
     function = types.FunctionType(plan.code, namespace, code.co_name, None, closure)
-    return function(*(values.get(n) for n in code.co_varnames))
+    return function(*map(by_name.get, code.co_varnames))
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def _plan(unit: Unit) -> _Plan:
     late_cells = tuple(n for n in code.co_cellvars if n not in code.co_varnames)
     prologue = bytes(_prologue(unit, late_cells))
     table = _encode_table(_shifted_table(unit, len(prologue)))
-    count = sum(unit.stack) + unit.raises
-    names = (*(f"_stack_{i}" for i in range(count)), *(f"_cell_{n}" for n in late_cells))
+    count = len(unit.names) + sum(unit.stack) + unit.raises
+    names = (*(f"_value_{i}" for i in range(count)), *(f"_cell_{n}" for n in late_cells))
     flags = code.co_flags & ~(_CO_VARARGS | _CO_VARKEYWORDS) | _CO_NEWLOCALS | _CO_OPTIMIZED
     resumed = code.replace(
         co_code=prologue + code.co_code,
@@ -84,26 +84,36 @@ def _prologue(unit: Unit, late_cells: tuple[str, ...]) -> Iterator[int]:
     code = unit.code
     slots = code.co_varnames + late_cells
     extra = len(slots) + len(code.co_freevars)
-    values = iter(range(extra, extra + sum(unit.stack) + unit.raises))
-    first_cell = extra + sum(unit.stack) + unit.raises
-    closure_size = len(code.co_freevars) + sum(unit.stack) + unit.raises + len(late_cells)
+    count = len(unit.names) + sum(unit.stack) + unit.raises
+    values = iter(range(extra, extra + count + len(late_cells)))
+    closure_size = len(code.co_freevars) + count + len(late_cells)
     if closure_size:
         yield from _instruction("COPY_FREE_VARS", closure_size)
     yield from _instruction("RESUME", 0)
-    for i, name in enumerate(late_cells):
-        yield from _instruction("LOAD_DEREF", first_cell + i)
+    for name in unit.names:
+        yield from _moved(next(values))
         yield from _instruction("STORE_FAST", slots.index(name))
     for slot, name in enumerate(code.co_varnames):
         if name not in unit.names and name not in unit.cells:
             yield from _instruction("DELETE_FAST", slot)
     for is_value in unit.stack:
-        yield from _instruction("LOAD_DEREF", next(values)) if is_value else _instruction("PUSH_NULL", 0)
-    if unit.raises:
-        yield from _instruction("LOAD_DEREF", next(values))
+        yield from _moved(next(values)) if is_value else _instruction("PUSH_NULL", 0)
+    raised = next(values) if unit.raises else None
+    for name in late_cells:
+        yield from _moved(next(values))
+        yield from _instruction("STORE_FAST", slots.index(name))
+    if raised is not None:
+        yield from _moved(raised)
         # the traceback begins at the operation that raised: this adds nothing to it
         yield from _instruction("RERAISE", 0)
     else:
         yield from _instruction("JUMP_FORWARD", decode(code).instructions[unit.index].offset // 2)
+
+
+def _moved(slot: int) -> Iterator[int]:
+    """Push what the cell in `slot` holds, and empty the cell."""
+    yield from _instruction("LOAD_DEREF", slot)
+    yield from _instruction("DELETE_DEREF", slot)
 
 
 def _instruction(name: str, arg: int) -> Iterator[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -48,14 +49,14 @@ class Unit:
         """The label that the unit has if its function is called `name`."""
         return name if self.is_entry else f"{name}_resumed_at_{self.index}"
 
-    def label_for(self, args: tuple[Any, ...]) -> str:
+    def label_for(self, args: Sequence[Any]) -> str:
         """The label for a call with these arguments: what makes an object callable is named for its class."""
         if self.code.co_name != "__call__" or not args or self.names[:1] != ("self",):
             return self.label
         return self.named(type(args[0]).__name__)
 
 
-def known_as(unit: Unit, args: tuple[Any, ...]) -> tuple[str, types.CodeType]:
+def known_as(unit: Unit, args: Sequence[Any]) -> tuple[str, types.CodeType]:
     """By what name a user knows the unit called with these arguments, and the code that the user wrote for it.
 
     A call of a Module is known as the Module's class and `forward`.
@@ -83,7 +84,7 @@ def entry(function: types.FunctionType) -> Unit:
     return Unit(code, id(function.__globals__), 0, names, (), code.co_freevars)
 
 
-def spread(code: types.CodeType, bound: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def spread(code: types.CodeType, bound: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Bound parameters as the (args, kwargs) of a call: the inverse of binding."""
     count = code.co_argcount
     args, kwargs = list(bound[:count]), {}

@@ -12,7 +12,7 @@ import enum
 import math
 import types
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import is_constant
 from tracegraph.ir import dim as dims
 
-Check = Callable[[tuple[Any, ...], tuple[Any, ...]], bool]
+Check = Callable[[Sequence[Any], tuple[Any, ...]], bool]
 Conditions = list[str]
 
 
@@ -296,7 +296,7 @@ _SUBJECTS = {
 }
 
 
-def find_failure(guards: Iterable[Guard], args: tuple[Any, ...], cells: tuple[Any, ...]) -> Failure | None:
+def find_failure(guards: Iterable[Guard], args: Sequence[Any], cells: tuple[Any, ...]) -> Failure | None:
     """The first guard that fails for these arguments, or None."""
     for guard in guards:
         check = compile_guards([guard])
@@ -309,7 +309,7 @@ def find_failure(guards: Iterable[Guard], args: tuple[Any, ...], cells: tuple[An
 _ABSENT: dict[GuardKind, Callable[[Source, str], Source]] = {GuardKind.ABSENT: Entry, GuardKind.GLOBAL_ABSENT: Item}
 
 
-def _actual(guard: Guard, args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
+def _actual(guard: Guard, args: Sequence[Any], cells: tuple[Any, ...]) -> Any:
     if guard.kind is GuardKind.SIZES:
         return tuple(evaluate(source, args, cells) for _, source in guard.expected.symbols)
     if guard.kind in _ABSENT:
@@ -318,7 +318,7 @@ def _actual(guard: Guard, args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
     return evaluate(guard.source, args, cells) if guard.source is not None else eager.is_grad_enabled()
 
 
-def evaluate(source: Source, args: tuple[Any, ...], cells: tuple[Any, ...]) -> Any:
+def evaluate(source: Source, args: Sequence[Any], cells: tuple[Any, ...]) -> Any:
     """The value at `source`, or MISSING if the path no longer leads anywhere."""
     writer = SourceWriter(Pool())
     name = writer.name(source)

@@ -304,6 +304,37 @@ GENERATOR_FRAME = _reason(
     f(tg.ones(3))
     """,
 )
+FINALIZER = _reason(
+    "finalizer",
+    "An object with code that runs when it dies (`__del__`, a suspended generator) is dropped after a graph break.",
+    "Close it, and keep it until the function returns; or make and drop it outside of the compiled function.",
+    """
+    class Handle:
+        def __del__(self):
+            print("closed")
+
+    def f(x):
+        handle = Handle()
+        y = x * 2
+        del handle
+        return y + 1
+
+    f(tg.ones(3))
+    """,
+    """
+    class Handle:
+        def close(self):
+            return None
+
+    def f(x):
+        handle = Handle()
+        y = x * 2
+        handle.close()
+        return y + 1
+
+    f(tg.ones(3))
+    """,
+)
 SUSPENDED_GENERATOR = _reason(
     "suspended-generator",
     "A generator is dropped inside a try or with statement, whose end runs when the generator is collected.",
@@ -404,7 +435,7 @@ RECURSION = _reason(
 )
 ALIASED_INPUTS = _reason(
     "aliased-inputs",
-    "Two arguments share storage and the function writes to one of them.",
+    "Two arguments share storage (tensors; an object and its `__dict__`) and the function writes to one of them.",
     "Clone one of the arguments before the call.",
     """
     def f(x, y):

@@ -1,0 +1,130 @@
+"""Objects with code that runs when they die, carried over graph breaks: it runs where eager runs it."""
+
+from __future__ import annotations
+
+import weakref
+
+import tracegraph as tg
+from programs import program
+
+
+class Handle:
+    def __init__(self, log):
+        self.log = log
+
+    def __del__(self):
+        self.log.append("dead")
+
+
+@tg.compiler.disable
+def started(log):
+    """A generator that waits in its try statement."""
+
+    def numbers():
+        try:
+            yield 0
+            yield 1
+            yield 2
+        finally:
+            log.append("closed")
+
+    generator = numbers()
+    next(generator)
+    return generator
+
+
+@program(breaks=None)
+def generator_deleted(x):
+    log = []
+    g = started(log)
+    y = x * 2
+    del g
+    log.append("next")
+    print("break")
+    return y + 1, log
+
+
+@program(breaks=None)
+def generator_rebound(x):
+    log = []
+    g = started(log)
+    y = x * 2
+    print("between")
+    g = None
+    log.append("next")
+    return y + 1, log, g
+
+
+@program(breaks=None)
+def loop_left(x):
+    log = []
+    for v in started(log):
+        print("in the loop")
+        x = x + v
+        if v == 2:
+            break
+    else:
+        log.append("exhausted")
+    log.append("next")
+    return x, log
+
+
+@program(breaks=None)
+def loop_left_at_once(x):
+    log = []
+    for v in started(log):
+        x = x + v
+        break
+    log.append("next")
+    return x, log
+
+
+@program(breaks=None)
+def returned_from_a_loop(x):
+    log = []
+    try:
+        for v in started(log):
+            print("in the loop")
+            if v:
+                return x * v, log
+    finally:
+        log.append("next")
+    return None
+
+
+@program(breaks=None)
+def generator_not_read_again(x):
+    log = []
+    g = started(log)  # noqa: F841
+    print("first")
+    log.append("first")
+    x = x + 1
+    print("second")
+    log.append("second")
+    return x, log
+
+
+@program(breaks=None)
+def finalizer_of_a_class(x):
+    log = []
+    for i in range(3):
+        handle = Handle(log)
+        x = x + i
+        log.append(i)
+        print(i)
+    log.append(type(handle).__name__)
+    del handle
+    log.append("next")
+    return x, log
+
+
+@program(breaks=None)
+def tensors_die_where_deleted(x):
+    y = x * 3
+    seen = weakref.ref(y)
+    print("first")
+    z = y * 2
+    print("second", seen() is y)
+    del y
+    print("third", seen() is None)
+    return z + 1

@@ -1,0 +1,47 @@
+"""Objects with code that runs when they die: suspended generators, open files, whatever defines `__del__`.
+
+A resumed part owns its arguments, which live on until it has run as a whole. Where such an object dies earlier, the
+part is not captured; where nothing reads it again, it is carried over the next break, to die when eager drops it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracegraph.capture.guards.guard import GuardKind
+from tracegraph.capture.guards.sources import Computed, Reference, Source
+from tracegraph.capture.stack.storage import MISSING, class_lookup
+from tracegraph.capture.trace.frame import Frame, Unread
+
+if TYPE_CHECKING:
+    from tracegraph.capture.trace.tracer import Tracer
+
+
+def has_finalizer(value: Any) -> bool:
+    """Whether code may run when `value` dies."""
+    return class_lookup(type(value), "__del__") is not MISSING
+
+
+def is_finalized(value: Any) -> bool:
+    """The same of what a variable or the stack of the root frame holds."""
+    return has_finalizer(value.value if type(value) is Unread else value)
+
+
+def dropped(tracer: Tracer, frame: Frame, arguments: list[Unread], result: Any) -> Any:
+    """An argument with a finalizer that the frame no longer holds, MISSING if there is none; guards the answer."""
+    held = [*frame.slots.values(), *frame.stack, result]
+    for argument in arguments:
+        is_read = tracer.known(argument.value) is not MISSING
+        proxy = tracer.known(argument.value) if is_read else argument.value
+        if any((h.value if type(h) is Unread else h) is proxy for h in held):
+            continue
+        if has_finalizer(argument.value):
+            return argument.value
+        if not is_read:
+            guard_finalizer(tracer, argument.source, False)
+    return MISSING
+
+
+def guard_finalizer(tracer: Tracer, source: Source, expected: bool) -> None:
+    """A value that the trace has not looked at has a finalizer, or has none."""
+    tracer.guards.add(GuardKind.CONSTANT, Computed(Reference(has_finalizer), (source,)), expected)
