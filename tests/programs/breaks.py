@@ -257,7 +257,7 @@ def numpy(x):
     return (x * 2).numpy().sum()
 
 
-@program(breaks=("native-call",))
+@program(breaks=("side-effect",))
 def unsupported_fn(x):
     import time
 

@@ -63,7 +63,7 @@ def user_containers(x):
     return d["a"] * d["b"], "a" in d, sorted(l), len(l), l[0]
 
 
-@program(breaks=("native-call",))
+@program(breaks=("side-effect",))
 def warned(x):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -74,17 +74,26 @@ def warned(x):
 LOGGER = logging.getLogger(__name__)
 
 
-@program(breaks=("native-call",))
+@program(breaks=("side-effect",))
 def logged_message(x):
     y = x * 2
     LOGGER.debug("shape %s", y.shape)
     return y + 1
 
 
-@program(breaks=("native-call",))
+@program(breaks=("side-effect",))
 def random_number(x):
     random.seed(3)
     return x * random.randint(1, 5)
+
+
+GENERATOR = random.Random(3)
+
+
+@program(breaks=("side-effect",))
+def random_number_of_a_generator(x):
+    GENERATOR.seed(4)
+    return x * GENERATOR.random(), random.seed(2), random.random()
 
 
 @program()

@@ -119,7 +119,7 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
     if is_pure_numpy(function):
         return compute_array(tracer, function, args, kwargs)
     if not native_calls.may_inline(function):
-        raise Break(reasons.NATIVE_CALL, f"{function.__module__}.{function.__qualname__}()")
+        raise native_calls.refused(function, function.__module__)
     return inline(tracer, function, args, kwargs)
 
 

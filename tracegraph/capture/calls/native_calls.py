@@ -87,6 +87,11 @@ _NOT_INLINED = frozenset({
     "tokenize", "linecache", "builtins", "copyreg", "enum", "llvmlite", "networkx", "secrets", "uuid", "signal",
     "rich", "tqdm", "matplotlib", "sklearn", "scipy", "hypothesis", "atexit", "locale", "decimal", "fractions",
 })  # fmt: skip
+#: modules whose functions act on the outside world, or ask it for what differs from call to call
+_ACTING = frozenset({
+    "logging", "warnings", "_warnings", "random", "_random", "time", "io", "_io", "os", "posix", "nt", "subprocess",
+    "socket", "tempfile", "shutil", "secrets", "signal", "_signal", "atexit",
+})  # fmt: skip
 #: the parts of this library that are ordinary Python
 _INLINED_LIBRARY = (
     "tracegraph.nn",
@@ -120,6 +125,14 @@ def may_inline(function: types.FunctionType) -> bool:
         is_listed = any(f"{module}.".startswith(f"{part}.") for part in _INLINED_LIBRARY)
         return is_listed and module not in _EXCEPTED_LIBRARY
     return top not in _NOT_INLINED
+
+
+def refused(function: Any, module: str | None, detail: str = "") -> Break:
+    """The break at a call of a function of `module` that is neither followed nor in a table."""
+    is_acting = (module or "").partition(".")[0] in _ACTING
+    name = getattr(function, "__qualname__", None) or type(function).__name__
+    what = f"{module or 'builtins'}.{name}(){detail}"
+    return Break(reasons.SIDE_EFFECT_CALL if is_acting else reasons.NATIVE_CALL, what)
 
 
 def is_holding(cls: type) -> bool:
@@ -188,8 +201,7 @@ def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
         # an unbound method: str.upper(s), list.append(xs, x)
         return call_native(tracer, tracer.native(function.__get__, args[0], type(args[0])), args[1:], kwargs)
     if not is_pure(function):
-        name = getattr(function, "__qualname__", None) or type(function).__name__
-        raise Break(reasons.NATIVE_CALL, f"{getattr(function, '__module__', None) or 'builtins'}.{name}()")
+        raise refused(function, getattr(function, "__module__", None))
     is_settled, args = convert(tracer, function, args)
     if is_settled:
         return args
@@ -216,7 +228,7 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
     if isinstance(owner, np.ndarray):
         return arrays.compute(tracer, method, args, kwargs)
     if is_opaque(tracer, owner) or (tracer.is_outside(method) and not is_constant(owner)):
-        raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
+        raise refused(method, type(owner).__module__)
     if is_instance_of_python_class(owner):
         return _call_inherited(tracer, method, owner, args, kwargs)
     if type(owner) in (str, bytes):
@@ -296,7 +308,7 @@ def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs:
         if name in ("__eq__", "__ne__", "__hash__"):
             tracer.pin(owner)
             return tracer.native(method, *args)
-        raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}() on contents that are not tracked")
+        raise refused(method, type(owner).__module__, " on contents that are not tracked")
     if name in ("__repr__", "__str__", "__format__", "__reduce_ex__", "__sizeof__", "__dir__"):
         raise Break(reasons.NATIVE_CALL, f"{type(owner).__name__}.{name}()")
     if name == "__getitem__" and isinstance(owner, dict) and args:
