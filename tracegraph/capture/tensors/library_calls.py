@@ -12,7 +12,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.values import STAND_INS, is_constant, is_number, is_tensor
-from tracegraph.capture.tensors import arrays, autograd_functions, gradient_hooks, gradients
+from tracegraph.capture.tensors import arrays, autograd_functions, checkpoints, gradient_hooks, gradients
 from tracegraph.capture.trace import copying, tensor_states
 from tracegraph.capture.trace.safety import flatten
 from tracegraph.dtypes import DType, as_dtype
@@ -135,6 +135,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     result_type: _call_result_type,
     **gradients.HANDLERS,
     **autograd_functions.HANDLERS,
+    **checkpoints.HANDLERS,
     **gradient_hooks.HANDLERS,
 }
 #: handlers of methods of tensors
