@@ -64,3 +64,11 @@ def test_hypot_does_not_overflow() -> None:
     x = tg.tensor([big, 0.0, math.inf, 3.0], dtype=tg.float32)
     y = tg.tensor([1.0, 0.0, math.nan, 4.0], dtype=tg.float32)
     np.testing.assert_array_equal(tg.hypot(x, y).numpy(), np.array([big, 0, math.inf, 5], np.float32))
+
+
+def test_integers_to_a_power() -> None:
+    x = tg.arange(1, 4)
+    assert (x**2).dtype is tg.int64
+    assert (x**2.0).dtype is tg.float32
+    with pytest.raises(DTypeError, match="negative integer -1"):
+        x**-1

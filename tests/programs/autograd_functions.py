@@ -629,3 +629,24 @@ def forward_prints(x: Tensor) -> Any:
 @program(case, breaks=("exception",))
 def written_leaf(x: Tensor) -> Any:
     return Doubled.apply(x)
+
+
+class Product(Function):
+    """Backward multiplies in the dtype that it is given, as a backward pass does wherever it is called."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return x @ weight
+
+    @staticmethod
+    def backward(ctx, g):
+        x, weight = ctx.saved_tensors
+        return g.float() @ weight.T, x.T @ g.float()
+
+
+@program(lambda: (leaf(2, 3), leaf(3, 2)))
+def backward_under_autocast(x: Tensor, weight: Tensor) -> Any:
+    with tg.autocast("cpu", dtype=tg.bfloat16):
+        y = Product.apply(x, weight)
+        return grad(y.float().sin().sum(), [x, weight])

@@ -194,6 +194,23 @@ def is_zero(size: Dim) -> bool:
     return isinstance(size, int) and size == 0
 
 
+def is_below(size: Dim, bound: Dim) -> bool:
+    """Whether size < bound, guarded.
+
+    What a graph says of sizes was checked when it was made: where no environment is there to guard the answer, what
+    is not known is not below.
+    """
+    try:
+        return bool(size < bound)
+    except UndecidableError:
+        return False
+
+
+def settled(size: Dim) -> Dim:
+    """A size as a program asks for it; one below 0, which is wrong or stands for another, as the integer it is."""
+    return specialise(size) if isinstance(size, SymExpr) and is_below(size, 0) else size
+
+
 def symbols(dim: object) -> set[str]:
     """Names of the symbols that occur in `dim`."""
     if not isinstance(dim, SymExpr):

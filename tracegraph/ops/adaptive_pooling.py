@@ -20,7 +20,7 @@ def _target(op: str, x: Any, size: Any) -> tuple[Dim, Dim]:
     if len(x.shape) not in (3, 4):
         raise ShapeError(f"{op}: input {describe(x)} must be [N, C, H, W] or [C, H, W]")
     listed = size if isinstance(size, tuple) else (size, size)
-    if len(listed) != 2 or any(s is not None and dims.is_static(s) and s < 1 for s in listed):
+    if len(listed) != 2 or any(s is not None and dims.is_below(s, 1) for s in listed):
         raise ValueRangeError(f"{op}: output_size={size!r} must be one or two positive ints (or None: as the input)")
     height, width = (x.shape[axis - 2] if s is None else s for axis, s in enumerate(listed))
     return height, width

@@ -15,6 +15,7 @@ from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
+from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops import functional as F
@@ -70,7 +71,7 @@ def check_size(op: str, size: Shape) -> None:
         ShapeError: it has.
     """
     for d in size:
-        if isinstance(d, int) and d < 0:
+        if dims.is_below(d, 0):
             raise ShapeError(f"{op}: a tensor cannot have the negative size {d}, in {list(size)}")
 
 
@@ -152,9 +153,10 @@ class Linspace(Creation):
     samples = samples(call(0.0, 1.0, 5), call(3, -3, 4), call(2.0, 9.0, 1), call(0, 10, 5, dtype=dtypes.int64))
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
-        if attrs["steps"] < 0:
-            raise ValueRangeError(f"linspace: the number of steps must not be negative, got {attrs['steps']}")
-        return operands, {**attrs, "dtype": attrs["dtype"] or dtypes.DEFAULT.dtype}
+        steps = attrs["steps"]
+        if steps < 0:
+            raise ValueRangeError(f"linspace: the number of steps must not be negative, got {steps}")
+        return operands, {**attrs, "steps": 1 if steps == 1 else steps, "dtype": attrs["dtype"] or dtypes.DEFAULT.dtype}
 
     def infer(self, *, start: float, end: float, steps: Dim, dtype: DType) -> tuple[TensorType, ...]:
         return (TensorType(dtype, (steps,)),)
@@ -163,7 +165,8 @@ class Linspace(Creation):
         start, end, steps = attrs["start"], attrs["end"], attrs["steps"]
         i, last = F.arange(steps, dtype=dtypes.float64), steps - 1
         step = (end - start) / last if last > 0 else 0.0
-        return F.where(i < last / 2, i * step + start, (i - last) * step + end).to(attrs["dtype"])
+        middle = last / 2 if last > 0 else 1.0
+        return F.where(i < middle, i * step + start, (i - last) * step + end).to(attrs["dtype"])
 
     def eager(self, *, start: float, end: float, steps: int, dtype: DType) -> np.ndarray:
         if steps == 1:

@@ -24,6 +24,7 @@ from tracegraph.ir.rules import Index, OperandTypes
 from tracegraph.ir.subgraphs import sizes_of, symbols_of
 from tracegraph.ops import functional as F
 from tracegraph.ops.arguments import is_tensor
+from tracegraph.ops.autocast import not_casting
 from tracegraph.ops.body_runners import HandleRunner
 from tracegraph.ops.definition import Gradient, Handle, Reads, define_op
 from tracegraph.ops.dispatch import dispatch
@@ -239,7 +240,8 @@ def _record(
     mode, outer.grad_enabled = outer.grad_enabled, True
     try:
         types = (TensorType(outputs[i].dtype, tuple(outputs[i].shape)) for i in present)
-        body = record(outer, "backward_fn", on_present, [Input(t, requires_grad=True) for t in types])
+        with not_casting():  # nor does a backward pass
+            body = record(outer, "backward_fn", on_present, [Input(t, requires_grad=True) for t in types])
     finally:
         outer.grad_enabled = mode
     found = body.structure.items if isinstance(body.structure, Container) else ()

@@ -80,6 +80,7 @@ def resolve_size(op: str, size: Shape, shape: Shape) -> Shape:
     Raises:
         ShapeError: several -1, another negative size, or the number of elements does not fit.
     """
+    size = tuple(map(dims.settled, size))
     unknown = [i for i, d in enumerate(size) if _is(d, -1)]
     if len(unknown) > 1:
         raise ShapeError(

@@ -9,6 +9,7 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.errors import DataDependentError, DTypeError, ElementError, ShapeError
 from tracegraph.ir import TensorType
+from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops import functional as F
@@ -245,6 +246,9 @@ class OneHot(Derived):
     samples = samples(call(A((3, 4), 0, 4, dtype=_I64), 5, differentiable=False))
 
     def decompose(self, x: Handle, *, num_classes: Dim) -> Handle:
+        num_classes = dims.settled(num_classes)
         if isinstance(num_classes, int) and num_classes == -1:
             num_classes = int(x.max().item()) + 1
+        elif dims.is_below(num_classes, 1):
+            raise ElementError(_one_hot_range(num_classes))
         return F.one_hot_of(x, num_classes)

@@ -8,6 +8,8 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.errors import DTypeError
+from tracegraph.ir import dim as dims
+from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.arguments import is_tensor
@@ -42,11 +44,14 @@ class Pow(Pointwise):
 
     def apply(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         x, exponent = operands
-        if type(exponent) in (int, float) and is_tensor(x):
-            if exponent in _SPECIAL and (x.dtype.is_floating or exponent == 2):
-                return getattr(F, _SPECIAL[exponent])(x)
-            if isinstance(exponent, int) and exponent < 0 and not x.dtype.is_floating:
-                raise DTypeError(f"pow: integers cannot be raised to the negative integer {exponent}; use a float")
+        if not is_tensor(x) or type(exponent) not in (int, float, SymExpr):
+            return super().apply(operands, attrs)
+        is_floating = x.dtype.is_floating
+        is_square = type(exponent) is int and exponent == 2
+        if type(exponent) is not SymExpr and exponent in _SPECIAL and (is_floating or is_square):
+            return getattr(F, _SPECIAL[exponent])(x)
+        if type(exponent) is not float and not is_floating and dims.is_below(exponent, 0):
+            raise DTypeError(f"pow: integers cannot be raised to the negative integer {exponent}; use a float")
         return super().apply(operands, attrs)
 
     def eager(self, x: np.ndarray, y: np.ndarray) -> Any:

@@ -109,8 +109,13 @@ class Interpolate(Derived):
         if len(listed) != rank:
             raise ValueRangeError(f"interpolate: {given!r} must be one number or {rank}, for {describe(x)}")
         if scale_factor is None:
-            return listed, (None,) * rank
-        return tuple(_scaled(n, f) for n, f in zip(x.shape[2:], listed, strict=True)), tuple(map(float, listed))
+            target, factors = listed, (None,) * rank
+        else:
+            target = tuple(_scaled(n, f) for n, f in zip(x.shape[2:], listed, strict=True))
+            factors = tuple(map(float, listed))
+        if any(dims.is_below(n, 1) for n in target):
+            raise ShapeError(f"interpolate: sizes {list(target)} must be at least 1 everywhere, for {describe(x)}")
+        return target, factors
 
 
 def _scaled(size: Dim, factor: float) -> Dim:

@@ -9,6 +9,7 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.errors import IndexRangeError, ShapeError
 from tracegraph.ir import TensorType, lookup
+from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Gradient, Handle, define_op
@@ -131,9 +132,7 @@ def check_rank(op: str, x: TensorType, k: Any, dim: int, low: int) -> None:
         IndexRangeError: it has not.
     """
     size: Dim = x.shape[dim] if x.ndim else 1
-    if not isinstance(size, int) or not isinstance(k, int):
-        return
-    if not low <= k <= size:
+    if dims.is_below(k, low) or dims.is_below(size, k):
         raise IndexRangeError(f"{op}({describe(x)}): k={k} is out of range for size {size} of dim={dim}")
 
 

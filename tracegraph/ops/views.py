@@ -227,7 +227,7 @@ def expanded_size(shape: Shape, size: Shape) -> Shape:
     if new < 0:
         raise ShapeError(f"expand: size {list(size)} has fewer dimensions than the tensor of shape {list(shape)}")
     result: list[Dim] = []
-    for i, wanted in enumerate(size):
+    for i, wanted in enumerate(map(dims.settled, size)):
         keep = isinstance(wanted, int) and wanted == -1
         if i < new:
             if isinstance(wanted, int) and wanted < 0:
@@ -333,7 +333,7 @@ class Unfold(View):
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
         (x,), size = operands, attrs["size"]
         length = x.shape[attrs["dimension"]] if x.ndim else 1
-        if (isinstance(size, int) and size < 0) or size > length:
+        if dims.is_below(size, 0) or size > length:
             raise ShapeError(f"unfold: size {size} does not fit dimension {attrs['dimension']} of size {length}")
         if attrs["step"] < 1:
             raise ValueRangeError(f"unfold: step must be positive, got {attrs['step']}")

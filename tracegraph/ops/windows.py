@@ -46,7 +46,7 @@ class Windows:
             ("dilation", self.dilation, 1),
             ("padding", self.padding, 0),
         ):
-            if any(dims.is_static(v) and v < least for v in values):
+            if any(dims.is_below(v, least) for v in values):
                 raise ValueRangeError(f"{op}: {name}={list(values)} must be at least {least} everywhere")
 
     def extent(self, axis: int) -> Dim:
@@ -68,7 +68,7 @@ class Windows:
         """
         size = image.shape[-2:]
         counts = self.count(0, size[0]), self.count(1, size[1])
-        if any(dims.is_static(n) and n < 1 for n in counts):
+        if any(dims.is_below(n, 1) for n in counts):
             raise ShapeError(
                 f"{op}: a window of {self.extent(0)} x {self.extent(1)} (kernel_size {list(self.kernel_size)}, "
                 f"dilation {list(self.dilation)}) does not fit into input {describe(image)} padded by "
