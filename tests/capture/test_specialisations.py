@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import warnings
 import weakref
 
 import pytest
@@ -232,3 +233,27 @@ def test_an_exception_that_only_the_trace_raises_is_reported(monkeypatch):
         assert_same(function(ramp()), ramp() * 2)
     with pytest.raises(CaptureError, match="only its trace raises"):
         capture_of(lambda x: x * len([1, 2]), fullgraph=True)(ramp())
+
+
+def test_kinds_of_modules_are_counted_on_their_own():
+    """Where calls of Modules break, all go through the same code of the library."""
+    space = {"nn": nn}
+    for i in range(4):
+        exec(f"class Part{i}(nn.Module):\n    def forward(self, x):\n        return x * float(x.sum()) + {i}\n", space)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c, self.d = (space[f"Part{i}"]() for i in range(4))
+
+        def forward(self, x):
+            x = self.a(x)
+            x = self.b(x)
+            x = self.c(x)
+            return self.d(x)
+
+    net = Net()
+    compiled = capture_of(net.forward, recompile_limit=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert compiled(ramp()).tolist() == net(ramp()).tolist()

@@ -22,7 +22,7 @@ from tracegraph.capture.drivers.driver_code import make_driver
 from tracegraph.capture.drivers.native_ops import CALL_COMPILED
 from tracegraph.capture.drivers.result import CaptureResult
 from tracegraph.capture.drivers.resume import run_resumed
-from tracegraph.capture.drivers.units import Unit, entry, known_as, spread
+from tracegraph.capture.drivers.units import Unit, entry, forward_of, known_as, spread
 from tracegraph.capture.guards.checker import Check, Failure, compile_guards, find_failure
 from tracegraph.capture.guards.guard import Guard, GuardKind
 from tracegraph.capture.guards.sources import Local
@@ -119,7 +119,7 @@ class Family:
     recompiles: list[tuple[Unit, Recompile]] = field(default_factory=list)
     #: units that run eagerly from some point on, and why
     given_up: list[tuple[Unit, str]] = field(default_factory=list)
-    _entries: dict[int, EntryPoint] = field(default_factory=dict)
+    _entries: dict[tuple[int, int], EntryPoint] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         FAMILIES.add(self)
@@ -132,12 +132,16 @@ class Family:
                 found = self.units[unit, is_native] = CompiledUnit(self, unit, namespace, is_native)
             return found
 
-    def entry_point(self, function: types.FunctionType) -> EntryPoint:
-        """How calls of a Python function enter the cache; functions that share code and globals share it."""
-        found = self._entries.get(id(function.__code__))
+    def entry_point(self, function: types.FunctionType, args: Args = ()) -> EntryPoint:
+        """How calls of a Python function enter the cache; functions that share code and globals share it, but for calls
+        of Modules of several kinds.
+        """
+        forward = forward_of(function.__code__, args)
+        key = id(function.__code__), id(forward)
+        found = self._entries.get(key)
         if found is None or found.namespace is not function.__globals__:
-            unit = self.unit(entry(function), function.__globals__)
-            found = self._entries[id(function.__code__)] = EntryPoint(function, unit)
+            unit = self.unit(entry(function, forward), function.__globals__)
+            found = self._entries[key] = EntryPoint(function, unit)
         return found
 
     def clear(self) -> None:
@@ -420,7 +424,7 @@ class CalleeCompiler:
         if isinstance(function, types.FunctionType):
             if not may_inline(function) or disabled_reason(function) is not None:
                 return function(*args, **kwargs)
-            return self.family.entry_point(function).call(function, args, kwargs)
+            return self.family.entry_point(function, args).call(function, args, kwargs)
         method = class_lookup(type(function), "__call__")
         method = getattr(method, "_tracegraph_original", method)
         if not isinstance(function, type) and isinstance(method, types.FunctionType):

@@ -222,7 +222,8 @@ class DriverWriter:
     def _resumed(self, index: int, names: tuple[str, ...], stack: tuple[bool, ...], raises: bool = False) -> Unit:
         code = self.frame.code
         cells = code.co_cellvars + code.co_freevars
-        return Unit(code, self.unit.namespace_id, index, names, stack, cells, is_entry=False, raises=raises)
+        unit = self.unit
+        return Unit(code, unit.namespace_id, index, names, stack, cells, False, raises, unit.forward)
 
     def _call(self, unit: Unit, values: list[str], cells: str, is_native: bool) -> str:
         name = f"resume{len(self.continuations)}"

@@ -29,6 +29,7 @@ class Unit:
         stack: what lies on the stack: True for a value (the remaining arguments, in order), False for NULL.
         cells: names of the cells that a call provides.
         raises: begin by raising the last argument instead of executing the instruction.
+        forward: of a call of a Module, the code it is about: what kinds of Modules do, they do in units of their own.
     """
 
     code: types.CodeType
@@ -39,6 +40,7 @@ class Unit:
     cells: tuple[str, ...] = ()
     is_entry: bool = True
     raises: bool = False
+    forward: types.CodeType | None = None
 
     @property
     def label(self) -> str:
@@ -61,13 +63,17 @@ def known_as(unit: Unit, args: Sequence[Any]) -> tuple[str, types.CodeType]:
 
     A call of a Module is known as the Module's class and `forward`.
     """
-    forward = class_lookup(type(args[0]), "forward") if unit.code in _CALLS_OF_MODULES and unit.is_entry else None
-    if not isinstance(forward, types.FunctionType):
-        return unit.code.co_qualname, unit.code
-    return type(args[0]).__qualname__, forward.__code__
+    forward = forward_of(unit.code, args) if unit.is_entry else None
+    return (unit.code.co_qualname, unit.code) if forward is None else (type(args[0]).__qualname__, forward)
 
 
 _CALLS_OF_MODULES = (Module.__call__.__code__, Module._call_uncompiled.__code__)
+
+
+def forward_of(code: types.CodeType, args: Sequence[Any]) -> types.CodeType | None:
+    """The code of `forward` of the Module among `args`, if `code` is how Modules are called."""
+    forward = class_lookup(type(args[0]), "forward") if args and code in _CALLS_OF_MODULES else None
+    return forward.__code__ if isinstance(forward, types.FunctionType) else None
 
 
 def _name(code: types.CodeType) -> str:
@@ -77,11 +83,11 @@ def _name(code: types.CodeType) -> str:
     return re.sub(r"\W", "_", f"lambda_{PurePath(code.co_filename).stem}_{code.co_firstlineno}")
 
 
-def entry(function: types.FunctionType) -> Unit:
+def entry(function: types.FunctionType, forward: types.CodeType | None = None) -> Unit:
     """The unit of a whole function."""
     code = function.__code__
     names = parameter_names(code)
-    return Unit(code, id(function.__globals__), 0, names, (), code.co_freevars)
+    return Unit(code, id(function.__globals__), 0, names, (), code.co_freevars, forward=forward)
 
 
 def spread(code: types.CodeType, bound: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -51,7 +51,7 @@ class LRScheduler:
 
     def factor(self, step: int, group: int) -> float:
         """What the base learning rate of group number `group` is multiplied by after `step` steps."""
-        raise NotImplementedError(f"{type(self).__name__} has neither factor(step, group) nor get_lr()")
+        raise ArgumentError(f"{type(self).__name__} has neither factor(step, group) nor get_lr(): define one of them")
 
     def get_lr(self) -> list[float]:
         """The learning rate of each group after `last_epoch` steps."""
