@@ -116,5 +116,5 @@ def test_a_schedule_without_rates_says_so():
     class Empty(L.LRScheduler):
         pass
 
-    with pytest.raises(NotImplementedError, match="Empty has neither factor"):
+    with pytest.raises(TypeError, match="Empty has neither factor"):
         Empty(optimizer())
