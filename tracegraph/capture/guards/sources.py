@@ -363,15 +363,18 @@ class Call(Source):
         return (self.function, *self.args)
 
     def expression(self, parents: list[str], pool: Pool) -> str:
-        text = self.text(parents)
-        return text if self.question is None else f"{pool.name(self.question.object)}({text.replace('(', ', ', 1)}"
+        if self.question is None:
+            return self.text(parents)
+        return f"{pool.name(self.question.object)}({parents[0]}, {self._arguments(parents)})"
 
     def text(self, parents: list[str]) -> str:
         """The call, given the texts of its parents."""
-        function, *args = parents
+        return f"{parents[0]}({self._arguments(parents)})"
+
+    def _arguments(self, parents: list[str]) -> str:
+        args = parents[1:]
         split = len(args) - len(self.names)
-        keywords = (f"{n}={a}" for n, a in zip(self.names, args[split:], strict=True))
-        return f"{function}({', '.join([*args[:split], *keywords])})"
+        return ", ".join([*args[:split], *(f"{n}={a}" for n, a in zip(self.names, args[split:], strict=True))])
 
     def __str__(self) -> str:
         text = self.text(list(map(str, self.parents)))
