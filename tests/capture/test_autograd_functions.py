@@ -183,3 +183,41 @@ def test_a_later_write_to_what_is_not_saved_is_none() -> None:
         y.sum().backward()
         assert w.grad is not None
         assert w.grad.tolist() == [1.0] * 3
+
+
+class Nudged(Function):
+    """A gradient that is no linear map: something even where it gets zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, x: tg.Tensor) -> tg.Tensor:
+        return x * 1
+
+    @staticmethod
+    def backward(ctx: Any, g: tg.Tensor) -> tg.Tensor:
+        return g + 1
+
+
+def nudged_beside(x: tg.Tensor) -> Any:
+    return (x * 2).sum(), Nudged.apply(x).sum(), (Nudged.apply(x) * x).sum()
+
+
+def hooked_beside(x: tg.Tensor) -> Any:
+    y, z = x * 2, x * 3
+    y.register_hook(lambda g: g + 1)
+    return (x * 2).sum(), y.sum(), (y * z).sum()
+
+
+def nudged_in_a_branch(x: tg.Tensor) -> Any:
+    return (x * 2).sum(), tg.cond(x.sum() > 0, Nudged.apply, tg.neg, (x,)).sum(), x.exp().sum()
+
+
+@pytest.mark.parametrize("program", [nudged_beside, hooked_beside, nudged_in_a_branch], ids=lambda p: p.__name__)
+@pytest.mark.parametrize("backend", ["interpreter", "llvm"])
+def test_what_is_not_gone_back_from_is_not_evaluated(program: Callable[..., Any], backend: str) -> None:
+    function = compiled(program, backend)
+    for number in range(3):
+        x, y = leaf(2, 3), leaf(2, 3)
+        for found, wanted in zip(
+            grad(function(x)[number], x, create_graph=number == 2), grad(program(y)[number], y), strict=True
+        ):
+            assert_close([found.detach()], [wanted])

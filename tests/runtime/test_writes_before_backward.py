@@ -138,3 +138,63 @@ def test_an_input_that_only_compiled_code_keeps() -> None:
         x.add_(1)
     with pytest.raises(RuntimeError, match="input 0 of a compiled graph was modified by an in-place operation"):
         loss.backward()
+
+
+def two_losses(x: tg.Tensor, w: tg.Tensor, u: tg.Tensor) -> Any:
+    """As in a GAN step: the second loss alone reads `u`, and what is computed from it."""
+    return (x * w * w).sum(), (w.detach() @ u @ u).exp().sum()
+
+
+def shared_on_the_way(x: tg.Tensor, w: tg.Tensor, u: tg.Tensor) -> Any:
+    h = x * w * w
+    return h.sum(), (u.sin() * h).sum()
+
+
+def apart(x: tg.Tensor, w: tg.Tensor, u: tg.Tensor) -> Any:
+    return w.square().sum(), (u.square() * x).sum()
+
+
+def overwritten_for_one(x: tg.Tensor, w: tg.Tensor, u: tg.Tensor) -> Any:
+    h = u.sigmoid()
+    k = h * 2
+    h.mul_(2)
+    return (x * w * w).sum(), k.sum()
+
+
+def first_order(loss: tg.Tensor, *inputs: tg.Tensor) -> None:
+    loss.backward(retain_graph=True)
+
+
+def second_order(loss: tg.Tensor, *inputs: tg.Tensor) -> None:
+    found = tg.autograd.grad(loss, inputs, create_graph=True, allow_unused=True)
+    total = sum((g * g).sum() for g in found if g is not None)
+    total.backward(retain_graph=True)
+
+
+@pytest.mark.parametrize("backend", ["interpreter", "llvm"])
+@pytest.mark.parametrize("gradient", [first_order, second_order], ids=lambda g: g.__name__)
+@pytest.mark.parametrize("written", [0, 1, 2])
+@pytest.mark.parametrize(
+    "program", [two_losses, shared_on_the_way, apart, overwritten_for_one], ids=lambda p: p.__name__
+)
+def test_losses_of_one_call(program: Program, written: int, gradient: Callable[..., None], backend: str) -> None:
+    compiled = tg.compile(program, fullgraph=True, backend=backend, options={"strict": True})
+    seen: list[list[Any]] = []
+    for run in (program, compiled):
+        inputs = [tg.tensor([[0.5, 1.0], [1.5, -1.0]], requires_grad=i > 0) for i in range(3)]
+        losses = run(*inputs)
+        found: list[Any] = []
+        if program is not overwritten_for_one:
+            gradient(losses[1], *inputs[1:])
+        with tg.no_grad():
+            inputs[written].add_(1)
+        for loss in losses:
+            try:
+                gradient(loss, *inputs[1:])
+                found.append(None)
+            except tg.TracegraphError as e:
+                found.append((type(e), str(e)))
+            found += [None if i.grad is None else i.grad.reshape(4).tolist() for i in inputs[1:]]
+        seen.append(found)
+    for wanted, got in zip(*seen, strict=True):
+        assert got == (pytest.approx(wanted, rel=1e-5) if isinstance(wanted, list) else wanted)

@@ -33,6 +33,7 @@ hands it out when it is complete, and goes on with what it is given for it, here
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from tracegraph.aot.dataflow import needed
@@ -53,6 +54,25 @@ def primal_graph(joint: Joint) -> Graph:
             rebuilder.copy(node)
     rebuilder.builder.output(*map(rebuilder.operand, outputs))
     return rebuilder.graph
+
+
+def with_kept(joint: Joint) -> Joint:
+    """The joint graph with the kept values among the outputs, after the others.
+
+    What it reads is what derivatives of gradients read. Of the kept values, those with a history have cotangents.
+    """
+    outputs = (*joint.results, *joint.kept)
+    nodes = needed(outputs, joint.graph)
+    rebuilder = Rebuilder(joint.graph, f"{joint.graph.name}.with_kept")
+    for node in joint.graph.nodes:
+        if node in nodes or (node.op == "placeholder" and node.role is not Role.COTANGENT):
+            rebuilder.copy(node)
+    rebuilder.builder.output(*map(rebuilder.operand, outputs))
+    requires_grad = [i in joint.requiring for i in range(joint.inputs)]
+    cotangents = [i in joint.differentiable for i in range(joint.outputs)] + [True] * len(joint.kept)
+    copied = ((o, rebuilder.mapping.get(o.value)) for o in joint.overwritten)
+    overwritten = [replace(o, value=v) for o, v in copied if isinstance(v, Value)]
+    return differentiate(rebuilder.graph, requires_grad, cotangents, overwritten=overwritten)
 
 
 class Pullback(NamedTuple):

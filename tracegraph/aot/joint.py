@@ -13,7 +13,7 @@ that whoever runs the compiled graph can refuse what the tape refuses.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -83,8 +83,12 @@ class Joint:
         output_sources: the same for the gradients of the differentiable outputs themselves; without their own
             cotangent where they pass it on as it is.
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
+        not_from_zeros: the sets of cotangents that formulas are reached by which may make something of zeros.
         inspections: of the gradients of outputs, in the order of the backward pass.
         meetings: the sets of cotangents of which one operation or another is reached.
+        input_cotangents: for each input, the numbers of the cotangents that reach formulas whose values depend on its
+            elements; of the others, gradients are the same whatever it holds.
+        overwritten: the values of `graph` that stand for what has been overwritten.
     """
 
     graph: Graph
@@ -97,8 +101,11 @@ class Joint:
     sources: tuple[frozenset[int], ...] = ()
     output_sources: tuple[frozenset[int], ...] = ()
     asks_presence: bool = False
+    not_from_zeros: frozenset[frozenset[int]] = frozenset()
     inspections: tuple[Inspection, ...] = ()
     meetings: frozenset[frozenset[int]] = frozenset()
+    input_cotangents: tuple[frozenset[int], ...] = ()
+    overwritten: tuple[Overwritten, ...] = ()
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -177,9 +184,10 @@ def differentiate(
     ]
     kept = _kept(forward_nodes, backward, [*gradients, *connected]) if keep else ()
     joint = tracer.builder.output(*results, *gradients, *kept)
-    gone = {handles[o.value].value: o for o in overwritten}
+    gone = tuple(replace(o, value=handles[o.value].value) for o in overwritten)
     reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results, gone))
     with_history = tuple(v in tracer.tracked for v in kept)
+    readers = _readers(backward.reads, forward_nodes)
     return Joint(
         joint,
         len(graph.placeholders),
@@ -191,8 +199,11 @@ def differentiate(
         sources,
         output_sources,
         backward.asks_presence,
+        frozenset(backward.not_from_zeros),
         tuple(backward.inspections),
         frozenset(backward.meetings),
+        tuple(readers.get(p, frozenset()) for p in joint.placeholders[: len(graph.placeholders)]),
+        gone,
     )
 
 
@@ -274,6 +285,7 @@ class _Backward(BackwardPass):
         sources: numbers of the cotangents that a gradient comes from, by value.
         reads: what the formulas evaluated so far read, by the account they give to the tape.
         asks_presence: whether one of them asks which results have a gradient.
+        not_from_zeros: the numbers of the cotangents that reach a node whose gradients may make something of zeros.
         inspected: the position, among the outputs, of each value whose gradient is handed out.
         inspections: what has been handed out so far.
         meetings: for every node gone through, the numbers of the cotangents that reach it.
@@ -285,6 +297,7 @@ class _Backward(BackwardPass):
         self.sources: dict[Value, frozenset[int]] = {}
         self.reads: list[_FormulaRead] = []
         self.asks_presence = False
+        self.not_from_zeros: set[frozenset[int]] = set()
         self.inspected: dict[Value, int] = {}
         self.inspections: list[Inspection] = []
         self.meetings: set[frozenset[int]] = set()
@@ -306,6 +319,8 @@ class _Backward(BackwardPass):
     def pullback(self, step: Step) -> Sequence[Traced | None]:
         node, sources = step.node, self._sources_of(step.node)
         self.meetings.add(sources)
+        if not step.op.gives_zeros_for_zeros(node.attrs):
+            self.not_from_zeros.add(sources)
         if node in self._control_flow:
             return self._through_control_flow(step, sources)
         self.asks_presence |= step.op.asks_presence(node.attrs)
@@ -355,19 +370,35 @@ def _without_hooks(value: Value) -> Value:
 
 
 def _aliased_reads(
-    reads: Iterable[_FormulaRead], inputs: Sequence[Value], results: Sequence[Operand], gone: dict[Value, Overwritten]
+    reads: Iterable[_FormulaRead], inputs: Sequence[Value], results: Sequence[Operand], gone: Iterable[Overwritten]
 ) -> Iterator[Read]:
     """The reads of memory that whoever calls the graph can write to, of inputs and outputs, and of what is gone."""
     input_at = {v: i for i, v in enumerate(inputs)}
-    output_at = {memory_of(r): i for i, r in enumerate(results) if isinstance(r, Value)}
+    output_at: dict[Value, int] = {}
+    for i, result in enumerate(results):
+        if isinstance(result, Value):
+            output_at.setdefault(memory_of(result), i)
+    gone_at = {o.value: o for o in gone}
     for value, what, op, cotangents in dict.fromkeys(reads):
         memory = memory_of(value)
-        if memory in gone:
-            yield Read(gone[memory].input, None, what, op, value.type, cotangents, gone[memory])
+        if memory in gone_at:
+            yield Read(gone_at[memory].input, None, what, op, value.type, cotangents, gone_at[memory])
         elif memory in input_at:
             yield Read(input_at[memory], None, what, op, value.type, cotangents)
         elif memory in output_at:
             yield Read(None, output_at[memory], what, op, value.type, cotangents)
+
+
+def _readers(reads: Iterable[_FormulaRead], nodes: Sequence[Node]) -> dict[Value, frozenset[int]]:
+    """By value, the numbers of the cotangents that reach formulas which read it, or what `nodes` compute from it."""
+    readers: dict[Value, frozenset[int]] = {}
+    for value, _, _, cotangents in reads:
+        readers[value] = readers.get(value, frozenset()) | cotangents
+    for node in reversed(nodes):
+        below = frozenset[int]().union(*(readers[v] for v in node.values if v in readers))
+        for operand in node.operands if below else ():
+            readers[operand] = readers.get(operand, frozenset()) | below
+    return readers
 
 
 def _kept(nodes: Sequence[Node], backward: _Backward, gradients: Sequence[Operand]) -> tuple[Value, ...]:

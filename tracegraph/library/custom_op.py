@@ -223,6 +223,9 @@ class CustomOp(Library):
     def asks_presence(self, attrs: Mapping[str, Any]) -> bool:
         return self.schema.returns > 1  # its formula may have set_materialize_grads(False)
 
+    def gives_zeros_for_zeros(self, attrs: Mapping[str, Any]) -> bool:
+        return False
+
     def vjp_reads(self, operands: int) -> Reads:
         """All of them may be read; which ones are, `pullback` tells."""
         return Reads((True,) * operands, True)

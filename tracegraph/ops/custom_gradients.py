@@ -168,6 +168,9 @@ class CustomVjp(HigherOrder):
     def asks_presence(self, attrs: Mapping[str, Any]) -> bool:
         return len(_graphs(attrs)) > 1
 
+    def gives_zeros_for_zeros(self, attrs: Mapping[str, Any]) -> bool:
+        return False
+
     # ------------------------------------------------------------------------------------ what is read
 
     def vjp_reads(self, operands: int) -> Reads:

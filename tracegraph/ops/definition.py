@@ -241,6 +241,10 @@ class Definition(Op):
         """Whether gradients depend on which results have one in another way than by zeros for those that have none."""
         return False
 
+    def gives_zeros_for_zeros(self, attrs: Mapping[str, Any]) -> bool:
+        """Whether gradients are zeros where those of all results are: not if somebody else wrote the formula."""
+        return True
+
     def fit_gradient(self, gradient: Handle, operand: Handle) -> Handle:
         """Bring a gradient to its operand's dtype (and, for broadcasting kinds, shape)."""
         if gradient is not None and gradient.dtype is not operand.dtype:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tracegraph import ir
-from tracegraph.aot.higher_order import Pullback, at_fixed_sizes, primal_graph, pullback_graph
+from tracegraph.aot.higher_order import Pullback, at_fixed_sizes, primal_graph, pullback_graph, with_kept
 from tracegraph.aot.joint import Joint
 from tracegraph.autograd.tape import Inspect, Node
 from tracegraph.errors import AutogradError
@@ -60,6 +60,18 @@ class Formulas:
     @cached_property
     def _restoring(self) -> Graph:
         return self._restore()
+
+    @cached_property
+    def with_kept(self) -> Joint:
+        """What is read by formulas that gradients of kept values go through too."""
+        return with_kept(self.joint)
+
+    @property
+    def cotangents(self) -> list[int]:
+        """The number, among the outputs and kept values, of each cotangent of `with_kept`."""
+        outputs = len(self.joint.differentiable)
+        kept = [outputs + i for i, has_history in enumerate(self.joint.with_history) if has_history]
+        return [*range(outputs), *kept]
 
     def restored(self, saved: Sequence[np.ndarray], sizes: Sizes) -> list[np.ndarray]:
         """The kept values, from what was saved for backward."""
@@ -149,9 +161,7 @@ class Expansion(Node):
                 "backward a second time through the gradient of a compiled graph, after its saved values were freed; "
                 "pass retain_graph=True to the first backward()"
             )
-        outputs = self._call.results
-        through_kept = any(c is not None for c in cotangents[outputs:])
-        self._call.check_versions([True] * outputs if through_kept else cotangents[:outputs])
+        self._call.check_versions(cotangents)
         has_history = self._formulas.joint.with_history
         kept = [
             self._load(array, i, h)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tracegraph.aot.joint import Read
+from tracegraph.aot.joint import Joint, Read
 from tracegraph.autograd import is_grad_enabled
 from tracegraph.autograd.tape import Node, edge_to, modified_error
 from tracegraph.errors import AutogradError
@@ -44,8 +44,11 @@ class Differentiation:
         output_sources: the same of the gradients of the differentiable outputs, as far as these are not their own
             cotangents.
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
+        not_from_zeros: the sets of cotangents that formulas are reached by which may make something of zeros.
         meetings: the sets of cotangents of which one operation or another is reached.
-        saved_inputs: positions of inputs that backward takes: a write to one before backward is an error.
+        saved_inputs: positions of inputs that backward takes: a write to one before backward is an error, if gradients
+            depend on it.
+        input_cotangents: for each input, the numbers of the cotangents whose gradients depend on its elements.
         restore_inputs: positions of further inputs that a derivative of the gradients starts from.
         reads: what eager execution would read in backward of inputs as they were and of outputs: a write to it before
             backward is an error there, hence here; and what the graph itself overwrites, where backward is an error.
@@ -60,8 +63,10 @@ class Differentiation:
     sources: tuple[frozenset[int], ...]
     output_sources: tuple[frozenset[int], ...]
     asks_presence: bool
+    not_from_zeros: frozenset[frozenset[int]]
     meetings: frozenset[frozenset[int]]
     saved_inputs: tuple[int, ...]
+    input_cotangents: tuple[frozenset[int], ...]
     restore_inputs: tuple[int, ...]
     reads: tuple[Read, ...]
     backward: Executable
@@ -199,11 +204,12 @@ class GraphNode(Node):
         self, gradients: Sequence[Tensor | None], cotangents: tuple[Tensor | None, ...]
     ) -> Sequence[Tensor | None]:
         """What eager execution gives where some outputs have no cotangent, and compiled code took zeros for it."""
-        # nan may be zero times the infinite slope of an unused output
-        are_finite = all(np.isfinite(g._np).all() for g in gradients if g is not None)
-        if not are_finite or self.plan.asks_presence:
-            return self._by_formulas(cotangents)
         present = {i for i, c in enumerate(cotangents) if c is not None}
+        if self.plan.asks_presence or any(map(present.isdisjoint, self.plan.not_from_zeros)):
+            return self._by_formulas(cotangents)
+        # nan may be zero times the infinite slope of an unused output
+        if not all(np.isfinite(g._np).all() for g in gradients if g is not None):
+            return self._by_formulas(cotangents)
         return [g if present & s else None for g, s in zip(gradients, self.plan.sources, strict=True)]
 
     def _by_formulas(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
@@ -274,16 +280,21 @@ class GraphNode(Node):
         outputs: dict[int | None, tuple[int, int]] = {
             o: (version, s.version) for s, version, o in self._outputs if s.version != version
         }
-        for read in self.plan.reads:
+        account: Differentiation | Joint = self.plan
+        present = frozenset([i for i, c in enumerate(cotangents) if c is not None])
+        if any(i >= self.results for i in present):  # those of kept values
+            account = self.plan.formulas.with_kept
+            present = frozenset([n for n, i in enumerate(self.plan.formulas.cotangents) if i in present])
+        for read in account.reads:
             changed = inputs.get(read.input) if read.input is not None else outputs.get(read.output)
             if read.overwritten is not None:
                 before, writes = read.overwritten.before, read.overwritten.writes
                 changed = (before, writes) if changed is None else (changed[0] + before, changed[1])
-            if changed is not None and any(cotangents[i] is not None for i in read.cotangents):
+            if changed is not None and not present.isdisjoint(read.cotangents):
                 shape: tuple[int, ...] = at_sizes(read.type.shape, self._sizes())  # type: ignore[assignment]
                 raise modified_error(read.what, read.op, shape, *changed)
         for position in self.plan.saved_inputs:
-            if position in inputs:
+            if position in inputs and not present.isdisjoint(account.input_cotangents[position]):
                 version, now = inputs[position]
                 raise _input_error(position, version, now)
 

@@ -12,6 +12,7 @@ from tracegraph.errors import IRError
 from tracegraph.ir import Graph, Kind, TensorType, Value
 from tracegraph.ir.subgraphs import symbols_of
 from tracegraph.ops.body_runners import ArrayRunner, HandleRunner, Runner
+from tracegraph.ops.definition import Definition
 from tracegraph.ops.kinds.higher_order import HigherOrder
 from tracegraph.ops.quiet import quiet
 
@@ -44,6 +45,10 @@ class ControlFlow(HigherOrder):
 
     def may_raise(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> bool:
         return any(node.may_raise for name in self.bodies for node in attrs[name].nodes)
+
+    def gives_zeros_for_zeros(self, attrs: Mapping[str, Any]) -> bool:
+        nodes = (node for name in self.bodies for node in attrs[name].calls)
+        return all(n.target.gives_zeros_for_zeros(n.attrs) for n in nodes if isinstance(n.target, Definition))
 
     @abstractmethod
     def execute(self, runner: Runner, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
