@@ -124,7 +124,7 @@ def test_a_hook_of_the_entry_module():
 
 def test_a_break_in_the_library_is_at_the_line_that_calls_it():
     net = nn.Linear(3, 3)
-    net.register_full_backward_hook(lambda module, grad_input, grad_output: None)
+    net.register_full_backward_hook(lambda module, grad_input, grad_output: (None, None))
     compiled = capture_of(net)
     compiled(ramp(requires_grad=True))  # calls a module
     _, stop = family_of(compiled).breaks[0]

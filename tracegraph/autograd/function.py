@@ -208,7 +208,7 @@ def pull_back(
             f"{name} returned an incorrect number of gradients (expected {len(inputs)}, got {len(listed)}): "
             "backward() must return one per argument of forward, None where there is none"
         )
-    return tuple([_fitted(name, i, g, form) for i, (g, form) in enumerate(zip(listed, inputs, strict=True))])
+    return tuple([fitted(name, i, g, form) for i, (g, form) in enumerate(zip(listed, inputs, strict=True))])
 
 
 def pull_back_of_some(
@@ -227,7 +227,7 @@ def pull_back_of_some(
     return tuple([g for g, form in zip(found, inputs, strict=True) if form is not None])
 
 
-def _fitted(name: str, position: int, gradient: Any, form: Form | None) -> Any:
+def fitted(name: str, position: int, gradient: Any, form: Form | None) -> Any:
     """A gradient in the shape and dtype of its input; one that the input broadcasts to is summed up."""
     if gradient is None or form is None:
         return None

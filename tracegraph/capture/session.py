@@ -33,6 +33,7 @@ from tracegraph.capture.trace.attribute_dicts import keep_apart
 from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.early_reads import check_early_reads
 from tracegraph.capture.trace.finalizers import dropped as dropped_argument
+from tracegraph.capture.trace.foresight import Foresight
 from tracegraph.capture.trace.frame import Frame, Returned, Unread
 from tracegraph.capture.trace.functions import make_binder
 from tracegraph.capture.trace.generators import SymbolicGenerator
@@ -119,12 +120,14 @@ def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
         raise RunEagerly(Break(reasons.GENERATOR_FRAME, call.unit.code.co_qualname, Extent.FRAME))
     stop: Break | None = None
     stop_at: int | None = None
+    foresight = Foresight()
     for _ in range(MAX_RESTARTS):
-        attempt = _Attempt(call, dynamism, stop, stop_at)
+        foresight.begin()
+        attempt = _Attempt(call, dynamism, foresight, stop, stop_at)
         try:
             result = attempt.run()
             if isinstance(result, CaptureResult):
-                if dynamism.learns_counters(attempt.tracer):
+                if dynamism.learns_counters(attempt.tracer) or foresight.is_stale:
                     continue
                 return result
         finally:
@@ -141,8 +144,10 @@ def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
 class _Attempt:
     """One trace, up to `stop_at` if that is known."""
 
-    def __init__(self, call: Call, dynamism: Dynamism, stop: Break | None, stop_at: int | None) -> None:
-        self.tracer = Tracer(call.unit.label_for(call.args), dynamism, stop_at)
+    def __init__(
+        self, call: Call, dynamism: Dynamism, foresight: Foresight, stop: Break | None, stop_at: int | None
+    ) -> None:
+        self.tracer = Tracer(call.unit.label_for(call.args), dynamism, stop_at, foresight)
         if is_passed_over(call.namespace):
             # what the package's own code depends on, it does for the line that calls it
             self.tracer.guards.location = calling_line()

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.autograd import Function, is_grad_enabled
-from tracegraph.tensor import Tensor
+from tracegraph.nn.backward_hooks import BackwardWatch
 from tracegraph.tensor.hooks import RemovableHook
 
 if TYPE_CHECKING:
@@ -147,6 +146,7 @@ class HookRegistry:
 
 def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`module.forward` between the module's hooks."""
+    pre_hooks, hooks = _hooks(module, "_backward_pre_hooks"), _hooks(module, "_backward_hooks")
     for hook in _hooks(module, "_forward_pre_hooks"):
         if hook.with_kwargs:
             replaced = hook.function(module, args, kwargs)
@@ -156,9 +156,8 @@ def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any
             replaced = hook.function(module, args)
             if replaced is not None:
                 args = replaced if isinstance(replaced, tuple) else (replaced,)
-    watches = _hooks(module, "_backward_hooks") or _hooks(module, "_backward_pre_hooks")
-    watch = BackwardWatch(module) if watches else None
-    if watch is not None and is_grad_enabled():
+    watch = BackwardWatch(module, hooks, pre_hooks) if hooks or pre_hooks else None
+    if watch is not None:
         args = watch.inputs(args)
     output = module.forward(*args, **kwargs)
     for hook in _hooks(module, "_forward_hooks"):
@@ -166,66 +165,4 @@ def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any
         replaced = hook.function(module, *given)
         if replaced is not None:
             output = replaced
-    return output if watch is None or not is_grad_enabled() else watch.outputs(output)
-
-
-class BackwardWatch:
-    """Sees the gradients of one call: identities on its inputs and outputs, whose backward calls the hooks."""
-
-    def __init__(self, module: Module) -> None:
-        self.module = module
-        self.grad_output: tuple[Any, ...] = ()
-        self.watches_inputs = False
-
-    def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        positions = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
-        if not any(args[i].requires_grad for i in positions):
-            return args
-        self.watches_inputs = True
-        watched = _Watched.apply(self.input_gradients, *(args[i] for i in positions))
-        replaced = dict(zip(positions, watched, strict=True))
-        return tuple(replaced.get(i, a) for i, a in enumerate(args))
-
-    def outputs(self, output: Any) -> Any:
-        """Tensors in the output, alone or in a tuple or list, pass through the identity."""
-        listed = list(output) if isinstance(output, tuple | list) else [output]
-        positions = [i for i, o in enumerate(listed) if isinstance(o, Tensor)]
-        if not any(listed[i].requires_grad for i in positions):
-            return output
-        watched = _Watched.apply(self.output_gradients, *(listed[i] for i in positions))
-        for position, tensor in zip(positions, watched, strict=True):
-            listed[position] = tensor
-        if not isinstance(output, tuple | list):
-            return listed[0]
-        return type(output)(*listed) if hasattr(output, "_fields") else type(output)(listed)
-
-    def output_gradients(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-        for hook in _hooks(self.module, "_backward_pre_hooks"):
-            replaced = hook(self.module, gradients)
-            if replaced is not None:
-                gradients = replaced if isinstance(replaced, tuple) else (replaced,)
-        self.grad_output = gradients
-        if not self.watches_inputs:
-            self.input_gradients((None,))
-        return gradients
-
-    def input_gradients(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-        for hook in _hooks(self.module, "_backward_hooks"):
-            replaced = hook(self.module, gradients, self.grad_output)
-            if replaced is not None:
-                gradients = replaced if isinstance(replaced, tuple) else (replaced,)
-        return gradients
-
-
-class _Watched(Function):
-    """The identity on tensors; `seen` gets their gradients and may replace them."""
-
-    @staticmethod
-    def forward(ctx: Any, seen: Callable[[tuple[Any, ...]], tuple[Any, ...]], *tensors: Tensor) -> Any:
-        ctx.seen = seen
-        ctx.set_materialize_grads(False)
-        return tensors
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        return (None, *ctx.seen(gradients))
+    return output if watch is None else watch.outputs(output)

@@ -57,14 +57,14 @@ class CustomVjp(HigherOrder):
 
     `backward_fn(*gradients of the outputs)` returns a tuple with one gradient per tensor of `inputs`, None where there
     is none; it is made of differentiable operations. What it uses besides has no gradient, unless derivatives of
-    gradients are taken. An output without a gradient has zeros; with `materialize=False`, None. As `jax.custom_vjp`,
-    called when the results are known.
+    gradients are taken. An output without a gradient has zeros; with `materialize=False`, None; `materialize` may list
+    the positions of those that have zeros. As `jax.custom_vjp`, called when the results are known.
 
     With `is_hook`, `inputs` are `outputs`, and so are the results: whoever asks for their gradient gets what
     `backward_fn` makes of it.
 
     Raises:
-        ArgumentError: `outputs` holds no tensor, or more than three with `materialize=False`.
+        ArgumentError: `outputs` holds no tensor, or more than three that may be None.
         ControlFlowError: `backward_fn` cannot become a graph, or returns something else.
     """
 
@@ -73,7 +73,7 @@ class CustomVjp(HigherOrder):
     method = False
     recompute_cost = float("inf")
     gradient_is_slope = False
-    signature = "(outputs: any, inputs: any, backward_fn: any, materialize: bool = True, is_hook: bool = False)"
+    signature = "(outputs: any, inputs: any, backward_fn: any, materialize: any = True, is_hook: bool = False)"
     samples = samples(
         call([A((3, 4))], [A((3, 4))], _scaled),
         call([A((3,)), A((3,))], [A((3,)), A((2,))], _mixed),
@@ -86,18 +86,19 @@ class CustomVjp(HigherOrder):
         outputs: Sequence[Handle],
         inputs: Sequence[Handle],
         backward_fn: Callable[..., Any],
-        materialize: bool = True,
+        materialize: bool | Sequence[int] = True,
         is_hook: bool = False,
     ) -> tuple[Handle, ...]:
         """The outputs with their new history; `record` makes a graph of `backward_fn`."""
         if not outputs or not all(map(is_tensor, (*outputs, *inputs))):
             raise ArgumentError("custom_vjp: outputs and inputs must be lists of tensors, and outputs not empty")
-        if not materialize and len(outputs) > MAX_ABSENT:
+        optional = optional_outputs(len(outputs), materialize)
+        if len(optional) > MAX_ABSENT:
             raise ArgumentError(f"custom_vjp: materialize=False with more than {MAX_ABSENT} outputs")
         outer, captured_from = _outside((*outputs, *inputs))
         bodies = {
             _body_name(present, len(outputs)): _record(record, outer, backward_fn, outputs, present, len(inputs))
-            for present in _presences(len(outputs), materialize)
+            for present in _presences(len(outputs), optional)
         }
         used = dict.fromkeys(v for body in bodies.values() for v, p in body.captured.items() if p.users)
         results = [o.value if isinstance(o, Traced) else None for o in outputs]
@@ -111,6 +112,7 @@ class CustomVjp(HigherOrder):
             "inputs": len(inputs),
             "saved_results": tuple(saved_results),
             "sizes": sizes_of(graphs.values()),
+            **({"materialized": materialize} if isinstance(materialize, tuple) and materialize else {}),
             **({"is_hook": True} if is_hook else {}),
         }
         packed = dispatch(self, (*outputs, *inputs, *(captured_from(v, v in requiring) for v in saved)), attrs)
@@ -154,10 +156,12 @@ class CustomVjp(HigherOrder):
     def vjp(self, g: Any, y: Any, *operands: Handle, **attrs: Any) -> Gradient:
         count, end = attrs["outputs"], attrs["outputs"] + attrs["inputs"]
         cotangents, results = (g, y) if count > 1 else ((g,), (y,))
-        present = tuple(i for i, c in enumerate(cotangents) if c is not None)
+        always = attrs.get("materialized", ())
+        present = tuple(i for i, c in enumerate(cotangents) if c is not None or i in always)
         name = _body_name(present, count)
         if name not in attrs:
             name, present = "backward", tuple(range(count))
+        if any(cotangents[i] is None for i in present):
             zeros = (F.zeros(tuple(o.shape), dtype=o.dtype) for o in operands[:count])
             cotangents = [z if c is None else c for c, z in zip(cotangents, zeros, strict=True)]
         read = (*(results[i] for i in attrs["saved_results"]), *operands[end:])
@@ -202,12 +206,17 @@ class CustomVjp(HigherOrder):
 # --------------------------------------------------------------------------------------------- the backward graphs
 
 
-def _presences(outputs: int, materialize: bool) -> list[tuple[int, ...]]:
+def optional_outputs(outputs: int, materialize: bool | Sequence[int]) -> tuple[int, ...]:
+    """The positions of the outputs that have None, not zeros, where they have no gradient."""
+    always = range(outputs if materialize else 0) if isinstance(materialize, bool) else materialize
+    return tuple(i for i in range(outputs) if i not in always)
+
+
+def _presences(outputs: int, optional: Sequence[int]) -> list[tuple[int, ...]]:
     """The sets of outputs with a gradient that the function is recorded for."""
-    every = tuple(range(outputs))
-    if materialize:
-        return [every]
-    return [present for n in range(outputs, 0, -1) for present in combinations(every, n)]
+    always = set(range(outputs)).difference(optional)
+    found = (always.union(some) for n in range(len(optional), -1, -1) for some in combinations(optional, n))
+    return [tuple(sorted(present)) for present in found if present]
 
 
 def _body_name(present: Sequence[int], outputs: int) -> str:

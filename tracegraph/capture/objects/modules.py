@@ -17,7 +17,7 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import is_tensor
 from tracegraph.capture.trace.instance_dicts import instance_dict
-from tracegraph.nn.hooks import HOOKS_OF_ALL, BackwardWatch, HookRegistry
+from tracegraph.nn.hooks import HOOKS_OF_ALL, HookRegistry
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 
@@ -115,15 +115,6 @@ def _call_changed(tracer: Tracer, module: Any) -> Any:
     return None
 
 
-def _call_watch(tracer: Tracer, watch: Any, tensors: Any) -> Any:
-    """Identities that show the gradients of a call to the hooks of the module.
-
-    Raises:
-        Break: always; the hooks of inputs are given what those of outputs have seen, in backward.
-    """
-    raise Break(reasons.CUSTOM_GRADIENT, f"a backward hook of {tracer.type_of(watch.module).__name__}")
-
-
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 #: methods of Module with a meaning of their own; each may answer NotImplemented to be inlined instead
@@ -132,6 +123,4 @@ METHODS: dict[Any, Callable[..., Any]] = {
     # a module compiled in place is captured as what it was
     HookRegistry.__dict__["_is_wrapped"].fget: _call_has_hooks,
     Module.__dict__["_changed"]: _call_changed,
-    BackwardWatch.inputs: _call_watch,
-    BackwardWatch.outputs: _call_watch,
 }

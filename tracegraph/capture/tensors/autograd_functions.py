@@ -29,7 +29,7 @@ from tracegraph.capture.trace.mutation_watch import ContentsWatch
 from tracegraph.ir import Value
 from tracegraph.ir.op import lookup
 from tracegraph.ops import functional as F
-from tracegraph.ops.custom_gradients import MAX_ABSENT, CustomVjp
+from tracegraph.ops.custom_gradients import MAX_ABSENT, CustomVjp, optional_outputs
 from tracegraph.ops.kinds import View
 from tracegraph.ops.recording import Traced
 
@@ -87,7 +87,7 @@ def _call_recorded(
     histories = with_gradient(tracer, where, outputs, inputs, backward, reads, materialize)
     replaced = list(results)
     for position, history in zip(positions, histories, strict=True):
-        replaced[position] = _adopted(tracer, context, (*args, *replaced[:position]), results[position], history)
+        replaced[position] = adopted(tracer, context._dirty, (*args, *replaced[:position]), results[position], history)
     return tuple(replaced)
 
 
@@ -98,22 +98,24 @@ def with_gradient(
     inputs: list[Traced],
     backward: Callable[..., Any],
     reads: Sequence[Any] = (),
-    materialize: bool = True,
+    materialize: bool | tuple[int, ...] = True,
     is_hook: bool = False,
 ) -> tuple[Traced, ...]:
     """Tensors equal to `outputs` whose gradients are what `backward` makes of them; see `custom_vjp`.
 
     Args:
         where: what messages call it.
+        materialize: whether an output without gradient has zeros, or the positions of those that have.
         reads: what it reads besides what can be seen from it.
 
     Raises:
         Break: it cannot become a graph.
     """
-    if not materialize and len(outputs) > MAX_ABSENT:
+    optional = optional_outputs(len(outputs), materialize)
+    if len(optional) > MAX_ABSENT:
         raise Break(
             reasons.CUSTOM_GRADIENT,
-            f"{where}: set_materialize_grads(False) and {len(outputs)} results, more than {MAX_ABSENT}",
+            f"{where}: {len(optional)} results whose gradients may be None, more than {MAX_ABSENT}",
         )
     custom_vjp = lookup("custom_vjp")
     assert isinstance(custom_vjp, CustomVjp)
@@ -136,13 +138,14 @@ def _form(value: Any) -> Form | None:
     return (tuple(value.shape), value.dtype) if is_tensor(value) else None
 
 
-def _adopted(tracer: Tracer, context: Context, others: Sequence[Any], result: Traced, history: Traced) -> Traced:
+def adopted(tracer: Tracer, dirty: Sequence[Any], others: Sequence[Any], result: Traced, history: Traced) -> Traced:
     """A result of `forward` with the history of `history`, as `recorded` makes it of eager tensors.
 
     Args:
+        dirty: the arguments that are written to.
         others: the arguments, and the results before it.
     """
-    if any(result is t for t in context._dirty):
+    if any(result is t for t in dirty):
         tracer.native(result.copy_, history)
         return result
     if is_view(result.value) or any(result is other for other in others):

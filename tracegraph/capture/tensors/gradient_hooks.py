@@ -13,6 +13,7 @@ A hook of a leaf from outside is registered when the graph has run: nothing in a
 from __future__ import annotations
 
 import functools
+import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.tensors.autograd_functions import is_alone, is_view, with_gradient
 from tracegraph.capture.trace.effects import HookRegistration
+from tracegraph.capture.trace.functions import inline
 from tracegraph.ir import Value
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.kinds import View
@@ -151,6 +153,9 @@ def _call_remove(tracer: Tracer, handle: RemovableHook) -> None:
     Raises:
         Break: the hook is not of this trace, or the tensor has been used with it.
     """
+    if tracer.is_fresh(handle) and not isinstance(handle, TracedHook):
+        inline(tracer, _REMOVE, (handle,), {})  # a hook of a Module, registered in the trace
+        return
     if not isinstance(handle, TracedHook):
         raise Break(reasons.NATIVE_CALL, "the removal of a hook from outside")
     if handle.registration is not None:
@@ -164,8 +169,10 @@ def _call_remove(tracer: Tracer, handle: RemovableHook) -> None:
         _apply(tracer, hooked)
 
 
+_REMOVE: types.FunctionType = RemovableHook.__dict__["remove"]
+
 #: handlers by function of the library
-HANDLERS: dict[Any, Any] = {RemovableHook.remove: _call_remove}
+HANDLERS: dict[Any, Any] = {_REMOVE: _call_remove}
 METHODS: dict[Any, Any] = {
     Tensor.register_hook: _call_register_hook,
     Tensor.register_post_accumulate_grad_hook: _call_post_accumulate,

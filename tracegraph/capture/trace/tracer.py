@@ -29,6 +29,7 @@ from tracegraph.capture.stack.values import (
 )
 from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.effects import Effects
+from tracegraph.capture.trace.foresight import Foresight
 from tracegraph.capture.trace.generators import SymbolicGenerator
 from tracegraph.capture.trace.numbers import TraceNumbers
 from tracegraph.capture.trace.recorder import CaptureRecorder
@@ -42,6 +43,7 @@ from tracegraph.ops.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.tensors.gradient_hooks import HookedTensor
+    from tracegraph.capture.tensors.module_hooks import WatchedCall
     from tracegraph.capture.trace.early_reads import EarlyRead
 
 MAX_STEPS = 1_000_000
@@ -75,11 +77,13 @@ class Tracer:
         name: the graph's name.
         dynamism: which sizes become symbolic.
         stop_at: number of the root instruction before which the trace ends, if a break is known there.
+        foresight: what earlier attempts have found out.
     """
 
     name: str
     dynamism: Dynamism
     stop_at: int | None = None
+    foresight: Foresight = field(default_factory=Foresight)
     guards: GuardSet = field(default_factory=GuardSet)
     effects: Effects = field(default_factory=Effects)
     sizes: Sizes = field(default_factory=Sizes)
@@ -88,6 +92,8 @@ class Tracer:
     undone: set[Node] = field(default_factory=set)
     #: tensors of the trace with hooks on their gradients, by the ids of their handles
     hooked: dict[int, HookedTensor] = field(default_factory=dict)
+    #: calls of Modules with backward hooks, by the ids of the library's objects for them
+    watched_calls: dict[int, WatchedCall] = field(default_factory=dict)
     #: what was traced before eager execution would call it
     early_reads: list[EarlyRead] = field(default_factory=list)
     #: root instructions executed so far

@@ -1,0 +1,50 @@
+"""What an attempt to trace a call has found out too late to make use of it; the next attempt knows it in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tracegraph.ir import TensorType
+
+
+@dataclass(frozen=True)
+class ModuleResults:
+    """The results of a call of a Module that has backward hooks.
+
+    Attributes:
+        types: of each, if it is a tensor that requires grad.
+        shown: the positions of the tensors; None if no gradient goes back to them.
+    """
+
+    types: tuple[TensorType | None, ...]
+    shown: tuple[int, ...] | None
+
+
+@dataclass
+class Foresight:
+    """Kept from one attempt to the next. Tracing repeats itself, so calls are known by their number.
+
+    Attributes:
+        is_stale: whether this attempt has found other than was foreseen.
+    """
+
+    is_stale: bool = False
+    _calls: int = 0
+    _results: dict[int, ModuleResults] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """A new attempt."""
+        self._calls, self.is_stale = 0, False
+
+    def enter(self) -> tuple[int, ModuleResults | None]:
+        """The number of a call that begins, and what it will return."""
+        self._calls += 1
+        return self._calls, self._results.get(self._calls)
+
+    def found(self, number: int, results: ModuleResults) -> bool:
+        """Note what a call has returned; whether that was foreseen."""
+        if self._results.get(number) == results:
+            return True
+        self._results[number] = results
+        self.is_stale = True
+        return False
