@@ -28,6 +28,7 @@ LEFT: dict[str, tuple[str, ...]] = {
     "ops": ("ir",),
     "tensor": ("ops",),
     "autograd": ("tensor",),
+    "distributions": ("autograd",),
     "jit": (),
     "profiler": (),
     "nn": ("autograd", "providers"),

@@ -93,6 +93,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "initial_seed": ("tracegraph.ops.generator", "initial_seed"),
     "get_rng_state": ("tracegraph.ops.generator", "get_rng_state"),
     "set_rng_state": ("tracegraph.ops.generator", "set_rng_state"),
+    "distributions": ("tracegraph.distributions", None),
     "func": ("tracegraph.func", None),
     "jit": ("tracegraph.jit", None),
     "profiler": ("tracegraph.profiler", None),

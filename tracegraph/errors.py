@@ -40,6 +40,10 @@ class AutogradError(TracegraphError):
     """The tape cannot compute the gradient asked for."""
 
 
+class MissingRuleError(TracegraphError, NotImplementedError):
+    """A class does not say how to do what is asked of it."""
+
+
 class IRError(TracegraphError):
     """A graph cannot be built as asked."""
 

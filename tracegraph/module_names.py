@@ -16,6 +16,14 @@ from typing import Any
 #: below `tracegraph`; what is below a name is looked up below what it stands for, unless it has a line of its own
 NAMES = {
     "cuda": "tensor.cuda",
+    "distributions.beta": "distributions.dirichlet",
+    "distributions.chi2": "distributions.gamma",
+    "distributions.geometric": "distributions.bernoulli",
+    "distributions.one_hot_categorical": "distributions.categorical",
+    "distributions.relaxed_bernoulli": "distributions.relaxed",
+    "distributions.relaxed_categorical": "distributions.relaxed",
+    "distributions.studentT": "distributions.gamma",
+    "distributions.utils": "distributions.parameters",
     "linalg": "tensor.linalg",
     "special": "tensor.special",
     "utils.checkpoint": "autograd.checkpoint",

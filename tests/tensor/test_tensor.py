@@ -152,3 +152,11 @@ def test_save_leaves_the_old_file_on_failure(tmp_path):
 def test_tensors_are_not_made_of_lists_by_their_class() -> None:
     with pytest.raises(TypeError, match=r"got list; make tensors with tracegraph.tensor\(...\)"):
         tg.Tensor([1.0, 2.0])
+
+
+def test_format() -> None:
+    number, vector = tg.tensor(1.5), tg.tensor([1.5])
+    assert f"{number} {number:.2f} {tg.tensor(True)}" == "1.5 1.50 True"
+    assert f"{vector}" == repr(vector) == "tensor([1.5])"
+    parameter = tg.nn.Parameter(number)
+    assert f"{parameter}" == repr(parameter) and f"{parameter:.1f}" == "1.5"

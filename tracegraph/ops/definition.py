@@ -61,6 +61,7 @@ class Definition(Op):
         autocast: what becomes of the floating operands where a program autocasts; None: they stay what they are.
         samples: inputs for the generated tests and the documentation.
         gradient_is_error: `vjp` raises: there is no gradient, and it is an error to ask for it.
+        differentiable_once: the gradient has no gradient of its own, and it is an error to ask for it.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
         checks_elements: elements of the operands can make the op fail; where only some operands' can, `may_raise` says.
         shape_only: parameters of `vjp`, and names of results, of which the formula asks only shape and dtype; a tape
@@ -96,6 +97,7 @@ class Definition(Op):
     shape_only: ClassVar[tuple[str, ...]] = ()
     gradient_is_slope: ClassVar[bool] = True
     gradient_is_error: ClassVar[bool] = False
+    differentiable_once: ClassVar[bool] = False
     samples: ClassVar[Sampler | None] = None
     eager: ClassVar[Callable[..., Any] | None] = None
     vjp: ClassVar[Callable[..., Any] | None] = None

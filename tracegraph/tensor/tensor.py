@@ -234,7 +234,8 @@ class Tensor(TensorMethods):
         return format_tensor(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self.shape else repr(self)
+        is_number = not self.shape and (spec or type(self) is Tensor)
+        return format(self.item(), spec) if is_number else repr(self)
 
     # identity, as in PyTorch: `==` is elementwise
     __hash__ = object.__hash__

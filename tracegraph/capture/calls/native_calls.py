@@ -97,6 +97,7 @@ _INLINED_LIBRARY = (
     "tracegraph.nn",
     "tracegraph.optim",
     "tracegraph.amp",
+    "tracegraph.distributions",
     "tracegraph.autograd.checkpoint",
     "tracegraph.autograd.function",
     "tracegraph.func",

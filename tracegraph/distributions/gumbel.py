@@ -1,0 +1,64 @@
+"""The Gumbel distribution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tracegraph.distributions import constraints
+from tracegraph.distributions.distribution import Distribution, Shape
+from tracegraph.distributions.parameters import broadcast_all, eps_of, tiny_of
+from tracegraph.ops import functional as F
+from tracegraph.ops.definition import Handle
+
+_EULER = 0.57721566490153286060
+
+
+class Gumbel(Distribution):
+    """Gumbel distribution, of the largest of many: its distribution function is exp(-exp(-(x - loc) / scale))."""
+
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    support = constraints.real
+    has_rsample = True
+
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
+        self.loc, self.scale = broadcast_all(loc, scale)
+        super().__init__(tuple(self.loc.shape), validate_args=validate_args)
+
+    @property
+    def mean(self) -> Handle:
+        return self.loc + self.scale * _EULER
+
+    @property
+    def mode(self) -> Handle:
+        return self.loc
+
+    @property
+    def stddev(self) -> Handle:
+        return math.pi / math.sqrt(6) * self.scale
+
+    @property
+    def variance(self) -> Handle:
+        return self.stddev.pow(2)
+
+    def rsample(self, sample_shape: Shape = ()) -> Handle:
+        drawn = F.rand(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        inner = drawn.clamp(min=tiny_of(drawn), max=1 - eps_of(drawn) / 2)
+        return self.loc - self.scale * (-inner.log()).log()
+
+    def log_prob(self, value: Handle) -> Handle:
+        if self._validate_args:
+            self._validate_sample(value)
+        y = (self.loc - value) / self.scale
+        return (y - y.exp()) - self.scale.log()
+
+    def cdf(self, value: Handle) -> Handle:
+        if self._validate_args:
+            self._validate_sample(value)
+        return (-((self.loc - value) / self.scale).exp()).exp()
+
+    def icdf(self, value: Handle) -> Handle:
+        return self.loc - self.scale * (-value.log()).log()
+
+    def entropy(self) -> Handle:
+        return self.scale.log() + (1 + _EULER)
