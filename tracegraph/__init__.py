@@ -94,6 +94,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "get_rng_state": ("tracegraph.ops.generator", "get_rng_state"),
     "set_rng_state": ("tracegraph.ops.generator", "set_rng_state"),
     "distributions": ("tracegraph.distributions", None),
+    "random": ("tracegraph.random", None),
     "func": ("tracegraph.func", None),
     "jit": ("tracegraph.jit", None),
     "profiler": ("tracegraph.profiler", None),

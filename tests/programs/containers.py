@@ -90,7 +90,7 @@ def random_number(x):
 GENERATOR = random.Random(3)
 
 
-@program(breaks=("side-effect",))
+@program()
 def random_number_of_a_generator(x):
     GENERATOR.seed(4)
     return x * GENERATOR.random(), random.seed(2), random.random()

@@ -297,9 +297,10 @@ def _check_aliasing(tracer: Tracer) -> None:
         stop = Break(reasons.ALIASED_INPUTS, "an in-place operation", Extent.FRAME)
         stop.location = next(n.location for n in tracer.builder.graph.calls if _mutated(n))
         raise stop
-    tracer.guards.add(
-        GuardKind.SEPARATE_STORAGE, None, (tuple(i.source for i in written), tuple(i.source for i in others))
-    )
+    # what a call draws at random lies in new memory
+    places = [tuple(i.source for i in group if not tracer.guards.is_drawn(i.source)) for group in (written, others)]
+    if places[0]:
+        tracer.guards.add(GuardKind.SEPARATE_STORAGE, None, tuple(places))
 
 
 def _closes_silently(tracer: Tracer, generator: SymbolicGenerator) -> bool:

@@ -340,7 +340,7 @@ class CompiledUnit:
             with result.sizes.env.active(), not_casting():
                 compiled = self.family.compile_graph(result.graph, result.example_inputs)
             names["graph"], names["is_of_an_op"] = atomic(result.graph, compiled), is_of_an_op
-            names["eagerly"] = CompiledUnit(self.family, self.unit, self.namespace, is_native=True)
+        names["eagerly"] = CompiledUnit(self.family, self.unit, self.namespace, is_native=True)
         result.sizes.check_marks()
         for name, value in result.names.items():
             if value is CALL_COMPILED:

@@ -58,11 +58,6 @@ def creation(handler: Handler) -> Iterator[None]:
         _CREATION.stack.pop()
 
 
-def is_recording() -> bool:
-    """Whether a recording context is active on this thread: what is made from numbers alone enters a graph."""
-    return bool(_CREATION.stack)
-
-
 def dispatch(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     """Execute `op` with the handler its operands call for."""
     rank: int = -1

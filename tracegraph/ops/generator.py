@@ -40,6 +40,11 @@ class Generator:
         self._draws = 0
         self.seed()
 
+    @classmethod
+    def at(cls, state: State) -> Generator:
+        """A generator that continues where `get_state` was asked."""
+        return cls.__new__(cls).set_state(state)
+
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream that belongs to `seed`, from its beginning; returns the generator.
 
@@ -65,12 +70,26 @@ class Generator:
         """The seed of the present stream."""
         return self._seed & _ALL
 
+    @property
+    def device(self) -> Device:
+        """The CPU."""
+        return Device("cpu")
+
     def next_key(self) -> np.ndarray:
         """The key of the next draw: int64 [seed, number of the draw]."""
+        return key_of(self.take(1))
+
+    def take(self, count: int) -> State:
+        """Advance by so many draws; the state before, from which `key_of` makes their keys."""
         with _LOCK:
-            key = np.array([self._seed, self._draws], dtype=np.int64)
-            self._draws += 1
-        return key
+            state = self._seed & _ALL, self._draws
+            self._draws += count
+        return state
+
+    def give_back(self, state: State, count: int) -> None:
+        """Undo the `take(count)` that gave `state`, unless others have drawn since."""
+        if self.get_state() == after(state, count):
+            self.set_state(state)
 
     def get_state(self) -> State:
         """The seed and the number of draws taken; `set_state` continues from there."""
@@ -103,6 +122,16 @@ def _signed(number: int) -> int:
     """The int64 with the bits of `number`."""
     number &= _ALL
     return number - (1 << 64) if number >= _SIGN else number
+
+
+def after(state: State, count: int) -> State:
+    """The state `count` draws later."""
+    return state[0], state[1] + count
+
+
+def key_of(state: State, count: int = 0) -> np.ndarray:
+    """The key of the draw that follows `count` others on `state`: int64 [seed, number of the draw]."""
+    return np.array([_signed(state[0]), state[1] + count], dtype=np.int64)
 
 
 #: the generator of every random op that is not given another

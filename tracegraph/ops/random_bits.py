@@ -1,6 +1,6 @@
 """Random tensors as pure functions of a key: the primitives under `rand`, `randn`, `randint` and dropout.
 
-`next_key` draws a key from the default generator, and is the one impure op here. Element i (counted in row-major
+`next_key` draws a key from a generator, and is the one impure op here. Element i (counted in row-major
 order) of what a key makes is made of the Philox words at position i.
 """
 
@@ -14,14 +14,14 @@ import numpy as np
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
-from tracegraph.errors import DTypeError, ShapeError, ValueRangeError
+from tracegraph.errors import ArgumentError, DataDependentError, DTypeError, ShapeError, ValueRangeError
 from tracegraph.ir import Kind, TensorType
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops import philox
 from tracegraph.ops.creation import check_size
 from tracegraph.ops.definition import define_op
-from tracegraph.ops.generator import default_generator
+from tracegraph.ops.generator import Generator, default_generator
 from tracegraph.ops.kinds import Creation, Effect, Element
 from tracegraph.ops.layout import Shape, contiguous_strides
 from tracegraph.ops.quiet import quiet
@@ -40,23 +40,36 @@ Words = Callable[[int], Scalar]
 
 @define_op
 class NextKey(Effect):
-    """The key of the next draw from the default generator: i64[2], its seed and the number of the draw."""
+    """The key of the next draw from the default generator, or from `generator`: i64[2], seed and number of the draw.
 
-    signature = "()"
+    A node of a graph draws from the default generator.
+    """
+
+    signature = "(*, generator: any = None)"
     method = False
     takes_scalars = True
     samples = samples()  # differs from call to call: tests of its own
 
-    def infer(self) -> tuple[TensorType, ...]:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        generator = attrs["generator"]
+        if generator is None:
+            return operands, {}
+        if not isinstance(generator, Generator):
+            raise ArgumentError(f"generator must be a tracegraph.Generator or None, got {type(generator).__name__}")
+        return operands, attrs
+
+    def infer(self, *, generator: Generator | None = None) -> tuple[TensorType, ...]:
+        if generator is not None:
+            raise DataDependentError("a random number from a generator of its own")
         return (_KEY,)
 
-    def eager(self) -> np.ndarray:
-        return default_generator.next_key()
+    def eager(self, *, generator: Generator | None = None) -> np.ndarray:
+        return (generator or default_generator).next_key()
 
 
 @define_op
 class FixedKey(Creation):
-    """The key i64[2] of a given seed and draw: how a draw from a generator of the user's own enters."""
+    """The key i64[2] of a given seed and draw: how a draw after `manual_seed(7)` in a captured function enters."""
 
     signature = "(seed: int, draw: int)"
     samples = samples(call(7, 3))

@@ -9,36 +9,17 @@ from typing import Any
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
-from tracegraph.errors import ArgumentError, DataDependentError, DTypeError, ShapeError, ValueRangeError
+from tracegraph.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
 from tracegraph.ir.dim import Dim
-from tracegraph.ops import dispatch
 from tracegraph.ops import functional as F
 from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.definition import Handle, define_op
-from tracegraph.ops.generator import Generator
 from tracegraph.ops.kinds import Derived, DerivedCreation
 from tracegraph.ops.layout import Shape
 from tracegraph.ops.samples import samples
 from tracegraph.ops.shapes import describe
 
 _NONE = samples()  # results differ from call to call: tests of their own
-
-
-def draw_key(generator: Generator | None) -> Handle:
-    """The key of the next draw from `generator`, or from the default generator.
-
-    Raises:
-        DataDependentError: a generator of the user's own while tracing; the graph could not advance it.
-        ArgumentError: `generator` is no Generator.
-    """
-    if generator is None:
-        return F.next_key()
-    if not isinstance(generator, Generator):
-        raise ArgumentError(f"generator must be a tracegraph.Generator or None, got {type(generator).__name__}")
-    if dispatch.is_recording():
-        raise DataDependentError("a random number from a generator of its own")
-    seed, draw = generator.next_key().tolist()
-    return F.fixed_key(seed, draw)
 
 
 @define_op
@@ -49,7 +30,7 @@ class Rand(DerivedCreation):
     samples = _NONE
 
     def decompose(self, *, size: Shape, generator: Any, dtype: DType | None) -> Handle:
-        return F.philox_uniform(draw_key(generator), size, dtype=dtype)
+        return F.philox_uniform(F.next_key(generator=generator), size, dtype=dtype)
 
 
 @define_op
@@ -60,7 +41,7 @@ class Randn(DerivedCreation):
     samples = _NONE
 
     def decompose(self, *, size: Shape, generator: Any, dtype: DType | None) -> Handle:
-        return F.philox_normal(draw_key(generator), size, dtype=dtype)
+        return F.philox_normal(F.next_key(generator=generator), size, dtype=dtype)
 
 
 @define_op
@@ -80,7 +61,7 @@ class Randint(DerivedCreation):
             low, high, size = None, low, high
         if high is None or not isinstance(size, tuple):
             raise ArgumentError("randint: pass randint(high, size) or randint(low, high, size), size being a tuple")
-        return F.philox_randint(draw_key(generator), low or 0, high, size, dtype=dtype)
+        return F.philox_randint(F.next_key(generator=generator), low or 0, high, size, dtype=dtype)
 
 
 @define_op
@@ -171,7 +152,7 @@ class Randperm(DerivedCreation):
     def decompose(self, *, n: Dim, generator: Any, dtype: DType | None) -> Handle:
         if n < 0:
             raise ValueRangeError(f"randperm: n must not be negative, got {n}")
-        labels = F.philox_randint(draw_key(generator), 0, (1 << 63) - 1, (n,))
+        labels = F.philox_randint(F.next_key(generator=generator), 0, (1 << 63) - 1, (n,))
         return F.argsort(labels, stable=True).to(dtype or dtypes.int64)
 
 

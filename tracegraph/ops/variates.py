@@ -18,7 +18,6 @@ from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Library
 from tracegraph.ops.promotion import broadcast_shapes
 from tracegraph.ops.samples import A, call, samples
-from tracegraph.ops.sampling import draw_key
 from tracegraph.ops.shapes import describe, equal, type_of
 
 _KEY = A((2,), 0, 1 << 40, dtype=int64)
@@ -137,7 +136,7 @@ class Poisson(Derived):
     samples = samples()
 
     def decompose(self, rate: Handle, *, generator: Any) -> Handle:
-        return F.philox_poisson(draw_key(generator), rate.detach())
+        return F.philox_poisson(F.next_key(generator=generator), rate.detach())
 
 
 @define_op
@@ -153,7 +152,7 @@ class Binomial(Derived):
     samples = samples()
 
     def decompose(self, count: Handle, prob: Handle, *, generator: Any) -> Handle:
-        return F.philox_binomial(draw_key(generator), count.detach(), prob.detach())
+        return F.philox_binomial(F.next_key(generator=generator), count.detach(), prob.detach())
 
 
 # ------------------------------------------------------------------------------------------------ the slope

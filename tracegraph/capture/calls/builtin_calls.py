@@ -16,7 +16,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.calls import pure_calls, scope_calls, stdlib_calls
+from tracegraph.capture.calls import pure_calls, random_calls, scope_calls, stdlib_calls
 from tracegraph.capture.calls.scope_calls import refuse_frame_access
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.objects import attribute_writes, attributes, class_statements, type_checks
@@ -450,6 +450,7 @@ _TABLE: dict[Any, Handler] = {
     **stdlib_calls.BUILTINS,
     **pure_calls.HANDLERS,
     **scope_calls.HANDLERS,
+    **random_calls.HANDLERS,
     functools.cmp_to_key: _always(polyfills.comparison_key),
     hash: _call_hash,
     sys.exc_info: _call_exc_info,

@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.calls import builtin_calls, directives, native_calls
+from tracegraph.capture.calls import builtin_calls, directives, native_calls, random_calls
 from tracegraph.capture.calls.pure_calls import call_on_data, is_method_of_data
 from tracegraph.capture.calls.stdlib_calls import BY_CODE, BY_TYPE
 from tracegraph.capture.calls.substitutes import substitute_of
@@ -30,6 +30,7 @@ from tracegraph.capture.tensors.arrays import is_pure as is_pure_numpy
 from tracegraph.capture.trace.functions import inline
 from tracegraph.capture.trace.safety import flatten, is_opaque, plain_number
 from tracegraph.ir import Op
+from tracegraph.ops.generator import Generator
 from tracegraph.ops.kinds import HigherOrder
 from tracegraph.ops.recording import Traced
 from tracegraph.tensor import Tensor
@@ -62,7 +63,7 @@ def call(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, frame: Frame
         return control_flow.call_higher_order(tracer, function, args, kwargs)
     if isinstance(function, Op):
         return call_operation(tracer, function, args, kwargs)
-    by_type = _BY_TYPE.get(type(function))
+    by_type = random_calls.call_method if random_calls.is_drawing(function) else _BY_TYPE.get(type(function))
     if by_type is not None:
         return by_type(tracer, function, args, kwargs)
     if isinstance(function, type):
@@ -88,7 +89,8 @@ def call_operation(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
     args = tuple(plain_number(tracer, a) for a in args)
     kwargs = {k: plain_number(tracer, v) for k, v in kwargs.items()}
     for part in flatten((args, tuple(kwargs.values()))):
-        if is_opaque(tracer, part) or (is_instance_of_python_class(part) and not isinstance(part, int | str)):
+        is_known = type(part) is Generator or isinstance(part, int | str)
+        if is_opaque(tracer, part) or (is_instance_of_python_class(part) and not is_known):
             name = getattr(function, "__name__", repr(function))
             raise Break(reasons.UNSUPPORTED_VALUE, f"{name}() with an argument of type {type(part).__name__}")
     return tracer.native(function, *args, **kwargs)

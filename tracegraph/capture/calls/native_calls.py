@@ -103,6 +103,7 @@ _INLINED_LIBRARY = (
     "tracegraph.func",
     "tracegraph.jit",
     "tracegraph.profiler",
+    "tracegraph.random",
     "tracegraph.tensor.assertions",
     "tracegraph.autograd.grad_mode",
     "tracegraph.tensor.cuda",

@@ -29,6 +29,7 @@ from tracegraph.capture.drivers.native_ops import Exit, NativeStep
 from tracegraph.capture.drivers.reconstruct import Reconstructor, history_from
 from tracegraph.capture.drivers.result import CaptureResult, Continuation
 from tracegraph.capture.drivers.units import Unit
+from tracegraph.capture.guards.checker import CHECKS
 from tracegraph.capture.guards.eager import set_grad_enabled
 from tracegraph.capture.guards.sources import Pool, SourceWriter
 from tracegraph.capture.reporting import break_reasons as reasons
@@ -36,6 +37,7 @@ from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.values import NULL
 from tracegraph.capture.trace.finalizers import guard_finalizer, is_finalized
 from tracegraph.capture.trace.frame import Frame, Unread
+from tracegraph.capture.trace.native_draws import snapshot
 from tracegraph.capture.trace.tracer import Input, Tracer
 from tracegraph.ir import Graph, Node, Rebuilder, rebuild
 from tracegraph.ir.fused import node_symbols
@@ -115,6 +117,7 @@ class DriverWriter:
 
     def end_with_return(self, value: Any) -> None:
         """The trace reached the end of the function."""
+        self._draw()
         result = self.values.expression(value)
         self._finish_state()
         self.tail.append(f"return {result}")
@@ -128,6 +131,7 @@ class DriverWriter:
         if may_read_frame(self.frame.program) or any(map(_reads_frame, self.frame.stack)):
             raise Break(reasons.FRAME_ACCESS, "the function may inspect its own frame", Extent.FRAME)
         self.stop = stop
+        self._draw()
         index = self.frame.current
         step = self._native_step(index, stop)
         if step is None:
@@ -161,12 +165,27 @@ class DriverWriter:
             raise history_from(leaf)
         self.values.finish()
         write_effects(self.tracer, self.values, self.effects)
+        self._leave_random_streams()
         self.values.finish()
         recorder = self.tracer.recorder
         if recorder.grad_enabled != (recorder.needs_grad_mode or self.tracer.initial_grad_mode):
             self.effects.append(self._set_grad_mode(recorder.grad_enabled))
         for settings, name, value in self.tracer.settings.changed():
             self.effects.append(f"{self.sources.pool.name(settings)}.{name} = {self.values.expression(value)}")
+
+    def _leave_random_streams(self) -> None:
+        """Generators from outside go on: those set in the trace after the graph, others before it."""
+        for stream in self.tracer.random:
+            if stream.is_set and not self.tracer.is_fresh(stream.generator):
+                state = self.values.expression(stream.state)
+                self.effects.append(f"{self.values.expression(stream.generator)}.set_state({state})")
+        for stream, _ in self.tracer.random.taken():
+            self.sources.name(stream.found)
+
+    def _draw(self) -> None:
+        """Random numbers of Python and numpy, in the order of the program."""
+        for drawn in self.tracer.draws.draws:
+            self.sources.name(drawn)
 
     def _set_grad_mode(self, mode: bool) -> str:
         return f"{self.sources.pool.name(set_grad_enabled)}({mode})"
@@ -239,7 +258,7 @@ class DriverWriter:
         lines = self._graph_call(inputs) if graph is not None else []
         if self.tracer.recorder.needs_grad_mode and not self.tracer.initial_grad_mode:
             lines.insert(0, self._set_grad_mode(True))
-        lines = [*self.sources.lines, *lines, *self.values.lines, *self.effects]
+        lines = [*self._reads(), *lines, *self.values.lines, *self.effects]
         if self.runs_natively and not self.unit.is_entry:
             lines += self._releases(lines)
         text = "def run(args, cells):\n" + "".join(f"    {line}\n" for line in [*lines, *self.tail])
@@ -258,6 +277,31 @@ class DriverWriter:
             sizes=self.tracer.sizes,
         )
 
+    def _reads(self) -> list[str]:
+        """What is read, and drawn, before anything changes."""
+        if not self.tracer.draws.draws:
+            return self.sources.lines
+        pool = self.sources.pool
+        writer = SourceWriter(pool)
+        generators = [writer.name(source) for source in self.tracer.draws.generators]
+        saved = [f"{name} = {pool.name(snapshot)}({g})" for name, g in zip(self._saved(), generators, strict=True)]
+        late = [c for guard in self.tracer.guards.late for c in CHECKS[guard.kind](self.sources, guard)]
+        fallback = [*(f"{name}()" for name in self._saved()), "return Tail(eagerly, args, cells)"]
+        return [
+            *writer.lines,
+            *saved,
+            "try:",
+            *(f"    {line}" for line in self.sources.lines),
+            f"    is_as_traced = {' and '.join(late) or True}",
+            "except Exception: is_as_traced = False",
+            "if not is_as_traced:",
+            *(f"    {line}" for line in fallback),
+        ]
+
+    def _saved(self) -> list[str]:
+        """Names of what puts generators back."""
+        return [f"put_back{i}" for i in range(len(self.tracer.draws.generators))]
+
     def _releases(self, lines: list[str]) -> list[str]:
         """What the operation behind the graph does not use does not live on while it runs."""
         needed = _names("\n".join(self.tail), ast.Load)
@@ -273,9 +317,18 @@ class DriverWriter:
             f"try: {f'({targets}) = ' if targets else ''}graph([{arguments}])",
             "except BaseException as error:",
             *([f"    {self._set_grad_mode(False)}"] if is_switched else ()),
+            *(f"    {line}" for line in self._returned_draws()),
             "    if not is_of_an_op(error): raise",
             "    return Tail(eagerly, args, cells)",
         ]
+
+    def _returned_draws(self) -> list[str]:
+        """Undo what was drawn before the graph."""
+        taken = (
+            (self.values.expression(s.generator), self.sources.name(s.found), n) for s, n in self.tracer.random.taken()
+        )
+        given_back = [f"{generator}.give_back({state}, {count})" for generator, state, count in taken]
+        return [*given_back, *(f"{name}()" for name in self._saved())]
 
     def _argument(self, graph_input: Input) -> str:
         name = self.sources.name(graph_input.source)

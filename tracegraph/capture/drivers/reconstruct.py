@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import collections
 import collections.abc
+import copy
 import functools
 import gc
 import operator
@@ -42,10 +43,13 @@ from tracegraph.capture.trace.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.trace.frame import Unread
 from tracegraph.capture.trace.instance_dicts import InstanceDict, instance_dict, slot_names
 from tracegraph.capture.trace.namespaces import Globals
+from tracegraph.capture.trace.native_draws import GENERATORS
+from tracegraph.capture.trace.random_streams import StreamState
 from tracegraph.capture.trace.tensor_states import GradFn, Leaf, as_leaf
 from tracegraph.capture.trace.tracer import Tracer
 from tracegraph.ir import Op, SymExpr, Value
 from tracegraph.ir import dim as dims
+from tracegraph.ops.generator import Generator, after
 from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
 
@@ -374,7 +378,7 @@ class Reconstructor:
         return f"slice({self.expressions((value.start, value.stop, value.step))})"
 
     def build_method(self, value: types.MethodType) -> str:
-        if type(value.__self__) in STAND_INS:
+        if type(value.__self__) in STAND_INS or type(value.__self__) in GENERATORS:
             return f"{self.expression(value.__self__)}.{value.__func__.__name__}"
         cls = self.pool.name(types.MethodType)
         return f"{cls}({self.expression(value.__func__)}, {self.expression(value.__self__)})"
@@ -434,6 +438,22 @@ class Reconstructor:
         if value.base is not None and self.tracer.is_fresh(value.base):
             raise NotReconstructible(value)
         return self.assign(value, f"{self.pool.name(value.copy(order='K'))}.copy(order='K')")
+
+    def build_random_state(self, value: StreamState) -> str:
+        """The state of a generator."""
+        if value.source is None:
+            return repr(value.known)
+        state = self.writer.name(value.source)
+        return f"{self.pool.name(after)}({state}, {value.draws})" if value.draws else state
+
+    def build_generator(self, value: Generator) -> str:
+        """A generator that the trace made."""
+        state = self.build_random_state(self.tracer.random.stream(value).state)
+        return self.assign(value, f"{self.pool.name(Generator)}.at({state})")
+
+    def build_native_generator(self, value: Any) -> str:
+        """A generator of Python's or numpy's that the trace made: a copy for every call."""
+        return self.assign(value, f"{self.pool.name(copy.deepcopy)}({self.pool.name(value)})")
 
     def build_attributes(self, value: InstanceDict) -> str:
         return f"{self.expression(value.owner)}.__dict__"
@@ -505,6 +525,9 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     types.FunctionType: Reconstructor.build_function,
     super: Reconstructor.build_super,
     np.ndarray: Reconstructor.build_array,
+    StreamState: Reconstructor.build_random_state,
+    Generator: Reconstructor.build_generator,
+    **dict.fromkeys(GENERATORS, Reconstructor.build_native_generator),
     ObjectId: Reconstructor.build_id,
     ThreadId: Reconstructor.build_thread_id,
     InstanceDict: Reconstructor.build_attributes,

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tracegraph.capture.guards.sources import Reference, Source, object_text
+from tracegraph.capture.guards.sources import Reference, Slot, Source, object_text
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.ir import Location
 
 
@@ -136,15 +138,30 @@ def describe(expected: Any) -> str:
 
 
 class GuardSet:
-    """Guards in the order they were recorded, without repetition."""
+    """Guards in the order they were recorded, without repetition.
+
+    Attributes:
+        drawn: what each call draws at random.
+        late: what is to hold of that; checked by the driver, which runs the call eagerly if it does not.
+    """
 
     def __init__(self) -> None:
         self._guards: dict[Any, Guard] = {}
+        self.drawn: set[Source] = set()
+        self.late: list[Guard] = []
         #: the user's line being traced
         self.location: Location | None = None
 
     def add(self, kind: GuardKind, source: Source | None, expected: Any) -> None:
-        """Record a guard; a second one of the same kind on the same source is the same fact, except for names."""
+        """Record a guard; a second one of the same kind on the same source is the same fact, except for names.
+
+        Raises:
+            Break: it asks for the value of what is drawn at random.
+        """
+        asked = expected if isinstance(expected, tuple) else (expected,)
+        if self.drawn and any(map(self.is_drawn, (source, *asked))):
+            self._add_late(kind, source, expected)
+            return
         several = kind in (GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT, GuardKind.ALIAS, GuardKind.DISTINCT,
                            GuardKind.SIZES)  # fmt: skip
         key = (kind, source, str(expected)) if several else (kind, source)
@@ -153,11 +170,32 @@ class GuardSet:
             kept = record(expected) if record is not None else expected
             self._guards[key] = Guard(kind, source, kept, self.location)
 
+    def is_drawn(self, source: Any) -> bool:
+        """Whether what is at `source` depends on what each call draws at random."""
+        return bool(self.drawn) and isinstance(source, Source) and source.depends_on(self.drawn)
+
+    def _add_late(self, kind: GuardKind, source: Source | None, expected: Any) -> None:
+        if kind not in _OF_TYPES and not _is_attribute(source):
+            raise Break(reasons.SIDE_EFFECT_CALL, "a decision by a random number")
+        record = _RECORDS.get(kind)
+        guard = Guard(kind, source, record(expected) if record is not None else expected, self.location)
+        if guard not in self.late:
+            self.late.append(guard)
+
     def __iter__(self) -> Iterator[Guard]:
         return iter(self._guards.values())
 
     def __len__(self) -> int:
         return len(self._guards)
+
+
+#: kinds that ask what there is, and not its value
+_OF_TYPES = frozenset({GuardKind.TYPE, GuardKind.FLOAT})
+
+
+def _is_attribute(source: Source | None) -> bool:
+    """Whether a source is an attribute (the dtype, the shape of an array), or part of one."""
+    return isinstance(source, Slot) or (source is not None and _is_attribute(source.base))
 
 
 #: kinds whose expectation is an object that the cache must not keep alive

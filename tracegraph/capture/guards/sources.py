@@ -12,7 +12,7 @@ import sys
 import types
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +94,10 @@ class Source(ABC):
     def parents(self) -> tuple[Source, ...]:
         """The sources that must be evaluated first."""
         return () if self.base is None else (self.base,)
+
+    def depends_on(self, others: Collection[Source]) -> bool:
+        """Whether this is one of `others`, or a path that goes through one."""
+        return self in others or any(parent.depends_on(others) for parent in self.parents)
 
     @abstractmethod
     def expression(self, parents: list[str], pool: Pool) -> str:

@@ -210,6 +210,12 @@ def _get_of_number(tracer: Tracer, number: SymExpr | SymFloat | NumpyNumber | Va
     return tracer.native(getattr, specialised(tracer, number), name)
 
 
+def _get_of_generator(tracer: Tracer, generator: Any, name: str) -> Any:
+    """A method of numpy's random generators; their state is C code's."""
+    value = tracer.native(getattr, generator, name)
+    return value if callable(value) else _get_of_builtin(tracer, generator, name)
+
+
 def _get_of_numpy_number(tracer: Tracer, number: NumpyNumber, name: str) -> Any:
     if name in ("dtype", "shape", "ndim", "size", "itemsize", "nbytes"):
         return getattr(number.value, name)  # of the type, which is guarded
@@ -295,6 +301,7 @@ _GETTERS: dict[type, Callable[[Any, Any, str], Any]] = {
     types.MethodType: _get_of_method,
     super: _get_of_super,
     np.ndarray: arrays.get_attribute,
+    **dict.fromkeys((np.random.RandomState, np.random.Generator), _get_of_generator),
 }
 
 

@@ -37,7 +37,7 @@ def _call_checkpoint(
     from tracegraph.capture.calls.callables import call
 
     watch = MutationWatch(tracer, (function, *args, *kwargs.values()))
-    before = set(tracer.builder.graph.nodes)
+    before, drawn = set(tracer.builder.graph.nodes), tracer.random.draws
     try:
         results = call(tracer, function, args, kwargs)
     except Break as stop:
@@ -45,20 +45,19 @@ def _call_checkpoint(
         raise
     if tracer.recorder.grad_enabled:
         made = [node for node in tracer.builder.graph.nodes if node.is_call and node not in before]
-        again = watch.changed() or _changed_by(made, draws=not preserve_rng_state)
+        draws = not preserve_rng_state and tracer.random.draws > drawn
+        again = watch.changed() or ("draws random numbers" if draws else _changed_by(made))
         if again:
             raise Break(reasons.NATIVE_CALL, f"checkpoint() of a function that {again}, in backward once more")
     return results
 
 
-def _changed_by(made: list[Node], draws: bool) -> str:
+def _changed_by(made: list[Node]) -> str:
     """What the operations change besides their own results, "writes to a tensor"; empty if nothing."""
     for node in made:
         written = getattr(node.call_op, "mutates", ())
         if any(_memory(node.operands[position]).node not in made for position in written):
             return "writes to a tensor"
-        if draws and not node.is_pure and not written:
-            return "draws random numbers"
     return ""
 
 

@@ -63,7 +63,7 @@ def compute(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...],
         raise Break(reasons.NATIVE_CALL, f"numpy.{name}() after a write to a tensor, which may share memory")
     operands = (*args, *kwargs.values())
     result = tracer.native(function, *map(_value(tracer), args), **{k: _value(tracer)(v) for k, v in kwargs.items()})
-    sources = tuple(_source(tracer, o) for o in operands)
+    sources = tuple(argument_source(tracer, o) for o in operands)
     source = Computed(Reference(_with_names(function, tuple(kwargs))), sources)
     return _read(tracer, result, source, operands)
 
@@ -108,7 +108,7 @@ def _value(tracer: Tracer) -> Callable[[Any], Any]:
     return value
 
 
-def _source(tracer: Tracer, operand: Any) -> Source:
+def argument_source(tracer: Tracer, operand: Any) -> Source:
     """Where later calls find an argument.
 
     Raises:
@@ -126,7 +126,7 @@ def _source(tracer: Tracer, operand: Any) -> Source:
         return constant_source(operand)
     if type(operand) in _MAKERS:
         parts = (operand.start, operand.stop, operand.step) if type(operand) is slice else operand
-        return Computed(Reference(_MAKERS[type(operand)]), tuple(_source(tracer, p) for p in parts))
+        return Computed(Reference(_MAKERS[type(operand)]), tuple(argument_source(tracer, p) for p in parts))
     raise Break(reasons.NATIVE_CALL, f"a function of numpy on an object of type {type(operand).__name__}")
 
 

@@ -13,7 +13,7 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.values import STAND_INS, is_constant, is_number, is_tensor
 from tracegraph.capture.tensors import arrays, autograd_functions, checkpoints, gradient_hooks, gradients, module_hooks
-from tracegraph.capture.trace import copying, tensor_states
+from tracegraph.capture.trace import copying, random_streams, tensor_states
 from tracegraph.capture.trace.safety import flatten
 from tracegraph.dtypes import DType, as_dtype
 from tracegraph.ops import promotion
@@ -138,6 +138,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     **checkpoints.HANDLERS,
     **gradient_hooks.HANDLERS,
     **module_hooks.HANDLERS,
+    **random_streams.HANDLERS,
 }
 #: handlers of methods of tensors
 METHODS: dict[Any, Callable[..., Any]] = {

@@ -94,6 +94,8 @@ class Effects:
         self._changed_modules: dict[int, Any] = {}
         #: in order; they do not matter to the graph, which has run when they are made
         self.hook_registrations: list[HookRegistration] = []
+        #: generators that were drawn from or set, once for each time; what they are left at, `Tracer.random` knows
+        self.random: list[Any] = []
         self._class_entries: set[str] = set()
         self._forbidden_during = ""
 
@@ -151,8 +153,11 @@ class Effects:
         return [c for c in self.copies if c.is_changed()]
 
     def log(self) -> list[Any]:
-        """Writes and changed modules so far, to compare with later; writes to containers are seen in their copies."""
-        return [*self._writes.values(), *self._changed_modules.values(), *self.hook_registrations]
+        """Writes, changed modules and generators so far, to compare with later.
+
+        Writes to containers are seen in their copies.
+        """
+        return [*self._writes.values(), *self._changed_modules.values(), *self.hook_registrations, *self.random]
 
     def is_empty(self) -> bool:
         return not self.log() and not self.changed_copies()
@@ -160,6 +165,11 @@ class Effects:
     def register_hook(self, registration: HookRegistration) -> None:
         self.note_write()
         self.hook_registrations.append(registration)
+
+    def note_random(self, generator: Any) -> None:
+        """A random generator goes on, other than by draws of the graph from the default one."""
+        self.note_write()
+        self.random.append(generator)
 
     def set_attribute(self, target: Any, name: str, value: Any) -> None:
         self._put((id(target), name), AttributeWrite(target, name, value))
@@ -199,4 +209,4 @@ class Effects:
         """Every outside object a replay will change."""
         targets = [w.target for w in self._writes.values() if isinstance(w, AttributeWrite)]
         cells: list[Any] = [w.cell for w in self._writes.values() if isinstance(w, CellWrite)]
-        return targets + cells + [c.copy for c in self.changed_copies()]
+        return targets + cells + [c.copy for c in self.changed_copies()] + self.random

@@ -24,6 +24,8 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Item, Reference, Source, constant_source
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_constant, is_number, is_varying
@@ -100,6 +102,9 @@ class TraceNumbers:
         return self._of_numpys[source]
 
     def _int(self, value: int, source: Source) -> int | SymExpr:
+        if self._tracer.guards.is_drawn(source):
+            # sizes and indices: the graph would depend on them in ways that are known when it is compiled
+            raise Break(reasons.SIDE_EFFECT_CALL, "an int made of a random number")
         if source not in self._ints:
             self._tracer.guards.add(GuardKind.INTEGER, source, NATURAL if value >= 0 else NEGATIVE)
             if value >= 0:

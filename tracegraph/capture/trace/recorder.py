@@ -7,9 +7,12 @@ from typing import Any
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.trace.numbers import TraceNumbers
+from tracegraph.capture.trace.random_streams import RandomStreams
 from tracegraph.capture.trace.tensor_states import TensorStates, is_seen_through_data
-from tracegraph.ir import Builder
+from tracegraph.ir import Builder, lookup
 from tracegraph.ops.definition import Definition
+from tracegraph.ops.generator import default_generator
+from tracegraph.ops.random_bits import NextKey
 from tracegraph.ops.recording import Recorder, Traced
 
 
@@ -19,12 +22,14 @@ class CaptureRecorder(Recorder):
     Args:
         numbers: the numbers of the trace that vary.
         tensors: the states of the tensors of the trace.
+        random: the random generators of the trace.
     """
 
-    def __init__(self, builder: Builder, numbers: TraceNumbers, tensors: TensorStates) -> None:
+    def __init__(self, builder: Builder, numbers: TraceNumbers, tensors: TensorStates, random: RandomStreams) -> None:
         super().__init__(builder, lift=self._refuse)
         self._numbers = numbers
         self._tensors = tensors
+        self._random = random
         #: whether any operation was recorded in grad mode; those outside it are marked in the graph, so it runs in it
         self.needs_grad_mode = False
 
@@ -35,6 +40,14 @@ class CaptureRecorder(Recorder):
         known = self._numbers.known_to_graph
         attrs = {k: known(v) for k, v in attrs.items()}
         return tuple(map(known, self._numbers.lifted(op, operands))), attrs
+
+    def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        if isinstance(op, NextKey):
+            return self._random.key(attrs.get("generator") or default_generator, self._record)
+        return super().handle(op, operands, attrs)
+
+    def _record(self, name: str, attrs: dict[str, Any]) -> Any:
+        return super().handle(lookup(name), (), attrs)  # type: ignore[arg-type]
 
     def check_write(self, target: Traced) -> None:
         if self.grad_enabled and target.requires_grad and self._tensors.is_leaf_memory(target.value):

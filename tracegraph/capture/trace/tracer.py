@@ -31,7 +31,9 @@ from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.effects import Effects
 from tracegraph.capture.trace.foresight import Foresight
 from tracegraph.capture.trace.generators import SymbolicGenerator
+from tracegraph.capture.trace.native_draws import NativeDraws
 from tracegraph.capture.trace.numbers import TraceNumbers
+from tracegraph.capture.trace.random_streams import RandomStreams
 from tracegraph.capture.trace.recorder import CaptureRecorder
 from tracegraph.capture.trace.settings import TraceSettings
 from tracegraph.capture.trace.sizes import Sizes
@@ -104,7 +106,9 @@ class Tracer:
         self.builder = Builder(self.name)
         self.numbers = TraceNumbers(self)
         self.tensors = TensorStates(self)
-        self.recorder = CaptureRecorder(self.builder, self.numbers, self.tensors)
+        self.random = RandomStreams(self)
+        self.draws = NativeDraws(self)
+        self.recorder = CaptureRecorder(self.builder, self.numbers, self.tensors, self.random)
         self.initial_grad_mode = self.recorder.grad_enabled = eager.is_grad_enabled()
         self.guards.add(GuardKind.GRAD_MODE, None, self.initial_grad_mode)
         self.settings = TraceSettings(self)
