@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
@@ -31,6 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     changing = [item.nodeid for item in items if re.search(r"0x[0-9a-f]{8}", item.nodeid)]
     if changing:
         raise pytest.UsageError(f"a test's id holds an address, give it ids=: {changing[0]}")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives as long as the suite: every full collection would go through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

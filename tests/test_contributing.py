@@ -74,7 +74,8 @@ def run(line: str, checkout: Path) -> None:
     typed, _, output = line.partition(" > ")
     program, *arguments = shlex.split(typed, comments=True)
     command = [sys.executable, *COMMANDS[program], *arguments]
-    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    # the copy's own bytecode serves the commands that follow
+    environment = os.environ | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"$ {line}\n{done.stdout}\n{done.stderr}"
     assert "no tests ran" not in done.stdout

@@ -95,11 +95,21 @@ def layer_of(module: str) -> str | None:
 
 
 @cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text())
+
+
+def package_of(module: str) -> str:
+    """What relative imports in the module are relative to."""
+    return module if modules()[module].name == "__init__.py" else module.rpartition(".")[0]
+
+
+@cache
 def may_import(layer: str) -> frozenset[str]:
     return frozenset({layer, *LEFT[layer]}.union(*(may_import(left) for left in LEFT[layer])))
 
 
-def imports(source: str, package: str) -> Iterator[tuple[str, int, str]]:
+def imports(tree: ast.AST, package: str) -> Iterator[tuple[str, int, str]]:
     """(imported module, line, enclosing function) for every import statement and `import_module("...")`."""
 
     def visit(node: ast.AST, function: str) -> Iterator[tuple[str, int, str]]:
@@ -112,18 +122,26 @@ def imports(source: str, package: str) -> Iterator[tuple[str, int, str]]:
             for alias in node.names:
                 inner = f"{base}.{alias.name}"
                 yield inner if inner in modules() else base, node.lineno, function
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        elif isinstance(node, ast.Call) and name_of(node.func) == "import_module":
             yield from ((a.value, node.lineno, function) for a in node.args if isinstance(a, ast.Constant))
         for child in ast.iter_child_nodes(node):
             yield from visit(child, function)
 
-    yield from visit(ast.parse(source), "")
+    yield from visit(tree, "")
 
 
-def violations(module: str, source: str, package: str) -> Iterator[str]:
-    """What is wrong with the imports of `source`, if it were the text of `module`."""
+def name_of(function: ast.expr) -> str:
+    """`import_module` for `importlib.import_module`; nothing for what has no name."""
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def violations(module: str, tree: ast.AST, package: str) -> Iterator[str]:
+    """What is wrong with the imports of `tree`, if it were the text of `module`."""
     layer = layer_of(module)
-    for target, line, function in imports(source, package):
+    if layer is not None and layer not in LEFT:
+        yield f"{module}: {layer} has no place in the order, add it to LEFT"
+        return
+    for target, line, function in imports(tree, package):
         where = f"{module}, line {line}"
         top = target.split(".")[0]
         if top in RESERVED and layer not in RESERVED[top]:
@@ -140,13 +158,8 @@ def violations(module: str, source: str, package: str) -> Iterator[str]:
             yield f"{where}: {layer} must not import {target}"
 
 
-@pytest.mark.parametrize("module", modules())
-def test_imports_point_left(module: str) -> None:
-    layer = layer_of(module)
-    assert layer is None or layer in LEFT, f"{module}: {layer} has no place in the order, add it to LEFT"
-    path = modules()[module]
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    found = list(violations(module, path.read_text(), package))
+def test_imports_point_left() -> None:
+    found = [problem for m in modules() for problem in violations(m, tree_of(m), package_of(m))]
     assert not found, "\n".join(found)
 
 
@@ -156,13 +169,18 @@ def folder_of_capture(module: str) -> int:
     return CAPTURE.index(folder) if folder in CAPTURE else len(CAPTURE)
 
 
-@pytest.mark.parametrize("module", [m for m in modules() if m.startswith("tracegraph.capture.")])
-def test_folders_of_capture_load_in_order(module: str) -> None:
-    tree = ast.parse(modules()[module].read_text())
-    loaded = [node for node in tree.body if not isinstance(node, ast.If | ast.FunctionDef | ast.ClassDef)]
-    for target, line, _ in imports(ast.unparse(ast.Module(loaded, [])), module):
-        if target.startswith("tracegraph.capture."):
-            assert folder_of_capture(target) <= folder_of_capture(module), f"{module}, line {line}: {target}"
+def test_folders_of_capture_load_in_order() -> None:
+    found = []
+    for module in modules():
+        if module.startswith("tracegraph.capture."):
+            tree = tree_of(module)
+            loaded = [node for node in tree.body if not isinstance(node, ast.If | ast.FunctionDef | ast.ClassDef)]
+            found += [
+                f"{module}, line {line}: {target}"
+                for target, line, _ in imports(ast.Module(loaded, []), package_of(module))
+                if target.startswith("tracegraph.capture.") and folder_of_capture(target) > folder_of_capture(module)
+            ]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +201,7 @@ def test_folders_of_capture_load_in_order(module: str) -> None:
     ],
 )
 def test_checker(module: str, source: str, problem: str | None) -> None:
-    found = list(violations(module, source, module.rpartition(".")[0] or module))
+    found = list(violations(module, ast.parse(source), module.rpartition(".")[0] or module))
     assert len(found) == (problem is not None)
     assert problem is None or problem in found[0]
 
@@ -195,9 +213,8 @@ def test_order_has_no_cycle() -> None:
         seen.append(layer)
 
 
-@pytest.mark.parametrize("module", modules())
-def test_module_is_named_for_its_subject(module: str) -> None:
-    assert module.rpartition(".")[2] not in VAGUE_NAMES
+def test_modules_are_named_for_their_subject() -> None:
+    assert not [m for m in modules() if m.rpartition(".")[2] in VAGUE_NAMES]
 
 
 def unfinished(tree: ast.AST) -> Iterator[int]:
@@ -211,10 +228,9 @@ def unfinished(tree: ast.AST) -> Iterator[int]:
         yield from unfinished(child)
 
 
-@pytest.mark.parametrize("module", modules())
-def test_nothing_is_left_unimplemented(module: str) -> None:
-    lines = list(unfinished(ast.parse(modules()[module].read_text())))
-    assert not lines, f"{module}, lines {lines}: finish it, or mark a base class's method @abstractmethod"
+def test_nothing_is_left_unimplemented() -> None:
+    found = [f"{module}, line {line}" for module in modules() for line in unfinished(tree_of(module))]
+    assert not found, "finish it, or mark a base class's method @abstractmethod: " + "; ".join(found)
 
 
 def test_import_stays_light(tmp_path: Path) -> None:

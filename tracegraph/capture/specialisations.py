@@ -202,13 +202,14 @@ class CompiledUnit:
     def step(self, args: Args, cells: Cells) -> Any:
         """Run up to the end or the next continuation; the result or a Tail."""
         for specialisation in self.specialisations:
-            if specialisation.check(args, cells):
+            if specialisation.check(args, cells) is None:
                 return specialisation.run(args, cells)
         # inside a trace that calls this natively, the original joins that trace
         if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing() or self._waits(args):
             return self.eager(args, cells)
         with COMPILING, preserved():
-            found: Specialisation | Break | None = next((s for s in self.specialisations if s.check(args, cells)), None)
+            fitting = (s for s in self.specialisations if s.check(args, cells) is None)
+            found: Specialisation | Break | None = next(fitting, None)
             if found is None:
                 found = self._specialise(args, cells)
         if isinstance(found, Break):
@@ -357,7 +358,7 @@ class CompiledUnit:
 
     def _failures(self, args: Args, cells: Cells) -> list[Failure]:
         """Why no specialisation fits: the failed guard of each, newest first."""
-        failures = (find_failure(s.guards, args, cells) for s in reversed(self.specialisations))
+        failures = (find_failure(s.guards, s.check, args, cells) for s in reversed(self.specialisations))
         return [f for f in failures if f is not None]
 
     def _recompile(self, failures: list[Failure], args: Args) -> Recompile | None:

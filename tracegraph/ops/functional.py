@@ -16,6 +16,8 @@ from tracegraph.ops.definition import ALIASES
 def __getattr__(name: str) -> Callable[..., Any]:
     if name in ALIASES:
         return ALIASES[name]
+    if name.startswith("__"):  # what introspection asks of any module: no op's name, and not worth a suggestion
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         return lookup(name)  # type: ignore[return-value]
     except IRError as e:

@@ -1,7 +1,8 @@
 """Guards as a generated Python function, and the explanation of a failed one.
 
-`check(args, cells)` is straight-line code: each path prefix is evaluated once, each condition returns False when it
-does not hold. Any exception while walking a path means that the shape of the data has changed: the guard fails.
+`check(args, cells)` is straight-line code: each path prefix is evaluated once, each condition returns the position of
+its guard when it does not hold. Any exception while walking a path means that the shape of the data has changed: the
+guard fails, and the line that raised tells which one that is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import enum
 import math
 import types
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,24 +26,26 @@ from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import is_constant
 from tracegraph.ir import dim as dims
 
-Check = Callable[[Sequence[Any], tuple[Any, ...]], bool]
+#: the position of the first guard that does not hold, None if all do
+Check = Callable[[Sequence[Any], tuple[Any, ...]], int | None]
 Conditions = list[str]
 
+_HEAD = "def check(args, cells):\n    try:\n"
+_TAIL = "        return None\n    except Exception as error:\n        return position(error.__traceback__.tb_lineno)\n"
 
-def compile_guards(guards: Iterable[Guard]) -> Check:
+
+def compile_guards(guards: Sequence[Guard]) -> Check:
     """The checker of `guards`."""
     pool = Pool()
     writer = SourceWriter(pool)
     lines = writer.lines
-    for guard in guards:
+    ends: list[int] = []  # the last line of each guard, counted from the start of the function
+    for position, guard in enumerate(guards):
         conditions = CHECKS[guard.kind](writer, guard)
-        lines += [f"if not ({c}): return False" for c in conditions]
-    body = "".join(f"        {line}\n" for line in lines)
-    text = (
-        "def check(args, cells):\n    try:\n" + body + "        return True\n"
-        "    except Exception:\n        return False\n"
-    )
-    namespace = pool.names
+        lines += [f"if not ({c}): return {position}" for c in conditions]
+        ends.append(_HEAD.count("\n") + len(lines))
+    text = _HEAD + "".join(f"        {line}\n" for line in lines) + _TAIL
+    namespace = pool.names | {"position": lambda line: bisect_left(ends, line)}
     exec(compile(text, "<guards>", "exec"), namespace)
     check: Check = namespace["check"]
     return check
@@ -296,13 +300,10 @@ _SUBJECTS = {
 }
 
 
-def find_failure(guards: Iterable[Guard], args: Sequence[Any], cells: tuple[Any, ...]) -> Failure | None:
-    """The first guard that fails for these arguments, or None."""
-    for guard in guards:
-        check = compile_guards([guard])
-        if not check(args, cells):
-            return Failure(guard, _actual(guard, args, cells))
-    return None
+def find_failure(guards: Sequence[Guard], check: Check, args: Sequence[Any], cells: tuple[Any, ...]) -> Failure | None:
+    """The first of the guards that fails for these arguments, by their checker; or None."""
+    position = check(args, cells)
+    return None if position is None else Failure(guards[position], _actual(guards[position], args, cells))
 
 
 #: the source of what must not be there

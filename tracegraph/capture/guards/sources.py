@@ -426,7 +426,7 @@ class SourceWriter:
         if found is not None:
             return found
         code = source.expression(list(map(self.name, source.parents)), self.pool)
-        if isinstance(source, Constant):
+        if type(source) is Constant:
             name = code
         else:
             name = f"v{self._count}"
