@@ -58,6 +58,33 @@ def test_equal_sizes_share_a_symbol_and_a_guard() -> None:
     assert types == [["f32[s0]", "f32[s0]"], ["f32[s0]", "f32[s1]"]]
 
 
+@pytest.mark.parametrize("shapes", [((3, 3), (5, 5), (6, 5)), ((3, 4), (5, 5), (7, 2))])
+def test_equal_sizes_that_vary_have_symbols_of_their_own(shapes: tuple[tuple[int, int], ...]) -> None:
+    def both(x: Tensor, y: Tensor) -> Tensor:
+        return x.sum() + y.sum()
+
+    function = capture_of(both)
+    for n, m in shapes:
+        assert_same(function(ramp(n), ramp(m)), both(ramp(n), ramp(m)))
+    assert [str(p.type) for p in graphs_of(function)[-1].placeholders] == ["f32[s0]", "f32[s1]"]
+    assert specialisation_count(function) == 2
+
+
+def test_sizes_that_the_program_wants_equal_share_a_symbol_in_the_graph() -> None:
+    def sums(x: Tensor, y: Tensor, n: int) -> Tensor:
+        return (x + y) @ y.T + y.view(n, 2).sum()
+
+    function = capture_of(sums)
+    for n in (3, 4, 6):
+        assert_same(function(ramp(n, 2), ramp(n, 2), n), sums(ramp(n, 2), ramp(n, 2), n))
+    graph = graphs_of(function)[-1]
+    assert [str(p.type) for p in graph.placeholders[:2]] == ["f32[s0, 2]", "f32[s0, 2]"]
+    assert [str(o.type) for o in graph.outputs] == ["f32[s0, s0]"]
+    assert specialisation_count(function) == 2
+    with pytest.raises(RuntimeError):
+        function(ramp(3, 2), ramp(4, 2), 3)
+
+
 def test_sizes_as_values() -> None:
     def sizes(x):
         n, m = x.shape

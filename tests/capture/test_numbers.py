@@ -474,3 +474,32 @@ def test_tensors_of_mixed_elements():
         )
 
     assert traces(program, [(x(), n / 2, n) for n in (2, 3, 4, 5)]) == 2
+
+
+def test_extremes_of_numbers_that_vary():
+    def program(x, n, rate):
+        least = min(n, 4)
+        return x[:least], least, max(n, 2 * n, 1), x * min(rate, 0.5), max([n, 3]), min(len(r) for r in (x, x[:n]))
+
+    rows = tg.arange(24.0).view(12, 2)
+    assert traces(program, [(rows, n, n / 8) for n in (3, 5, 9, 1, 12, 2)]) == 2
+
+
+def test_an_int_beside_a_float_keeps_its_type_as_an_extreme():
+    assert traces(lambda n, rate: max(n, rate) * 2, [(2, 1.5), (3, 2.5), (4, 4.5), (5, 1.0), (6, 7.5)]) == 3
+
+
+@pytest.mark.parametrize("dtype", [tg.float16, tg.bfloat16])
+def test_floats_beside_0d_tensors_of_half_precision(dtype):
+    def program(x, rate):
+        return x * rate, rate - x, x / rate, x > rate, tg.where(x > 1, x, rate)
+
+    assert traces(program, [(tg.tensor(2.3, dtype=dtype), 0.3 * n) for n in range(1, 5)]) == 2
+
+
+def test_steps_between_numbers_that_vary_too():
+    def program(n, end):
+        return tg.linspace(0, 1, n), tg.linspace(n * 0.5, end, n), tg.linspace(0.0, end, n, dtype=tg.float64)
+
+    # one number is the first of all, and one step has no length
+    assert traces(program, [(n, n * 1.5) for n in (2, 3, 7, 0, 20)]) == 3

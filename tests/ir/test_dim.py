@@ -106,3 +106,27 @@ def test_int_of_a_size_specialises():
     with env.active():
         assert list(range(s))[-1] == 7
     assert [str(g) for g in env.guards] == ["s0 == 8"]
+
+
+def test_a_minimum_is_known_to_be_at_most_its_operands():
+    env = ShapeEnv()
+    s, t = env.fresh(8), env.fresh(3)
+    with env.active():
+        assert dim.minimum(s, 4) <= s
+        assert s - dim.minimum(s, t) >= 0
+        assert dim.maximum(s, t) - t >= 0
+        assert not dim.maximum(s, 4) < 4
+    assert env.guards == []
+    assert env.known("<=", dim.minimum(s, 4), 3) is None
+
+
+def test_symbols_asked_to_be_equal_stand_for_each_other():
+    env = ShapeEnv()
+    s, t, n = env.fresh(8), env.fresh(8), env.fresh(8, low=0)
+    with env.active():
+        assert s == t
+        assert n == t
+        assert 2 * n == s + t
+        assert n >= 2
+    assert [str(g) for g in env.guards] == ["s0 == s1", "s2 == s0"]
+    assert {name: str(other) for name, other in env.equal.items()} == {"s1": "s0", "s2": "s0"}

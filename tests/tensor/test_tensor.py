@@ -160,3 +160,12 @@ def test_format() -> None:
     assert f"{vector}" == repr(vector) == "tensor([1.5])"
     parameter = tg.nn.Parameter(number)
     assert f"{parameter}" == repr(parameter) and f"{parameter:.1f}" == "1.5"
+
+
+def test_strides_of_tensors_without_elements():
+    assert tg.zeros(0, 6).stride() == (tg.zeros(0, 6) * 2).stride() == (6, 1)
+    assert tg.ones(3, 0, 2).stride() == (2, 2, 1)
+    assert tg.ones(4, 6)[:0].stride() == (6, 1)
+    program = lambda n: (tg.zeros(3, n, 2).stride(), tg.zeros(n, 4).stride(1))  # noqa: E731
+    compiled = tg.compile(program)
+    assert [compiled(n) for n in (2, 3, 0)] == [program(n) for n in (2, 3, 0)]

@@ -20,12 +20,30 @@ def at_most(a: Dim, b: Dim) -> bool:
 
 def bounds_decide(relation: str, difference: SymExpr, bound: Callable[[str], tuple[int, int | None]]) -> bool | None:
     """Decide `difference relation 0` from bounds of the symbols alone, or None."""
-    low, high = _bounds(difference, bound)
+    low, high = _tightened(difference, bound)
     if relation == "==":
         return False if (low is not None and low > 0) or (high is not None and high < 0) else None
     if relation == "<":
         return True if high is not None and high < 0 else False if low is not None and low >= 0 else None
     return True if high is not None and high <= 0 else False if low is not None and low > 0 else None
+
+
+def _tightened(dim: SymExpr, bound: Callable[[str], tuple[int, int | None]]) -> Bounds:
+    """Bounds, in which a minimum or maximum counts for the one of its operands that says more:
+    min(s0, 4) - s0 <= s0 - s0.
+    """
+    low, high = _bounds(dim, bound)
+    for monomial, coefficient in dim.terms:
+        if len(monomial) != 1 or monomial[0].fn not in ("min", "max"):
+            continue
+        rest = dim - SymExpr({monomial: coefficient})
+        chosen = [rest + coefficient * operand for operand in monomial[0].args]  # type: ignore[operator]
+        bounds = [_tightened(c, bound) if isinstance(c, SymExpr) else (c, c) for c in chosen]
+        if (monomial[0].fn == "min") is (coefficient > 0):
+            high = min((h for h in (high, *(h for _, h in bounds)) if h is not None), default=None)
+        else:
+            low = max((x for x in (low, *(x for x, _ in bounds)) if x is not None), default=None)
+    return low, high
 
 
 def _bounds(dim: object, bound: Callable[[str], tuple[int, int | None]]) -> Bounds:

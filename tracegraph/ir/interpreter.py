@@ -8,7 +8,7 @@ import numpy as np
 
 from tracegraph.errors import DTypeError, IRError, ShapeError
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import SymExpr
+from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.graph import Graph, Node, Operand, Value
 from tracegraph.ir.types import TensorType
 from tracegraph.ir.user_line import note_user_line
@@ -69,7 +69,7 @@ class Interpreter:
         return at_sizes(attr, self.sizes)
 
 
-def at_sizes(attr: object, sizes: Mapping[str, int]) -> object:
+def at_sizes(attr: object, sizes: Mapping[str, int] | Mapping[str, Dim]) -> object:
     """An attribute or operand with its symbolic sizes replaced by `sizes`."""
     if isinstance(attr, SymExpr):
         return dims.evaluate(attr, sizes)

@@ -48,6 +48,8 @@ class ShapeEnv:
     examples: dict[str, int] = field(default_factory=dict)
     ranges: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     guards: list[SizeGuard] = field(default_factory=list)
+    #: symbols that a guard made equal to another, and that other
+    equal: dict[str, Dim] = field(default_factory=dict)
     #: the user's line being traced, for the guards that it asks for
     location: Location | None = None
 
@@ -64,22 +66,37 @@ class ShapeEnv:
 
     def decide(self, relation: str, a: object, b: object) -> bool:
         """The truth of `a relation b`, guarded unless the ranges decide it for all sizes."""
-        difference = a - b  # type: ignore[operator]
-        if not isinstance(difference, SymExpr):
-            return dims.decide(relation, a, b)
-        known = bounds_decide(relation, difference, self._bound)
+        if self.equal:
+            a, b = dims.evaluate(a, self.equal), dims.evaluate(b, self.equal)  # type: ignore[arg-type]
+        known = self.known(relation, a, b)
         if known is not None:
             return known
         answer = dims.decide(relation, self.example(a), self.example(b))
         guard = SizeGuard(relation, a, b, answer, self.location)  # type: ignore[arg-type]
         if guard not in self._recorded():
             self.guards.append(guard)
+        if answer and relation == "==" and self.examples.keys() >= {str(a), str(b)}:
+            self._note_equal(str(a), str(b))
         return answer
+
+    def _note_equal(self, a: str, b: str) -> None:
+        """Let one symbol stand for both, the one that more is known of."""
+        kept, dropped = (a, b) if self._bound(a)[0] >= self._bound(b)[0] else (b, a)
+        self.equal = {name: dims.evaluate(other, {dropped: dims.sym(kept)}) for name, other in self.equal.items()}
+        self.equal[dropped] = dims.sym(kept)
+
+    def known(self, relation: str, a: object, b: object) -> bool | None:
+        """The truth of `a relation b` if it is the same for all sizes that the graph may be used for, else None."""
+        difference = a - b  # type: ignore[operator]
+        if not isinstance(difference, SymExpr):
+            return dims.decide(relation, a, b)
+        return bounds_decide(relation, difference, self._bound)
 
     def specialise(self, dim: SymExpr) -> int:
         """The example value of `dim`; the graph becomes valid for that value only."""
         value = self.example(dim)
-        guard = SizeGuard("==", dim, value, True, self.location)
+        known = dims.evaluate(dim, self.equal)
+        guard = SizeGuard("==", known, value, True, self.location)
         if guard not in self._recorded():
             self.guards.append(guard)
         return value

@@ -96,8 +96,8 @@ def _clamped(bound: Dim, size: Dim) -> Dim:
         return size
     if bound < 0:
         bound = bound + size
-        return bound if bound > 0 else 0
-    return bound if bound < size else size
+        return bound if bound >= 0 else 0
+    return bound if bound <= size else size
 
 
 def _is_whole(entry: Slice, size: Dim) -> bool:

@@ -165,8 +165,7 @@ class Linspace(Creation):
         start, end, steps = attrs["start"], attrs["end"], attrs["steps"]
         i, last = F.arange(steps, dtype=dtypes.float64), steps - 1
         step = (end - start) / last if last > 0 else 0.0
-        middle = last / 2 if last > 0 else 1.0
-        return F.where(i < middle, i * step + start, (i - last) * step + end).to(attrs["dtype"])
+        return F.where(i * 2 < (last if last > 0 else 1), i * step + start, (i - last) * step + end).to(attrs["dtype"])
 
     def eager(self, *, start: float, end: float, steps: int, dtype: DType) -> np.ndarray:
         if steps == 1:

@@ -150,6 +150,9 @@ class BodyRecorder(Recorder):
             self.strides[value] = description.strides
         return self.traced(value, description.requires_grad)
 
+    def as_rows(self, op: Definition, operands: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        return self.outer.as_rows(op, operands)
+
     def prepared(
         self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -15,6 +15,7 @@ import numpy as np
 from tracegraph.dtypes import DType
 from tracegraph.errors import DataDependentError, IRError
 from tracegraph.ir import Builder, Kind, TensorType, Value, lookup
+from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import dispatch
 from tracegraph.ops.arguments import is_tensor
@@ -75,6 +76,8 @@ class Recorder:
             results = op.vary(operands, attrs)
             if results is not NotImplemented:
                 return results
+        if any(type(o) is SymFloat for o in operands) and (rows := self.as_rows(op, operands)) is not None:
+            return dispatch.dispatch(op, rows, attrs).reshape(())
         operands, attrs = self.prepared(op, operands, attrs)
         if self.unrecorded_views and self.grad_enabled:
             self._check_unrecorded_views(op, operands)
@@ -89,6 +92,10 @@ class Recorder:
         if not results:
             return None
         return op.pack(results)
+
+    def as_rows(self, op: Definition, operands: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The operands of a call on 0-d tensors with one dimension, where only so the floats among them may vary."""
+        return None
 
     def prepared(
         self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]
@@ -237,7 +244,9 @@ class Traced(TensorMethods):
 
     def stride(self, dim: int | None = None) -> Any:
         """Strides in elements, those the tensor will have when the graph runs."""
-        strides = self.recorder.strides_of(self.value)
+        strides, shape = self.recorder.strides_of(self.value), self.shape
+        if dims.same_shape(strides, contiguous_strides(shape)):  # over a size of 0 they step as over one of 1
+            strides = contiguous_strides((*shape[:1], *(0 if dims.is_below(size, 1) else size for size in shape[1:])))
         return strides if dim is None else strides[dim]
 
     def new_tensor(self, data: Any, dtype: DType | None = None, device: Device | str | None = None) -> Traced:

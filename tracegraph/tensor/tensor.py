@@ -15,6 +15,7 @@ from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, AutogradError, DTypeError, ShapeError
 from tracegraph.ops.device import Device
+from tracegraph.ops.layout import contiguous_strides
 from tracegraph.ops.methods import TensorMethods
 from tracegraph.tensor.hooks import PostAccumulate, RemovableHook
 from tracegraph.tensor.printing import format_tensor
@@ -100,7 +101,9 @@ class Tensor(TensorMethods):
     def stride(self, dim: int | None = None) -> Any:
         """Strides in elements, not bytes."""
         itemsize = self._np.itemsize
-        strides = tuple([s // itemsize for s in self._np.strides])
+        strides: tuple[Any, ...] = tuple([s // itemsize for s in self._np.strides])
+        if not self._np.size and not any(strides):  # numpy knows no strides of what it makes without elements
+            strides = contiguous_strides(self._np.shape)
         return strides if dim is None else strides[dim]
 
     def storage_offset(self) -> int:

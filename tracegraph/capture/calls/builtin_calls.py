@@ -33,6 +33,7 @@ from tracegraph.capture.stack.values import (
     base_value,
     is_constant,
     is_instance_of_python_class,
+    is_number,
     is_tensor,
     is_varying,
 )
@@ -213,6 +214,28 @@ def _with_polyfill(builtin: Any, polyfill: Any) -> Handler:
     def handle(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
         if all(type(a) in (list, tuple) for a in args[:1]) and not kwargs and _is_simple(tracer, args):
             return tracer.native(builtin, *args)
+        return _inline(tracer, polyfill, args, kwargs)
+
+    return handle
+
+
+def _extremum(builtin: Any, polyfill: Any) -> Handler:
+    """`min` or `max`: of numbers that vary it is one that varies."""
+    handle = _with_polyfill(builtin, polyfill)
+
+    def choose(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+        varies = any(map(is_varying, flatten(args)))
+        return _inline(tracer, polyfill, args, kwargs) if varies else handle(tracer, args, kwargs, frame)
+
+    return choose
+
+
+def _step_of(builtin: Any, polyfill: Any) -> Handler:
+    """The choice between the best number so far and the next."""
+
+    def handle(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+        if any(map(is_varying, args)) and all(map(is_number, args)):
+            return tracer.native(tracer.numbers.extremum, builtin, *args)
         return _inline(tracer, polyfill, args, kwargs)
 
     return handle
@@ -423,8 +446,10 @@ _TABLE: dict[Any, Handler] = {
     int: _call_int,
     float: _call_float,
     sum: _with_polyfill(sum, polyfills.sum_),
-    min: _with_polyfill(min, polyfills.min_),
-    max: _with_polyfill(max, polyfills.max_),
+    min: _extremum(min, polyfills.min_),
+    max: _extremum(max, polyfills.max_),
+    polyfills.lesser: _step_of(min, polyfills.lesser),
+    polyfills.greater: _step_of(max, polyfills.greater),
     any: _with_polyfill(any, polyfills.any_),
     all: _with_polyfill(all, polyfills.all_),
     functools.reduce: _with_polyfill(functools.reduce, polyfills.reduce_),

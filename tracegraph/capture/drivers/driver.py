@@ -41,6 +41,7 @@ from tracegraph.capture.trace.native_draws import snapshot
 from tracegraph.capture.trace.tracer import Input, Tracer
 from tracegraph.ir import Graph, Node, Rebuilder, rebuild
 from tracegraph.ir.fused import node_symbols
+from tracegraph.ir.substitution import with_symbols_replaced
 
 #: globals and attributes that see the variables of their caller
 _FRAME_READERS = frozenset({
@@ -352,4 +353,6 @@ class DriverWriter:
         def visit(rebuilder: Rebuilder, node: Node) -> bool:
             return node.op == "placeholder" and node.value not in self._kept
 
-        return rebuild(recorded, visit)
+        env = self.tracer.sizes.env
+        env.location = None  # what inference asks of the sizes again is no line of the user's
+        return with_symbols_replaced(rebuild(recorded, visit), env.equal)

@@ -116,10 +116,11 @@ class Dynamism:
     def _size(self, tracer: Tracer, size: int, source: Size, mark: SizeMark | None) -> int | SymExpr:
         if mark is not None and mark.is_dynamic:
             return self._marked(tracer, size, source, mark)
-        wanted = mark is None and (self.dynamic or str(source) in self._varying)
-        if not wanted or size < SMALLEST_DYNAMIC:
+        varies = mark is None and str(source) in self._varying
+        if size < SMALLEST_DYNAMIC or not (varies or (mark is None and self.dynamic)):
             return size
-        return tracer.sizes.symbol(size, source)
+        # what is only said to vary is taken to be the same size where it is equal now, as in PyTorch
+        return tracer.sizes.symbol(size, source) if varies else tracer.sizes.shared(size, source)
 
     def _marked(self, tracer: Tracer, size: int, source: Size, mark: SizeMark) -> int | SymExpr:
         low, high = max(mark.min or 0, SMALLEST_DYNAMIC), mark.max

@@ -127,6 +127,14 @@ class TraceNumbers:
         result = function(*map(self.value, operands))
         return self.number(result, Computed(Reference(function), tuple(map(self.source, operands))))
 
+    def extremum(self, function: Callable[..., Any], a: Any, b: Any) -> Any:
+        """`min` or `max` of numbers, at least one of which varies: of ints an expression over their symbols."""
+        if not {type(a), type(b)} <= {int, SymExpr}:
+            return self.compute(function, a, b)
+        if (is_below := self._tracer.sizes.env.known("<=", a, b)) is not None:
+            return a if is_below is (function is min) else b
+        return dims.minimum(a, b) if function is min else dims.maximum(a, b)
+
     def text(self, function: Callable[..., str], *operands: Any) -> VaryingText:
         """The text that `function` makes of numbers and texts, at least one of which varies."""
         source = Computed(Reference(function), tuple(map(self.source, operands)))
@@ -191,6 +199,19 @@ class TraceNumbers:
         if wanted is None:
             return tuple(float(o) if type(o) is SymFloat else o for o in operands)
         return tuple(self._input(o).to(d) if type(o) is SymFloat else o for o, d in zip(operands, wanted, strict=True))
+
+    def as_rows(self, op: Definition, operands: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """0-d tensors as rows of one element, where floats can be inputs beside those only.
+
+        A float is an input of float32 at least: beside a 0-d tensor of float16 it would decide on the dtype.
+        """
+        tensors = [o for o in operands if type(o) is Traced]
+        if not tensors or any(t.ndim for t in tensors) or self._dtypes_as_inputs(op, operands) is not None:
+            return None
+        rows = tuple(TensorType(o.dtype, (1,)) if type(o) is Traced else o for o in operands)
+        if self._dtypes_as_inputs(op, rows) is None:
+            return None
+        return tuple(o.reshape(1) if type(o) is Traced else o for o in operands)
 
     def _dtypes_as_inputs(self, op: Definition, operands: tuple[Any, ...]) -> tuple[DType, ...] | None:
         """The dtype in which each float enters; None if the op would compute something else with tensors."""

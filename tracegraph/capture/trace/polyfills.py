@@ -32,11 +32,24 @@ def all_(iterable: Iterable[Any], /) -> bool:
     return True
 
 
+def lesser(best: Any, item: Any) -> Any:
+    """A step of `min`."""
+    return item if item < best else best
+
+
+def greater(best: Any, item: Any) -> Any:
+    """A step of `max`."""
+    return item if item > best else best
+
+
 def min_(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = _NOTHING) -> Any:
     """The least item by `<`."""
     best = best_key = _NOTHING
     for item in items[0] if len(items) == 1 else items:
-        item_key = item if key is None else key(item)
+        if key is None:
+            best = item if best is _NOTHING else lesser(best, item)
+            continue
+        item_key = key(item)
         if best_key is _NOTHING or item_key < best_key:
             best, best_key = item, item_key
     if best is not _NOTHING:
@@ -50,7 +63,10 @@ def max_(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = _N
     """The greatest item by `>`."""
     best = best_key = _NOTHING
     for item in items[0] if len(items) == 1 else items:
-        item_key = item if key is None else key(item)
+        if key is None:
+            best = item if best is _NOTHING else greater(best, item)
+            continue
+        item_key = key(item)
         if best_key is _NOTHING or item_key > best_key:
             best, best_key = item, item_key
     if best is not _NOTHING:

@@ -33,6 +33,9 @@ class CaptureRecorder(Recorder):
         #: whether any operation was recorded in grad mode; those outside it are marked in the graph, so it runs in it
         self.needs_grad_mode = False
 
+    def as_rows(self, op: Definition, operands: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        return self._numbers.as_rows(op, operands)
+
     def prepared(
         self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -38,14 +38,19 @@ class Sizes:
         #: symbols of sizes that the user marked, with their ranges
         self._marked: dict[str, tuple[int, int | None]] = {}
 
-    def symbol(self, size: int, source: Source) -> SymExpr:
+    def shared(self, size: int, source: Source) -> SymExpr:
         """The symbol of a tensor size. Sizes that are equal now share one, guarded to stay equal."""
         name = self._sizes.get(size)
         if name is not None:
             self._equal.append((name, source, self.env.location))
             return dims.sym(name)
-        symbol = self.env.fresh(size)
+        symbol = self.symbol(size, source)
         self._sizes[size] = str(symbol)
+        return symbol
+
+    def symbol(self, size: int, source: Source) -> SymExpr:
+        """The symbol of a tensor size that has been seen to vary: it is shared with no other size."""
+        symbol = self.env.fresh(size)
         self.sources[str(symbol)] = source
         return symbol
 
