@@ -26,6 +26,7 @@ NAMES = {
     "distributions.utils": "distributions.parameters",
     "linalg": "tensor.linalg",
     "special": "tensor.special",
+    "utils._pytree": "pytree",
     "utils.checkpoint": "autograd.checkpoint",
     "utils.data": "data",
     "utils.data.dataloader": "data.loader",

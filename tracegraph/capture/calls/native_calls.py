@@ -103,6 +103,7 @@ _INLINED_LIBRARY = (
     "tracegraph.func",
     "tracegraph.jit",
     "tracegraph.profiler",
+    "tracegraph.pytree",
     "tracegraph.random",
     "tracegraph.tensor.assertions",
     "tracegraph.autograd.grad_mode",

@@ -12,7 +12,15 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.values import STAND_INS, is_constant, is_number, is_tensor
-from tracegraph.capture.tensors import arrays, autograd_functions, checkpoints, gradient_hooks, gradients, module_hooks
+from tracegraph.capture.tensors import (
+    arrays,
+    autograd_functions,
+    checkpoints,
+    gradient_hooks,
+    gradients,
+    module_hooks,
+    transforms,
+)
 from tracegraph.capture.trace import copying, random_streams, tensor_states
 from tracegraph.capture.trace.safety import flatten
 from tracegraph.dtypes import DType, as_dtype
@@ -137,6 +145,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     **autograd_functions.HANDLERS,
     **checkpoints.HANDLERS,
     **gradient_hooks.HANDLERS,
+    **transforms.HANDLERS,
     **module_hooks.HANDLERS,
     **random_streams.HANDLERS,
 }

@@ -62,6 +62,10 @@ class TensorStates:
         """Values at which histories begin in the midst of the graph, with the handles of the tensors."""
         return ((value, leaf.handle) for value, leaf in self._leaves.items())
 
+    def end_leaf(self, tensor: Traced) -> None:
+        """Let no backward pass to come end at `tensor`, nor the history of a result."""
+        self._leaves.pop(tensor.value, None)
+
     def is_leaf(self, tensor: Traced) -> bool:
         """`tensor.is_leaf`, guarded where it depends on the arguments."""
         if not tensor.requires_grad or tensor.value in self._leaves:
