@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 import warnings
@@ -40,6 +41,18 @@ def test_recompile_names_a_guard_of_every_trace() -> None:
         function(ramp(2), key)
     failed = function.family.recompiles[-1][1].failed
     assert [f.guard for f in failed] == ["key == 'bb'", "key == 'a'"]
+
+
+def test_copies_of_arguments_do_not_depend_on_which_they_are() -> None:
+    function = capture_of(lambda x, y: copy.deepcopy({"first": [x, y], "second": x}))
+    for _ in range(3):
+        copied = function(ramp(2), ramp(2))
+        assert copied["first"][0] is copied["second"] is not copied["first"][1]
+    assert specialisation_count(function) == 1
+    same = ramp(2)
+    copied = function(same, same)
+    assert copied["first"][0] is copied["first"][1]
+    assert specialisation_count(function) == 2
 
 
 def test_tensor_guard_is_explained() -> None:

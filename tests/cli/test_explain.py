@@ -29,7 +29,10 @@ def test_break_names_line_reason_and_remedy(run: Run) -> None:
 
 
 def test_without_guards(run: Run) -> None:
-    assert "guards:" not in run("explain", "--no-guards", "model.py:affine", "f32[3,4]", "f32[4,2]").stdout
+    target = "model.py:broken", "f32[3]"
+    assert "guards:" not in run("explain", "--no-guards", *target).stdout
+    assert "on definitions:" in run("explain", *target).stdout
+    assert "on definitions:" not in run("explain", "--guards", "all", *target).stdout
 
 
 def test_failing_function(refused: Callable[..., str]) -> None:

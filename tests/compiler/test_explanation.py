@@ -44,6 +44,35 @@ def test_fields(capsys):
     assert found.compile_seconds == found.compile_times["capture"] + found.compile_times["backend"]
 
 
+def test_guards_on_definitions_are_counted():
+    class Layer(tg.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = tg.nn.Linear(3, 2)
+            self.act = tg.nn.functional.relu
+            self.scale = 2.0
+
+        def forward(self, x):
+            return self.act(self.inner(x)) * self.scale
+
+    found = tg.compiler.explain(Layer())(tg.ones(1, 3))
+    listed, everything, nothing = (found.parts[0].text(guards) for guards in ("main", "all", "none"))
+    on_data = [g for g in found.guards if g.definition is None]
+    assert all(f"    {g}" in everything for g in found.guards)
+    assert all((f"    {g}" in listed.splitlines()) == (g.definition is None) for g in found.guards)
+    conditions = [g.condition for g in on_data]
+    assert "self.scale == 2.0" in conditions
+    assert "args[0] is a Tensor f32[1, 3]" in conditions
+    assert any(c.startswith("self.inner.weight is a Parameter") for c in conditions)
+    assert any(c.startswith("self.act is ") for c in conditions)  # what an object holds is its data
+    assert len(on_data) < 20 < len(found.guards) - len(on_data)
+    assert f"    and {len(found.guards) - len(on_data)} on definitions: " in listed
+    assert {"Layer", "Linear", "self", "self.inner", "hooks of all modules"} <= {
+        g.definition or "" for g in found.guards
+    }
+    assert "guards:" not in nothing
+
+
 def test_text():
     text = str(tg.compiler.explain(talking)(tg.ones(3), 2.0))
     assert text.startswith("talking: 2 graphs, 3 operations, 1 break, 0 recompiles, ")

@@ -412,3 +412,28 @@ def dataclass_made(x):
 def dataclass_made_with_base(x):
     Item = dataclasses.make_dataclass("Item", ["v"], bases=(Vec,))
     return x * 2, Item.__name__
+
+
+@program()
+def property_written_in_steps(x):
+    class Layer:
+        kept: int = 3
+        scale: "float"
+
+        @property
+        def weight(self):
+            return self.kept
+
+        @weight.setter
+        def weight(self, value):
+            self.kept = value
+
+        @weight.deleter
+        def weight(self):
+            self.kept = 0
+
+    layer = Layer()
+    layer.weight = x * 2
+    y = layer.weight
+    del layer.weight
+    return y, layer.weight, Layer.__annotations__, dict[str, int](a=1), list[int]([2])

@@ -172,3 +172,13 @@ def generator_expression_lazy(x):
 @program()
 def joined(x):
     return x, ",".join(str(i) for i in range(3)), "".join(reversed("abc")), "-".join(map(str, [1, 2]))
+
+
+@program(breaks=None)
+def endless_iterators_cross_a_break(x):
+    iterators = [itertools.count(3, 2), itertools.cycle("abc"), itertools.cycle([1, 2]), itertools.cycle("de")]
+    iterators.append(itertools.repeat("r", 2))
+    first = [next(i) for i in iterators[:3]], [next(iterators[2]) for _ in range(2)]
+    y = x * len(first)
+    print("break")
+    return y + 1, first, [list(itertools.islice(i, 5)) for i in iterators]

@@ -7,6 +7,7 @@ import copy
 import functools
 import math
 import operator
+import pathlib
 import re
 import string
 import textwrap
@@ -407,3 +408,20 @@ def templates(x):
 @program()
 def typing_helpers(x):
     return cast(Any, x) * 2, typing.get_origin(list[int]), typing.get_args(dict[str, int])
+
+
+WEIGHTS = pathlib.Path("models") / "small.bin"
+
+
+@program()
+def paths_without_the_file_system(x):
+    path = pathlib.PurePosixPath("/data", WEIGHTS.name)
+    named = {WEIGHTS: 2, path: 3}
+    parts = path.parent / "other", path.with_suffix(".pt"), path.relative_to("/data"), WEIGHTS.joinpath("a", "b")
+    texts = f"{WEIGHTS}", str(path), path.stem, path.suffix, path.parts, path.as_posix(), path.is_absolute()
+    return x * named[pathlib.Path("models/small.bin")], parts, texts, path == pathlib.PurePosixPath("/data/small.bin")
+
+
+@program(breaks=("side-effect",))
+def paths_and_the_file_system(x):
+    return x * 2 if (WEIGHTS / "nowhere").exists() else x * 3

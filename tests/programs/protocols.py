@@ -327,7 +327,7 @@ class HasArea(Protocol):
 
 @program()
 def runtime_protocol(x):
-    return x, isinstance(Box(1), HasArea), isinstance(3, HasArea)
+    return x, isinstance(Box(1), HasArea), isinstance(3, HasArea), issubclass(Box, HasArea), issubclass(int, HasArea)
 
 
 class Holder(Generic[T]):

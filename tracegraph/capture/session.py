@@ -17,7 +17,7 @@ from typing import Any
 from tracegraph.capture import opcodes
 from tracegraph.capture.drivers import native_ops
 from tracegraph.capture.drivers.driver import DriverWriter
-from tracegraph.capture.drivers.reconstruct import NotReconstructible
+from tracegraph.capture.drivers.not_reconstructible import NotReconstructible
 from tracegraph.capture.drivers.result import CaptureResult
 from tracegraph.capture.drivers.units import Unit, entry
 from tracegraph.capture.guards import eager

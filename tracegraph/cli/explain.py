@@ -10,12 +10,20 @@ from tracegraph import compiler
 from tracegraph.autograd import no_grad
 from tracegraph.cli.compiling import Request, calling, compile_arguments, run_backward
 from tracegraph.cli.render import show_plain, show_title
+from tracegraph.compiler.explanation import GuardListing
 
 
 @click.command()
-@click.option("--guards/--no-guards", default=True, show_default=True, help="List what each graph depends on.")
+@click.option(
+    "--guards",
+    type=click.Choice(["main", "all", "none"]),
+    default="main",
+    show_default=True,
+    help="What is listed of what each graph depends on: data, classes and functions too, or nothing.",
+)
+@click.option("--no-guards", "guards", flag_value="none", help="The same as --guards none.")
 @compile_arguments
-def explain(request: Request, guards: bool) -> None:
+def explain(request: Request, guards: GuardListing) -> None:
     """Explain how TARGET is captured when it is called with the INPUTS.
 
     For every graph: its operations, what a call costs, the guards under which it is used again, and,
@@ -28,7 +36,7 @@ def explain(request: Request, guards: bool) -> None:
       tracegraph explain --no-guards examples/train_digits.py:loss_of @step_inputs
     """
     found = replace(_explanation(request), function=request.target.text)
-    first, _, rest = found.text(with_guards=guards).partition("\n")
+    first, _, rest = found.text(guards).partition("\n")
     show_title(first)
     show_plain(rest)
 

@@ -10,11 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tracegraph.capture.bytecode.decode import decode
 from tracegraph.capture.compiled_function import CompiledFunction, CompiledModule, compiled, family_of
 from tracegraph.capture.drivers.units import Unit, known_as
+from tracegraph.capture.guards.definitions import defined_by
 from tracegraph.capture.guards.user_terms import full_place
 from tracegraph.capture.recompiles import Recompile, definition_of
 from tracegraph.capture.reporting.graph_break import Break
@@ -31,6 +32,10 @@ from tracegraph.tensor import Tensor
 
 #: a measurement repeats until this many seconds are over, at most so often
 _BUDGET, _REPEATS = 0.02, 100
+#: which guards are listed, see `Explanation.text`
+GuardListing = Literal["main", "all", "none"]
+#: so many definitions are named
+_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,17 @@ class BreakReason:
 
 @dataclass(frozen=True)
 class GuardText:
-    """A condition under which compiled code is used again, and the user's line that it comes from."""
+    """A condition under which compiled code is used again.
+
+    Attributes:
+        condition: in the terms of the program.
+        location: the user's line that it comes from.
+        definition: the class, module or object whose definition it is about; None if it is about data.
+    """
 
     condition: str
     location: Location | None
+    definition: str | None = None
 
     def __str__(self) -> str:
         return f"{self.condition}  ({full_place(self.location)})" if self.location is not None else self.condition
@@ -103,9 +115,9 @@ class Part:
     call_cost: CallCost
     fallback: str | None = None
 
-    def text(self, with_guards: bool = True) -> str:
-        """What it prints as, with or without the list of guards."""
-        return "\n".join(_part_lines(self, with_guards))
+    def text(self, guards: GuardListing = "main") -> str:
+        """What it prints as; see `Explanation.text`."""
+        return "\n".join(_part_lines(self, guards))
 
     def __str__(self) -> str:
         return self.text()
@@ -168,9 +180,14 @@ class Explanation:
         """Seconds in the compiler."""
         return sum(self.compile_times.get(stage, 0.0) for stage in ("capture", "backend"))
 
-    def text(self, with_guards: bool = True) -> str:
-        """What it prints as, with or without the lists of guards."""
-        return "\n".join(_lines(self, with_guards))
+    def text(self, guards: GuardListing = "main") -> str:
+        """What it prints as.
+
+        Args:
+            guards: "main" lists those on data and counts those on definitions (classes, functions, modules, hooks),
+                "all" lists them all, "none" lists none.
+        """
+        return "\n".join(_lines(self, guards))
 
     def __str__(self) -> str:
         return self.text()
@@ -179,7 +196,7 @@ class Explanation:
 # ------------------------------------------------------------------------------------------ text
 
 
-def _lines(explanation: Explanation, with_guards: bool) -> Iterator[str]:
+def _lines(explanation: Explanation, guards: GuardListing) -> Iterator[str]:
     counts = (
         _count(explanation.graph_count, "graph"),
         _count(explanation.op_count, "operation"),
@@ -189,7 +206,7 @@ def _lines(explanation: Explanation, with_guards: bool) -> Iterator[str]:
     yield f"{explanation.function}: {', '.join(counts)}, {explanation.compile_seconds:.2f} s in the compiler"
     for part in explanation.parts:
         yield ""
-        yield part.text(with_guards)
+        yield part.text(guards)
     for title, entries in (
         ("breaks", explanation.breaks),
         ("recompiles", explanation.recompiles),
@@ -202,7 +219,7 @@ def _lines(explanation: Explanation, with_guards: bool) -> Iterator[str]:
     yield from (f"  {stage:<13} {seconds:.4f} s" for stage, seconds in explanation.compile_times.items())
 
 
-def _part_lines(part: Part, with_guards: bool) -> Iterator[str]:
+def _part_lines(part: Part, guards: GuardListing) -> Iterator[str]:
     yield f"{part.name} ({full_place(part.location)})"
     if part.graph is None:
         yield "  no tensor operations: runs as ordinary Python"
@@ -212,11 +229,21 @@ def _part_lines(part: Part, with_guards: bool) -> Iterator[str]:
     if part.fallback is not None:
         yield f"  runs op by op: {part.fallback}"
     yield f"  call: {part.call_cost}"
-    if with_guards:
+    if guards != "none":
         yield f"  guards: {len(part.guards)}"
-        yield from (f"    {guard}" for guard in part.guards)
+        yield from (f"    {guard}" for guard in _guard_lines(part.guards, guards))
     if part.ends_at is not None:
         yield f"  ends at {full_place(part.ends_at.location)}: {part.ends_at.detail}"
+
+
+def _guard_lines(guards: Sequence[GuardText], listing: GuardListing) -> Iterator[object]:
+    """The guards on data one by one; those on definitions too, or how many there are and of what."""
+    folded = [g for g in guards if g.definition is not None] if listing == "main" else []
+    yield from (g for g in guards if g not in folded)
+    if folded:
+        names = list(dict.fromkeys(str(g.definition) for g in folded))
+        more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        yield f"and {len(folded)} on definitions: {', '.join(names[:_NAMED])}{more}"
 
 
 def operations_text(graph: Graph) -> str:
@@ -251,7 +278,7 @@ class Recording(StageReports):
     def specialised(self, unit: Unit, made: Specialisation, call: Call, inputs: list[Any]) -> None:
         times = _seconds_by_stage(self.products[self._first :])
         cost = CallCost(_best_of(lambda: made.check(call.args, call.cells)), _cost_of_graph(made, inputs))
-        guards = tuple(GuardText(str(g), g.location) for g in made.guards)
+        guards = tuple(GuardText(str(g), g.location, defined_by(g)) for g in made.guards)
         stop = _reason(made.stop) if made.stop is not None else None
         name, code = known_as(unit, call.args) if unit.is_entry else (title(unit), unit.code)
         fallback = made.compiled.why if isinstance(made.compiled, OpByOp) else None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import bisect
 import builtins
 import collections
+import copy
 import dataclasses
 import enum
 import functools
 import heapq
+import inspect
 import itertools
 import operator
 import sys
@@ -99,6 +101,8 @@ def _call_super(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None)
         return tracer.native(super, *args)
     from tracegraph.capture.opcodes.names import cell_value
 
+    if not frame.code.co_argcount and not frame.code.co_flags & inspect.CO_VARARGS:
+        raise Observed(RuntimeError("super(): no arguments"))
     if "__class__" not in frame.slots:
         raise Observed(RuntimeError("super(): __class__ cell not found"))
     cls = cell_value(frame, "__class__")
@@ -387,6 +391,9 @@ def _refuse_side_effect(name: str) -> Handler:
 def _call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     """The id of an outside object, whose identity the guards then fix; of others a number known later."""
     (value,) = args
+    if _is_key_of_copies(tracer, frame):
+        tracer.note_identified(value)
+        return ObjectId(value)
     if is_tensor(value):
         graph_input = tracer.input_of(value)
         if graph_input is not None:
@@ -397,6 +404,13 @@ def _call_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) ->
         return id(value)
     tracer.note_identified(value)
     return ObjectId(value)
+
+
+def _is_key_of_copies(tracer: Tracer, frame: Frame | None) -> bool:
+    """Whether the copy module asks, to look into the memo of a copy that began in the trace."""
+    if frame is None or frame.namespace is not vars(copy):
+        return False
+    return not tracer.is_outside(frame.slots.get("memo"))
 
 
 def _call_hash(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:

@@ -18,6 +18,7 @@ from tracegraph.capture.calls.stdlib_calls import BY_CODE, BY_TYPE
 from tracegraph.capture.calls.substitutes import substitute_of
 from tracegraph.capture.guards.sources import Slot
 from tracegraph.capture.objects import attributes, class_factories, modules
+from tracegraph.capture.objects.attribute_writes import set_attribute
 from tracegraph.capture.objects.members import are_members, call_member
 from tracegraph.capture.protocols.descriptors import bind
 from tracegraph.capture.reporting import break_reasons as reasons
@@ -160,10 +161,23 @@ def _call_instance(tracer: Tracer, instance: Any, args: Args, kwargs: Kwargs) ->
     return call(tracer, method, args, kwargs)
 
 
+def _call_alias(tracer: Tracer, alias: Any, args: Args, kwargs: Kwargs) -> Any:
+    """`list[int](...)`: an instance of the class, which is told what it was made by if it has room for that."""
+    made = call(tracer, alias.__origin__, args, kwargs)
+    if is_instance_of_python_class(made):
+        try:
+            set_attribute(tracer, made, "__orig_class__", alias)
+        except Observed as observed:
+            if not isinstance(observed.exception, AttributeError | TypeError):
+                raise
+    return made
+
+
 _BY_TYPE: dict[type, Callable[[Any, Any, Args, Kwargs], Any]] = {
     types.FunctionType: _call_function,
     types.MethodType: _call_method,
     functools.partial: _call_partial,
+    types.GenericAlias: _call_alias,
     **BY_TYPE,
 }
 
@@ -224,5 +238,7 @@ def _initialize(tracer: Tracer, cls: type, instance: Any, args: Args, kwargs: Kw
         return
     if isinstance(raw, types.WrapperDescriptorType):
         native_calls.call_native(tracer, raw.__get__(instance, cls), args, kwargs)
-    elif call(tracer, bind(tracer, raw, instance, cls, "__init__"), args, kwargs) is not None:
-        raise Observed(TypeError("__init__() should return None"))
+        return
+    answer = call(tracer, bind(tracer, raw, instance, cls, "__init__"), args, kwargs)
+    if answer is not None:
+        raise Observed(TypeError(f"__init__() should return None, not {tracer.type_of(answer).__name__!r}"))

@@ -90,7 +90,7 @@ _NOT_INLINED = frozenset({
 #: modules whose functions act on the outside world, or ask it for what differs from call to call
 _ACTING = frozenset({
     "logging", "warnings", "_warnings", "random", "_random", "time", "io", "_io", "os", "posix", "nt", "subprocess",
-    "socket", "tempfile", "shutil", "secrets", "signal", "_signal", "atexit",
+    "socket", "tempfile", "shutil", "secrets", "signal", "_signal", "atexit", "pathlib",
 })  # fmt: skip
 #: the parts of this library that are ordinary Python
 _INLINED_LIBRARY = (
@@ -231,6 +231,8 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
         return tracer.native(method, *args)
     if isinstance(owner, np.ndarray):
         return arrays.compute(tracer, method, args, kwargs)
+    if type(owner) is property and not tracer.is_outside(owner):
+        return tracer.native(method, *args)  # the same with another getter, setter or deleter
     if is_opaque(tracer, owner) or (tracer.is_outside(method) and not is_constant(owner)):
         raise refused(method, type(owner).__module__)
     if is_instance_of_python_class(owner):

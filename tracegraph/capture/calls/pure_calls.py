@@ -70,7 +70,11 @@ def is_data(values: Any) -> bool:
 
 def is_method_of_data(function: Any, owner: Any) -> bool:
     """Whether a Python function is a method of a class of immutable data: it depends on its operands alone."""
-    return getattr(function, "__module__", None) == "fractions" and (is_constant(owner) or owner is fractions.Fraction)
+    top = (getattr(function, "__module__", None) or "").partition(".")[0]
+    if top == "pathlib":
+        # of a path, what does not ask the file system
+        return is_constant(owner) and function.__qualname__.startswith("PurePath")
+    return top == "fractions" and (is_constant(owner) or owner is fractions.Fraction)
 
 
 _ON_DATA = (

@@ -11,8 +11,6 @@ import collections
 import collections.abc
 import copy
 import functools
-import gc
-import operator
 import re
 import types
 from collections.abc import Callable
@@ -20,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from tracegraph.capture.drivers import iterators
+from tracegraph.capture.drivers.not_reconstructible import NotReconstructible
 from tracegraph.capture.guards.sources import Pool, SourceWriter
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
@@ -54,16 +54,6 @@ from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
 
 
-class NotReconstructible(Exception):
-    """A value cannot be rebuilt; `value` is the culprit, `stop` the break if it is not about an object."""
-
-    def __init__(self, value: Any, stop: Break | None = None) -> None:
-        cls = STAND_INS.get(type(value)) or type(value)
-        super().__init__(f"class {value.__name__}" if cls is type else f"an object of type {cls.__name__}")
-        self.value = value
-        self.stop = stop
-
-
 def history_from(leaf: Leaf) -> NotReconstructible:
     """What to raise for a history that leaves the trace and begins in its midst."""
     return NotReconstructible(leaf, Break(reasons.TENSOR_ATTRIBUTE, "a tensor made a leaf, which results depend on"))
@@ -80,8 +70,9 @@ class Reconstructor:
         self.outputs: list[Value] = []
         self._names: dict[int, str] = {}
         self._open: dict[int, str | None] = {}
-        self._later: list[Callable[[], None]] = []
-        self._last: list[Callable[[], None]] = []
+        #: what is emitted when every object exists, and what after that, when they are complete
+        self.later: list[Callable[[], None]] = []
+        self.last: list[Callable[[], None]] = []
         self._count = 0
 
     def expression(self, value: Any) -> str:
@@ -107,8 +98,8 @@ class Reconstructor:
 
     def finish(self) -> None:
         """Emit what was put off: contents of cells and instances until every object exists, then what hashes them."""
-        while self._later or self._last:
-            (self._later or self._last).pop(0)()
+        while self.later or self.last:
+            (self.later or self.last).pop(0)()
 
     def expressions(self, values: Any) -> str:
         return ", ".join(map(self.expression, values))
@@ -140,7 +131,7 @@ class Reconstructor:
         """A dict or set whose keys hash by Python code, which must find its objects complete."""
         name = self.assign(value, empty, stem)
         content = display()
-        self._last.append(lambda: self.lines.append(f"{name}.update({content})"))
+        self.last.append(lambda: self.lines.append(f"{name}.update({content})"))
         return name
 
     def _hashes_late(self, keys: Any) -> bool:
@@ -222,7 +213,7 @@ class Reconstructor:
         if is_instance_of_python_class(value) or isinstance(value, BaseException):
             return self._instance(value)
         if hasattr(type(value), "__next__"):
-            return self._iterator(value)
+            return iterators.expression(self, value)
         raise NotReconstructible(value)
 
     def _identity(self, value: Any) -> str:
@@ -249,7 +240,7 @@ class Reconstructor:
         else:
             content = f", {self._constant(base_value(value))}" if isinstance(value, VALUE_BASES) else ""
             name = self.assign(value, f"{self.pool.name(native_base(type(value)))}.__new__({cls}{content})", "o")
-        self._later.append(lambda: self._fill(name, value))
+        self.later.append(lambda: self._fill(name, value))
         return name
 
     def _fill(self, name: str, value: Any) -> None:
@@ -285,52 +276,13 @@ class Reconstructor:
     def _emit_keyed(self, keys: Any, code: str) -> None:
         """Emit what hashes `keys`: now, or when all objects are complete if their `__hash__` is Python code."""
         if self._hashes_late(keys):
-            self._last.append(lambda: self.lines.append(code))
+            self.last.append(lambda: self.lines.append(code))
         else:
             self.lines.append(code)
 
     def _dict_display(self, value: dict[Any, Any]) -> str:
         pairs = (f"{self.expression(k)}: {self.expression(v)}" for k, v in base_of_container(value).items(value))
         return f"{{{', '.join(pairs)}}}"
-
-    def _iterator(self, value: Any) -> str:
-        """Builtin iterators describe themselves: (function, arguments[, state])."""
-        if type(value).__module__ != "builtins":
-            raise NotReconstructible(value)
-        if type(value) in _DICT_ITERATORS:
-            return self._dict_iterator(value)
-        try:
-            function, args, *state = value.__reduce__()
-        except TypeError:
-            raise NotReconstructible(value) from None
-        name = self.assign(value, f"{self.expression(function)}({self.expressions(args)})")
-        if state and state[0] is not None:
-            # the position comes last: it must lie within contents that may be filled in late
-            position = self.expression(state[0])
-            self._later.append(lambda: self.lines.append(f"{name}.__setstate__({position})"))
-        return name
-
-    def _dict_iterator(self, value: Any) -> str:
-        """An iterator that must notice when its dict changes size: made anew, and advanced as far."""
-        owner = next((r for r in gc.get_referents(value) if isinstance(r, dict)), None)
-        if owner is None:
-            return self.assign(value, "iter(())")  # exhausted
-        left = operator.length_hint(value)
-        try:
-            # at its end it may be advanced, as nobody is going to; but not if the dict has changed size
-            if left == 0:
-                next(value)
-        except StopIteration:
-            pass
-        except RuntimeError:
-            raise NotReconstructible(value) from None
-        copies = (c for c in self.tracer.effects.copies if c.contents is owner)
-        if any(list(owner) != list(c.before) for c in copies):
-            raise NotReconstructible(value)  # made before the writes are replayed, it would notice them
-        name = self.assign(value, f"iter({self.expression(owner)}.{_DICT_ITERATORS[type(value)]}())")
-        code = f"for _ in range({len(owner) - left}): next({name})"
-        self._last.append(lambda: self.lines.append(code))
-        return name
 
     # ------------------------------------------------------------------------------ builders
 
@@ -388,7 +340,7 @@ class Reconstructor:
         args = self.expressions((value.func, *value.args))
         name = self.assign(value, f"{self.pool.name(functools.partial)}({args}{keywords})")
         if value.__dict__:
-            self._later.append(
+            self.later.append(
                 lambda: self.lines.append(f"{name}.__dict__.update({self._dict_display(value.__dict__)})")
             )
         return name
@@ -403,7 +355,7 @@ class Reconstructor:
                 return
             self.lines.append(f"{name}.cell_contents = {self.expression(content)}")
 
-        self._later.append(fill)
+        self.later.append(fill)
         return name
 
     def build_function(self, value: types.FunctionType) -> str:
@@ -473,12 +425,6 @@ class Reconstructor:
 
     def build_adapted_iterator(self, value: IteratorAdapter) -> str:
         return self.expression(value.iterator)
-
-
-#: iterators over dicts, and the view each comes from
-_DICT_ITERATORS: dict[type, str] = {
-    type(iter({})): "keys", type(iter({}.values())): "values", type(iter({}.items())): "items",
-}  # fmt: skip
 
 
 #: views of mappings that stand for dicts

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer
 
 
+#: what exceptions know of their past
+_HISTORY = frozenset({"__traceback__", "__cause__", "__context__", "__suppress_context__"})
+
+
 def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
     """`target.name = value`, through `__setattr__` and descriptors if the class has them.
 
@@ -44,7 +48,8 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
         _check_module(target, name)
         tracer.effects.set_global(target.__dict__, name, value)
         return
-    if type(target) is functools.partial and not tracer.is_outside(target):
+    is_history = isinstance(target, BaseException) and name in _HISTORY
+    if (is_history or type(target) is functools.partial) and not tracer.is_outside(target):
         tracer.effects.note_write()
         tracer.native(setattr, target, name, value)
         return
@@ -176,7 +181,7 @@ def _delete_through_descriptor(tracer: Tracer, raw: Any, target: Any, name: str)
     if isinstance(raw, property):
         deleter = part(tracer, raw, "fdel")
         if deleter is None:
-            raise Observed(AttributeError(f"property {name!r} of {type(target).__name__!r} object has no deleter"))
+            raise Observed(AttributeError(f"property {name!r} of {type(target).__qualname__!r} object has no deleter"))
         call(tracer, deleter, (target,), {})
         return
     deleter = tracer.class_entry(type(raw), "__delete__")
@@ -202,12 +207,12 @@ def generic_set(tracer: Tracer, target: Any, name: str, value: Any) -> None:
 
         setter = part(tracer, raw, "fset")
         if setter is None:
-            raise Observed(AttributeError(f"property {name!r} of {cls.__name__!r} object has no setter"))
+            raise Observed(AttributeError(f"property {name!r} of {cls.__qualname__!r} object has no setter"))
         call(tracer, setter, (target, value), {})
     elif raw is not MISSING and type(raw) is not types.MemberDescriptorType and has_part(tracer, raw, "__set__"):
         _set_through_descriptor(tracer, raw, target, name, value)
     elif raw is MISSING and instance_dict(target) is None:
-        raise missing(tracer, target, name)
+        tracer.native(object.__setattr__, target, name, value)  # raises, as Pythons differ in what they say
     else:
         store(tracer, target, name, value)
 

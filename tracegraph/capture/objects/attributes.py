@@ -26,11 +26,11 @@ from tracegraph.capture.stack.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
     STAND_INS,
-    UNKNOWN_TRACEBACK,
     Observed,
     is_constant,
     is_instance_of_python_class,
     is_python_class,
+    is_unknown_traceback,
 )
 from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace.instance_dicts import InstanceDict, instance_entry, missing, pending_value
@@ -195,7 +195,7 @@ def _get_of_super(tracer: Tracer, proxy: Any, name: str) -> Any:
 
 
 def _get_of_builtin(tracer: Tracer, value: Any, name: str) -> Any:
-    if value is UNKNOWN_TRACEBACK:
+    if is_unknown_traceback(value):
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"traceback.{name}")
     is_followed = is_constant(value) or type(value) in CONTAINER_TYPES or isinstance(value, IDENTITY_TYPES)
     stands_for = STAND_INS.get(type(value))
@@ -242,7 +242,7 @@ def _get_of_class(tracer: Tracer, cls: type, name: str) -> Any:
 
 
 def _class_data(tracer: Tracer, cls: type, name: str) -> Any:
-    if name not in ("__name__", "__qualname__", "__module__", "__mro__", "__bases__", "__doc__"):
+    if name not in ("__name__", "__qualname__", "__module__", "__mro__", "__bases__", "__doc__", "__annotations__"):
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__}.{name}")
     value = tracer.native(getattr, cls, name)
     is_guarded = is_python_class(cls) and not tracer.is_fresh(cls)

@@ -117,4 +117,5 @@ _KNOWN_CHECKS = (
     class_lookup(type, "__subclasscheck__"),
     class_lookup(abc.ABCMeta, "__instancecheck__"),
     class_lookup(abc.ABCMeta, "__subclasscheck__"),
+    class_lookup(_ProtocolMeta, "__subclasscheck__"),
 )

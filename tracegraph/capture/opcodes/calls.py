@@ -34,6 +34,8 @@ def op_CALL_FUNCTION_EX(frame: Frame, flags: int) -> None:
         text = f"{function_text(function)} argument after * must be an iterable, not {kind}"
         raise Observed(TypeError(text)) from None
     function, args = _callee(frame, values)
+    if not all(isinstance(name, str) for name in kwargs):
+        raise Observed(TypeError("keywords must be strings"))
     frame.push(call(frame.tracer, function, tuple(args), dict(kwargs), frame))
 
 

@@ -126,6 +126,7 @@ def _items(frame: Frame, count: int) -> list[Any]:
     value = frame.pop()
     if isinstance(value, tuple | list) and type(value) in (tuple, list):
         return list(value)
+    _check_unpacked(frame, value)
     items: list[Any] = []
     for item in walk(frame.tracer, iterate(frame.tracer, value)):
         items.append(item)
@@ -134,9 +135,17 @@ def _items(frame: Frame, count: int) -> list[Any]:
     return items
 
 
+def _check_unpacked(frame: Frame, value: Any) -> None:
+    cls = frame.tracer.type_of(value)
+    if not hasattr(cls, "__iter__") and not hasattr(cls, "__getitem__"):
+        raise Observed(TypeError(f"cannot unpack non-iterable {cls.__name__} object"))
+
+
 def op_UNPACK_EX(frame: Frame, arg: int) -> None:
     before, after = arg & 0xFF, arg >> 8
-    items = list(materialised(frame.tracer, frame.pop()))
+    value = frame.pop()
+    _check_unpacked(frame, value)
+    items = list(materialised(frame.tracer, value))
     if len(items) < before + after:
         at_least = f"(expected at least {before + after}, got {len(items)})"
         raise Observed(ValueError(f"not enough values to unpack {at_least}"))

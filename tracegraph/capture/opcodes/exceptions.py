@@ -18,7 +18,7 @@ def op_RAISE_VARARGS(frame: Frame, count: int) -> None:
         handled = frame.tracer.handled_exception()
         if handled is None:
             raise Break(reasons.FRAME_ACCESS, "`raise` of an exception that the caller handles", Extent.FRAME)
-        raise Observed(handled)
+        raise Observed(handled, again=True)
     cause = frame.pop() if count == 2 else MISSING
     exception = _instance(frame, frame.pop())
     if cause is not MISSING:
@@ -55,7 +55,7 @@ def op_CHECK_EXC_MATCH(frame: Frame, arg: object) -> None:
 
 
 def op_RERAISE(frame: Frame, depth: int) -> None:
-    raise Observed(frame.pop())
+    raise Observed(frame.pop(), again=True)
 
 
 def op_BEFORE_WITH(frame: Frame, arg: object) -> None:

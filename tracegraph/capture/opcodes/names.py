@@ -8,6 +8,7 @@ import types
 from typing import Any
 
 from tracegraph.capture.bytecode.decode import NULL_AFTER_CALLABLE
+from tracegraph.capture.calls.callables import call
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Constant, Contents, GlobalName, Item, Reference, constant_source
 from tracegraph.capture.objects import attribute_writes, attributes
@@ -169,9 +170,12 @@ def op_LOAD_METHOD(frame: Frame, name: str) -> None:
 def op_LOAD_SUPER_ATTR(frame: Frame, arg: tuple[str, bool]) -> None:
     name, is_method = arg
     factory, cls, instance = frame.pop_many(3)
-    if factory is not super:
-        raise Break(reasons.UNSUPPORTED_OPCODE, "super is shadowed")
-    value = attributes.get(frame.tracer, frame.tracer.native(super, cls, instance), name)
+    if factory is super:
+        parent = frame.tracer.native(super, cls, instance)
+    else:
+        # the name is bound to something else, and `super()` is called like that
+        parent = call(frame.tracer, factory, (), {}, frame)
+    value = attributes.get(frame.tracer, parent, name)
     if not is_method:
         frame.push(value)
     else:

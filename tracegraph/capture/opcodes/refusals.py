@@ -22,11 +22,9 @@ def refusal(op: str, reason: str, statement: str) -> Handler:
     return refuse
 
 
-op_CHECK_EG_MATCH = refusal("CHECK_EG_MATCH", reasons.UNSUPPORTED_OPCODE, "`except*`")
-op_PREP_RERAISE_STAR = refusal("PREP_RERAISE_STAR", reasons.UNSUPPORTED_OPCODE, "`except*`")
 op_GET_AWAITABLE = refusal("GET_AWAITABLE", reasons.ASYNC, "`await`")
 op_GET_AITER = refusal("GET_AITER", reasons.ASYNC, "`async for`")
 op_GET_ANEXT = refusal("GET_ANEXT", reasons.ASYNC, "`async for`")
 op_END_ASYNC_FOR = refusal("END_ASYNC_FOR", reasons.ASYNC, "`async for`")
 op_BEFORE_ASYNC_WITH = refusal("BEFORE_ASYNC_WITH", reasons.ASYNC, "`async with`")
-op_TYPE_PARAMETERS = refusal("TYPE_PARAMETERS", reasons.UNSUPPORTED_OPCODE, "type parameters made in the trace")
+op_TYPE_PARAMETERS = refusal("TYPE_PARAMETERS", reasons.UNSUPPORTED_VALUE, "type parameters made in the trace")

@@ -30,6 +30,10 @@ def contains(tracer: Tracer, container: Any, item: Any) -> bool:
         answer = special(tracer, container, "__contains__", item)
         if answer is not NotImplemented:
             return truth(tracer, answer)
+        if getattr(type(container), "__contains__", MISSING) is None:
+            raise Observed(TypeError(f"{type(container).__name__!r} object is not a container"))
+        if getattr(type(container), "__iter__", None) is None and not hasattr(type(container), "__getitem__"):
+            raise Observed(TypeError(f"argument of type {type(container).__name__!r} is not iterable"))
         return any(is_same(tracer, x, item) for x in walk(tracer, container))
     if isinstance(container, list | tuple) and not (_is_simple(container) and _is_simple(item)):
         return any(is_same(tracer, x, item) for x in list(container))

@@ -72,7 +72,7 @@ def _bind_property(tracer: Tracer, raw: property, instance: Any, cls: type, name
         return raw
     getter = part(tracer, raw, "fget")
     if getter is None:
-        raise Observed(AttributeError(f"property {name!r} of {cls.__name__!r} object has no getter"))
+        raise Observed(AttributeError(f"property {name!r} of {cls.__qualname__!r} object has no getter"))
     from tracegraph.capture.calls.callables import call
 
     return call(tracer, getter, (instance,), {})

@@ -183,6 +183,9 @@ def may_be_one(tracer: Tracer, a: Any, b: Any) -> bool:
     return is_constant(a) and is_constant(b) and same_constant(a, b)
 
 
+_SIGNS = {"__neg__": "-", "__pos__": "+", "__invert__": "~"}
+
+
 def unary(tracer: Tracer, name: str, function: Callable[[Any], Any], value: Any) -> Any:
     """`function(value)`, whose special method is `name`."""
     if isinstance(value, np.ndarray):
@@ -193,5 +196,5 @@ def unary(tracer: Tracer, name: str, function: Callable[[Any], Any], value: Any)
         return tracer.native(function, value)
     result = special(tracer, value, name)
     if result is NotImplemented:
-        raise Observed(TypeError(f"bad operand type for unary {name.strip('_')}: {type(value).__name__!r}"))
+        raise Observed(TypeError(f"bad operand type for unary {_SIGNS[name]}: {type(value).__name__!r}"))
     return result

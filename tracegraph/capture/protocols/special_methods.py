@@ -6,7 +6,10 @@ through their special methods, which are inlined. Objects from outside whose con
 
 from __future__ import annotations
 
+import operator
+import sys
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +19,8 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import Observed, is_instance_of_python_class
 from tracegraph.capture.tensors import arrays
-from tracegraph.capture.trace.safety import check_metaclass, is_followed, is_opaque
+from tracegraph.capture.trace.safety import check_metaclass, is_followed, is_opaque, specialised
+from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 
 if TYPE_CHECKING:
@@ -40,7 +44,40 @@ def special(tracer: Tracer, value: Any, name: str, *args: Any) -> Any:
     from tracegraph.capture.calls.callables import call
     from tracegraph.capture.protocols.descriptors import bind
 
-    return call(tracer, bind(tracer, raw, value, type(value), name), args, {})
+    answer = call(tracer, bind(tracer, raw, value, type(value), name), args, {})
+    return _checked(tracer, value, name, answer) if name in _ASKED_BY else answer
+
+
+#: special methods whose answers are checked: the builtin that does, and a class of which nothing need be said
+_ASKED_BY: dict[str, tuple[Callable[..., Any], type]] = {
+    "__bool__": (bool, bool),
+    "__len__": (len, int),
+    "__str__": (str, str),
+    "__repr__": (repr, str),
+    "__format__": (format, str),
+    "__hash__": (hash, int),
+    "__index__": (operator.index, int),
+    "__int__": (int, int),
+    "__float__": (float, float),
+    "__complex__": (complex, complex),
+    "__bytes__": (bytes, bytes),
+    "__iter__": (iter, types.GeneratorType),
+}
+
+
+def _checked(tracer: Tracer, value: Any, name: str, answer: Any) -> Any:
+    """The answer of a special method, as the builtin that asks for it takes it.
+
+    Raises:
+        Observed: the answer is of a type, or a number, that the builtin refuses.
+    """
+    builtin, usual = _ASKED_BY[name]
+    is_number_of_items = name != "__len__" or (type(answer) is SymExpr and answer >= 0)
+    if tracer.type_of(answer) is usual and (is_number_of_items or 0 <= specialised(tracer, answer) <= sys.maxsize):
+        return answer
+    answer = specialised(tracer, answer)
+    answering = type(type(value).__name__, (), {name: lambda *args: answer})
+    return tracer.native(builtin, answering())
 
 
 def _native_slot(tracer: Tracer, slot: Any, value: Any, *args: Any) -> Any:

@@ -160,31 +160,6 @@ SIDE_EFFECT_CALL = _reason(
     f(tg.ones(3))
     """,
 )
-UNSUPPORTED_OPCODE = _reason(
-    "unsupported-opcode",
-    "The bytecode instruction has no symbolic meaning here.",
-    "Rewrite the statement, or move it out of the compiled function.",
-    """
-    def f(x):
-        try:
-            raise ExceptionGroup("several", [ValueError("first")])
-        except* ValueError:
-            x = x * 2
-        return x
-
-    f(tg.ones(3))
-    """,
-    """
-    def f(x):
-        try:
-            raise ExceptionGroup("several", [ValueError("first")])
-        except ExceptionGroup:
-            x = x * 2
-        return x
-
-    f(tg.ones(3))
-    """,
-)
 UNSUPPORTED_VALUE = _reason(
     "unsupported-value",
     "An object of this type cannot be followed symbolically.",

@@ -14,6 +14,7 @@ import fractions
 import functools
 import math
 import operator
+import pathlib
 import re
 import sys
 import time
@@ -45,20 +46,40 @@ NULL = _Null()
 
 
 _NO_FRAME: Any = (_ for _ in ())
-#: what the traced program has for the traceback of an exception: it may be passed on, not looked into
-UNKNOWN_TRACEBACK = types.TracebackType(None, _NO_FRAME.gi_frame, 0, 1)
+
+
+def unknown_traceback() -> types.TracebackType:
+    """What the traced program has for the traceback of an exception: it may be passed on, not looked into."""
+    return types.TracebackType(None, _NO_FRAME.gi_frame, 0, 1)
+
+
+def is_unknown_traceback(value: Any) -> bool:
+    """Whether `value` is the traceback of an exception of the traced program."""
+    return type(value) is types.TracebackType and value.tb_frame is _NO_FRAME.gi_frame
 
 
 class Observed(BaseException):
-    """An exception of the traced program, on its way to the handler the program has for it."""
+    """An exception of the traced program, on its way to the handler the program has for it.
 
-    def __init__(self, exception: BaseException) -> None:
+    Args:
+        again: whether a handler raises it again, as it came: the traceback does not grow.
+    """
+
+    def __init__(self, exception: BaseException, again: bool = False) -> None:
         super().__init__(exception)
         self.exception = exception
-        exception.__traceback__ = UNKNOWN_TRACEBACK
+        self._is_leaving = False
+        if not again:
+            exception.__traceback__ = unknown_traceback()
         if isinstance(exception.__context__, Observed):
             # raised by a native call while the machine was handling another exception of the program
             exception.__context__ = None
+
+    def enter_frame(self) -> None:
+        """Reach a frame: the one that raises it or, its traceback longer by a line, a caller."""
+        if self._is_leaving:
+            self.exception.__traceback__ = unknown_traceback()
+        self._is_leaving = True
 
     def for_native_code(self) -> BaseException:
         """What to raise where C code has called into the trace: the exception, or this for what is no Exception.
@@ -73,7 +94,8 @@ CONSTANT_TYPES: frozenset[Any] = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented),
     range, types.CodeType, DType, re.Pattern, re.Match, Device, types.GenericAlias, types.UnionType,
     fractions.Fraction, decimal.Decimal, datetime.timedelta, datetime.date, datetime.time, datetime.datetime,
-    type(sys.version_info), type(sys.flags), type(sys.float_info), type(sys.int_info), time.struct_time,
+    pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath,
+    pathlib.Path, type(sys.version_info), type(sys.flags), type(sys.float_info), type(sys.int_info), time.struct_time,
 }) | frozenset(np.sctypeDict.values())  # fmt: skip
 
 #: objects guarded by identity

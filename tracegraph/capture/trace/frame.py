@@ -129,9 +129,10 @@ class Frame:
         handler = HANDLERS.get(instruction.op)
         try:
             if handler is None:
-                raise Break(reasons.UNSUPPORTED_OPCODE, instruction.op)
+                raise Break(reasons.UNSUPPORTED_VALUE, f"the instruction {instruction.op}")
             return handler(self, instruction.arg)
         except Observed as observed:
+            observed.enter_frame()
             if not self._unwind(observed):
                 raise
         except Break as stop:

@@ -393,6 +393,8 @@ class Tracer:
 
     def note_identified(self, value: Any) -> None:
         """The program tells `value` from others by its id: keep those from outside apart."""
+        if any(other is value for other in self._identified):
+            return
         for other in self._identified:
             self.note_identity(other, value)
         self._identified.append(value)
