@@ -41,9 +41,14 @@ NAMES = {
     "nn.utils": "nn.parameter_tools",
     "nn.utils.clip_grad": "nn.gradient_clipping",
     "nn.utils.convert_parameters": "nn.parameter_vectors",
+    "nn.utils.parametrizations": "nn.parametrizations",
+    "nn.utils.parametrize": "nn.parametrize",
     "nn.utils.rnn": "nn.sequences",
+    "nn.utils.stateless": "func",
+    "nn.utils.spectral_norm": "nn.spectral_norm",
     "nn.utils.weight_norm": "nn.weight_norm",
     "optim.adamw": "optim.adam",
+    "optim.swa_utils": "weight_averaging",
 }
 #: names that only hold others
 SHELLS = ("utils",)

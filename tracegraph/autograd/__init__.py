@@ -18,9 +18,11 @@ from tracegraph.autograd.grad_mode import (
     set_grad_enabled,
 )
 from tracegraph.autograd.gradcheck import gradcheck
+from tracegraph.autograd.variable import Variable
 
 __all__ = [
     "Function",
+    "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",

@@ -25,11 +25,31 @@ def backward(
     grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
-    """Accumulate the gradients of `tensors` into the `.grad` of their leaves (`torch.autograd.backward`)."""
+    """Accumulate the gradients of `tensors` into the `.grad` of their leaves (`torch.autograd.backward`).
+
+    Args:
+        grad_variables: an older name of `grad_tensors`.
+        inputs: the tensors, leaves or not, whose `.grad` is added to; those of others stay as they are.
+
+    Raises:
+        AutogradError: `inputs` is empty; or as `Tensor.backward`.
+    """
     roots = _sequence(tensors)
-    gradients = _gradients(roots, grad_tensors)
-    _run(roots, gradients, _Accumulate(), retain_graph, create_graph)
+    gradients = _gradients(roots, grad_variables if grad_tensors is None else grad_tensors)
+    if inputs is None:
+        _run(roots, gradients, _Accumulate(), retain_graph, create_graph)
+        return
+    chosen = tuple(dict.fromkeys(_sequence(inputs)))
+    if not chosen:
+        raise AutogradError("`inputs` argument to `backward()` cannot be empty.")
+    found = _Collect(chosen)
+    _run(roots, gradients, found, retain_graph, create_graph)
+    for tensor, gradient in zip(chosen, found.results(), strict=True):
+        if gradient is not None:
+            _Accumulate().leaf(tensor, gradient, create_graph)
 
 
 def grad(
@@ -255,8 +275,10 @@ def _root_gradient(root: Tensor, gradient: Tensor | None) -> Tensor:
 class _TapeEngine:
     """What tensors call; see `tensor.Engine`."""
 
-    def backward(self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool) -> None:
-        backward(tensor, gradient, retain_graph, create_graph)
+    def backward(
+        self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool, inputs: Any
+    ) -> None:
+        backward(tensor, gradient, retain_graph, create_graph, inputs=inputs)
 
     def refresh_history(self, view: Tensor) -> None:
         refresh_history(view)

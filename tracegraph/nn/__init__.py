@@ -135,7 +135,7 @@ from tracegraph.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from tracegraph.nn.parameter import Parameter
+from tracegraph.nn.parameter import Buffer, Parameter
 from tracegraph.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -195,6 +195,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "Buffer",
     "CELU",
     "ChannelShuffle",
     "CircularPad1d",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from tracegraph import dtypes
-from tracegraph.errors import ArgumentError, ValueRangeError
+from tracegraph.errors import ArgumentError, AutogradError, ValueRangeError
 from tracegraph.nn.hooks import (
     HookRegistry,
     call_with_hooks,
@@ -20,8 +20,9 @@ from tracegraph.nn.hooks import (
     register_module_full_backward_hook,
     register_module_full_backward_pre_hook,
 )
-from tracegraph.nn.parameter import Parameter
+from tracegraph.nn.parameter import Buffer, Parameter
 from tracegraph.nn.state import Incompatible, collect_state, load_state
+from tracegraph.ops import functional as ops
 from tracegraph.ops.device import check_device, names_device
 from tracegraph.providers import provided
 from tracegraph.tensor import Tensor
@@ -101,6 +102,9 @@ class Module(HookRegistry):
             return
         if isinstance(value, Module):
             self._register("_modules", name, value)
+            return
+        if isinstance(value, Buffer):
+            self._register_buffer(name, value, value.persistent)
             return
         for registry in _REGISTRIES:
             if name in state.get(registry, ()):
@@ -184,6 +188,9 @@ class Module(HookRegistry):
         if tensor is not None and not isinstance(tensor, Tensor):
             raise ArgumentError(f"register_buffer({name!r}): expected a Tensor, got {type(tensor).__name__}")
         self._check_free("register_buffer", "_buffers", name)
+        self._register_buffer(name, tensor, persistent)
+
+    def _register_buffer(self, name: str, tensor: Tensor | None, persistent: bool) -> None:
         self._register("_buffers", name, tensor)
         if persistent:
             self._non_persistent_buffers.discard(name)
@@ -268,6 +275,25 @@ class Module(HookRegistry):
             module = module._modules[name]
         return module
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put `module` at a dotted path, where there is a submodule; without `strict` also where there is none.
+
+        Raises:
+            ValueRangeError: the path is empty, or `module` is no Module.
+            AttributeError: the path leads nowhere, or to something else.
+        """
+        if target == "":
+            raise ValueRangeError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueRangeError(f"`module` is not an nn.Module, found {type(module)}")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if strict and not hasattr(parent, name):
+            raise AttributeError(f"{parent._get_name()} has no attribute `{name}`")
+        if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
+            raise AttributeError(f"`{name}` is not an nn.Module")
+        setattr(parent, name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted path.
 
@@ -313,6 +339,16 @@ class Module(HookRegistry):
             StateDictError: a shape differs, or with `strict` a name is missing or unexpected; lists all problems.
         """
         return load_state(self, state_dict, strict, assign)
+
+    def get_extra_state(self) -> Any:
+        """What `state_dict` keeps of this module besides tensors, under `_extra_state`; override, with
+        `set_extra_state`.
+        """
+        raise AutogradError(f"{type(self).__name__} has no extra state: define get_extra_state()")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Restore what `get_extra_state` gave; called by `load_state_dict`."""
+        raise AutogradError(f"{type(self).__name__} has no extra state: define set_extra_state(state)")
 
     # ------------------------------------------------------------------------------------ changes to all
 
@@ -384,9 +420,18 @@ class Module(HookRegistry):
         """
         return self.to(device="cuda" if device is None else f"cuda:{device}")
 
-    def _apply(self: M, convert: Callable[[Tensor], Tensor]) -> M:
+    def to_empty(self: M, *, device: Any = None, recurse: bool = True) -> M:
+        """Give every parameter and buffer memory of its own, its elements zero."""
+        check_device(device)
+        return self._apply(ops.empty_like, recurse)
+
+    def share_memory(self: M) -> M:
+        """The module: the workers of a `DataLoader` are threads, which share everything."""
+        return self
+
+    def _apply(self: M, convert: Callable[[Tensor], Tensor], recurse: bool = True) -> M:
         """Replace the elements of every parameter and buffer, here and below, by those of `convert(tensor)`."""
-        for module in self.modules():
+        for module in self.modules() if recurse else (self,):
             module._changed()
             for p in module._parameters.values():
                 if p is not None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tracegraph.nn.module import Module
 
 
+#: the key, behind a prefix, of what a module keeps besides tensors
+EXTRA = "_extra_state"
+
+
 class Incompatible(NamedTuple):
     """What a non-strict load could not match."""
 
@@ -50,6 +54,8 @@ def collect_state(module: Module, destination: dict[str, Any], prefix: str, keep
     for key, owner, registry, name in _own_entries(module, prefix):
         tensor = owner.__dict__[registry][name]
         destination[key] = tensor if keep_vars else tensor.detach()
+    if _overrides(module, "get_extra_state"):
+        destination[prefix + EXTRA] = module.get_extra_state()
     for name, child in module._modules.items():
         if child is not None:
             collect_state(child, destination, f"{prefix}{name}.", keep_vars)
@@ -70,9 +76,10 @@ def load_state(module: Module, state: dict[str, Any], strict: bool, assign: bool
         for hook in part._state_hooks("_load_state_dict_pre_hooks"):
             hook(part, state, f"{path}." if path else "", {}, strict, missing, unexpected, problems)
     entries = {key: (owner, registry, name) for key, owner, registry, name in _entries(module)}
+    extras = _extras(module)
     found = Incompatible(
-        missing + [key for key in entries if key not in state],
-        unexpected + [key for key in state if key not in entries],
+        missing + [key for key in (*entries, *extras) if key not in state],
+        unexpected + [key for key in state if key not in entries and key not in extras],
     )
     problems += _mismatches(entries, state)
     hooks = [(p, h) for _, p in module.named_modules() for h in p._state_hooks("_load_state_dict_post_hooks")]
@@ -81,10 +88,26 @@ def load_state(module: Module, state: dict[str, Any], strict: bool, assign: bool
     for key, (owner, registry, name) in entries.items():
         if key in state:
             _load(owner, registry, name, state[key], assign)
+    for key, part in extras.items():
+        if key in state:
+            part.set_extra_state(state[key])
     for part, hook in reversed(hooks):
         hook(part, found)
     _refuse(module, problems, found, strict)
     return found
+
+
+def _extras(module: Module) -> dict[str, Module]:
+    """The parts of the module that have more to restore than tensors, by key."""
+    parts = module.named_modules(remove_duplicate=False)
+    return {f"{path}.{EXTRA}" if path else EXTRA: m for path, m in parts if _overrides(m, "set_extra_state")}
+
+
+def _overrides(module: Module, method: str) -> bool:
+    """Whether the class of `module` has a method of its own in the place of the one that refuses."""
+    from tracegraph.nn.module import Module
+
+    return getattr(type(module), method) is not getattr(Module, method)
 
 
 def _refuse(module: Module, problems: list[str], found: Incompatible, strict: bool) -> None:

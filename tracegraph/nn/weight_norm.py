@@ -11,6 +11,12 @@ from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
 
 
+def norms_along(weight: Any, dim: int | None) -> Any:
+    """The norms of the slices along `dim`, or of the whole."""
+    axes = None if dim is None else [a for a in range(weight.ndim) if a != dim % weight.ndim]
+    return ops.vector_norm(weight, 2.0, axes, dim is not None)
+
+
 class _WeightNorm:
     """The hook that computes a weight from its direction and its length, before each `forward`."""
 
@@ -18,14 +24,9 @@ class _WeightNorm:
         self.name = name
         self.dim = dim
 
-    def length(self, direction: Any) -> Any:
-        """The norms of the slices along `dim`, or of the whole."""
-        axes = None if self.dim is None else [a for a in range(direction.ndim) if a != self.dim % direction.ndim]
-        return ops.vector_norm(direction, 2.0, axes, self.dim is not None)
-
     def weight(self, module: Module) -> Any:
         length, direction = (getattr(module, f"{self.name}_{part}") for part in ("g", "v"))
-        return direction * (length / self.length(direction))
+        return direction * (length / norms_along(direction, self.dim))
 
     def __call__(self, module: Module, inputs: Any) -> None:
         setattr(module, self.name, self.weight(module))
@@ -44,7 +45,7 @@ def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
         raise ValueRangeError(f"weight_norm: {type(module).__name__} has no parameter {name!r}")
     hook = _WeightNorm(name, dim)
     with no_grad():
-        length = hook.length(parameter).clone()
+        length = norms_along(parameter, dim).clone()
     delattr(module, name)
     module.register_parameter(f"{name}_g", Parameter(length))
     module.register_parameter(f"{name}_v", Parameter(parameter.detach().clone()))

@@ -35,7 +35,9 @@ _TYPE_NAMES = dict(
 class Engine(Protocol):
     """What the tape offers to tensors; `tracegraph.autograd` provides it."""
 
-    def backward(self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool) -> None: ...
+    def backward(
+        self, tensor: Tensor, gradient: Tensor | None, retain_graph: bool, create_graph: bool, inputs: Any
+    ) -> None: ...
     def refresh_history(self, view: Tensor) -> None: ...
 
 
@@ -306,7 +308,11 @@ class Tensor(TensorMethods):
         return self
 
     def backward(
-        self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
     ) -> None:
         """Accumulate d(self)/d(leaf) into `leaf.grad` of every leaf that requires grad.
 
@@ -314,11 +320,13 @@ class Tensor(TensorMethods):
             gradient: cotangent of this tensor, of its shape; may be left out for a single element.
             retain_graph: keep saved values for another backward pass; default: as `create_graph`.
             create_graph: record the backward pass itself, for higher derivatives.
+            inputs: a tensor, or several, whose `.grad` is added to, leaves or not; all leaves by default.
 
         Raises:
             AutogradError: nothing here requires grad, a cotangent is needed, or a saved value has changed.
         """
-        Tensor.engine.backward(self, gradient, create_graph if retain_graph is None else retain_graph, create_graph)
+        retain = create_graph if retain_graph is None else retain_graph
+        Tensor.engine.backward(self, gradient, retain, create_graph, inputs)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHook:
         """Call `hook(grad)` when this tensor's gradient is known; a tensor it returns replaces the gradient."""

@@ -77,7 +77,13 @@ def call_grad(
 
 
 def call_backward(
-    tracer: Tracer, tensors: Any, grad_tensors: Any = None, retain_graph: Any = None, create_graph: bool = False
+    tracer: Tracer,
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: Any = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
 ) -> None:
     """`autograd.backward` of tensors of the trace; arguments as there.
 
@@ -85,14 +91,18 @@ def call_backward(
         Break: as `call_grad`.
     """
     roots = _handles(tracer, tensors)
+    grad_tensors = grad_variables if grad_tensors is None else grad_tensors
     given = [None] * len(roots) if grad_tensors is None else _optional_handles(tracer, grad_tensors)
+    chosen = None if inputs is None else _handles(tracer, inputs)
+    if chosen is not None and not (chosen and all(map(tracer.tensors.is_leaf, chosen))):
+        raise _left_to_the_tape("inputs that are no leaves")
     if create_graph or len(given) != len(roots) or not all(t.requires_grad for t in roots):
         raise _left_to_the_tape("arguments that backward() refuses, or create_graph=True")
     with _grad_mode(tracer, False):
         backward = _TracedBackward(tracer, False, bool(retain_graph))
         for root, gradient in zip(roots, given, strict=True):
             backward.accumulate(root.value, _root_gradient(root, gradient))
-        for leaf, gradient in backward.run_to_leaves():
+        for leaf, gradient in backward.run_to_leaves(chosen):
             _add_to_grad(tracer, leaf, gradient)
 
 
@@ -203,15 +213,24 @@ class _TracedBackward(BackwardPass):
         found = [self.gradients.get(v) for v in wanted]
         return found if self._create_graph else [None if g is None else g.detach() for g in found]
 
-    def run_to_leaves(self) -> list[tuple[Traced, Traced]]:
-        """The leaves that are reached, with their gradients."""
+    def run_to_leaves(self, chosen: Sequence[Traced] | None) -> list[tuple[Traced, Traced]]:
+        """The leaves that are reached, of those `chosen`, with their gradients."""
+
+        def is_asked(leaf: Traced) -> bool:
+            return chosen is None or any(leaf is c for c in chosen)
+
         self.undo(self._nodes)
-        inputs = [i for i in self._tracer.inputs if i.value in self.gradients and i.tensor.requires_grad]
+        inputs = [
+            i
+            for i in self._tracer.inputs
+            if i.value in self.gradients and i.tensor.requires_grad and is_asked(i.handle)
+        ]
         for graph_input in inputs:
             if not self._check_end(graph_input):
                 raise _left_to_the_tape("an input that is no leaf")
         ends = [(i.handle, i.value) for i in inputs]
-        ends += [(leaf, value) for value, leaf in self._tracer.tensors.leaves() if value in self.gradients]
+        made = [(leaf, value) for value, leaf in self._tracer.tensors.leaves() if is_asked(leaf)]
+        ends += [(leaf, value) for leaf, value in made if value in self.gradients]
         return [(leaf, self.gradients[value].detach()) for leaf, value in ends]
 
     def handle(self, value: Value) -> Traced:
@@ -352,10 +371,15 @@ def _scattered(base: Traced, source: Traced, chain: Sequence[Node]) -> Traced:
 
 
 def _call_method(
-    tracer: Tracer, tensor: Traced, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False
+    tracer: Tracer,
+    tensor: Traced,
+    gradient: Any = None,
+    retain_graph: Any = None,
+    create_graph: bool = False,
+    inputs: Any = None,
 ) -> None:
     """`tensor.backward(...)`."""
-    call_backward(tracer, tensor, gradient, retain_graph, create_graph)
+    call_backward(tracer, tensor, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 # ------------------------------------------------------------------------------------------ histories that are spent
