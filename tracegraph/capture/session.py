@@ -325,6 +325,8 @@ def _guard_mutation(tracer: Tracer) -> None:
     by_type: dict[type, list[Any]] = {}
     for proxy, source in tracer.outside_objects():
         by_type.setdefault(type(proxy), []).append((id(proxy), source))
+    for grown in tracer.effects.growing.values():
+        by_type.setdefault(list, []).append((id(grown), grown.source))
     for group in by_type.values():
         if len(group) > 1 and any(i in mutated for i, _ in group):
             tracer.guards.add(GuardKind.DISTINCT, None, tuple(source for _, source in group))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.values import is_instance_of_python_class, is_python_class
-from tracegraph.capture.tensors import computed_arrays
 from tracegraph.capture.trace.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.trace.instance_dicts import InstanceDict
 from tracegraph.capture.trace.safety import flatten, is_opaque, specialised
@@ -36,7 +37,7 @@ def adapted_argument(tracer: Tracer, value: Any) -> Any:
 
     if isinstance(value, types.FunctionType | types.MethodType):
         return CallableAdapter(tracer, value)
-    if type(value) is Traced or computed_arrays.is_given(tracer, value):
+    if type(value) in (Traced, np.ndarray):
         return iterate(tracer, value)
     if isinstance(value, InstanceDict):
         return dict(value)

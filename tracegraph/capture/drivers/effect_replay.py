@@ -18,6 +18,9 @@ def write_effects(tracer: Tracer, values: Reconstructor, lines: list[str]) -> No
     """Emit every side effect; values are rebuilt first, so that all reads come before all writes."""
     for copy in tracer.effects.changed_copies():
         lines += _write_container(values, copy)
+    for grown in tracer.effects.growing.values():
+        if grown.items:
+            lines.append(f"{values.writer.name(grown.source)}.extend([{values.expressions(grown.items)}])")
     lines += [_write_place(values, w) for w in tracer.effects.writes if w.value is not MISSING or _existed(w)]
     lines += [
         f"{values.expression(r.target)}.{r.method}({values.expression(r.hook)})"

@@ -41,6 +41,7 @@ from tracegraph.capture.stack.values import (
 from tracegraph.capture.tensors.gradients import as_spent, spent_op
 from tracegraph.capture.trace.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.trace.frame import Unread
+from tracegraph.capture.trace.growing_lists import GrowingList
 from tracegraph.capture.trace.instance_dicts import InstanceDict, instance_dict, slot_names
 from tracegraph.capture.trace.namespaces import Globals
 from tracegraph.capture.trace.native_draws import GENERATORS
@@ -407,6 +408,10 @@ class Reconstructor:
         """A generator of Python's or numpy's that the trace made: a copy for every call."""
         return self.assign(value, f"{self.pool.name(copy.deepcopy)}({self.pool.name(value)})")
 
+    def build_growing(self, value: GrowingList) -> str:
+        """A list from outside that is only appended to."""
+        return self.writer.name(value.source)
+
     def build_attributes(self, value: InstanceDict) -> str:
         return f"{self.expression(value.owner)}.__dict__"
 
@@ -473,6 +478,7 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     np.ndarray: Reconstructor.build_array,
     StreamState: Reconstructor.build_random_state,
     Generator: Reconstructor.build_generator,
+    GrowingList: Reconstructor.build_growing,
     **dict.fromkeys(GENERATORS, Reconstructor.build_native_generator),
     ObjectId: Reconstructor.build_id,
     ThreadId: Reconstructor.build_thread_id,

@@ -33,6 +33,7 @@ from tracegraph.capture.stack.values import (
     is_unknown_traceback,
 )
 from tracegraph.capture.tensors import arrays
+from tracegraph.capture.trace.growing_lists import GrowingList
 from tracegraph.capture.trace.instance_dicts import InstanceDict, instance_entry, missing, pending_value
 from tracegraph.capture.trace.safety import specialised
 from tracegraph.capture.trace.tensor_states import GradFn, TensorStates
@@ -216,6 +217,10 @@ def _get_of_generator(tracer: Tracer, generator: Any, name: str) -> Any:
     return value if callable(value) else _get_of_builtin(tracer, generator, name)
 
 
+def _get_of_growing_list(tracer: Tracer, growing: GrowingList, name: str) -> Any:
+    return types.MethodType(GrowingList.append, growing)
+
+
 def _get_of_numpy_number(tracer: Tracer, number: NumpyNumber, name: str) -> Any:
     if name in ("dtype", "shape", "ndim", "size", "itemsize", "nbytes"):
         return getattr(number.value, name)  # of the type, which is guarded
@@ -300,6 +305,7 @@ _GETTERS: dict[type, Callable[[Any, Any, str], Any]] = {
     types.FunctionType: _get_of_function,
     types.MethodType: _get_of_method,
     super: _get_of_super,
+    GrowingList: _get_of_growing_list,
     np.ndarray: arrays.get_attribute,
     **dict.fromkeys((np.random.RandomState, np.random.Generator), _get_of_generator),
 }

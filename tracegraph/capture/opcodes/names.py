@@ -18,12 +18,25 @@ from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import NULL, Observed
 from tracegraph.capture.trace.effects import Write
 from tracegraph.capture.trace.frame import Frame, Unread
+from tracegraph.capture.trace.growing_lists import growing
 
 # ------------------------------------------------------------------------------------------ locals
 
 
 def op_LOAD_FAST(frame: Frame, name: str) -> None:
+    content = frame.slots.get(name)
+    if type(content) is Unread and _appends(frame):
+        found = growing(frame.tracer, content.value, content.source)
+        if found is not None:
+            frame.push(found)
+            return
     frame.push(frame.local(name))
+
+
+def _appends(frame: Frame) -> bool:
+    """Whether the method `append` of what is loaded is looked up next."""
+    following = frame.program.instructions[frame.position]
+    return following.op in ("LOAD_METHOD", "LOAD_ATTR") and following.arg == "append"
 
 
 def op_LOAD_CLOSURE(frame: Frame, name: str) -> None:

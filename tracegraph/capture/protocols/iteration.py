@@ -27,7 +27,7 @@ def iterate(tracer: Tracer, value: Any) -> Any:
     """`iter(value)`: an iterator that `advance` understands."""
     if type(value) is Traced:
         return tracer.fresh(iter(list(tracer.native(value.unbind, 0)))) if value.shape else tracer.native(iter, value)
-    if isinstance(value, np.ndarray) and tracer.is_outside(value):
+    if type(value) is np.ndarray and not value.dtype.hasobject:
         return tracer.fresh(iter(arrays.rows(tracer, value)))
     if not is_instance_of_python_class(value):
         if is_opaque(tracer, value) and iter_returns_self(value):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracegraph.capture.guards.guard import GuardKind
-from tracegraph.capture.guards.sources import Slot
+from tracegraph.capture.guards.sources import Computed, Reference, Slot, constant_source
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.values import is_constant
@@ -69,7 +69,9 @@ def operate(tracer: Tracer, function: Callable[[Any, Any], Any], a: Any, b: Any)
 
 
 def rows(tracer: Tracer, array: np.ndarray) -> list[Any]:
-    """What iterating over an array from outside gives, whose length is guarded.
+    """What iterating over an array gives; the length of one from outside is guarded.
+
+    The items are read now, an array's own iterator would read them one by one: see `TensorStates.check_iterated`.
 
     Raises:
         Observed: it has no dimensions.
@@ -79,6 +81,8 @@ def rows(tracer: Tracer, array: np.ndarray) -> list[Any]:
     tracer.native(len, array)
     if shape[0] > MAX_ROWS:
         raise Break(reasons.OPAQUE_ITERATOR, f"iteration over an array of {shape[0]} rows")
+    if array.ndim == 1:
+        tracer.tensors.iterated_arrays.append(array)
     return [compute(tracer, operator.getitem, (array, i), {}) for i in range(shape[0])]
 
 
@@ -96,7 +100,7 @@ def compute(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...],
         name = getattr(function, "__name__", repr(function))
         raise Break(reasons.NATIVE_CALL, f"numpy.{name}() of something other than plain data")
     result = tracer.native(function, *args, **kwargs)
-    for part in result if isinstance(result, tuple) else (result,):
+    for part in flatten(result):
         if isinstance(part, np.ndarray):
             tracer.fresh(part)
     return result
@@ -116,6 +120,35 @@ def get_attribute(tracer: Tracer, array: np.ndarray, name: str) -> Any:
     if name not in _FACTS:
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"ndarray.{name}")
     return tracer.read(getattr(array, name), Slot(source, name))
+
+
+def share(tracer: Tracer, array: np.ndarray) -> None:
+    """Let an array that the trace has made be one from outside, since a tensor is going to share its memory.
+
+    Every call makes its memory anew, as it is now; all that the trace has in it becomes a view of that.
+
+    Raises:
+        Break: its elements are objects, or what owns the memory is no plain array.
+    """
+    memory = array
+    while isinstance(memory.base, np.ndarray):
+        memory = memory.base
+    if memory.base is not None or memory.dtype.hasobject or not (memory.flags.writeable and memory.flags.forc):
+        raise Break(reasons.NATIVE_CALL, "a tensor that shares the memory of an array made in the trace")
+    source = Computed(Reference(np.ndarray.copy), (constant_source(memory.copy(order="K")), constant_source("K")))
+    tracer.adopt(memory, memory, source)
+    for other in tracer.fresh_objects(np.ndarray):
+        if type(other) is not np.ndarray and np.may_share_memory(other, memory):
+            raise Break(reasons.NATIVE_CALL, f"a tensor that shares the memory of a {type(other).__name__}")
+        if other is not memory and np.may_share_memory(other, memory):
+            offset = other.ctypes.data - memory.ctypes.data
+            place = (other.dtype, other.shape, offset, other.strides)
+            tracer.adopt(other, other, Computed(Reference(_view), (source, constant_source(place))))
+
+
+def _view(memory: np.ndarray, place: tuple[Any, ...]) -> np.ndarray:
+    dtype, shape, offset, strides = place
+    return np.ndarray(shape, dtype, memory.ravel(order="K"), offset, strides)
 
 
 def as_input(tracer: Tracer, array: np.ndarray) -> Any:

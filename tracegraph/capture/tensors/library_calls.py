@@ -22,6 +22,7 @@ from tracegraph.capture.tensors import (
     transforms,
 )
 from tracegraph.capture.trace import copying, random_streams, tensor_states
+from tracegraph.capture.trace.growing_lists import GrowingList, call_append
 from tracegraph.capture.trace.safety import flatten
 from tracegraph.dtypes import DType, as_dtype
 from tracegraph.ops import promotion
@@ -102,7 +103,10 @@ def _call_as_tensor(tracer: Tracer, data: Any, dtype: Any = None, device: Any = 
     tracer.native(check_device, device)
     if isinstance(data, np.ndarray):
         if not tracer.is_outside(data):
-            raise Break(reasons.NATIVE_CALL, "as_tensor() of an array made in the trace, whose memory it would share")
+            if dtype is not None and as_dtype(dtype).np != data.dtype:
+                return _call_tensor(tracer, data, dtype)
+            tracer.native(from_numpy, data)  # raises for what cannot be a tensor
+            arrays.share(tracer, data)
         data = arrays.as_input(tracer, data)
     if not is_tensor(data):
         return _call_tensor(tracer, data, dtype)
@@ -114,8 +118,11 @@ def _from_array(tracer: Tracer, array: np.ndarray) -> Any:
 
 
 def _call_from_numpy(tracer: Tracer, array: Any) -> Any:
-    if not isinstance(array, np.ndarray) or not tracer.is_outside(array):
-        raise Break(reasons.NATIVE_CALL, "from_numpy() of an array made in the trace, whose memory it would share")
+    if not isinstance(array, np.ndarray):
+        raise Break(reasons.NATIVE_CALL, f"from_numpy() of an object of type {type(array).__name__}")
+    if not tracer.is_outside(array):
+        tracer.native(from_numpy, array)  # raises for what cannot be a tensor
+        arrays.share(tracer, array)
     return arrays.as_input(tracer, array)
 
 
@@ -156,4 +163,5 @@ METHODS: dict[Any, Callable[..., Any]] = {
     **gradient_hooks.METHODS,
     **tensor_states.METHODS,
     **copying.METHODS,
+    GrowingList.append: call_append,
 }

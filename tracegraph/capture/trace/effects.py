@@ -96,6 +96,8 @@ class Effects:
         self.hook_registrations: list[HookRegistration] = []
         #: generators that were drawn from or set, once for each time; what they are left at, `Tracer.random` knows
         self.random: list[Any] = []
+        #: lists that were appended to and not read, by their ids
+        self.growing: dict[int, Any] = {}
         self._class_entries: set[str] = set()
         self._forbidden_during = ""
 
@@ -157,7 +159,9 @@ class Effects:
 
         Writes to containers are seen in their copies.
         """
-        return [*self._writes.values(), *self._changed_modules.values(), *self.hook_registrations, *self.random]
+        appended = [item for grown in self.growing.values() for item in grown.items]
+        written = [*self._writes.values(), *self._changed_modules.values()]
+        return [*written, *self.hook_registrations, *self.random, *appended]
 
     def is_empty(self) -> bool:
         return not self.log() and not self.changed_copies()
@@ -209,4 +213,4 @@ class Effects:
         """Every outside object a replay will change."""
         targets = [w.target for w in self._writes.values() if isinstance(w, AttributeWrite)]
         cells: list[Any] = [w.cell for w in self._writes.values() if isinstance(w, CellWrite)]
-        return targets + cells + [c.copy for c in self.changed_copies()] + self.random
+        return targets + cells + [c.copy for c in self.changed_copies()] + self.random + list(self.growing.values())

@@ -27,6 +27,7 @@ from tracegraph.capture.stack.values import (
     native_base,
 )
 from tracegraph.capture.trace.effects import TrackedCopy
+from tracegraph.capture.trace.growing_lists import bound_append, read_grown
 from tracegraph.capture.trace.instance_dicts import instance_dict, slot_names
 from tracegraph.capture.trace.keys import check_hashable
 from tracegraph.capture.trace.namespaces import is_namespace, namespace
@@ -94,6 +95,9 @@ def _read_tensor(tracer: Tracer, value: Any, source: Source) -> Any:
 
 
 def _read_identity(tracer: Tracer, value: Any, source: Source) -> Any:
+    append = bound_append(tracer, value, source)
+    if append is not None:
+        return append
     tracer.guards.add(GuardKind.IDENTITY, source, value)
     return tracer.adopt(value, value, source)
 
@@ -190,6 +194,7 @@ def _read_list(tracer: Tracer, value: Any, source: Source) -> Any:
     tracer.adopt(value, copy, source)
     copy.extend([read(tracer, v, Item(source, i)) for i, v in enumerate(value)])
     tracer.effects.track(TrackedCopy(value, copy, list(copy), source))
+    read_grown(tracer, value, copy, source)
     return copy
 
 

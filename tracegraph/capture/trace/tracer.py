@@ -211,6 +211,10 @@ class Tracer:
         self._keep.append(value)
         return value
 
+    def fresh_objects(self, cls: type) -> list[Any]:
+        """The objects of class `cls` that the trace has made."""
+        return [value for value in self._keep if isinstance(value, cls) and self.is_fresh(value)]
+
     def step_of_creation(self, value: Any) -> int | None:
         """The root instruction during which `value` was made."""
         return self._fresh.get(id(value))
