@@ -25,7 +25,7 @@ LEFT: dict[str, tuple[str, ...]] = {
     "settings": (),
     "dtypes": ("errors", "settings"),
     "ir": ("dtypes",),
-    "ops": ("ir",),
+    "ops": ("ir", "providers"),
     "tensor": ("ops",),
     "autograd": ("tensor",),
     "distributions": ("autograd",),

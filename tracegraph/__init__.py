@@ -127,6 +127,7 @@ def __getattr__(name: str) -> Any:
 
 module_names.install()
 provide("compile", lambda: __getattr__("compile"))
+provide("joined_to_untaken", lambda: importlib.import_module("tracegraph.capture.untaken").joined_to)
 
 
 def __dir__() -> list[str]:

@@ -270,3 +270,25 @@ def test_kinds_of_modules_are_counted_on_their_own():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert compiled(ramp()).tolist() == net(ramp()).tolist()
+
+
+@pytest.mark.parametrize("with_index", [False, True])
+def test_kinds_of_modules_in_a_loop_are_counted_on_their_own(with_index: bool) -> None:
+    space = {"nn": nn}
+    for i in range(6):
+        text = f"def forward(self, x):\n        print(end='')\n        return x * {i} + 1\n"
+        exec(f"class Part{i}(nn.Module):\n    {text}", space)
+
+    class Net(nn.Sequential):
+        def forward(self, x):
+            for _, layer in enumerate(self):
+                x = layer(x)
+            return x
+
+    kind = Net if with_index else nn.Sequential
+    net = kind(*(space[f"Part{i}"]() for i in range(6)))
+    compiled = capture_of(net.forward, recompile_limit=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            assert compiled(ramp()).tolist() == net(ramp()).tolist()

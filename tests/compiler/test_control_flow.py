@@ -11,6 +11,7 @@ import pytest
 import tracegraph as tg
 from tracegraph import nn, optim
 from tracegraph.compiler import stages
+from tracegraph.ops import pytree
 
 BACKENDS = ["llvm", "interpreter", "eager"]
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
@@ -210,3 +211,52 @@ def test_bodies_are_compiled() -> None:
         tg.compile(power_iteration, fullgraph=True)(tg.eye(3), tg.ones(3))
     titles = {(p.stage, p.title) for p in log}
     assert {("lower", "body_fn"), ("emit", "body_fn"), ("load", "cond_fn")} <= titles
+
+
+UNTAKEN: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "one operand each": (lambda x, y: x * 2, lambda x, y: y * 3),
+    "an operand that neither reads": (lambda x, y: x * 2, lambda x, y: x.exp()),
+    "an operand as it is": (lambda x, y: x * 2, lambda x, y: y),
+    "detached": (lambda x, y: x * 2, lambda x, y: (x * y).detach()),
+    "several results": (lambda x, y: {"a": (x * 2, x > 0), "b": [y * 1]}, lambda x, y: {"a": (y, x > 1), "b": [x * 3]}),
+}
+
+
+@pytest.mark.parametrize("name", UNTAKEN)
+def test_what_only_the_other_branch_reads_has_zeros_for_a_gradient(name: str) -> None:
+    branches = UNTAKEN[name]
+    for pred in (True, False):
+        for shape in ((3,), (2, 2)):
+            seen = []
+            for compiled in (False, True):
+                call: Any = tg.compile(tg.cond, backend="eager") if compiled else tg.cond
+                x, y = values(*shape, requires_grad=True), values(*shape, requires_grad=True)
+                found, _ = pytree.flatten(call(tg.tensor(pred), *branches, (x, y)))
+                floats = [t for t in found if t.dtype.is_floating]
+                tg.stack([t.sum() for t in floats]).sum().backward()
+                gradients = [t.grad if t.grad is None else t.grad.tolist() for t in (x, y)]
+                seen.append((gradients, [t.requires_grad for t in found], [t.tolist() for t in found]))
+            assert seen[0] == seen[1]
+
+
+def test_parameters_that_only_the_other_branch_reads() -> None:
+    small, large = nn.Linear(2, 2), nn.Linear(2, 2)
+    for _ in range(2):
+        x = values(4, 2)
+        tg.cond(x.sum() > 1e9, large, small, (x,)).sum().backward()
+        assert (large.weight.grad == 0).all() and (small.weight.grad != 0).any()
+    with tg.no_grad():
+        assert not tg.cond(x.sum() > 1e9, large, small, (x,)).requires_grad
+
+
+def test_the_other_branch_is_not_run() -> None:
+    seen: list[str] = []
+    x = values(3, requires_grad=True)
+
+    def untaken(x: tg.Tensor) -> tg.Tensor:
+        seen.append("run")
+        print("run")
+        raise ValueError(float(x.sum()))
+
+    tg.cond(tg.tensor(True), lambda x: x * 2, untaken, (x,)).sum().backward()
+    assert (seen, x.grad.tolist()) == ([], [2.0] * 3)

@@ -35,7 +35,7 @@ def f32(*shape: int) -> TensorType:
 # --------------------------------------------------------------------------------------------- eager
 
 
-@pytest.mark.parametrize("pred", [True, 1, 2.5, "text"])
+@pytest.mark.parametrize("pred", [True, 1, 2.5, np.True_])
 def test_python_condition(pred: Any) -> None:
     x = tg.tensor([1.0, 2.0])
     assert tg.cond(pred, lambda a: a + 1, lambda a: a - 1, (x,)).tolist() == [2.0, 3.0]
@@ -119,6 +119,8 @@ X = tg.ones(2, 3)
     [
         (lambda: tg.cond(True, 3, lambda: X), ArgumentError, "'true_fn' must be callable, got int"),
         (lambda: tg.cond(True, lambda a: a, lambda a: a, X), ArgumentError, r"must be a tuple or list.*write \(x,\)"),
+        (lambda: tg.cond("text", lambda: X, lambda: X), ArgumentError, r"pred must be a bool, .*, got 'text' \(str\)"),
+        (lambda: tg.cond(None, lambda: X, lambda: X), ArgumentError, "pred must be a bool, .*, got None"),
         (lambda: tg.cond(X, lambda: X, lambda: X), ShapeError, r"pred must have one element, got f32\[2, 3\]"),
         (lambda: tg.while_loop(lambda a: a < 3, lambda a: (a,), (1,)), ArgumentError, "got 1 of type int; wrap"),
         (lambda: tg.while_loop(lambda: True, lambda: (), ()), ArgumentError, "holds no tensor"),

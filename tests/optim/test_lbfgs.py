@@ -120,3 +120,29 @@ def test_the_minimum_of_a_cubic():
     assert cubic_minimum(cubic(0.0), cubic(3.0), 1.5, 3.0) == 1.5
     rising = [Point(t, t**3 + t, tg.zeros(1), 3 * t * t + 1) for t in (0.0, 2.0)]
     assert cubic_minimum(*rising, 0.0, 2.0) == 1.0
+
+
+def test_a_compiled_step_compiles_its_closure():
+    results, graphs = [], []
+
+    def count(module, inputs):
+        graphs.append(module)
+        return module
+
+    for compiled in (False, True):
+        x, y = scalars(-1.2, 1.0)
+        optimizer = optim.LBFGS([x, y], lr=0.1, max_iter=3)
+
+        def step(optimizer=optimizer, x=x, y=y):
+            def closure():
+                optimizer.zero_grad()
+                loss = rosenbrock(x, y)
+                loss.backward()
+                return loss
+
+            return optimizer.step(closure)
+
+        call = tg.compile(step, backend=count) if compiled else step
+        results.append([call().item() for _ in range(6)] + [x.item(), y.item()])
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-6)
+    assert len(graphs) == 1

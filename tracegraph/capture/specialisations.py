@@ -6,6 +6,7 @@ A `Family` holds what belongs to one `compile` call: options, backend, and the c
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import time
@@ -22,7 +23,7 @@ from tracegraph.capture.drivers.driver_code import make_driver
 from tracegraph.capture.drivers.native_ops import CALL_COMPILED
 from tracegraph.capture.drivers.result import CaptureResult
 from tracegraph.capture.drivers.resume import run_resumed
-from tracegraph.capture.drivers.units import Unit, entry, forward_of, known_as, spread
+from tracegraph.capture.drivers.units import Unit, entry, forward_of, forward_on_stack, known_as, spread
 from tracegraph.capture.guards.checker import Check, Failure, compile_guards, find_failure
 from tracegraph.capture.guards.guard import Guard, GuardKind
 from tracegraph.capture.guards.sources import Local
@@ -196,11 +197,17 @@ class CompiledUnit:
         self.is_native = is_native
         self.specialisations: list[Specialisation] = []
         self._dynamism = Dynamism(family.options.dynamic)
+        #: of a resumed part: its caches by what lies on the stack, the ids of code that those keep
+        self._kinds: dict[int, CompiledUnit] = {}
         self._attempts = 0
         self._has_waited = False
 
     def step(self, args: Args, cells: Cells) -> Any:
         """Run up to the end or the next continuation; the result or a Tail."""
+        if not self.unit.is_entry and self.unit.forward is None and not self.is_native:
+            forward = forward_on_stack(self.unit, args)
+            if forward is not None:
+                return self._about(forward).step(args, cells)
         for specialisation in self.specialisations:
             if specialisation.check(args, cells) is None:
                 return specialisation.run(args, cells)
@@ -215,6 +222,14 @@ class CompiledUnit:
         if isinstance(found, Break):
             return self._expecting(found, args, cells)
         return self.eager(args, cells) if found is None else found.run(args, cells)
+
+    def _about(self, forward: types.CodeType) -> CompiledUnit:
+        """The cache of this resumed part for Modules of one kind."""
+        found = self._kinds.get(id(forward))
+        if found is None:
+            unit = dataclasses.replace(self.unit, forward=forward)
+            found = self._kinds[id(forward)] = self.family.unit(unit, self.namespace)
+        return found
 
     def _expecting(self, exception: Break, args: Args, cells: Cells) -> Any:
         """Run eagerly what raised an exception when it was traced, so that it is raised as in eager execution.
@@ -414,7 +429,7 @@ class CalleeCompiler:
         self.family = family
 
     def __call__(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        from tracegraph.capture.calls.native_calls import may_inline
+        from tracegraph.capture.calls.native_calls import calls_back, may_inline
 
         if STANCE.is_eager:
             return function(*args, **kwargs)
@@ -423,6 +438,8 @@ class CalleeCompiler:
         if type(function) is functools.partial:
             return self(function.func, *function.args, *args, **{**function.keywords, **kwargs})
         if isinstance(function, types.FunctionType):
+            if calls_back(function):
+                args = tuple(functools.partial(self, a) if isinstance(a, types.FunctionType) else a for a in args)
             if not may_inline(function) or disabled_reason(function) is not None:
                 return function(*args, **kwargs)
             return self.family.entry_point(function, args).call(function, args, kwargs)

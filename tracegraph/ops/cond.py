@@ -9,6 +9,7 @@ from typing import Any
 from tracegraph.errors import ControlFlowError, IRError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
+from tracegraph.ops.arguments import is_tensor
 from tracegraph.ops.body_runners import Runner
 from tracegraph.ops.control_flow import check_callable, check_sequence, condition_of, fitted, fresh, record_node
 from tracegraph.ops.control_flow_samples import COND
@@ -17,6 +18,7 @@ from tracegraph.ops.kinds import ControlFlow
 from tracegraph.ops.nested import BodyMaker, Input, RecordedBody
 from tracegraph.ops.pytree import Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.recording import Traced, recorder_of
+from tracegraph.providers import provided
 
 
 @define_op
@@ -26,11 +28,11 @@ class Cond(ControlFlow):
     `pred` is a bool, or a tensor of one element; `operands` is a tuple or list of tensors in any nesting of dict,
     list, tuple and namedtuple, and so are the results. In a graph, both functions must return results of one structure
     with equal shapes and dtypes; they may read any tensor from outside, but write to none, and have no other effect.
-    The gradient is that of the branch taken; in a graph it is zeros for what only the other branch uses. As
-    `torch.cond`; `jax.lax.cond`.
+    The gradient is that of the branch taken, and zeros for what only the other branch uses: outside of a graph that
+    branch is captured, as `compile` does it, to see what it reads, and is never run. As `torch.cond`; `jax.lax.cond`.
 
     Raises:
-        ArgumentError: a function is not callable, or `operands` is no tuple.
+        ArgumentError: a function is not callable, `pred` is no number, or `operands` is no tuple.
         ShapeError: `pred` has not one element.
         ControlFlowError: the functions cannot be the branches of one node; says how they differ.
     """
@@ -52,7 +54,9 @@ class Cond(ControlFlow):
         operands = check_sequence("cond", "operands", operands)
         condition = condition_of("cond", "pred", pred)
         if not isinstance(condition, Traced):
-            return fresh((true_fn if condition else false_fn)(*operands))
+            taken, untaken = (true_fn, false_fn) if condition else (false_fn, true_fn)
+            result = fresh(taken(*operands))
+            return provided("joined_to_untaken")(result, untaken, operands) if is_tensor(pred) else result
         given, structure = flatten(operands)
         outer = recorder_of((condition, *given))
         leaves = [outer.inside(leaf) for leaf in given]

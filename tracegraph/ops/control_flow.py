@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tracegraph.errors import ArgumentError, ControlFlowError, ShapeError
 from tracegraph.ir import Graph, TensorType, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ir.subgraphs import sizes_of
-from tracegraph.ops.arguments import is_tensor
+from tracegraph.ops.arguments import described as described_value
+from tracegraph.ops.arguments import is_number, is_tensor
 from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.definition import Handle
 from tracegraph.ops.dispatch import dispatch
@@ -85,6 +88,10 @@ def check_tensors(op: str, name: str, tree: Tree) -> tuple[list[Handle], Structu
 def condition_of(op: str, name: str, value: Any) -> Any:
     """A bool, or a traced 0-d bool tensor."""
     if not is_tensor(value):
+        if not is_number(value) and not isinstance(value, np.bool_ | np.number):
+            raise ArgumentError(
+                f"{op}: {name} must be a bool, or a tensor of one element, got {described_value(value)}"
+            )
         return bool(value)
     if value.ndim and not all(size == 1 for size in value.shape):
         raise ShapeError(f"{op}: {name} must have one element, got {type_of(value)}")

@@ -122,7 +122,9 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
     if is_pure_numpy(function):
         return compute_array(tracer, function, args, kwargs)
     if not native_calls.may_inline(function):
-        raise native_calls.refused(function, function.__module__)
+        stop = native_calls.refused(function, function.__module__)
+        stop.is_inside_callee = native_calls.calls_back(function)
+        raise stop
     return inline(tracer, function, args, kwargs)
 
 

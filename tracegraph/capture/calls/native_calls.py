@@ -117,8 +117,10 @@ _INLINED_LIBRARY = (
     "tracegraph.capture.trace.heaps",
 )
 
-#: of those, what changes objects in ways that cannot be followed
-_EXCEPTED_LIBRARY = ("tracegraph.nn.lazy", "tracegraph.nn.uninitialized")
+#: of those, what asks for elements at every turn; only the functions that it is given are worth compiling
+_CALLING_BACK = ("tracegraph.optim.lbfgs",)
+#: and what changes objects in ways that cannot be followed
+_EXCEPTED_LIBRARY = ("tracegraph.nn.lazy", "tracegraph.nn.uninitialized", *_CALLING_BACK)
 
 
 def may_inline(function: types.FunctionType) -> bool:
@@ -129,6 +131,11 @@ def may_inline(function: types.FunctionType) -> bool:
         is_listed = any(f"{module}.".startswith(f"{part}.") for part in _INLINED_LIBRARY)
         return is_listed and module not in _EXCEPTED_LIBRARY
     return top not in _NOT_INLINED
+
+
+def calls_back(function: types.FunctionType) -> bool:
+    """Whether the functions among the arguments of a function that is not traced into are to be compiled."""
+    return function.__globals__.get("__name__") in _CALLING_BACK
 
 
 def refused(function: Any, module: str | None, detail: str = "") -> Break:

@@ -28,7 +28,7 @@ from tracegraph.capture.drivers.effect_replay import write_effects
 from tracegraph.capture.drivers.native_ops import Exit, NativeStep
 from tracegraph.capture.drivers.reconstruct import Reconstructor, history_from
 from tracegraph.capture.drivers.result import CaptureResult, Continuation
-from tracegraph.capture.drivers.units import Unit
+from tracegraph.capture.drivers.units import CALLS_OF_MODULES, Unit
 from tracegraph.capture.guards.checker import CHECKS
 from tracegraph.capture.guards.eager import set_grad_enabled
 from tracegraph.capture.guards.sources import Pool, SourceWriter
@@ -243,7 +243,8 @@ class DriverWriter:
         code = self.frame.code
         cells = code.co_cellvars + code.co_freevars
         unit = self.unit
-        return Unit(code, unit.namespace_id, index, names, stack, cells, False, raises, unit.forward)
+        forward = unit.forward if code in CALLS_OF_MODULES else None
+        return Unit(code, unit.namespace_id, index, names, stack, cells, False, raises, forward)
 
     def _call(self, unit: Unit, values: list[str], cells: str, is_native: bool) -> str:
         name = f"resume{len(self.continuations)}"

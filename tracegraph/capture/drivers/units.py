@@ -29,7 +29,8 @@ class Unit:
         stack: what lies on the stack: True for a value (the remaining arguments, in order), False for NULL.
         cells: names of the cells that a call provides.
         raises: begin by raising the last argument instead of executing the instruction.
-        forward: of a call of a Module, the code it is about: what kinds of Modules do, they do in units of their own.
+        forward: of a call of a Module, or what follows a break before one, the code it is about: what kinds of Modules
+            do, they do in units of their own.
     """
 
     code: types.CodeType
@@ -67,13 +68,25 @@ def known_as(unit: Unit, args: Sequence[Any]) -> tuple[str, types.CodeType]:
     return (unit.code.co_qualname, unit.code) if forward is None else (type(args[0]).__qualname__, forward)
 
 
-_CALLS_OF_MODULES = (Module.__call__.__code__, Module._call_uncompiled.__code__)
+CALLS_OF_MODULES = (Module.__call__.__code__, Module._call_uncompiled.__code__)
 
 
 def forward_of(code: types.CodeType, args: Sequence[Any]) -> types.CodeType | None:
     """The code of `forward` of the Module among `args`, if `code` is how Modules are called."""
-    forward = class_lookup(type(args[0]), "forward") if args and code in _CALLS_OF_MODULES else None
+    forward = class_lookup(type(args[0]), "forward") if args and code in CALLS_OF_MODULES else None
     return forward.__code__ if isinstance(forward, types.FunctionType) else None
+
+
+def forward_on_stack(unit: Unit, args: Sequence[Any]) -> types.CodeType | None:
+    """The code of `forward` of the Module that lies on the stack of a resumed part, by itself or in a tuple: in a loop
+    over Modules, the next.
+    """
+    for value in args[len(unit.names) :]:
+        for item in value if type(value) is tuple else (value,):
+            forward = class_lookup(type(item), "forward") if isinstance(item, Module) else None
+            if isinstance(forward, types.FunctionType):
+                return forward.__code__
+    return None
 
 
 def _name(code: types.CodeType) -> str:

@@ -34,7 +34,7 @@ class Break(BaseException):
         self.extent = extent
         #: innermost line of the user's program, set by the frame that sees the break first
         self.location: Location | None = None
-        #: the break happened inside a Python callee that was being inlined
+        #: the break happened inside a Python callee that was being inlined, or is at one that calls what is compiled
         self.is_inside_callee = False
         #: the graph ends earlier, where something was made that cannot be carried over the break
         self.is_early = False
