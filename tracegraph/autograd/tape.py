@@ -8,7 +8,7 @@ the engine undoes.
 from __future__ import annotations
 
 import itertools
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,6 +18,7 @@ from tracegraph.autograd.anomaly import DETECTION, forward_location
 from tracegraph.autograd.grad_mode import STATE
 from tracegraph.dtypes import DType
 from tracegraph.errors import AutogradError
+from tracegraph.ir.abstract import Abstract
 from tracegraph.ops import dispatch
 from tracegraph.ops.definition import Definition
 from tracegraph.tensor import eager
@@ -70,7 +71,7 @@ def edge_to(operand: Any) -> Edge | None:
 Inspect: TypeAlias = "Callable[[int, Tensor], Tensor]"
 
 
-class Node(ABC):
+class Node(Abstract):
     """A step of the tape. Subclasses compute cotangents of the operands from those of the results."""
 
     __slots__ = ("__weakref__", "edges", "hooks", "number", "origin", "results")

@@ -6,7 +6,7 @@ themselves live in `tracegraph.ops` and register here when that package is impor
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tracegraph.errors import IRError
+from tracegraph.ir.abstract import Abstract
 from tracegraph.ir.types import TensorType
 
 
@@ -37,7 +38,7 @@ class Kind(Enum):
     FUSED = "fused"
 
 
-class Op(ABC):
+class Op(Abstract):
     """One operation, as the IR sees it."""
 
     name: str

@@ -23,6 +23,10 @@ from tracegraph.ops.canonical import CANONICAL
 OPERAND_SORTS = ("Tensor", "Number", "OptionalTensor", "OptionalNumber", "Tensors", "Scalar", "OptionalScalar")
 
 
+#: operands and canonical attributes
+Bound = tuple[tuple[Any, ...], dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of an op: name, sort, and default (`...` where it must be given)."""
@@ -59,7 +63,12 @@ class Signature:
         #: how many of the operands, the last ones, are scalars
         self.scalars = sum(p.is_scalar for p in self.parameters)
         #: `bind` for well-formed calls, several times faster; a TypeError means: let `bind` explain
-        self.bind_fast: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] = _generate(op, self.parameters)
+        self.bind_fast: Callable[..., Bound] = self._generate_and_bind
+
+    def _generate_and_bind(self, *args: Any, **kwargs: Any) -> Bound:
+        """The first call of `bind_fast`: most programs call few of the ops there are."""
+        self.bind_fast = _generate(self.op, self.parameters)
+        return self.bind_fast(*args, **kwargs)
 
     def defaults(self) -> dict[str, Any]:
         """Canonical attributes of a call that gives the operands only.
@@ -69,7 +78,7 @@ class Signature:
         """
         return {p.name: CANONICAL[p.sort](self.op, p.name, p.default, 0) for p in self.parameters if not p.is_operand}
 
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         """Operands and canonical attributes of the call `op(*args, **kwargs)`.
 
         Raises:

@@ -31,8 +31,9 @@ def make_driver(
     """
     (definition,) = ast.parse(result.driver).body
     assert isinstance(definition, ast.FunctionDef)
-    _locate(definition, result)
-    free = {name: objects[name] if name in objects else getattr(builtins, name) for name in _free_names(definition)}
+    nodes = list(ast.walk(definition))
+    _locate(nodes, result)
+    free = {name: objects[name] if name in objects else getattr(builtins, name) for name in _free_names(nodes)}
     maker = ast.parse(f"def make({', '.join(free)}): return run").body[0]
     assert isinstance(maker, ast.FunctionDef)
     maker.body.insert(0, definition)
@@ -46,25 +47,31 @@ def make_driver(
     return types.FunctionType(code, namespace, original.co_name, None, run.__closure__)
 
 
-def _free_names(definition: ast.FunctionDef) -> list[str]:
-    """Names that the function reads and never assigns."""
-    names = [node for node in ast.walk(definition) if isinstance(node, ast.Name)]
-    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
-    bound.update(arg.arg for arg in definition.args.args)
-    bound.update(node.name for node in ast.walk(definition) if isinstance(node, ast.ExceptHandler) and node.name)
-    return sorted({node.id for node in names} - bound)
+def _free_names(nodes: list[ast.AST]) -> list[str]:
+    """Names that a function of these nodes reads and never assigns."""
+    names: set[str] = set()
+    bound: set[str] = set()
+    for node in nodes:
+        match node:
+            case ast.Name():
+                (bound if isinstance(node.ctx, ast.Store) else names).add(node.id)
+            case ast.arg():
+                bound.add(node.arg)
+            case ast.ExceptHandler(name=str(name)):
+                bound.add(name)
+    return sorted(names - bound)
 
 
 # ------------------------------------------------------------------------------------------ lines
 
 
-def _locate(definition: ast.FunctionDef, result: CaptureResult) -> None:
-    """Put all of the driver on the line it begins at, and what follows the break on the line of the break."""
+def _locate(nodes: list[ast.AST], result: CaptureResult) -> None:
+    """Put all nodes of the driver on the line it begins at, and what follows the break on the line of the break."""
     code, broken_at = result.unit.code, result.broken_at
     start = code.co_firstlineno if result.unit.is_entry else decode(code).instructions[result.unit.index].line
     first: _Place = (start or code.co_firstlineno, start or code.co_firstlineno, -1, -1)
     broken = first if broken_at is None else _place(code, broken_at)
-    for node in ast.walk(definition):
+    for node in nodes:
         if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.keyword | ast.arg):
             is_behind = result.native_line is not None and node.lineno >= result.native_line
             node.lineno, node.end_lineno, node.col_offset, node.end_col_offset = broken if is_behind else first

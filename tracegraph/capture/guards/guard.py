@@ -44,6 +44,9 @@ class GuardKind(Enum):
     GRAD_MODE = "grad mode"
     SETTING = "setting"
 
+    # by identity, as members are equal; that of Enum is Python code, and guards are found by kind again and again
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True)
 class Stride:

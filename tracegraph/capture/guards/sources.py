@@ -11,7 +11,7 @@ import operator
 import sys
 import types
 import weakref
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 
 from tracegraph.capture.stack.storage import MISSING, class_lookup, stored_contents
 from tracegraph.capture.stack.values import is_python_class
+from tracegraph.ir.abstract import Abstract
 
 
 def is_passing(value: Any) -> bool:
@@ -83,7 +84,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Source(ABC):
+class Source(Abstract):
     """A path to a value; subclasses are its steps. `base` is the path to the value the step starts from."""
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 from tracegraph.capture.bytecode.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.calls.callables import call
 from tracegraph.capture.guards.guard import GuardKind
-from tracegraph.capture.guards.sources import Computed, Constant, Contents, GlobalName, Item, Reference, constant_source
+from tracegraph.capture.guards.sources import Computed, Contents, GlobalName, Item, Reference, constant_source
 from tracegraph.capture.objects import attribute_writes, attributes
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
@@ -133,6 +133,9 @@ def _write_cell(frame: Frame, name: str, value: Any) -> None:
 # ------------------------------------------------------------------------------------------ globals
 
 
+_BUILTINS = constant_source(builtins.__dict__)
+
+
 def op_LOAD_GLOBAL(frame: Frame, arg: tuple[str, bool]) -> None:
     name, pushes_null = arg
     value = global_value(frame, name)
@@ -144,8 +147,7 @@ def op_LOAD_GLOBAL(frame: Frame, arg: tuple[str, bool]) -> None:
 
 
 def global_value(frame: Frame, name: str) -> Any:
-    tracer, namespace = frame.tracer, frame.namespace
-    scope = Constant(Reference(namespace), f"globals of {namespace.get('__name__', '?')}")
+    tracer, namespace, scope = frame.tracer, frame.namespace, frame.scope
     pending: Write | None = tracer.effects.pending(namespace, name)
     if pending is not None and pending.value is not MISSING:
         return pending.value
@@ -153,8 +155,8 @@ def global_value(frame: Frame, name: str) -> Any:
         return tracer.read(namespace[name], GlobalName(scope, name))
     tracer.guards.add(GuardKind.GLOBAL_ABSENT, scope, name)
     if name in builtins.__dict__:
-        return tracer.read(builtins.__dict__[name], GlobalName(constant_source(builtins.__dict__), name))
-    tracer.guards.add(GuardKind.GLOBAL_ABSENT, constant_source(builtins.__dict__), name)
+        return tracer.read(builtins.__dict__[name], GlobalName(_BUILTINS, name))
+    tracer.guards.add(GuardKind.GLOBAL_ABSENT, _BUILTINS, name)
     raise Observed(NameError(f"name {name!r} is not defined", name=name))
 
 

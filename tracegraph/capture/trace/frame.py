@@ -5,10 +5,11 @@ from __future__ import annotations
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tracegraph.capture.bytecode.decode import SEND_KEEPS_RECEIVER, Instruction, Program, decode
-from tracegraph.capture.guards.sources import Source
+from tracegraph.capture.guards.sources import Constant, Reference, Source
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.reporting.user_frame import is_passed_over
@@ -83,6 +84,11 @@ class Frame:
         #: the root instruction that raised, when no handler was active
         self.raised_at = 0
         self._is_user_code = not is_passed_over(namespace)
+
+    @cached_property
+    def scope(self) -> Source:
+        """Where the globals come from."""
+        return Constant(Reference(self.namespace), f"globals of {self.namespace.get('__name__', '?')}")
 
     def release(self) -> None:
         """Let go of everything that the frame holds; it cannot go on."""
