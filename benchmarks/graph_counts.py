@@ -21,6 +21,7 @@ import re
 import signal
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ class Run:
 # ------------------------------------------------------------------------------------------ libraries
 
 
-class Library:
+class Library(ABC):
     """What differs between the libraries."""
 
     name: str
@@ -84,13 +85,13 @@ class Library:
         """The text of a program for this library."""
         return text
 
+    @abstractmethod
     def compiled(self, target: Any, count: Callable[[], None]) -> Any:
         """The target compiled; `count` is called for each graph."""
-        raise NotImplementedError
 
+    @abstractmethod
     def breaks(self, compiled: Any) -> list[str]:
         """Why graphs ended."""
-        raise NotImplementedError
 
     def tensor(self, array: np.ndarray) -> Any:
         return self.module.tensor(array)
