@@ -30,6 +30,7 @@ LEFT: dict[str, tuple[str, ...]] = {
     "autograd": ("tensor",),
     "distributions": ("autograd",),
     "random": ("ops",),
+    "backends": (),
     "jit": (),
     "profiler": (),
     "nn": ("autograd", "providers"),

@@ -16,6 +16,12 @@ FORMS = """
 import tracegraph.utils.checkpoint
 import tracegraph.utils.data
 import tracegraph.utils.data as data
+import tracegraph.backends.cudnn as cudnn
+from tracegraph.distributions.utils import broadcast_all
+from tracegraph.func import grad, vjp
+from tracegraph.nn.attention import SDPBackend, sdpa_kernel
+from tracegraph.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from tracegraph.utils import _pytree as pytree
 from tracegraph.utils import checkpoint, data
 from tracegraph.utils.checkpoint import checkpoint, checkpoint_sequential
 from tracegraph.utils.data import DataLoader, Dataset, TensorDataset, random_split

@@ -58,9 +58,14 @@ _DTYPE_NAMES: dict[str, DType] = {
 # questions about values and dtypes; functions of a module of their own, so that capture sees through them
 _QUESTIONS = (
     *("broadcast_shapes", "can_cast", "finfo", "get_default_dtype", "iinfo", "is_complex", "is_floating_point"),
-    *("is_nonzero", "is_tensor", "numel", "result_type", "set_default_dtype"),
+    *("is_nonzero", "is_signed", "is_tensor", "numel", "result_type", "set_default_dtype"),
 )
 
+_MATMUL = ("get_float32_matmul_precision", "set_float32_matmul_precision")
+_TYPED = (
+    *("BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor"),
+    *("IntTensor", "LongTensor", "ShortTensor"),
+)
 _PRECISION = (
     *("autocast", "get_autocast_dtype", "is_autocast_cache_enabled", "is_autocast_enabled"),
     *("set_autocast_cache_enabled", "set_autocast_dtype", "set_autocast_enabled"),
@@ -81,7 +86,10 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "compile": ("tracegraph.compiler.api", "compile"),
     "device": ("tracegraph.ops.device", "Device"),
     "amp": ("tracegraph.amp", None),
+    "backends": ("tracegraph.backends", None),
     "cuda": ("tracegraph.tensor.cuda", None),
+    "layout": ("tracegraph.ops.memory_layout", "Layout"),
+    "strided": ("tracegraph.ops.memory_layout", "strided"),
     "set_num_threads": ("tracegraph.runtime.threads", "set_num_threads"),
     "get_num_threads": ("tracegraph.runtime.threads", "get_num_threads"),
     "linalg": ("tracegraph.tensor.linalg", None),
@@ -104,6 +112,8 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "save": ("tracegraph.tensor.serialization", "save"),
     "load": ("tracegraph.tensor.serialization", "load"),
 } | {name: ("tracegraph.tensor.questions", name) for name in _QUESTIONS}
+_LAZY |= {name: ("tracegraph.tensor.matmul_precision", name) for name in _MATMUL}
+_LAZY |= {name: ("tracegraph.tensor.typed", name) for name in _TYPED}
 _LAZY |= {name: ("tracegraph.amp", name) for name in _PRECISION}
 _LAZY |= {name: ("tracegraph.tensor.determinism", name) for name in _DETERMINISM}
 

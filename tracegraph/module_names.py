@@ -43,7 +43,7 @@ NAMES = {
     "nn.utils.convert_parameters": "nn.parameter_vectors",
     "nn.utils.parametrizations": "nn.parametrizations",
     "nn.utils.parametrize": "nn.parametrize",
-    "nn.utils.rnn": "nn.sequences",
+    "nn.utils.rnn": "nn.sequence_tools",
     "nn.utils.stateless": "func",
     "nn.utils.spectral_norm": "nn.spectral_norm",
     "nn.utils.weight_norm": "nn.weight_norm",

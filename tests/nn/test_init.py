@@ -7,6 +7,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import nn
+from tracegraph.errors import ShapeError
 from tracegraph.nn import init
 
 
@@ -93,3 +94,13 @@ def test_gains():
     assert init.calculate_gain("relu") == pytest.approx(math.sqrt(2))
     assert init.calculate_gain("leaky_relu", 1.0) == pytest.approx(1.0)
     assert init.calculate_gain("conv2d") == 1.0
+
+
+def test_dirac_keeps_the_channels() -> None:
+    x = tg.arange(24.0).reshape(1, 4, 6)
+    kept = nn.functional.conv1d(x, nn.init.dirac_(tg.empty(6, 4, 3)), padding=1)
+    assert kept[:, :4].tolist() == x.tolist() and kept[:, 4:].abs().sum() == 0
+    grouped = nn.init.dirac_(tg.empty(4, 2, 1), groups=2)
+    assert nn.functional.conv1d(x, grouped, groups=2).tolist() == x.tolist()
+    with pytest.raises(ShapeError, match="groups=3"):
+        nn.init.dirac_(tg.empty(4, 2, 1), groups=3)

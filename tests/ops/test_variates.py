@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 import tracegraph as tg
-from tracegraph.errors import AutogradError, DTypeError, ElementError
+from tracegraph.errors import AutogradError, DTypeError, ElementError, ValueRangeError
 from tracegraph.ops import functional as F
 
 
@@ -56,3 +56,14 @@ def test_errors() -> None:
     (first,) = tg.autograd.grad(F.philox_gamma(F.fixed_key(1, 1), a).sum(), a, create_graph=True)
     with pytest.raises(AutogradError, match="once only"):
         first.sum().backward()
+
+
+def test_fills() -> None:
+    tg.manual_seed(0)
+    x = tg.empty(20_000)
+    assert np.median(x.log_normal_(0.5, 1.0).numpy()) == pytest.approx(np.exp(0.5), abs=0.1)
+    assert np.quantile(x.cauchy_(1.0, 2.0).numpy(), 0.75) == pytest.approx(3.0, abs=0.2)
+    assert x.geometric_(0.25).mean().item() == pytest.approx(4.0, abs=0.2) and x.min().item() == 1
+    for fill in (lambda: x.cauchy_(0.0, 0.0), lambda: x.geometric_(1.0)):
+        with pytest.raises(ValueRangeError):
+            fill()

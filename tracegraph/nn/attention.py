@@ -12,7 +12,10 @@ from tracegraph.nn.arguments import check_probabilities, check_sizes
 from tracegraph.nn.linear import Linear
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
+from tracegraph.nn.sdpa_backends import SDPBackend, sdpa_kernel
 from tracegraph.ops import functional as ops
+
+__all__ = ["MultiheadAttention", "SDPBackend", "sdpa_kernel"]
 
 
 class MultiheadAttention(Module):

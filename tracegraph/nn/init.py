@@ -99,6 +99,27 @@ def eye_(tensor: Tensor) -> Tensor:
     return _fill(tensor, ops.eye(tensor.shape[0], tensor.shape[1], dtype=tensor.dtype))
 
 
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution that keeps as many of the channels as it can, in each of `groups` groups.
+
+    Raises:
+        ShapeError: the tensor has not 3 to 5 dimensions, or its first one does not fall into `groups` parts.
+    """
+    shape = tuple(tensor.shape)
+    if len(shape) not in (3, 4, 5) or shape[0] % groups != 0:
+        raise ShapeError(
+            f"dirac_: the tensor must have 3 to 5 dimensions, the first a multiple of groups={groups}; it has shape "
+            f"{list(shape)}"
+        )
+    outputs = shape[0] // groups
+    filled = ops.zeros(shape, dtype=tensor.dtype)
+    centre = tuple(size // 2 for size in shape[2:])
+    for group in range(groups):
+        for channel in range(min(outputs, shape[1])):
+            filled[(group * outputs + channel, channel, *centre)] = 1
+    return _fill(tensor, filled)
+
+
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform with variance gain^2 * 2 / (fan in + fan out) (Glorot & Bengio, 2010)."""
     bound = gain * math.sqrt(6.0 / sum(fans(tensor)))

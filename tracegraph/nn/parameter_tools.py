@@ -1,7 +1,7 @@
 """Functions on parameters and sequences, gathered under PyTorch's name for them: `nn.utils`."""
 
 from tracegraph.nn import parametrizations, parametrize
-from tracegraph.nn import sequences as rnn
+from tracegraph.nn import sequence_tools as rnn
 from tracegraph.nn.gradient_clipping import clip_grad_norm_, clip_grad_value_, get_total_norm
 from tracegraph.nn.parameter_vectors import parameters_to_vector, vector_to_parameters
 from tracegraph.nn.spectral_norm import remove_spectral_norm, spectral_norm

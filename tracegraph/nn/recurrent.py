@@ -11,6 +11,7 @@ from tracegraph.nn import functional as F
 from tracegraph.nn import init
 from tracegraph.nn.arguments import check_choice, check_probabilities, check_sizes
 from tracegraph.nn.module import Module
+from tracegraph.nn.packed_sequences import PackedSequence
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
 
@@ -197,7 +198,12 @@ class _Recurrent(Module):
         _reset(self, self.hidden_size)
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
-        """Outputs of the last layer at every step, and the last state of every layer and direction."""
+        """Outputs of the last layer at every step, and the last state of every layer and direction.
+
+        Packed sequences (`nn.utils.rnn.pack_padded_sequence`) give packed outputs, and the state each ends with.
+        """
+        if isinstance(input, PackedSequence):
+            return self._packed(input, hx)
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             order = "[N, L, " if self.batch_first else "[L, N, "
             raise ShapeError(
@@ -208,19 +214,35 @@ class _Recurrent(Module):
         sequence = input if batched else input.unsqueeze(1)
         if batched and self.batch_first:
             sequence = sequence.transpose(0, 1)
-        output, last = self._layers(sequence, self._initial(sequence, hx, batched))
+        output, last = self._layers(sequence, self._initial(sequence.shape[1], sequence.dtype, hx, batched))
         if not batched:
             output, last = output.squeeze(1), tuple(s.squeeze(1) for s in last)
         elif self.batch_first:
             output = output.transpose(0, 1)
         return output, last if self.states > 1 else last[0]
 
-    def _initial(self, sequence: Any, hx: Any, batched: bool) -> tuple[Any, ...]:
+    def _packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        data = input.data
+        if data.ndim != 2 or data.shape[1] != self.input_size:
+            raise ShapeError(
+                f"{type(self).__name__}: packed sequences hold steps of shape {list(data.shape[1:])}, they must be "
+                f"[{self.input_size}]"
+            )
+        sizes = input.batch_sizes.tolist()
+        states = self._initial(sizes[0], data.dtype, hx, True)
+        if hx is not None and input.sorted_indices is not None:
+            states = tuple(s.index_select(1, input.sorted_indices) for s in states)
+        output, last = self._layers(data, states, sizes)
+        if input.unsorted_indices is not None:
+            last = tuple(s.index_select(1, input.unsorted_indices) for s in last)
+        return input._replace(data=output), last if self.states > 1 else last[0]
+
+    def _initial(self, batch: Any, dtype: Any, hx: Any, batched: bool) -> tuple[Any, ...]:
         """State tensors [layers * directions, N, hidden_size]."""
         count = self.num_layers * (2 if self.bidirectional else 1)
-        shape = (count, sequence.shape[1], self.hidden_size)
+        shape = (count, batch, self.hidden_size)
         if hx is None:
-            zeros = ops.zeros(shape, dtype=sequence.dtype)
+            zeros = ops.zeros(shape, dtype=dtype)
             return (zeros,) * self.states
         given = tuple(hx) if self.states > 1 else (hx,)
         states = given if batched else tuple(s.unsqueeze(1) for s in given)
@@ -232,7 +254,10 @@ class _Recurrent(Module):
                 )
         return states
 
-    def _layers(self, sequence: Any, initial: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    def _layers(
+        self, sequence: Any, initial: tuple[Any, ...], sizes: list[int] | None = None
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """Outputs and last states; `sizes` says how many sequences run at each time, if `sequence` is packed."""
         lasts: list[tuple[Any, ...]] = []
         directions = 2 if self.bidirectional else 1
         for layer in range(self.num_layers):
@@ -242,25 +267,53 @@ class _Recurrent(Module):
             for direction in range(directions):
                 position = layer * directions + direction
                 state = tuple(s[position] for s in initial)
-                output, state = self._direction(sequence, state, _suffix(layer, direction), direction == 1)
+                output, state = self._direction(sequence, state, _suffix(layer, direction), direction == 1, sizes)
                 outputs.append(output)
                 lasts.append(state)
             sequence = ops.cat(outputs, -1) if directions == 2 else outputs[0]
         return sequence, tuple(ops.stack([state[i] for state in lasts]) for i in range(self.states))
 
-    def _direction(self, sequence: Any, state: tuple[Any, ...], suffix: str, reverse: bool) -> tuple[Any, Any]:
+    def _direction(
+        self, sequence: Any, state: tuple[Any, ...], suffix: str, reverse: bool, sizes: list[int] | None
+    ) -> tuple[Any, Any]:
         weight_ih, weight_hh = (self._parameters[name + suffix] for name in ("weight_ih", "weight_hh"))
         bias_ih, bias_hh = (self._parameters.get(name + suffix) for name in ("bias_ih", "bias_hh"))
-        steps = list(F.linear(sequence, weight_ih, bias_ih).unbind(0))
+        projected = F.linear(sequence, weight_ih, bias_ih)
+        if sizes is not None:
+            steps = list(projected.split(sizes))
+            return self._packed_steps(steps, state, weight_hh, bias_hh, reverse)
+        steps = list(projected.unbind(0))
         if reverse:
             steps.reverse()
         outputs = []
-        for projected in steps:
-            state = self.step(projected, state, weight_hh, bias_hh)
+        for step in steps:
+            state = self.step(step, state, weight_hh, bias_hh)
             outputs.append(state[0])
         if reverse:
             outputs.reverse()
         return ops.stack(outputs), state
+
+    def _packed_steps(
+        self, steps: list[Any], initial: tuple[Any, ...], w_hh: Any, b_hh: Any, reverse: bool
+    ) -> tuple[Any, Any]:
+        """Steps of packed sequences: forwards the shortest ones end first, backwards the longest ones begin."""
+        outputs: list[Any] = []
+        ended: list[tuple[Any, ...]] = []
+        state = tuple(s[:0] for s in initial) if reverse else initial
+        for step in reversed(steps) if reverse else steps:
+            running, size = state[0].shape[0], step.shape[0]
+            if size > running:
+                begun = (s[running:size] for s in initial)
+                state = tuple(ops.cat([s, b]) for s, b in zip(state, begun, strict=True))
+            elif size < running:
+                ended.insert(0, tuple(s[size:] for s in state))
+                state = tuple(s[:size] for s in state)
+            state = self.step(step, state, w_hh, b_hh)
+            outputs.append(state[0])
+        if reverse:
+            outputs.reverse()
+        last = tuple(ops.cat([s, *(e[i] for e in ended)]) for i, s in enumerate(state))
+        return ops.cat(outputs), last
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"

@@ -10,6 +10,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
 from tracegraph.ops.device import CPU, Device, check_device
+from tracegraph.ops.memory_layout import strided
 from tracegraph.ops.shapes import equal_shapes
 
 
@@ -27,6 +28,7 @@ class TensorAttributes:
 
     # where there is a choice in PyTorch and none here
     is_cpu = True
+    layout = strided
     is_cuda = is_mps = is_xpu = is_meta = is_sparse = is_quantized = is_nested = False
 
     @property

@@ -19,7 +19,7 @@ from tracegraph.ops.autocast import Autocast
 from tracegraph.ops.definition import Gradient, Handle, define_op
 from tracegraph.ops.kinds import Derived, Library
 from tracegraph.ops.promotion import broadcast_shapes
-from tracegraph.ops.samples import samples
+from tracegraph.ops.samples import A, call, samples
 from tracegraph.ops.shapes import describe, equal, equal_shapes, type_of
 
 _NONE = samples()  # samples cannot say "invertible": tests/ops/test_decompositions.py
@@ -405,3 +405,38 @@ def _tolerance(x: Handle, rtol: float | None) -> float:
     if rtol is not None:
         return rtol
     return max(int(x.shape[-2]), int(x.shape[-1])) * float(np.finfo(x.dtype.np).eps)
+
+
+@define_op
+class MatrixExp(Factorisation):
+    """The exponential of each square matrix, by scaling and squaring.
+
+    Where the 1-norm is large the matrix is halved until it is at most 1/2; the Taylor series to the 18th power is then
+    exact to rounding, and its square is taken as often.
+    """
+
+    aliases = ("linalg_matrix_exp",)
+    method = True
+    gradient_is_slope = True
+    samples = samples(call(A((2, 3, 3)), dtypes=(float32, float64)), call(A((3, 3), -9, 9), dtypes=(float64,)),
+                      call(A((0, 2, 2)), dtypes=(float64,)))  # fmt: skip
+
+    def compute(self, x: np.ndarray) -> Any:
+        norm = np.abs(x).sum(-2).max(-1, initial=0.0)
+        halvings = np.ceil(np.log2(np.maximum(norm, 0.5))) + 1
+        halvings = np.where(np.isfinite(halvings), halvings, 0).astype(np.int64)
+        scaled = (x * np.exp2(-halvings)[..., None, None]).astype(x.dtype)
+        term = total = np.broadcast_to(np.eye(x.shape[-1], dtype=x.dtype), x.shape)
+        for k in range(1, 19):
+            term = term @ scaled / x.dtype.type(k)
+            total = total + term
+        for done in range(int(halvings.max(initial=0))):
+            total = np.where((halvings > done)[..., None, None], total @ total, total)
+        return total
+
+    def vjp(self, g: Handle, y: Handle, x: Handle) -> Gradient:
+        # the upper right part of the exponential of [[A^T, G], [0, A^T]] (Najfeld and Havel 1995)
+        n, turned = x.shape[-1], x.mT
+        upper = F.cat([turned, g], -1)
+        lower = F.cat([F.zeros_like(turned), turned], -1)
+        return F.matrix_exp(F.cat([upper, lower], -2))[..., :n, n:]

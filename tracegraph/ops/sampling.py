@@ -5,6 +5,7 @@ Each takes a key, from the default generator or the one given, and makes of it w
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tracegraph import dtypes
@@ -245,6 +246,48 @@ class ExponentialInPlace(Derived):
             raise ValueRangeError(f"exponential_: the rate must be positive, got {lambd}")
         drawn = F.rand(tuple(x.shape), generator=generator, dtype=x.dtype)
         return x.copy_(F.log1p(-drawn) * (-1.0 / lambd))
+
+
+@define_op
+class LogNormalInPlace(Derived):
+    """Fill with random numbers whose logarithms are normal, of mean `mean` and standard deviation `std`."""
+
+    name = "log_normal_"
+    signature = "(input: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: any = None)"
+    samples = _NONE
+
+    def decompose(self, x: Handle, *, mean: float, std: float, generator: Any) -> Handle:
+        return x.copy_(F.normal(mean, std, tuple(x.shape), generator=generator, dtype=x.dtype).exp())
+
+
+@define_op
+class CauchyInPlace(Derived):
+    """Fill with Cauchy random numbers of median `median` and half width `sigma`."""
+
+    name = "cauchy_"
+    signature = "(input: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: any = None)"
+    samples = _NONE
+
+    def decompose(self, x: Handle, *, median: float, sigma: float, generator: Any) -> Handle:
+        if sigma <= 0:
+            raise ValueRangeError(f"cauchy_: sigma must be positive, got {sigma}")
+        drawn = F.rand(tuple(x.shape), generator=generator, dtype=x.dtype)
+        return x.copy_((math.pi * (drawn - 0.5)).tan() * sigma + median)
+
+
+@define_op
+class GeometricInPlace(Derived):
+    """Fill with the numbers of trials up to the first success, each of probability `p`."""
+
+    name = "geometric_"
+    signature = "(input: Tensor, p: float, *, generator: any = None)"
+    samples = _NONE
+
+    def decompose(self, x: Handle, *, p: float, generator: Any) -> Handle:
+        if not 0 < p < 1:
+            raise ValueRangeError(f"geometric_: p={p} must be in (0, 1)")
+        drawn = F.rand(tuple(x.shape), generator=generator, dtype=dtypes.float64)
+        return x.copy_(((-drawn).log1p() / math.log1p(-p)).floor().to(x.dtype) + 1)
 
 
 @define_op

@@ -15,6 +15,7 @@ det = F.det
 eigh = F.linalg_eigh
 inv = F.inverse
 matmul = F.matmul
+matrix_exp = F.matrix_exp
 matrix_norm = F.linalg_matrix_norm
 matrix_power = F.matrix_power
 matrix_rank = F.linalg_matrix_rank
@@ -26,6 +27,7 @@ slogdet = F.slogdet
 solve = F.linalg_solve
 solve_triangular = F.linalg_solve_triangular
 svd = F.linalg_svd
+vander = F.vander
 vecdot = F.linalg_vecdot
 vector_norm = F.vector_norm
 

@@ -31,6 +31,11 @@ def is_complex(input: Any) -> bool:
     return False
 
 
+def is_signed(input: Any) -> bool:
+    """Whether the dtype of a tensor has negative numbers."""
+    return input.dtype.is_signed
+
+
 def is_nonzero(input: Any) -> bool:
     """Whether the only element of a tensor is not zero.
 

@@ -40,3 +40,8 @@ def xlog1py(input: Any, other: Any) -> Any:
     """x log(1 + y); 0 where x is 0 and y is not nan."""
     product = input * F.log1p(other)
     return F.where((input == 0) & other.isnan().logical_not(), 0.0, product)
+
+
+def ndtri(input: Any) -> Any:
+    """The quantile function of the standard normal distribution."""
+    return F.erfinv(input * 2 - 1) * math.sqrt(2)
