@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from captured import assert_close, capture_of, check, derivatives, graphs_of
+from captured import assert_close, capture_of, check, derivatives, graphs_of, ramp
 from programs import gradient_hooks as programs
 from programs.gradient_hooks import leaf
 
 import tracegraph as tg
 from tracegraph import nn
+from tracegraph.capture.compiled_function import family_of
 
 CAPTURED = [
     programs.replaced_gradient, programs.gradient_only_seen, programs.closure_of_the_trace,
@@ -178,3 +179,16 @@ def test_hooks_of_modules_that_replace_gradients(backend: str) -> None:
         return [x.grad, *(p.grad for p in model.parameters())]
 
     assert_close(gradients(lambda model: compiled(model, backend)), gradients(lambda model: model))
+
+
+def test_a_hook_that_changes_the_shape_breaks_in_words_of_the_program() -> None:
+    def hooked(x):
+        y = x * 2
+        y.register_hook(lambda gradient: gradient[:1])
+        return y.sum()
+
+    function = capture_of(hooked)
+    function(ramp(3, requires_grad=True))
+    ((_, stop),) = family_of(function).breaks
+    assert stop.reason.id == "custom-gradient"
+    assert stop.detail == "a hook of a gradient: it gives (f32[1]) for inputs (f32[3])"

@@ -39,8 +39,28 @@ def test_recompile_names_a_guard_of_every_trace() -> None:
     function = capture_of(lambda x, key: x * len(key))
     for key in ("a", "bb", "ccc"):
         function(ramp(2), key)
-    failed = function.family.recompiles[-1][1].failed
-    assert [f.guard for f in failed] == ["key == 'bb'", "key == 'a'"]
+    recompile = function.family.recompiles[-1][1]
+    assert [f.guard for f in recompile.failed] == ["key == 'bb'", "key == 'a'"]
+    newest, oldest = str(recompile).splitlines()[1:]
+    assert newest.startswith("  trace 2: key == 'bb' failed: ")
+    assert oldest.startswith("  trace 1: key == 'a' failed: ")
+
+
+def test_a_guard_that_fails_in_several_traces_is_told_once() -> None:
+    function = capture_of(lambda x, first, second: (x + len(first), len(second)), dynamic=False)
+    for second in ("a", "bb"):
+        function(ramp(2), "same", second)
+    function(ramp(3), "same", "a")
+    (line,) = str(function.family.recompiles[-1][1]).splitlines()[1:]
+    assert line.startswith("  traces 2, 1: x is a Tensor f32[2] failed: ")
+
+
+def test_keys_are_told_without_their_elements() -> None:
+    function = capture_of(lambda x, table: x * len(table))
+    function(ramp(2), {"a": 1})
+    function(ramp(2), {ramp(2): 1, ramp(40): 2})
+    (failed,) = function.family.recompiles[-1][1].failed
+    assert failed.now == "[a Tensor f32[2], a Tensor f32[40]]"
 
 
 def test_copies_of_arguments_do_not_depend_on_which_they_are() -> None:

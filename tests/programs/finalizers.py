@@ -70,6 +70,22 @@ def loop_left(x):
 
 
 @program(breaks=None)
+def loops_over_adapted_generators_left(x):
+    log = []
+    for i, v in enumerate(started(log)):
+        print("in the loop")
+        x = x + v
+        if i == 1:
+            break
+    log.append("next")
+    for _, v in zip(range(2), map(abs, started(log)), strict=False):
+        print("in the other loop")
+        x = x * v
+    log.append("last")
+    return x, log
+
+
+@program(breaks=None)
 def loop_left_at_once(x):
     log = []
     for v in started(log):

@@ -47,7 +47,17 @@ class Recompile:
 
     def __str__(self) -> str:
         lines = [f"{self.function} ({full_place(self.location)}) is compiled again:"]
-        return "\n".join([*lines, *(f"  {guard}" for guard in self.failed)])
+        if len(self.failed) == 1:
+            return "\n".join([*lines, f"  {self.failed[0]}"])
+        traces: dict[str, list[int]] = {}
+        for number, guard in zip(range(len(self.failed), 0, -1), self.failed, strict=True):
+            traces.setdefault(str(guard), []).append(number)
+        return "\n".join([*lines, *(f"  {_numbered(numbers)}: {guard}" for guard, numbers in traces.items())])
+
+
+def _numbered(traces: list[int]) -> str:
+    """Traces as a message names them, counted from the oldest."""
+    return f"trace {traces[0]}" if len(traces) == 1 else f"traces {', '.join(map(str, traces))}"
 
 
 def failed_guard(failure: Failure) -> FailedGuard:

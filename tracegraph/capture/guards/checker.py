@@ -10,11 +10,12 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import itertools
 import math
 import types
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -360,18 +361,30 @@ def describe_actual(guard: Guard, actual: Any) -> str:
     if guard.kind is GuardKind.LENGTH:
         return str(len(actual))
     if guard.kind is GuardKind.KEYS:
-        return describe(list(actual))
+        return _row("[{}]", actual)
     if guard.kind is GuardKind.NO_HOOKS:
         return " and ".join(f"{len(vars(actual)[name])} in {name}" for name in guard.expected if vars(actual)[name])
     return describe_object(actual)
+
+
+def _row(brackets: str, values: Iterable[Any]) -> str:
+    """Several values in brackets; the first of many."""
+    shown = list(map(describe_object, itertools.islice(values, _SHOWN + 1)))
+    return brackets.format(", ".join([*shown[:_SHOWN], *(["..."] if len(shown) > _SHOWN else [])]))
+
+
+#: so many values of a container are told
+_SHOWN = 20
 
 
 def describe_object(value: Any) -> str:
     """A value for people; of an object that is no plain data the class only, since its repr is the program's code."""
     if eager.is_tensor(value):
         return f"a {type(value).__name__} {value.dtype.name}{list(value.shape)}"
-    if is_constant(value) or isinstance(value, set | frozenset):
+    if is_constant(value):
         return describe(value)
+    if type(value) in (set, frozenset):
+        return _row("{{{}}}", value) if value else describe(value)
     if isinstance(value, enum.Enum):
         return object_text(value)
     return getattr(value, "__qualname__", None) or f"a {type(value).__qualname__}"

@@ -13,7 +13,7 @@ from typing import Any
 from tracegraph.capture.guards import sources
 from tracegraph.capture.guards.guard import Guard, GuardKind, describe
 from tracegraph.capture.guards.sources import Source
-from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.storage import MISSING, values_of
 from tracegraph.capture.stack.texts import joined
 from tracegraph.ir import Location
 
@@ -47,6 +47,8 @@ def _computed(source: Any) -> str:
     if source.function.object in (format, joined):
         return f"f{_template(source)!r}"
     texts = list(map(source_text, source.operands))
+    if source.function.object is values_of:
+        return f"list({texts[0]}.values())"
     if source.function.object is operator.getitem:
         return f"{texts[0]}[{texts[1]}]"
     symbol = sources.OPERATORS.get(source.function.object)

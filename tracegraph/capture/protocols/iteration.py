@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracegraph.capture.guards.sources import is_from_stack
 from tracegraph.capture.protocols.special_methods import special
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
@@ -108,7 +109,9 @@ def advance(tracer: Tracer, iterator: Any) -> Any:
             raise Observed(TypeError(f"{type(iterator).__name__!r} object is not an iterator"))
         return result
     if is_opaque(tracer, iterator):
-        raise Break(reasons.OPAQUE_ITERATOR, f"next() of a {type(iterator).__name__} made outside")
+        source = tracer.source_of(iterator)
+        since = "begun before the graph break" if source is not None and is_from_stack(source) else "made outside"
+        raise Break(reasons.OPAQUE_ITERATOR, f"next() of a {type(iterator).__name__} {since}")
     return tracer.native(next, iterator)
 
 

@@ -231,7 +231,8 @@ TENSOR_ATTRIBUTE = _reason(
 OPAQUE_ITERATOR = _reason(
     "opaque-iterator",
     "An iterator made outside the trace is advanced; its items are not known beforehand.",
-    "Pass a list or tuple instead of an iterator, or loop outside the compiled function.",
+    "Pass a list or tuple instead of an iterator, or loop outside the compiled function. "
+    "If the loop began before another break, remove that one.",
     """
     def f(x, factors):
         return x * next(factors)

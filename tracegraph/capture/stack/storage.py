@@ -50,3 +50,8 @@ def class_lookup(cls: type, name: str, after: type | None = None) -> Any:
         if name in base.__dict__:
             return base.__dict__[name]
     return MISSING
+
+
+def values_of(mapping: Any) -> list[Any]:
+    """The values of a dict, in order."""
+    return list(mapping.values())

@@ -21,11 +21,12 @@ from tracegraph.autograd.function import Context, Form, Function
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.storage import class_lookup
-from tracegraph.capture.stack.values import is_tensor
+from tracegraph.capture.stack.values import Observed, is_tensor
 from tracegraph.capture.tensors.control_flow import call_higher_order
 from tracegraph.capture.trace.early_reads import EarlyRead
 from tracegraph.capture.trace.functions import bind_slots, inline, parameter_names
 from tracegraph.capture.trace.mutation_watch import ContentsWatch
+from tracegraph.errors import IRError
 from tracegraph.ir import Value
 from tracegraph.ir.op import lookup
 from tracegraph.ops import functional as F
@@ -130,6 +131,11 @@ def with_gradient(
         refused = Break(reasons.CUSTOM_GRADIENT, f"{where}: {detail}", stop.extent)
         refused.location = stop.location
         raise refused from None
+    except Observed as observed:
+        if not isinstance(observed.exception, IRError):
+            raise
+        detail = str(observed.exception).removeprefix("custom_vjp: backward ")
+        raise Break(reasons.CUSTOM_GRADIENT, f"{where}: it {detail}") from None
     tracer.early_reads.append(EarlyRead(where, ContentsWatch(tracer, [backward, *reads])))
     return found
 

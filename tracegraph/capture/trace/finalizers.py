@@ -6,6 +6,8 @@ part is not captured; where nothing reads it again, it is carried over the next 
 
 from __future__ import annotations
 
+import gc
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.guard import GuardKind
@@ -17,9 +19,18 @@ if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer
 
 
+#: builtin iterators over other iterators, which die with them
+_ADAPTORS = frozenset({enumerate, zip, map, filter, *(c for c in vars(itertools).values() if isinstance(c, type))})
+
+
 def has_finalizer(value: Any) -> bool:
-    """Whether code may run when `value` dies."""
-    return class_lookup(type(value), "__del__") is not MISSING
+    """Whether code may run when `value` dies, or a builtin iterator dies that goes through it."""
+    if class_lookup(type(value), "__del__") is not MISSING:
+        return True
+    if type(value) not in _ADAPTORS:
+        return False
+    held = gc.get_referents(value)
+    return any(map(has_finalizer, [p for h in held for p in (h if type(h) is tuple else (h,))]))
 
 
 def is_finalized(value: Any) -> bool:

@@ -16,7 +16,7 @@ from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Item, Reference, Source, Stored, is_from_stack
 from tracegraph.capture.reporting.graph_break import Break
-from tracegraph.capture.stack.storage import MISSING, class_lookup, stored_contents, viewed
+from tracegraph.capture.stack.storage import MISSING, class_lookup, stored_contents, values_of, viewed
 from tracegraph.capture.stack.values import (
     CONSTANT_TYPES,
     IDENTITY_TYPES,
@@ -243,11 +243,6 @@ def _may_be_key(value: Any) -> bool:
     if is_constant(value) or isinstance(value, (*IDENTITY_TYPES, types.FunctionType)):
         return True
     return is_instance_of_python_class(value) and native_base(type(value)) is object
-
-
-def values_of(mapping: Any) -> list[Any]:
-    """The values of a dict, in order."""
-    return list(mapping.values())
 
 
 def _slot(source: Source, name: str) -> Source:
