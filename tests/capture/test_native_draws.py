@@ -135,7 +135,7 @@ def as_index(x: Tensor) -> Any:
 
 
 def noise_of_numpy(x: Tensor) -> Any:
-    return x + tg.from_numpy(np.random.normal(0.0, 1.0, size=3).astype(np.float32)), np.random.uniform()
+    return x + tg.from_numpy(np.random.normal(0.0, 1.0, size=3).astype(np.float32)), np.float32(np.random.rand()) * x
 
 
 def made_in_the_trace(x: Tensor) -> Any:

@@ -503,3 +503,10 @@ def test_steps_between_numbers_that_vary_too():
 
     # one number is the first of all, and one step has no length
     assert traces(program, [(n, n * 1.5) for n in (2, 3, 7, 0, 20)]) == 3
+
+
+def test_a_varying_number_made_one_of_numpy():
+    def program(x, rate):
+        return x * np.float32(rate), np.float64(rate * 2), np.float32(rate).dtype, np.int64(rate), np.float16(rate) * 2
+
+    assert traces(program, [(x(), rate) for rate in (0.1, 0.2, 0.3, -1.5, 7.0)]) == 2

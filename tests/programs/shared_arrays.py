@@ -72,7 +72,7 @@ def read_after_a_write(x: Tensor) -> Any:
     return x, before, a.sum()
 
 
-@program(breaks=("native-call",))
+@program(breaks=("native-call", "opaque-iterator"))
 def iterated_while_written(x: Tensor) -> Any:
     a, seen = np.arange(3.0), []
     t = tg.from_numpy(a)
@@ -85,7 +85,7 @@ def iterated_while_written(x: Tensor) -> Any:
 GIVEN = np.arange(3.0)
 
 
-@program(breaks=("native-call",))
+@program(breaks=("native-call", "opaque-iterator"))
 def given_and_iterated_while_written(x: Tensor) -> Any:
     t, seen = tg.from_numpy(GIVEN), []
     pairs = zip(GIVEN, range(3), strict=True)
@@ -123,6 +123,17 @@ def around_a_break(x: Tensor) -> Any:
     print(a)
     a += 1
     return x + t, a
+
+
+@program()
+def break_between_items(x: Tensor) -> Any:
+    total, rows = 0.0, []
+    for v in np.arange(3.0):
+        total += float(v)
+        x = x * total
+    for row, scale in zip(GIVEN[None], np.ones(2), strict=False):
+        rows.append(x + tg.from_numpy(row) * scale)
+    return x, rows
 
 
 @program(breaks=("native-call",))

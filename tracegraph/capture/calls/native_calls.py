@@ -30,6 +30,7 @@ from tracegraph.capture.stack.values import (
     CONSTANT_TYPES,
     CONTAINER_TYPES,
     DICT_VIEW_TYPES,
+    NUMPY_NUMBERS,
     STAND_INS,
     is_constant,
     is_instance_of_python_class,
@@ -196,6 +197,8 @@ def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
         is_settled, args = convert(tracer, cls, args)
         if is_settled:
             return args
+        if cls in NUMPY_NUMBERS and len(args) == 1 and is_varying(args[0]) and not kwargs:
+            return _computed(tracer, cls, args)
         refuse_objects(tracer, cls, args, kwargs)
         return tracer.native(cls, *known(tracer, args), **kwargs)
     if cls is np.dtype or cls is np.ndarray:

@@ -38,6 +38,7 @@ from tracegraph.capture.stack.values import (
     is_python_class,
     native_base,
 )
+from tracegraph.capture.tensors.arrays import ArrayIterator
 from tracegraph.capture.tensors.gradients import as_spent, spent_op
 from tracegraph.capture.trace.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.trace.frame import Unread
@@ -412,6 +413,13 @@ class Reconstructor:
         """A list from outside that is only appended to."""
         return self.writer.name(value.source)
 
+    def build_array_iterator(self, value: ArrayIterator) -> str:
+        """An iterator over an array, advanced as far."""
+        name = self.assign(value, f"iter({self.expression(value.array)})")
+        if value.position:
+            self.lines.append(f"{name}.__setstate__({value.position})")
+        return name
+
     def build_attributes(self, value: InstanceDict) -> str:
         return f"{self.expression(value.owner)}.__dict__"
 
@@ -476,6 +484,7 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     types.FunctionType: Reconstructor.build_function,
     super: Reconstructor.build_super,
     np.ndarray: Reconstructor.build_array,
+    ArrayIterator: Reconstructor.build_array_iterator,
     StreamState: Reconstructor.build_random_state,
     Generator: Reconstructor.build_generator,
     GrowingList: Reconstructor.build_growing,

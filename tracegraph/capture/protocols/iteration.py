@@ -29,7 +29,7 @@ def iterate(tracer: Tracer, value: Any) -> Any:
     if type(value) is Traced:
         return tracer.fresh(iter(list(tracer.native(value.unbind, 0)))) if value.shape else tracer.native(iter, value)
     if type(value) is np.ndarray and not value.dtype.hasobject:
-        return tracer.fresh(iter(arrays.rows(tracer, value)))
+        return arrays.iterate(tracer, value)
     if not is_instance_of_python_class(value):
         if is_opaque(tracer, value) and iter_returns_self(value):
             return value

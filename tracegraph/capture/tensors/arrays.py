@@ -15,7 +15,7 @@ from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Reference, Slot, constant_source
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
-from tracegraph.capture.stack.values import is_constant
+from tracegraph.capture.stack.values import STAND_INS, is_constant
 from tracegraph.capture.tensors import computed_arrays
 from tracegraph.capture.trace.safety import flatten, specialised
 from tracegraph.ir import Role, TensorType
@@ -68,22 +68,42 @@ def operate(tracer: Tracer, function: Callable[[Any, Any], Any], a: Any, b: Any)
     return computed_arrays.compute(tracer, function, (a, b), {})
 
 
-def rows(tracer: Tracer, array: np.ndarray) -> list[Any]:
-    """What iterating over an array gives; the length of one from outside is guarded.
+class ArrayIterator:
+    """An iterator over an array, which reads one item at a time: a tensor that shares the memory may be written to."""
 
-    The items are read now, an array's own iterator would read them one by one: see `TensorStates.check_iterated`.
+    def __init__(self, tracer: Tracer, array: np.ndarray, length: Any) -> None:
+        self._tracer = tracer
+        self.array = array
+        self._length = length
+        self.position = 0
+
+    def __iter__(self) -> ArrayIterator:
+        return self
+
+    def __next__(self) -> Any:
+        if self.position >= self._length:
+            raise StopIteration
+        item = compute(self._tracer, operator.getitem, (self.array, self.position), {})
+        self.position += 1
+        return item
+
+
+STAND_INS[ArrayIterator] = type(iter(np.zeros(1)))
+
+
+def iterate(tracer: Tracer, array: np.ndarray) -> ArrayIterator:
+    """`iter(array)`; the length of an array from outside is guarded.
 
     Raises:
         Observed: it has no dimensions.
         Break: it is too long.
     """
-    shape = get_attribute(tracer, array, "shape")
-    tracer.native(len, array)
-    if shape[0] > MAX_ROWS:
-        raise Break(reasons.OPAQUE_ITERATOR, f"iteration over an array of {shape[0]} rows")
-    if array.ndim == 1:
-        tracer.tensors.iterated_arrays.append(array)
-    return [compute(tracer, operator.getitem, (array, i), {}) for i in range(shape[0])]
+    tracer.native(iter, array)
+    length = get_attribute(tracer, array, "shape")[0]
+    if tracer.is_outside(array) and length > MAX_ROWS:
+        raise Break(reasons.OPAQUE_ITERATOR, f"iteration over an array of {length} rows")
+    made: ArrayIterator = tracer.fresh(ArrayIterator(tracer, array, length))
+    return made
 
 
 def compute(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

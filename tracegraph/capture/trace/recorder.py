@@ -57,8 +57,6 @@ class CaptureRecorder(Recorder):
             raise Break(reasons.USER_EXCEPTION, "an in-place operation on a leaf that requires grad")
         if is_seen_through_data(target.value):
             self._tensors.note_unnoticed_write(target.value)
-        if self._tensors.iterated_arrays:
-            self._tensors.check_iterated(target.value)
 
     def set_requires_grad(self, tensor: Traced, requires_grad: bool) -> None:
         self._tensors.set_requires_grad(tensor, requires_grad)

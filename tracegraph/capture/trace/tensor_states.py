@@ -18,8 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tracegraph.capture.guards.sources import Slot
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
@@ -57,19 +55,6 @@ class TensorStates:
         self._grad_fns: dict[Value, GradFn] = {}
         #: writes that version counters do not count: the number of nodes before each, and the memory
         self.unnoticed: list[tuple[int, Value]] = []
-        #: arrays whose numbers were read to be iterated over
-        self.iterated_arrays: list[np.ndarray] = []
-
-    def check_iterated(self, written: Value) -> None:
-        """Require that a write to a tensor changes no numbers that an iterator over an array has yet to give.
-
-        Raises:
-            Break: it may.
-        """
-        memories = [i.tensor._np for i in self._tracer.inputs if i.value is root_of(written)]
-        if any(np.may_share_memory(m, array) for m in memories for array in self.iterated_arrays):
-            what = "a write to a tensor in the memory of an array that was iterated over"
-            raise Break(reasons.NATIVE_CALL, what, Extent.FRAME)
 
     # ------------------------------------------------------------------------------------ leaves
 
