@@ -35,6 +35,10 @@ import tracegraph.nn.utils
 import tracegraph.nn.utils.rnn as rnn
 from tracegraph.nn.utils import clip_grad_norm_, rnn, weight_norm
 from tracegraph.nn.utils.rnn import pad_sequence
+from tracegraph.nn.utils.spectral_norm import spectral_norm
+import tracegraph.nn.utils.parametrize as parametrize
+from tracegraph.nn.parameter import Buffer, UninitializedBuffer, UninitializedParameter
+from tracegraph.optim.swa_utils import SWALR, AveragedModel, get_ema_multi_avg_fn, update_bn
 from tracegraph.nn.utils.clip_grad import clip_grad_norm_
 from tracegraph.nn.parameter import Parameter
 import tracegraph.nn.modules
@@ -84,6 +88,12 @@ def test_attributes_need_no_import():
     output, errors = run(f"import tracegraph as t; print(len(({used})))")
     assert (output, errors) == (["4"], "")
     assert dir(tg.utils) == ["_pytree", "checkpoint", "data"]
+
+
+def test_a_function_keeps_its_name():
+    code = "from tracegraph.nn.utils.weight_norm import weight_norm as one; from tracegraph.nn.utils import weight_norm"
+    output, errors = run(f"{code}; print(one is weight_norm)")
+    assert (output, errors) == (["True"], "")
 
 
 def test_classes_exist_once():

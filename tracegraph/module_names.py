@@ -81,13 +81,23 @@ class _AliasLoader(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The module that the name stands for, which keeps its own name and spec."""
         module = importlib.import_module(self.target)
+        self.name = spec.name
         self.spec = module.__spec__
         if not hasattr(module, "__path__"):
             module.__path__ = []  # there may be names below this one
         return module
 
     def exec_module(self, module: ModuleType) -> None:
+        """Give the module its own spec again.
+
+        A function of it may have the name of a module below it, as `nn.utils.weight_norm`. Importing that module would
+        put it in the place of the function, unless it has been imported before.
+        """
         module.__spec__ = self.spec
+        for name, target in NAMES.items():
+            parent, _, own = f"{_PACKAGE}.{name}".rpartition(".")
+            if parent == self.name and callable(getattr(module, own, None)):
+                sys.modules.setdefault(f"{parent}.{own}", importlib.import_module(f"{_PACKAGE}.{target}"))
 
 
 class _ShellLoader(Loader):
