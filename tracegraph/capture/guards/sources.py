@@ -14,7 +14,7 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -158,11 +158,21 @@ class Constant(Source):
 
 @dataclass(frozen=True)
 class _Step(Source):
+    """A step from one value. Templates say how it is evaluated and shown: {0} is the parent's text, {1} the step."""
+
     parent: Source
+    evaluated: ClassVar[str]
+    shown: ClassVar[str] = "{0}"
 
     @property
     def base(self) -> Source:
         return self.parent
+
+    def expression(self, parents: list[str], pool: Pool) -> str:
+        return self.evaluated.format(parents[0], self)
+
+    def __str__(self) -> str:
+        return self.shown.format(self.parent, self)
 
 
 @dataclass(frozen=True)
@@ -170,12 +180,8 @@ class Entry(_Step):
     """`parent.__dict__[name]`: an instance or module attribute."""
 
     name: str
-
-    def expression(self, parents: list[str], pool: Pool) -> str:
-        return f"{parents[0]}.__dict__[{self.name!r}]"
-
-    def __str__(self) -> str:
-        return f"{self.parent}.{self.name}"
+    evaluated = "{0}.__dict__[{1.name!r}]"
+    shown = "{0}.{1.name}"
 
 
 @dataclass(frozen=True)
@@ -183,23 +189,14 @@ class Slot(_Step):
     """`parent.name` for storage the interpreter keeps in a C slot (`__slots__`, `__closure__`, `.grad`)."""
 
     name: str
-
-    def expression(self, parents: list[str], pool: Pool) -> str:
-        return f"{parents[0]}.{self.name}"
-
-    def __str__(self) -> str:
-        return f"{self.parent}.{self.name}"
+    evaluated = shown = "{0}.{1.name}"
 
 
 @dataclass(frozen=True)
 class Contents(_Step):
     """What a cell holds."""
 
-    def expression(self, parents: list[str], pool: Pool) -> str:
-        return f"{parents[0]}.cell_contents"
-
-    def __str__(self) -> str:
-        return f"{self.parent}"
+    evaluated = "{0}.cell_contents"
 
 
 @dataclass(frozen=True)
@@ -209,6 +206,7 @@ class Item(_Step):
     key: Any
     #: tells keys apart that compare equal (1, True, 1.0)
     key_type: type = field(init=False, repr=False)
+    shown = "{0}[{1.key!r}]"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key_type", type(self.key))
@@ -216,9 +214,6 @@ class Item(_Step):
     def expression(self, parents: list[str], pool: Pool) -> str:
         is_literal = type(self.key) in (int, str, bool, bytes, type(None))
         return f"{parents[0]}[{self.key!r}]" if is_literal else f"{parents[0]}[{pool.name(self.key)}]"
-
-    def __str__(self) -> str:
-        return f"{self.parent}[{self.key!r}]"
 
 
 @dataclass(frozen=True)
@@ -248,32 +243,21 @@ class Stored(_Step):
     def expression(self, parents: list[str], pool: Pool) -> str:
         return f"{pool.name(stored_contents, 'stored')}({parents[0]})"
 
-    def __str__(self) -> str:
-        return f"{self.parent}"
-
 
 @dataclass(frozen=True)
 class GlobalName(_Step):
     """A global variable; the parent is its module's dictionary."""
 
     name: str
-
-    def expression(self, parents: list[str], pool: Pool) -> str:
-        return f"{parents[0]}[{self.name!r}]"
-
-    def __str__(self) -> str:
-        return f"G[{self.name!r}]"
+    evaluated = "{0}[{1.name!r}]"
+    shown = "G[{1.name!r}]"
 
 
 @dataclass(frozen=True)
 class TypeOf(_Step):
     """`type(parent)`."""
 
-    def expression(self, parents: list[str], pool: Pool) -> str:
-        return f"type({parents[0]})"
-
-    def __str__(self) -> str:
-        return f"type({self.parent})"
+    evaluated = shown = "type({0})"
 
 
 @dataclass(frozen=True)
@@ -283,13 +267,11 @@ class ClassEntry(_Step):
     name: str
     #: the class after which the search starts, as `super()` does; None searches from the front
     after: Reference | None = None
+    shown = "{0}.{1.name}"
 
     def expression(self, parents: list[str], pool: Pool) -> str:
         after = f", {pool.name(self.after.object)}" if self.after else ""
         return f"{pool.name(class_lookup, 'lookup')}({parents[0]}, {self.name!r}{after})"
-
-    def __str__(self) -> str:
-        return f"{self.parent}.{self.name}"
 
 
 @dataclass(frozen=True)
@@ -297,12 +279,7 @@ class Size(_Step):
     """One size of a tensor."""
 
     dim: int
-
-    def expression(self, parents: list[str], pool: Pool) -> str:
-        return f"{parents[0]}.shape[{self.dim}]"
-
-    def __str__(self) -> str:
-        return f"{self.parent}.shape[{self.dim}]"
+    evaluated = shown = "{0}.shape[{1.dim}]"
 
 
 @dataclass(frozen=True)
