@@ -135,7 +135,7 @@ def recompile_of(program, first, second, between=None):
 
 def test_failures_that_relate_arguments():
     def appends(p, q, x):
-        p.append(1)
+        p.append(len(p))
         return x * len(q)
 
     shared = [1]
@@ -173,7 +173,8 @@ def concrete(cls):
 
 
 def test_every_source_and_guard_has_words():
-    assert set(user_terms._SOURCES) == set(concrete(sources.Source))
+    guarded = {c for c in concrete(sources.Source) if c.__module__ == sources.__name__}  # draws never are
+    assert set(user_terms._SOURCES) == guarded
     assert set(user_terms._CONDITIONS) == set(GuardKind)
 
 
