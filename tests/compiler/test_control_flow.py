@@ -260,3 +260,10 @@ def test_the_other_branch_is_not_run() -> None:
 
     tg.cond(tg.tensor(True), lambda x: x * 2, untaken, (x,)).sum().backward()
     assert (seen, x.grad.tolist()) == ([], [2.0] * 3)
+
+
+def test_backends_that_run_a_graph_op_by_op_see_the_other_branch_too() -> None:
+    compiled = tg.compile(tg.cond, backend=lambda module, inputs: module)
+    x, y = values(3, requires_grad=True), values(3, requires_grad=True)
+    compiled(tg.tensor(True), *UNTAKEN["one operand each"], (x, y)).sum().backward()
+    assert (x.grad.tolist(), y.grad.tolist()) == ([2.0] * 3, [0.0] * 3)

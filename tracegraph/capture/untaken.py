@@ -20,11 +20,9 @@ from tracegraph.capture.session import Call, RunEagerly, capture
 from tracegraph.capture.stack.storage import class_lookup
 from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.tracing_state import is_tracing
-from tracegraph.ir import Graph, Value
-from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Definition
 from tracegraph.ops.pytree import Tree, flatten, unflatten
-from tracegraph.tensor import Tensor, tensor
+from tracegraph.ops.untaken import inputs_of, joined
+from tracegraph.tensor import Tensor
 
 #: captures of one branch that are kept, and branches
 _KEPT, _KEPT_CODES = 8, 64
@@ -71,16 +69,7 @@ def joined_to(result: Tree, untaken: Callable[..., Tree], operands: Sequence[Tre
     read = _tensors_read(untaken, operands)
     if len(read) != len(leaves):
         return result
-    return unflatten(structure, [_joined(leaf, tensors) for leaf, tensors in zip(leaves, read, strict=True)])
-
-
-def _joined(leaf: Tensor, others: Sequence[Tensor]) -> Tensor:
-    if not leaf.dtype.is_floating:
-        return leaf
-    never = tensor(False)
-    for other in others:
-        leaf = F.where(never, other.sum().to(leaf.dtype), leaf)
-    return leaf
+    return unflatten(structure, [joined(leaf, tensors) for leaf, tensors in zip(leaves, read, strict=True)])
 
 
 def _results(function: Callable[..., Tree], operands: Sequence[Tree]) -> tuple[Any, ...]:
@@ -96,7 +85,7 @@ def _results(function: Callable[..., Tree], operands: Sequence[Tree]) -> tuple[A
 
 
 def _tensors_read(function: Callable[..., Tree], operands: Sequence[Tree]) -> list[list[Tensor]]:
-    """For every result, the tensors that require grad and that it is computed from; empty if that is not known."""
+    """For every result, the tensors that it is computed from; empty if that is not known."""
     code = getattr(function, "__code__", None) or getattr(class_lookup(type(function), "forward"), "__code__", None)
     branch = _branch_of(code) if code is not None else _Branch()
     args = (function, tuple(operands))
@@ -106,7 +95,7 @@ def _tensors_read(function: Callable[..., Tree], operands: Sequence[Tree]) -> li
         branch.known = [found, *branch.known[: _KEPT - 1]]
     if found.sources is None:
         return []
-    return [[t for t in (evaluate(s, args, ()) for s in sources) if t.requires_grad] for sources in found.sources]
+    return [[evaluate(source, args, ()) for source in sources] for sources in found.sources]
 
 
 def _captured(branch: _Branch, args: tuple[Any, ...]) -> _Reads:
@@ -122,19 +111,5 @@ def _captured(branch: _Branch, args: tuple[Any, ...]) -> _Reads:
 def _sources(result: CaptureResult) -> tuple[tuple[Source, ...], ...]:
     if result.graph is None:
         return ()
-    where = dict(zip(result.graph.placeholders, result.input_sources, strict=True))
-    return tuple(tuple(where[p] for p in _inputs_of(o, result.graph)) for o in result.graph.outputs)
-
-
-def _inputs_of(output: Any, graph: Graph) -> list[Value]:
-    """The inputs whose gradients that of an output adds to."""
-    reached, todo = set(), [output]
-    while todo:
-        value = todo.pop()
-        if not isinstance(value, Value) or value in reached or not value.type.dtype.is_floating:
-            continue
-        reached.add(value)
-        op = value.node.target if value.node.is_call else None
-        if isinstance(op, Definition) and op.is_differentiable:
-            todo += value.node.operands
-    return [p for p in graph.placeholders if p in reached]
+    where = result.input_sources
+    return tuple(tuple(where[i] for i in inputs_of(o, result.graph)) for o in result.graph.outputs)

@@ -15,6 +15,7 @@ from tracegraph.ir.subgraphs import Body, Interpreted, symbols_of
 from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Handle
 from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.untaken import inputs_of, joined
 
 
 class Runner(ABC):
@@ -48,6 +49,10 @@ class Runner(ABC):
     def stack(self, tensors: Sequence[Any]) -> Any:
         """Tensors of one shape along a new first dimension."""
 
+    def joined_to(self, results: Sequence[Any], untaken: str, inputs: Sequence[Any]) -> Sequence[Any]:
+        """`results`, which have a history that leads to what a graph that is not run would have read."""
+        return results
+
 
 class ArrayRunner(Runner):
     """On numpy arrays; graphs that are not compiled are interpreted."""
@@ -76,6 +81,11 @@ class HandleRunner(Runner):
 
     def run(self, body: str, inputs: Sequence[Handle]) -> Sequence[Handle]:
         return self.fresh(self.module(body).run(inputs, self.sizes))
+
+    def joined_to(self, results: Sequence[Handle], untaken: str, inputs: Sequence[Handle]) -> Sequence[Handle]:
+        graph = self.attrs[untaken]
+        read = ([inputs[i] for i in inputs_of(output, graph)] for output in graph.outputs)
+        return [joined(result, others) for result, others in zip(results, read, strict=True)]
 
     def module(self, body: str) -> GraphModule:
         """A graph as a callable on handles; its outputs may be its inputs."""

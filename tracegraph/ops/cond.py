@@ -82,7 +82,8 @@ class Cond(ControlFlow):
 
     def execute(self, runner: Runner, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
         pred, *given = operands
-        return runner.run("true_graph" if bool(pred) else "false_graph", given)
+        taken, untaken = self.bodies if bool(pred) else reversed(self.bodies)
+        return runner.joined_to(runner.run(taken, given), untaken, given)
 
 
 def _input(handle: Traced) -> Input:
