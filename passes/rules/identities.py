@@ -24,6 +24,7 @@ RULES = (
     Rule("div(x, x) -> splat(1)", Exactness.FASTMATH, on="f"),
     # gradients are made and memory is not shared: these are what they copy
     Rule("detach(x) -> x"),
+    Rule("no_grad_view(x) -> x"),
     Rule("with_history(x, y) -> x"),
     Rule("tensor_data(x) -> x"),
     Rule("copy_elements(x, y) -> y"),

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracegraph import ir
-from tracegraph.aot import FromInput, FromOutput, MutationRecord, Static, WriteBack, functionalise
+from tracegraph.aot import (
+    Detached,
+    FromInput,
+    FromOutput,
+    MutationRecord,
+    Static,
+    ViewOfResult,
+    WriteBack,
+    functionalise,
+)
+from tracegraph.aot.record import Result
 from tracegraph.errors import IRError, ShapeError
 from tracegraph.ir import Builder, Graph, Role, TensorType, Value, lookup
 from tracegraph.ops.layout import contiguous_strides
@@ -29,11 +39,21 @@ def replay(pure: Graph, record: MutationRecord, inputs: Sequence[np.ndarray], ke
         if isinstance(result, Static):
             made[id(result)] = result.value
             continue
-        array = inputs[result.input] if isinstance(result, FromInput) else outputs[result.output]
-        for op, attrs in result.chain:
-            (array,) = op.run(array, **attrs)
-        made[id(result)] = array
+        made[id(result)] = rebuilt(result, inputs, outputs)
     return [made[id(r)] for r in record.results]
+
+
+def rebuilt(result: Result, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> np.ndarray:
+    if isinstance(result, Detached):
+        return rebuilt(result.memory, inputs, outputs)
+    assert not isinstance(result, Static)
+    if isinstance(result, ViewOfResult):
+        array = rebuilt(result.base, inputs, outputs)
+    else:
+        array = inputs[result.input] if isinstance(result, FromInput) else outputs[result.output]
+    for op, attrs in result.chain:
+        (array,) = op.run(array, **attrs)
+    return array
 
 
 def check(graph: Graph, inputs: Sequence[np.ndarray]) -> tuple[Graph, MutationRecord]:
@@ -333,3 +353,36 @@ def programs(draw: st.DrawFn) -> Graph:
 def test_random_programs(graph: Graph) -> None:
     pure, record = check(ir.verify(graph), [np.arange(12, dtype=np.float32).reshape(4, 3), np.float32([20, 21, 22])])
     assert [v.role for v in pure.placeholders[record.inputs :]] == [Role.RNG_KEY] * record.keys
+
+
+def test_views_of_what_was_detached_follow_it() -> None:
+    _, record = check(
+        parse("""graph f(%x: f32[4, 2]) {
+  %0: f32[4, 2] = detach(%x)
+  %1: f32[2] = basic_index(%0, index=[0])
+  %2: f32[2, 4] = permute(%0, dims=[1, 0])
+  %3: f32[4, 2] = detach(%x)
+  %4: f32[2] = basic_index(%3, index=[0])
+  return %1, %2, %0, %4
+}"""),
+        [X],
+    )
+    row, transposed, base, other = record.results
+    assert isinstance(row, ViewOfResult) and isinstance(transposed, ViewOfResult) and isinstance(other, ViewOfResult)
+    assert row.base is transposed.base is base
+    assert other.base is not base
+    assert str(row) == "basic_index(index=[0]) of detach() of input 0, a view, a view"
+
+
+def test_a_view_made_outside_grad_mode_is_marked() -> None:
+    _, record = check(
+        parse("""graph f(%x: f32[4, 2]) {
+  %0: f32[4, 2] = neg(%x)
+  %1: f32[8] = view(%0, size=[8])
+  %2: f32[8] = no_grad_view(%1)
+  return %2
+}"""),
+        [X],
+    )
+    (result,) = record.results
+    assert str(result) == "no_grad_view() of output 0, a view"

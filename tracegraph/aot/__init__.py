@@ -7,7 +7,16 @@ from tracegraph.aot.functionalise import functionalise
 from tracegraph.aot.joint import Joint, differentiate
 from tracegraph.aot.min_cut import partition_min_cut
 from tracegraph.aot.partition import Partition, partition_default
-from tracegraph.aot.record import Detached, FromInput, FromOutput, MutationRecord, Static, ViewChain, WriteBack
+from tracegraph.aot.record import (
+    Detached,
+    FromInput,
+    FromOutput,
+    MutationRecord,
+    Static,
+    ViewChain,
+    ViewOfResult,
+    WriteBack,
+)
 
 __all__ = [
     "Detached",
@@ -18,6 +27,7 @@ __all__ = [
     "Partition",
     "Static",
     "ViewChain",
+    "ViewOfResult",
     "WriteBack",
     "differentiate",
     "functionalise",

@@ -18,6 +18,7 @@ history of its own. What others write to its memory changes its elements and not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from tracegraph.aot.record import (
     Result,
     Static,
     ViewChain,
+    ViewOfResult,
     WriteBack,
 )
 from tracegraph.errors import IRError
@@ -115,11 +117,18 @@ class _Alias:
         return self if self.origin is None else self.origin.root
 
     @property
-    def rewritten(self) -> _Alias | None:
-        """The nearest detached alias with a history of its own that this alias is a view of, or is."""
-        if self.has_history or self.origin is None:
-            return self if self.has_history else None
-        return self.origin.rewritten
+    def base(self) -> _Alias:
+        """The nearest alias that is no view of another one's history, which this alias is a view of, or is."""
+        if self.origin is None or self.op is None or self.has_history:
+            return self
+        return self.origin.base if self.op.shares_history or not self.op.is_recorded else self
+
+    @property
+    def unrecorded(self) -> ViewChain:
+        """The step, if there is one, by which it was marked as a view made outside grad mode."""
+        if self.op is not None and not self.op.is_recorded:
+            return ((self.op, self.attrs),)
+        return () if self.origin is None or self is self.base else self.origin.unrecorded
 
     def chain_from(self, ancestor: _Alias) -> ViewChain:
         """The views that make this alias of `ancestor`."""
@@ -318,11 +327,15 @@ class _Functionaliser:
             root = alias.root
             sharing = sum(other.root is root for other in returned.values())
             if root.input is None and sharing == 1 and _is_dense(alias):
-                return FromOutput(output(alias))
-            detached = alias.rewritten
-            if detached is not None:
-                return Detached(of_root(detached), output(detached), alias.chain_from(detached))
-            return of_root(alias)
+                return FromOutput(output(alias), alias.unrecorded)
+            base = alias.base
+            if base is root:
+                return of_root(alias)
+            return ViewOfResult(of_base(base), alias.chain_from(base)) if base is not alias else of_base(base)
+
+        @cache
+        def of_base(alias: _Alias) -> FromInput | FromOutput | Detached:
+            return Detached(of_root(alias), output(alias)) if alias.has_history else of_root(alias)
 
         def of_root(alias: _Alias) -> FromInput | FromOutput:
             root, chain = alias.root, alias.chain_from(alias.root)

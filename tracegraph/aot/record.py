@@ -66,17 +66,27 @@ class FromOutput:
 
 @dataclass(frozen=True)
 class Detached:
-    """A result detached from `memory`, in which it lies, and written to since: its history is that of output `output`.
-
-    The result is that tensor, or the view of it that `chain` makes.
-    """
+    """A result detached from `memory`, in which it lies, and written to since: its history is that of `output`."""
 
     memory: FromInput | FromOutput
     output: int
-    chain: ViewChain = ()
 
     def __str__(self) -> str:
-        return _viewed(f"{self.memory}, with the history of output {self.output}", self.chain)
+        return f"{self.memory}, with the history of output {self.output}"
+
+
+@dataclass(frozen=True)
+class ViewOfResult:
+    """A result that is the view of `base` that `chain` makes, where `base` has a history of its own.
+
+    Results with one `base`, the same record object, follow it to another history.
+    """
+
+    base: FromInput | FromOutput | Detached
+    chain: ViewChain
+
+    def __str__(self) -> str:
+        return _viewed(str(self.base), self.chain)
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ class Static:
         return str(self.value)
 
 
-Result: TypeAlias = FromInput | FromOutput | Detached | Static
+Result: TypeAlias = FromInput | FromOutput | Detached | ViewOfResult | Static
 
 
 @dataclass(frozen=True)

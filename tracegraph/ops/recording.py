@@ -62,6 +62,8 @@ class Recorder:
         self.rewritten: dict[Value, int] = {}
         #: views made outside grad mode, which cannot follow
         self.unrecorded_views: dict[Value, _Unrecorded] = {}
+        #: by value, what stands for views made outside grad mode in the results of the graph
+        self._marked: dict[Value, Value] = {}
 
     def traced(self, value: Value, requires_grad: bool = False) -> Traced:
         return Traced(self, value, requires_grad)
@@ -136,6 +138,14 @@ class Recorder:
         origin = self.unrecorded_views.get(view)
         return origin is not None and self.rewritten.get(origin.base, 0) != origin.rewritten
 
+    def as_result(self, value: Value) -> Value:
+        """`value` as a result of the graph, which shows where a view was made outside grad mode."""
+        if value not in self.unrecorded_views or is_marked(value):
+            return value
+        if value not in self._marked:
+            self._marked[value] = self.builder.call(lookup("no_grad_view"), value)
+        return self._marked[value]
+
     def _note_unrecorded_views(self, source: Value, tracked: bool, views: Sequence[Traced]) -> None:
         origin = self.unrecorded_views.get(source)
         if origin is None and not self.grad_enabled:
@@ -179,7 +189,8 @@ class Recorder:
         tracked = tracked and op.is_differentiable and value.type.dtype.is_floating
         if tracked and not self.grad_enabled:
             # grad mode is made visible in the graph: gradients stop here
-            value = self.builder.call(lookup("detach"), value)
+            is_view = isinstance(op, View) and op.shares_history
+            value = self.builder.call(lookup("no_grad_view" if is_view else "detach"), value)
             tracked = False
         return Traced(self, value, tracked)
 
@@ -297,6 +308,12 @@ def base_of(value: Value) -> Value:
     while value.node.is_call and isinstance(value.node.target, View) and value.node.target.shares_history:
         (value,) = value.node.operands
     return value
+
+
+def is_marked(value: Value) -> bool:
+    """Whether the graph shows that `value` is a view made outside grad mode, or a view of one."""
+    base = base_of(value).node
+    return base.is_call and isinstance(base.target, View) and not base.target.is_recorded
 
 
 #: recorders of graphs inside graphs that are being recorded on this thread (see `nested`)

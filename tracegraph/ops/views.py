@@ -397,6 +397,19 @@ class Detach(View):
 
 
 @define_op
+class NoGradView(Detach):
+    """The same elements as a view that was made outside grad mode: without history, and with its base's no more.
+
+    In grad mode a write to it is an error, if it or what is written requires grad; so is its use after such a write to
+    its base.
+    """
+
+    method = False
+    is_recorded = False
+    samples = samples(call(A((3, 4)), dtypes=dtypes.ALL, differentiable=False), call(A(()), differentiable=False))
+
+
+@define_op
 class TensorData(Detach):
     """The same elements without history and with a version counter of their own: `tensor.data`.
 

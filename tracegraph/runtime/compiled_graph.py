@@ -12,7 +12,16 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from tracegraph.aot.record import Detached, FromInput, FromOutput, MutationRecord, Result, Static, ViewChain
+from tracegraph.aot.record import (
+    Detached,
+    FromInput,
+    FromOutput,
+    MutationRecord,
+    Result,
+    Static,
+    ViewChain,
+    ViewOfResult,
+)
 from tracegraph.autograd import enable_grad
 from tracegraph.autograd.anomaly import DETECTION
 from tracegraph.autograd.inplace import check_target, rewrite_history, takes_part
@@ -63,6 +72,10 @@ class CompiledGraph:
         self.op_by_op = op_by_op
         self._is_symbolic = not all(t.is_static for t in self.types)
         self._written = record.written
+        #: positions among the results of views made outside grad mode of what is not returned otherwise
+        self._unrecorded = [
+            (n, r.chain) for n, r in enumerate(record.results) if isinstance(r, FromOutput) and _is_unrecorded(r)
+        ]
         self._fresh = _fresh_results(record)
         #: (position among the results, index among the differentiable outputs) of results with a history
         differentiable = differentiation.differentiable if differentiation is not None else ()
@@ -102,6 +115,8 @@ class CompiledGraph:
                 node.adopt(results[position], index)
             for position, output in self._read:
                 node.watch_output(results[position], output)
+        for position, chain in self._unrecorded:
+            results[position] = self._view(results[position], chain, inputs)
         return results
 
     def _run_with_effects(self, inputs: Sequence[Tensor]) -> Sequence[Any]:
@@ -151,7 +166,8 @@ class CompiledGraph:
 
     def _tensors(self, outputs: Sequence[np.ndarray], node: GraphNode | None) -> dict[int, Tensor]:
         """The tensors that outputs become, by output, with their history."""
-        places = [r.memory if isinstance(r, Detached) else r for r in self.record.results]
+        bases = [r.base if isinstance(r, ViewOfResult) else r for r in self.record.results]
+        places = [r.memory if isinstance(r, Detached) else r for r in bases]
         tensors = {r.output: Tensor(outputs[r.output]) for r in places if isinstance(r, FromOutput)}
         for output, version in self.record.versions:
             if output in tensors:
@@ -188,17 +204,27 @@ class CompiledGraph:
         if isinstance(result, Static):
             return at_sizes(result.value, self._sizes(inputs))
         if id(result) not in made:
-            if isinstance(result, Detached):
-                key = "detached", result.output
-                if key not in made:
-                    made[key] = self._result(result.memory, inputs, tensors, made, node)
-                    if node is not None and result.output in node.plan.differentiable:
-                        node.adopt(made[key], node.plan.differentiable.index(result.output))
-                tensor = made[key]
-            else:
-                tensor = inputs[result.input] if isinstance(result, FromInput) else tensors[result.output]
-            made[id(result)] = self._view(tensor, result.chain, inputs) if result.chain else tensor
+            made[id(result)] = self._made(result, inputs, tensors, made, node)
         return made[id(result)]
+
+    def _made(
+        self,
+        result: FromInput | FromOutput | Detached | ViewOfResult,
+        inputs: Sequence[Tensor],
+        tensors: dict[int, Tensor],
+        made: dict[Any, Any],
+        node: GraphNode | None,
+    ) -> Tensor:
+        if isinstance(result, Detached):
+            tensor: Tensor = self._result(result.memory, inputs, tensors, made, node)
+            if node is not None and result.output in node.plan.differentiable:
+                node.adopt(tensor, node.plan.differentiable.index(result.output))
+            return tensor
+        if isinstance(result, ViewOfResult):
+            tensor = self._result(result.base, inputs, tensors, made, node)
+        else:
+            tensor = inputs[result.input] if isinstance(result, FromInput) else tensors[result.output]
+        return self._view(tensor, result.chain, inputs) if result.chain else tensor
 
     def _view(self, tensor: Tensor, chain: ViewChain, inputs: Sequence[Tensor]) -> Tensor:
         """Rebuild a view; where the user's code made it outside grad mode, `detach` is part of the chain."""
@@ -216,8 +242,13 @@ def _fresh_results(record: MutationRecord) -> tuple[int, ...] | None:
     """The outputs that the results are, if each is a new tensor of its own and the call has no other effect."""
     if record.keys or record.write_backs:
         return None
-    fresh = [r.output for r in record.results if isinstance(r, FromOutput) and not r.chain]
+    fresh = [r.output for r in record.results if isinstance(r, FromOutput) and (not r.chain or _is_unrecorded(r))]
     return tuple(fresh) if len(set(fresh)) == len(record.results) else None
+
+
+def _is_unrecorded(result: FromOutput) -> bool:
+    """Whether it is the whole of the output, but for being a view that was made outside grad mode."""
+    return len(result.chain) == 1 and not result.chain[0][0].is_recorded
 
 
 def _undo_draws(keys: Sequence[np.ndarray]) -> None:

@@ -41,13 +41,14 @@ def _view(op: Definition, source: Tensor, array: np.ndarray, attrs: dict[str, An
     result = Tensor(array)
     if op.shares_version:  # type: ignore[attr-defined]
         result._storage = source.storage
-    if not op.shares_history:  # type: ignore[attr-defined]
+    is_recorded = op.is_recorded  # type: ignore[attr-defined]
+    if not op.shares_history and is_recorded:  # type: ignore[attr-defined]
         return result  # no gradient passes, so what is written to the one is not in the history of the other
     origin = source._view
     if origin is None:
-        result._view = ViewOf(source, ((op, attrs),))
+        result._view = ViewOf(source, ((op, attrs),), is_recorded)
     else:
-        result._view = ViewOf(origin.base, (*origin.chain, (op, attrs)), origin.is_recorded)
+        result._view = ViewOf(origin.base, (*origin.chain, (op, attrs)), is_recorded and origin.is_recorded)
     return result
 
 

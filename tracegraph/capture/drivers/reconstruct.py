@@ -168,9 +168,10 @@ class Reconstructor:
         leaf = self.tracer.tensors.check_history(handle.value) if handle.requires_grad else None
         if leaf is not None:
             return self._build_leaf(handle, leaf)
-        position = next((i for i, v in enumerate(self.outputs) if v is handle.value), len(self.outputs))
+        value = self.tracer.recorder.as_result(handle.value)
+        position = next((i for i, v in enumerate(self.outputs) if v is value), len(self.outputs))
         if position == len(self.outputs):
-            self.outputs.append(handle.value)
+            self.outputs.append(value)
         name = f"t{position}"
         self._names[id(handle)] = name
         return name

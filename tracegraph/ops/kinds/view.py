@@ -22,6 +22,7 @@ class View(Definition):
 
     Class attributes:
         shares_history: gradients of the view are gradients of what it shows; else it has a history of its own, or none.
+        is_recorded: the result may follow its operand to another history; not if it was made outside grad mode.
         broadcasts: the result is the operand as broadcasting repeats it, so pointwise ops need not be told.
         shares_version: writes through the result count as writes to the operand.
 
@@ -33,6 +34,7 @@ class View(Definition):
     strides: ClassVar[Any] = None
     scatter: ClassVar[Any] = None
     shares_history: ClassVar[bool] = True
+    is_recorded: ClassVar[bool] = True
     broadcasts: ClassVar[bool] = False
     shares_version: ClassVar[bool] = True
 
