@@ -221,3 +221,106 @@ def test_what_is_not_gone_back_from_is_not_evaluated(program: Callable[..., Any]
             grad(function(x)[number], x, create_graph=number == 2), grad(program(y)[number], y), strict=True
         ):
             assert_close([found.detach()], [wanted])
+
+
+class Owner:
+    """Something from outside whose tensor a backward function reads."""
+
+    def __init__(self) -> None:
+        self.scale = tg.ones(2, 3)
+
+
+class ScaledByOwner(Function):
+    @staticmethod
+    def forward(ctx: Any, x: tg.Tensor, owner: Owner) -> tg.Tensor:
+        ctx.owner = owner
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: Any, g: tg.Tensor) -> Any:
+        return g * g * ctx.owner.scale, None
+
+
+class ScaledByAttribute(Function):
+    @staticmethod
+    def forward(ctx: Any, x: tg.Tensor, owner: Owner) -> tg.Tensor:
+        ctx.scale = owner.scale[0]
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: Any, g: tg.Tensor) -> Any:
+        return g * g * ctx.scale.exp(), None
+
+
+class ScaledBySaved(Function):
+    @staticmethod
+    def forward(ctx: Any, x: tg.Tensor, owner: Owner) -> tg.Tensor:
+        ctx.save_for_backward(owner.scale)
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: Any, g: tg.Tensor) -> Any:
+        return g * ctx.saved_tensors[0], None
+
+
+def hooked_by_owner(x: tg.Tensor, owner: Owner) -> Any:
+    y = x * 2
+    y.register_hook(lambda g: g * g * owner.scale)
+    return y.sin()
+
+
+READERS = {
+    "an attribute of an object": lambda x, owner: ScaledByOwner.apply(x, owner).sin(),
+    "a view in the context": lambda x, owner: ScaledByAttribute.apply(x.sin(), owner),
+    "a saved tensor": ScaledBySaved.apply,
+    "a hook": hooked_by_owner,
+    "what forward reads too": lambda x, owner: ScaledByOwner.apply(x * owner.scale, owner),
+}
+
+
+def write_first(result: tg.Tensor, x: tg.Tensor, owner: Owner) -> Any:
+    owner.scale.mul_(3)
+    result.sum().backward()
+
+
+def write_between(result: tg.Tensor, x: tg.Tensor, owner: Owner) -> Any:
+    result.sum().backward(retain_graph=True)
+    owner.scale.mul_(3)
+    result.sum().backward(retain_graph=True)
+    owner.scale.mul_(3)
+    result.sum().backward()
+
+
+def write_before_the_second_order(result: tg.Tensor, x: tg.Tensor, owner: Owner) -> Any:
+    owner.scale.mul_(3)
+    (first,) = grad((result * result).sum(), x, create_graph=True)
+    first.square().sum().backward()
+
+
+def write_between_the_orders(result: tg.Tensor, x: tg.Tensor, owner: Owner) -> Any:
+    (first,) = grad((result * result).sum(), x, create_graph=True)
+    owner.scale.mul_(3)
+    first.square().sum().backward()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [write_first, write_between, write_before_the_second_order, write_between_the_orders],
+    ids=lambda u: u.__name__,
+)
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("backend", ["interpreter", "llvm"])
+def test_what_backward_reads_from_outside_is_written_to(name: str, use: Callable[..., Any], backend: str) -> None:
+    seen: list[tuple[Any, Any]] = []
+    for function in (READERS[name], compiled(READERS[name], backend)):
+        x, owner = leaf(2, 3), Owner()
+        result = function(x, owner)
+        try:
+            use(result, x, owner)
+            seen.append((None, x.grad))
+        except tg.TracegraphError as e:
+            seen.append((type(e), x.grad))
+    (error, wanted), (found_error, found) = seen
+    assert found_error is error
+    if wanted is not None:
+        assert_close([found], [wanted])

@@ -42,6 +42,7 @@ class Read:
         op: the name of the op whose formula it is.
         type: the type of what is read, which may be a view.
         cotangents: numbers of the cotangents that reach the formula; without any of them it is not evaluated.
+        is_live: the formula reads an input as it is in backward: a write is no error.
     """
 
     input: int | None
@@ -51,6 +52,7 @@ class Read:
     type: TensorType
     cotangents: frozenset[int]
     overwritten: Overwritten | None = None
+    is_live: bool = False
 
 
 class Inspection(NamedTuple):
@@ -87,7 +89,7 @@ class Joint:
         inspections: of the gradients of outputs, in the order of the backward pass.
         meetings: the sets of cotangents of which one operation or another is reached.
         input_cotangents: for each input, the numbers of the cotangents that reach formulas whose values depend on its
-            elements; of the others, gradients are the same whatever it holds.
+            elements as of forward; of the others, gradients are the same whatever it held.
         overwritten: the values of `graph` that stand for what has been overwritten.
     """
 
@@ -276,6 +278,7 @@ class _FormulaRead(NamedTuple):
     what: str
     op: str
     cotangents: frozenset[int]
+    is_live: bool = False
 
 
 class _Backward(BackwardPass):
@@ -325,9 +328,17 @@ class _Backward(BackwardPass):
             return self._through_control_flow(step, sources)
         self.asks_presence |= step.op.asks_presence(node.attrs)
 
+        self.reads += [
+            _FormulaRead(operand, "an operand", step.op.name, sources, is_live=True)
+            for position in step.op.unversioned_operands(node.attrs)
+            if isinstance(operand := node.args[position], Value)
+        ]
+
         def on_read(names: Collection[str]) -> None:
             self.reads += [
-                _FormulaRead(v, what, step.op.name, sources) for v, what in formula_reads(node, step.op, names)
+                _FormulaRead(v, what, called, sources)
+                for v, operand in formula_reads(node, step.op, names)
+                for what, called in [step.op.reads_as or (operand, step.op.name)]
             ]
 
         return step.op.pullback(step.cotangents, step.results, step.operands, dict(node.attrs), step.needs, on_read)
@@ -379,25 +390,33 @@ def _aliased_reads(
         if isinstance(result, Value):
             output_at.setdefault(memory_of(result), i)
     gone_at = {o.value: o for o in gone}
-    for value, what, op, cotangents in dict.fromkeys(reads):
+    for value, what, op, cotangents, is_live in dict.fromkeys(reads):
         memory = memory_of(value)
         if memory in gone_at:
             yield Read(gone_at[memory].input, None, what, op, value.type, cotangents, gone_at[memory])
         elif memory in input_at:
-            yield Read(input_at[memory], None, what, op, value.type, cotangents)
+            yield Read(input_at[memory], None, what, op, value.type, cotangents, is_live=is_live)
         elif memory in output_at:
             yield Read(None, output_at[memory], what, op, value.type, cotangents)
 
 
 def _readers(reads: Iterable[_FormulaRead], nodes: Sequence[Node]) -> dict[Value, frozenset[int]]:
-    """By value, the numbers of the cotangents that reach formulas which read it, or what `nodes` compute from it."""
+    """By value, the numbers of the cotangents that reach formulas which read it, or what `nodes` compute from it.
+
+    Inputs that are read as they are in backward do not count for that.
+    """
     readers: dict[Value, frozenset[int]] = {}
-    for value, _, _, cotangents in reads:
-        readers[value] = readers.get(value, frozenset()) | cotangents
+    for value, _, _, cotangents, is_live in reads:
+        if not is_live or memory_of(value).node.is_call:
+            readers[value] = readers.get(value, frozenset()) | cotangents
     for node in reversed(nodes):
+        op = node.target
         below = frozenset[int]().union(*(readers[v] for v in node.values if v in readers))
-        for operand in node.operands if below else ():
-            readers[operand] = readers.get(operand, frozenset()) | below
+        if not below or not isinstance(op, Definition):
+            continue
+        for position, operand in enumerate(node.args):
+            if isinstance(operand, Value) and not op.is_for_gradient_alone(position, node.attrs):
+                readers[operand] = readers.get(operand, frozenset()) | below
     return readers
 
 

@@ -179,7 +179,7 @@ def _traverse(
         cotangents = pending.pop(node)
         known = node.identity
         asked, hooks = sink.asked(known), known.hooks
-        if asked or hooks:
+        if asked or hooks or node.is_divided:
             found = _shown(node, cotangents, asked, hooks or {}, send)
         else:
             found = _computed(node, cotangents, node.backward)

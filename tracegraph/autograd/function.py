@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from tracegraph.autograd.grad_mode import is_grad_enabled, no_grad
 from tracegraph.autograd.inplace import check_target, rewrite_history
-from tracegraph.autograd.tape import Node, edge_to
+from tracegraph.autograd.tape import Node, edge_to, modified_error
 from tracegraph.errors import ArgumentError, AutogradError
 from tracegraph.ops import functional as F
 from tracegraph.tensor.tensor import Tensor
@@ -59,9 +59,7 @@ class Context:
         """
         for tensor, version in zip(self._saved, self._versions, strict=False):
             if tensor is not None and tensor._version != version:
-                raise AutogradError(
-                    f"a tensor of shape {list(tensor.shape)} saved for backward was modified by an in-place operation"
-                )
+                raise modified_error("a saved tensor", "autograd.Function", tensor.shape, version, tensor._version)
         return self._saved
 
     def mark_dirty(self, *tensors: Tensor) -> None:

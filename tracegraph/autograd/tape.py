@@ -98,6 +98,11 @@ class Node(Abstract):
     # Of most nodes no result is computed from another. Those that stand for several operations may have such results;
     # where somebody asks for the whole gradient of one, its stand-in gives it.
 
+    @property
+    def is_divided(self) -> bool:
+        """Whether its stand-in is in use too, and a gradient must not go to the two in parts."""
+        return False
+
     def connects(self, cotangents: Sequence[Tensor | None], results: Collection[int]) -> bool:
         """Whether the gradient of one of these results has parts that come from other cotangents."""
         return False

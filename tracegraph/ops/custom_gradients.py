@@ -60,6 +60,9 @@ class CustomVjp(HigherOrder):
     gradients are taken. An output without a gradient has zeros; with `materialize=False`, None; `materialize` may list
     the positions of those that have zeros. As `jax.custom_vjp`, called when the results are known.
 
+    Of what `backward_fn` uses besides, writes before backward are errors; with `versioned`, only those to the tensors
+    that this lists, and all others are read as they are in backward.
+
     With `is_hook`, `inputs` are `outputs`, and so are the results: whoever asks for their gradient gets what
     `backward_fn` makes of it.
 
@@ -73,7 +76,11 @@ class CustomVjp(HigherOrder):
     method = False
     recompute_cost = float("inf")
     gradient_is_slope = False
-    signature = "(outputs: any, inputs: any, backward_fn: any, materialize: any = True, is_hook: bool = False)"
+    reads_as = ("a saved tensor", "autograd.Function")
+    signature = (
+        "(outputs: any, inputs: any, backward_fn: any, materialize: any = True, is_hook: bool = False, "
+        "versioned: any = None)"
+    )
     samples = samples(
         call([A((3, 4))], [A((3, 4))], _scaled),
         call([A((3,)), A((3,))], [A((3,)), A((2,))], _mixed),
@@ -88,6 +95,7 @@ class CustomVjp(HigherOrder):
         backward_fn: Callable[..., Any],
         materialize: bool | Sequence[int] = True,
         is_hook: bool = False,
+        versioned: Sequence[Handle] | None = None,
     ) -> tuple[Handle, ...]:
         """The outputs with their new history; `record` makes a graph of `backward_fn`."""
         if not outputs or not all(map(is_tensor, (*outputs, *inputs))):
@@ -105,6 +113,9 @@ class CustomVjp(HigherOrder):
         saved_results = [i for i, v in enumerate(results) if v in used]
         saved = [v for v in used if v not in results]
         graphs = {n: _graph(b, [*(results[i] for i in saved_results), *saved]) for n, b in bodies.items()}
+        first = len(outputs) + len(inputs)
+        refused = saved if versioned is None else [t.value for t in versioned if isinstance(t, Traced)]
+        unversioned = tuple(i for i, v in enumerate(saved, first) if v not in refused)
         requiring = frozenset[Value]().union(*(b.requiring for b in bodies.values()))
         attrs = {
             **graphs,
@@ -114,6 +125,7 @@ class CustomVjp(HigherOrder):
             "sizes": sizes_of(graphs.values()),
             **({"materialized": materialize} if isinstance(materialize, tuple) and materialize else {}),
             **({"is_hook": True} if is_hook else {}),
+            **({"unversioned": unversioned} if unversioned else {}),
         }
         packed = dispatch(self, (*outputs, *inputs, *(captured_from(v, v in requiring) for v in saved)), attrs)
         return packed if isinstance(packed, tuple) else (packed,)
@@ -172,6 +184,12 @@ class CustomVjp(HigherOrder):
     def asks_presence(self, attrs: Mapping[str, Any]) -> bool:
         return len(_graphs(attrs)) > 1
 
+    def unversioned_operands(self, attrs: Mapping[str, Any]) -> Collection[int]:
+        return attrs.get("unversioned", ())
+
+    def is_for_gradient_alone(self, position: int, attrs: Mapping[str, Any]) -> bool:
+        return position >= attrs["outputs"]
+
     def gives_zeros_for_zeros(self, attrs: Mapping[str, Any]) -> bool:
         return False
 
@@ -198,7 +216,8 @@ class CustomVjp(HigherOrder):
         on_read: Callable[[Collection[str]], None] | None = None,
     ) -> tuple[Handle | None, ...]:
         if on_read is not None:
-            saved = range(attrs["outputs"] + attrs["inputs"], len(operands))
+            saved = set(range(attrs["outputs"] + attrs["inputs"], len(operands)))
+            saved.difference_update(self.unversioned_operands(attrs))
             on_read({f"operand{i}" for i in saved} | ({"results"} if attrs["saved_results"] else set()))
         return super().pullback(cotangents, results, operands, attrs, needs)
 

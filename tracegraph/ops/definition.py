@@ -62,6 +62,8 @@ class Definition(Op):
         samples: inputs for the generated tests and the documentation.
         gradient_is_error: `vjp` raises: there is no gradient, and it is an error to ask for it.
         differentiable_once: the gradient has no gradient of its own, and it is an error to ask for it.
+        reads_as: what messages call the operands that the gradient formula reads, and the operation; by default "an
+            operand" of `name`.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
         checks_elements: elements of the operands can make the op fail; where only some operands' can, `may_raise` says.
         shape_only: parameters of `vjp`, and names of results, of which the formula asks only shape and dtype; a tape
@@ -98,6 +100,7 @@ class Definition(Op):
     gradient_is_slope: ClassVar[bool] = True
     gradient_is_error: ClassVar[bool] = False
     differentiable_once: ClassVar[bool] = False
+    reads_as: ClassVar[tuple[str, str] | None] = None
     samples: ClassVar[Sampler | None] = None
     eager: ClassVar[Callable[..., Any] | None] = None
     vjp: ClassVar[Callable[..., Any] | None] = None
@@ -241,6 +244,14 @@ class Definition(Op):
 
     def asks_presence(self, attrs: Mapping[str, Any]) -> bool:
         """Whether gradients depend on which results have one in another way than by zeros for those that have none."""
+        return False
+
+    def unversioned_operands(self, attrs: Mapping[str, Any]) -> Collection[int]:
+        """Positions of operands that the gradient formula reads as they are in backward, written to or not."""
+        return ()
+
+    def is_for_gradient_alone(self, position: int, attrs: Mapping[str, Any]) -> bool:
+        """Whether results do not depend on the elements of this operand, which only the gradient formula reads."""
         return False
 
     def gives_zeros_for_zeros(self, attrs: Mapping[str, Any]) -> bool:

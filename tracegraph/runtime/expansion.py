@@ -21,14 +21,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tracegraph import ir
+from tracegraph.aot.dataflow import memory_of
 from tracegraph.aot.higher_order import Pullback, at_fixed_sizes, primal_graph, pullback_graph, with_kept
 from tracegraph.aot.joint import Joint
 from tracegraph.autograd.tape import Inspect, Node
 from tracegraph.errors import AutogradError
-from tracegraph.ir import Graph, interpret
+from tracegraph.ir import Graph, Value, interpret
 from tracegraph.ir.interpreter import Interpreter
 from tracegraph.ops.graph_module import GraphModule
 from tracegraph.tensor import Tensor
+from tracegraph.tensor.storage import Storage
 
 if TYPE_CHECKING:
     from tracegraph.runtime.graph_node import GraphNode
@@ -60,6 +62,12 @@ class Formulas:
     @cached_property
     def _restoring(self) -> Graph:
         return self._restore()
+
+    @cached_property
+    def kept_inputs(self) -> tuple[int | None, ...]:
+        """For each kept value, the position of the input in whose memory it lies, if there is one."""
+        positions = {v: i for i, v in enumerate(self.joint.primals)}
+        return tuple(positions.get(memory_of(v)) for v in self.joint.kept if isinstance(v, Value))
 
     @cached_property
     def with_kept(self) -> Joint:
@@ -127,7 +135,7 @@ class _Inspected(GraphModule):
 class Expansion(Node):
     """Stands for the node of a compiled call; its results are the differentiable outputs, then the kept values."""
 
-    __slots__ = ("_call", "_formulas", "_kept", "_sizes")
+    __slots__ = ("_call", "_changed", "_formulas", "_kept", "_sizes", "_storages")
 
     def __init__(self, formulas: Formulas, call: GraphNode, saved: Sequence[np.ndarray], sizes: Sizes) -> None:
         super().__init__(call.edges, call.results + len(formulas.joint.kept))
@@ -135,6 +143,10 @@ class Expansion(Node):
         self._call = call
         self._formulas = formulas
         self._sizes = sizes
+        #: inputs from which values were restored that are not those of forward
+        self._changed = call.changed_inputs()
+        #: of the inputs: what formulas read of them is refused, as any operation does, if it is written to
+        self._storages: Mapping[int, Storage] = call.input_storages()
         self._kept: list[np.ndarray] | None = formulas.restored(saved, sizes)
 
     @property
@@ -161,7 +173,7 @@ class Expansion(Node):
                 "backward a second time through the gradient of a compiled graph, after its saved values were freed; "
                 "pass retain_graph=True to the first backward()"
             )
-        self._call.check_versions(cotangents)
+        self._call.check_versions(cotangents, self._changed)
         has_history = self._formulas.joint.with_history
         kept = [
             self._load(array, i, h)
@@ -178,11 +190,14 @@ class Expansion(Node):
         return _Inspected(pullback, inspect)(*kept, *given)
 
     def release(self) -> None:
-        self._kept = None
+        self._kept, self._storages = None, {}
 
     def _load(self, array: np.ndarray, index: int, has_history: bool) -> Tensor:
         """A kept value as a result of this node; made anew each time, as the tensor refers to the node."""
         tensor = Tensor(array)
+        position = self._formulas.kept_inputs[index - self._call.results]
+        if position is not None and position in self._storages:
+            tensor._storage = self._storages[position]
         if has_history:
             tensor._requires_grad = True
             tensor._grad_fn, tensor._grad_index = self, index

@@ -165,8 +165,8 @@ class GraphNode(Node):
         self._outputs.append((storage, storage.version, output))
 
     def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
-        self._check(cotangents)
-        if is_grad_enabled():
+        reads_anew = self._check(cotangents)
+        if reads_anew or is_grad_enabled():
             return self._by_formulas(cotangents)
         given = [np.zeros(*self._results[i]) if c is None else c._np for i, c in enumerate(cotangents)]
         assert self.saved is not None
@@ -177,8 +177,8 @@ class GraphNode(Node):
                 return self._partial(gradients, cotangents)
         return gradients
 
-    def _check(self, cotangents: Sequence[Tensor | None]) -> None:
-        """Refuse what cannot be undone any more.
+    def _check(self, cotangents: Sequence[Tensor | None]) -> bool:
+        """Refuse what cannot be undone any more; whether something is to be read that was written to.
 
         Raises:
             AutogradError: the saved values were freed or written to.
@@ -189,7 +189,12 @@ class GraphNode(Node):
                 "backward through a compiled graph a second time, after its saved values were freed; pass "
                 "retain_graph=True to the first backward()"
             )
-        self.check_versions(cotangents)
+        return self.check_versions(cotangents)
+
+    @property
+    def is_divided(self) -> bool:
+        # what is no linear map of a gradient gives something else for its parts
+        return bool(self.plan.not_from_zeros) and self._living_expansion() is not None
 
     def connects(self, cotangents: Sequence[Tensor | None], results: Collection[int]) -> bool:
         present = {i for i, c in enumerate(cotangents) if c is not None}
@@ -198,7 +203,7 @@ class GraphNode(Node):
 
     def stand_in(self, cotangents: Sequence[Tensor | None]) -> Node:
         self._check(cotangents)
-        return self._expanded()
+        return self._expanded(cotangents)
 
     def _partial(
         self, gradients: Sequence[Tensor | None], cotangents: tuple[Tensor | None, ...]
@@ -214,20 +219,30 @@ class GraphNode(Node):
 
     def _by_formulas(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
         """The gradients op by op; recorded in grad mode."""
-        expansion = self._expanded()
+        expansion = self._expanded(cotangents)
         return expansion.backward((*cotangents, *[None] * (expansion.results - self.results)))
 
-    def _expanded(self) -> Expansion:
+    def _expanded(self, cotangents: Sequence[object]) -> Expansion:
         """The one expansion of this call, to which the gradients of all derivatives that are taken of it go."""
         expansion = self._living_expansion()
         if expansion is None:
-            expansion = Expansion(self.plan.formulas, self, self._to_restore(), self._sizes())
+            self._refuse_writes(cotangents, self.plan.restore_inputs)
+            assert self.saved is not None
+            expansion = Expansion(self.plan.formulas, self, [*self.saved, *self._restore], self._sizes())
             self._expansion = weakref.ref(expansion)
         return expansion
 
     def _living_expansion(self) -> Expansion | None:
         expansion = self._expansion() if self._expansion is not None else None
         return None if expansion is None or expansion.is_released else expansion
+
+    def input_storages(self) -> Mapping[int, Storage]:
+        """Storages of the inputs that are kept, by position."""
+        return {i: s for s, _, i in (*self._inputs, *self._only_restored)}
+
+    def changed_inputs(self) -> frozenset[int]:
+        """Positions of inputs that were written to since, as far as kept values are restored from them."""
+        return frozenset([i for s, version, i in (*self._inputs, *self._only_restored) if s.version != version])
 
     def release(self) -> None:
         # to the tape results without a common history are apart: a pass from one leaves the others theirs
@@ -240,42 +255,35 @@ class GraphNode(Node):
         # what watches for writes holds the memory that it watches
         self._inputs, self._only_restored, self._outputs = [], [], []
 
-    def _to_restore(self) -> list[np.ndarray]:
-        """What the kept values are restored from.
-
-        Raises:
-            AutogradError: an input was written to since.
-        """
-        restored = self.plan.restore_inputs
-        for storage, version, position in (*self._inputs, *self._only_restored):
-            if storage.version != version and position in restored:
-                raise _input_error(position, version, storage.version)
-        assert self.saved is not None
-        return [*self.saved, *self._restore]
-
     def _sizes(self) -> Mapping[str, int]:
         return bind_sizes(self.plan.types[: len(self._shapes)], self._shapes) if self._shapes is not None else {}
 
     # ------------------------------------------------------------------------------------ writes
 
-    def check_versions(self, cotangents: Sequence[object]) -> None:
+    def check_versions(self, cotangents: Sequence[object], restored: Collection[int] = ()) -> bool:
         """Refuse to go on if something was written to that these cotangents' gradients need.
+
+        Args:
+            cotangents: of the outputs, and perhaps of the kept values.
+            restored: positions of further inputs that values are computed from.
+
+        Returns:
+            Whether something was written to that they read as it is now.
 
         Raises:
             AutogradError: that of eager execution; for an input that only compiled code keeps, one of its own.
         """
-        if self.plan.is_overwritten:
-            self._refuse_writes(cotangents)
-            return
+        if self.plan.is_overwritten or restored:
+            return self._refuse_writes(cotangents, restored)
         for watched in (self._inputs, self._outputs):
             for storage, version, _ in watched:
                 if storage.version != version:
-                    self._refuse_writes(cotangents)
-                    return
+                    return self._refuse_writes(cotangents, restored)
+        return False
 
-    def _refuse_writes(self, cotangents: Sequence[object]) -> None:
+    def _refuse_writes(self, cotangents: Sequence[object], restored: Collection[int]) -> bool:
         inputs: dict[int | None, tuple[int, int]] = {
-            i: (version, s.version) for s, version, i in self._inputs if s.version != version
+            i: (version, s.version) for s, version, i in (*self._inputs, *self._only_restored) if s.version != version
         }
         outputs: dict[int | None, tuple[int, int]] = {
             o: (version, s.version) for s, version, o in self._outputs if s.version != version
@@ -285,18 +293,23 @@ class GraphNode(Node):
         if any(i >= self.results for i in present):  # those of kept values
             account = self.plan.formulas.with_kept
             present = frozenset([n for n, i in enumerate(self.plan.formulas.cotangents) if i in present])
+        reads_anew = False
         for read in account.reads:
             changed = inputs.get(read.input) if read.input is not None else outputs.get(read.output)
             if read.overwritten is not None:
                 before, writes = read.overwritten.before, read.overwritten.writes
                 changed = (before, writes) if changed is None else (changed[0] + before, changed[1])
-            if changed is not None and not present.isdisjoint(read.cotangents):
+            if changed is None or present.isdisjoint(read.cotangents):
+                continue
+            if not read.is_live:
                 shape: tuple[int, ...] = at_sizes(read.type.shape, self._sizes())  # type: ignore[assignment]
                 raise modified_error(read.what, read.op, shape, *changed)
-        for position in self.plan.saved_inputs:
+            reads_anew = True
+        for position in (*self.plan.saved_inputs, *restored):
             if position in inputs and not present.isdisjoint(account.input_cotangents[position]):
                 version, now = inputs[position]
                 raise _input_error(position, version, now)
+        return reads_anew
 
 
 def _input_error(position: int, version: int, now: int) -> AutogradError:

@@ -85,7 +85,8 @@ def _call_recorded(
     where = f"{function.__name__}.backward"
     written = class_lookup(function, "backward")
     reads = [written.__func__] if isinstance(written, staticmethod) else []
-    histories = with_gradient(tracer, where, outputs, inputs, backward, reads, materialize)
+    saved = [t for t in context._saved if is_tensor(t)]
+    histories = with_gradient(tracer, where, outputs, inputs, backward, reads, materialize, saved=saved)
     replaced = list(results)
     for position, history in zip(positions, histories, strict=True):
         replaced[position] = adopted(tracer, context._dirty, (*args, *replaced[:position]), results[position], history)
@@ -101,6 +102,7 @@ def with_gradient(
     reads: Sequence[Any] = (),
     materialize: bool | tuple[int, ...] = True,
     is_hook: bool = False,
+    saved: Sequence[Any] = (),
 ) -> tuple[Traced, ...]:
     """Tensors equal to `outputs` whose gradients are what `backward` makes of them; see `custom_vjp`.
 
@@ -108,6 +110,7 @@ def with_gradient(
         where: what messages call it.
         materialize: whether an output without gradient has zeros, or the positions of those that have.
         reads: what it reads besides what can be seen from it.
+        saved: the tensors to which writes before backward are errors; others it reads as they are then.
 
     Raises:
         Break: it cannot become a graph.
@@ -122,7 +125,10 @@ def with_gradient(
     assert isinstance(custom_vjp, CustomVjp)
     try:
         found: tuple[Traced, ...] = call_higher_order(
-            tracer, custom_vjp, (outputs, inputs, backward), {"materialize": materialize, "is_hook": is_hook}
+            tracer,
+            custom_vjp,
+            (outputs, inputs, backward),
+            {"materialize": materialize, "is_hook": is_hook, "versioned": list(saved)},
         )
     except Break as stop:
         if stop.extent is Extent.FRAME:
