@@ -15,6 +15,7 @@ from typing import Any
 
 #: below `tracegraph`; what is below a name is looked up below what it stands for, unless it has a line of its own
 NAMES = {
+    "autograd.profiler": "profiler",
     "cuda": "tensor.cuda",
     "distributions.beta": "distributions.dirichlet",
     "distributions.chi2": "distributions.gamma",

@@ -1,5 +1,6 @@
 """Reverse-mode differentiation of eager tensors by a tape."""
 
+from tracegraph import profiler
 from tracegraph.autograd import functional
 from tracegraph.autograd.anomaly import (
     detect_anomaly,
@@ -36,6 +37,7 @@ __all__ = [
     "is_inference_mode_enabled",
     "no_grad",
     "once_differentiable",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
