@@ -94,7 +94,7 @@ def test_scan_is_the_loop_it_stands_for(dim: int, reverse: bool) -> None:
         carry = carry * 2 + x
     assert nothing is None
     assert last.tolist() == carry.tolist()
-    assert ys.tolist() == tg.stack(wanted[::-1] if reverse else wanted).tolist()
+    assert ys.tolist() == tg.stack(wanted[::-1] if reverse else wanted, dim).tolist()
 
 
 def test_gradients_of_eager_control_flow() -> None:
@@ -321,3 +321,11 @@ def test_associative_scan_refuses_what_changes_shape() -> None:
         tg.associative_scan(lambda a, b: (a + b).sum(), tg.ones(4))
     with pytest.raises(ShapeError, match="associative_scan: the scanned dimension has size 0"):
         tg.associative_scan(lambda a, b: a, tg.ones(0))
+
+
+@pytest.mark.parametrize(("dim", "shape"), [(0, (5, 2)), (1, (2, 5)), (-1, (2, 5))])
+def test_scanned_results_are_stacked_along_the_scanned_dimension(dim: int, shape: tuple[int, ...]) -> None:
+    xs = tg.arange(10.0).view(shape)
+    _, (rows, sums) = tg.scan(lambda c, x: (c + x, (x * 2, x.sum())), tg.zeros(2), xs, dim=dim)
+    assert rows.tolist() == (xs * 2).tolist()
+    assert sums.tolist() == xs.sum(1 if dim == 0 else 0).tolist()

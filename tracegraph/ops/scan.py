@@ -9,6 +9,7 @@ from tracegraph.errors import ControlFlowError, IRError
 from tracegraph.ir import TensorType
 from tracegraph.ops import functional as F
 from tracegraph.ops.body_runners import Runner
+from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.control_flow import (
     check_callable,
     check_carried,
@@ -32,7 +33,7 @@ from tracegraph.ops.shapes import equal
 @define_op
 class Scan(ControlFlow):
     """`carry, y = combine_fn(carry, x)` for every slice `x` of `xs` along `dim`, from `init` on; returns the last
-    carry and all `y`, stacked along a new first dimension.
+    carry and all `y`, stacked along a new dimension `dim`, or the first where they have not so many.
 
     `init` and `xs` are tensors in any nesting of dict, list, tuple and namedtuple, all of `xs` with the same size
     along `dim`, which is not 0. `combine_fn` returns a carry with the structure, shapes and dtypes of `init`, and a
@@ -74,6 +75,9 @@ class Scan(ControlFlow):
             state, ys = self._record(record, combine, carry, carry_structure, scanned, bool(reverse))
         else:
             state, ys = _unrolled(combine, carry, carry_structure, [x.unbind(0) for x in scanned], length, reverse)
+        axis = normalize_dim("scan", "dim", dim, scanned[0].ndim)
+        rows, structure = flatten(ys)
+        ys = unflatten(structure, [y.movedim(0, axis) if 0 < axis < y.ndim else y for y in rows])
         return unflatten(carry_structure, state), ys
 
     def _record(
