@@ -34,6 +34,7 @@ from tracegraph.dtypes import (
     uint8,
 )
 from tracegraph.errors import TracegraphError
+from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.providers import provide
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, set_printoptions, tensor
 
@@ -138,6 +139,7 @@ def __getattr__(name: str) -> Any:
 module_names.install()
 provide("compile", lambda: __getattr__("compile"))
 provide("joined_to_untaken", lambda: importlib.import_module("tracegraph.capture.untaken").joined_to)
+REPLACEMENTS.seal(Tensor)
 
 
 def __dir__() -> list[str]:

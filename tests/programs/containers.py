@@ -74,10 +74,17 @@ def warned(x):
 LOGGER = logging.getLogger(__name__)
 
 
+@program()
+def message_of_disabled_level(x):
+    y = x * 2
+    LOGGER.debug("shape %s", y.shape)
+    return y + 1
+
+
 @program(breaks=("side-effect",))
 def logged_message(x):
     y = x * 2
-    LOGGER.debug("shape %s", y.shape)
+    LOGGER.warning("shape %s", y.shape)
     return y + 1
 
 

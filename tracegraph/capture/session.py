@@ -37,6 +37,7 @@ from tracegraph.capture.trace.foresight import Foresight
 from tracegraph.capture.trace.frame import Frame, Returned, Unread
 from tracegraph.capture.trace.functions import make_binder
 from tracegraph.capture.trace.generators import SymbolicGenerator
+from tracegraph.capture.trace.replaced_methods import redirected
 from tracegraph.capture.trace.tensor_states import root_of
 from tracegraph.capture.trace.tracer import Stop, Tracer
 from tracegraph.capture.trace.tracing_state import tracing
@@ -147,7 +148,8 @@ class _Attempt:
     def __init__(
         self, call: Call, dynamism: Dynamism, foresight: Foresight, stop: Break | None, stop_at: int | None
     ) -> None:
-        self.tracer = Tracer(call.unit.label_for(call.args), dynamism, stop_at, foresight)
+        owns_arguments = not call.unit.is_entry
+        self.tracer = Tracer(call.unit.label_for(call.args), dynamism, stop_at, foresight, owns_arguments)
         if is_passed_over(call.namespace):
             # what the package's own code depends on, it does for the line that calls it
             self.tracer.guards.location = calling_line()
@@ -167,7 +169,13 @@ class _Attempt:
             RunEagerly: see `capture`.
         """
         try:
-            with tracing(), preserved(), self.tracer.recorder.active(), self.tracer.sizes.env.active():
+            with (
+                tracing(),
+                preserved(),
+                self.tracer.recorder.active(),
+                self.tracer.sizes.env.active(),
+                redirected(self.tracer),
+            ):
                 return self._trace()
         except Break as stop:
             return self._restart(stop)
@@ -209,6 +217,7 @@ class _Attempt:
         _check_aliasing(self.tracer)
         _guard_mutation(self.tracer)
         keep_apart(self.tracer)
+        self.tracer.guards.add(GuardKind.TENSOR_METHODS, None, self.tracer.replaced_methods)
         return writer.result()
 
     def _not_carried(self, error: NotReconstructible) -> Break:

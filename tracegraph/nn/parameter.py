@@ -6,6 +6,7 @@ from typing import Any
 
 from tracegraph.errors import ArgumentError
 from tracegraph.ops import functional as ops
+from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 
 
@@ -54,6 +55,9 @@ class Parameter(Tensor):
             raise ArgumentError(f"Parameter() takes a Tensor, got {type(data).__name__}; use tracegraph.tensor(...)")
         super().__init__(data.detach().numpy())
         self.requires_grad_(requires_grad)
+
+
+REPLACEMENTS.seal(Buffer, Parameter)
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from tracegraph.ops.attributes import TensorAttributes
 from tracegraph.ops.canonical import normalize_dim
 from tracegraph.ops.device import check_device, names_device
 from tracegraph.ops.layout import Strides, is_contiguous
+from tracegraph.ops.tensor_class import TensorClass
 
 if TYPE_CHECKING:
     from tracegraph.ops.definition import Definition
@@ -44,7 +45,7 @@ _REFLECTED = frozenset(
 )
 
 
-class TensorMethods(TensorAttributes):
+class TensorMethods(TensorAttributes, metaclass=TensorClass):
     """Mixin of tensor handles. A subclass provides `shape`, `dtype`, `requires_grad` and registers a handler."""
 
     __slots__ = ()

@@ -18,7 +18,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.calls import pure_calls, random_calls, scope_calls, stdlib_calls
+from tracegraph.capture.calls import pure_calls, questions, random_calls, scope_calls, stdlib_calls
 from tracegraph.capture.calls.scope_calls import refuse_frame_access
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.objects import attribute_writes, attributes, class_statements, type_checks
@@ -36,6 +36,7 @@ from tracegraph.capture.stack.values import (
     is_constant,
     is_instance_of_python_class,
     is_number,
+    is_of_python,
     is_tensor,
     is_varying,
 )
@@ -487,6 +488,7 @@ _TABLE: dict[Any, Handler] = {
     ascii: _call_ascii,
     format: _call_format,
     **stdlib_calls.BUILTINS,
+    **questions.BUILTINS,
     **pure_calls.HANDLERS,
     **scope_calls.HANDLERS,
     **random_calls.HANDLERS,
@@ -498,4 +500,6 @@ _TABLE: dict[Any, Handler] = {
     **dict.fromkeys((eval, exec, sys._getframe), refuse_frame_access),
     **{f: _refuse_side_effect(f.__name__) for f in (print, input, open, builtins.__import__, breakpoint)},
 }
-_HANDLERS: dict[int, Handler] = {id(function): handler for function, handler in _TABLE.items()}
+_HANDLERS: dict[int, Handler] = {
+    id(function): handler for function, handler in _TABLE.items() if is_of_python(function)
+}

@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.calls import builtin_calls, directives, native_calls, random_calls
+from tracegraph.capture.calls import builtin_calls, directives, native_calls, questions, random_calls
 from tracegraph.capture.calls.pure_calls import call_on_data, is_method_of_data
 from tracegraph.capture.calls.stdlib_calls import BY_CODE, BY_TYPE
 from tracegraph.capture.calls.substitutes import substitute_of
@@ -29,12 +29,12 @@ from tracegraph.capture.tensors import control_flow, library_calls
 from tracegraph.capture.tensors.arrays import compute as compute_array
 from tracegraph.capture.tensors.arrays import is_pure as is_pure_numpy
 from tracegraph.capture.trace.functions import inline
+from tracegraph.capture.trace.replaced_methods import is_own, own_method
 from tracegraph.capture.trace.safety import flatten, is_opaque, plain_number
 from tracegraph.ir import Op
 from tracegraph.ops.generator import Generator
 from tracegraph.ops.kinds import HigherOrder
 from tracegraph.ops.recording import Traced
-from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.frame import Frame
@@ -103,6 +103,8 @@ def call_operation(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
 def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Any:
     if directives.is_operation(function):
         return call_operation(tracer, function, args, kwargs)
+    if args and type(args[0]) is Traced and (is_own(function) or function in library_calls.METHODS):
+        return _call_on_tensor(tracer, function, args[0], args[1:], kwargs)
     directives.refuse_disabled(function)
     if directives.has_constant_result(function):
         return directives.call_for_constant(tracer, function, args, kwargs)
@@ -114,7 +116,7 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
         result = shortcut(tracer, *args, **kwargs)
         if result is not NotImplemented:
             return result
-    own = BY_CODE.get(function.__code__)
+    own = questions.BY_FUNCTION.get(function) or BY_CODE.get(function.__code__)
     if own is not None:
         return own(tracer, function, args, kwargs)
     if function.__module__ == "enum" and are_members(args, kwargs):
@@ -135,12 +137,21 @@ def _call_method(tracer: Tracer, method: types.MethodType, args: Args, kwargs: K
     if type(instance) in STAND_INS:
         if function in library_calls.METHODS:
             return library_calls.METHODS[function](tracer, instance, *args, **kwargs)
-        name = getattr(function, "__name__", "")
-        if name in vars(Tensor) and type(instance) is Traced:
-            # bound to the eager tensor before this trace began: what the stand-in has by this name, if anything
-            return call_operation(tracer, attributes.get(tracer, instance, name), args, kwargs)
+        if type(instance) is Traced:
+            return _call_on_tensor(tracer, function, instance, args, kwargs)
         return call_operation(tracer, types.MethodType(function, instance), args, kwargs)
     return call(tracer, function, (instance, *args), kwargs)
+
+
+def _call_on_tensor(tracer: Tracer, function: Any, tensor: Traced, args: Args, kwargs: Kwargs) -> Any:
+    """A method of a tensor: the library's, or a function that the program has put into the class or bound itself."""
+    if function in library_calls.METHODS:
+        return library_calls.METHODS[function](tracer, tensor, *args, **kwargs)
+    if is_own(function):
+        return call_operation(tracer, own_method(function, tensor), args, kwargs)
+    if isinstance(function, types.FunctionType) and not directives.is_operation(function):
+        return call(tracer, function, (tensor, *args), kwargs)
+    return call_operation(tracer, types.MethodType(function, tensor), args, kwargs)
 
 
 def _call_partial(tracer: Tracer, partial: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -181,6 +192,7 @@ _BY_TYPE: dict[type, Callable[[Any, Any, Args, Kwargs], Any]] = {
     functools.partial: _call_partial,
     types.GenericAlias: _call_alias,
     **BY_TYPE,
+    **questions.BY_TYPE,
 }
 
 

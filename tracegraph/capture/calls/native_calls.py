@@ -8,12 +8,14 @@ prints them). A function that is in no table breaks the graph.
 from __future__ import annotations
 
 import collections
+import contextvars
 import enum
 import functools
 import itertools
 import operator
 import re
 import types
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ import numpy as np
 from tracegraph.capture.calls.container_calls import call_container, hashable_items
 from tracegraph.capture.calls.native_arguments import adapted_argument, called_argument, for_c, known, refuse_objects
 from tracegraph.capture.calls.pure_calls import is_pure, keeps_symbols
+from tracegraph.capture.calls.questions import ask_variable, make_reference
 from tracegraph.capture.protocols.conversions import convert
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
@@ -206,6 +209,8 @@ def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     is_view_of_dict = cls is types.MappingProxyType and type(args[0]) in CONTAINER_TYPES
     if cls in _HOLDING_CLASSES or is_view_of_dict:
         return tracer.native(cls, *args, **kwargs)
+    if cls is weakref.ReferenceType:
+        return make_reference(tracer, cls, args, kwargs)
     if issubclass(cls, BaseException):
         return tracer.fresh(tracer.native(cls, *args))
     raise Break(reasons.NATIVE_CALL, f"{cls.__name__}()")
@@ -241,12 +246,13 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
     name = method.__name__
     if isinstance(owner, type):
         return _call_class_method(tracer, method, owner, args, kwargs)
-    if isinstance(owner, types.FunctionType) and name == "__get__":
-        return tracer.native(method, *args)
+    is_made_property = type(owner) is property and not tracer.is_outside(owner)
+    if is_made_property or (isinstance(owner, types.FunctionType) and name == "__get__"):
+        return tracer.native(method, *args)  # of a property: the same with another getter, setter or deleter
     if isinstance(owner, np.ndarray):
         return arrays.compute(tracer, method, args, kwargs)
-    if type(owner) is property and not tracer.is_outside(owner):
-        return tracer.native(method, *args)  # the same with another getter, setter or deleter
+    if type(owner) is contextvars.ContextVar:
+        return ask_variable(tracer, method, args, kwargs)
     if is_opaque(tracer, owner) or (tracer.is_outside(method) and not is_constant(owner)):
         raise refused(method, type(owner).__module__)
     if is_instance_of_python_class(owner):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import threading
 import types
 from typing import Any
 
@@ -91,7 +92,10 @@ def _write_dict(values: Reconstructor, target: str, copy: dict[Any, Any], before
 
 def _write_place(values: Reconstructor, write: Write) -> str:
     if isinstance(write, AttributeWrite):
-        target, owner = values.expression(write.target), "type" if isinstance(write.target, type) else "object"
+        target, kind = values.expression(write.target), type(write.target)
+        owner = "type" if issubclass(kind, type) else "object"
+        if issubclass(kind, threading.local):
+            owner = values.pool.name(threading.local)  # stores for this thread
         if write.value is MISSING:
             return f"{owner}.__delattr__({target}, {write.name!r})"
         return f"{owner}.__setattr__({target}, {write.name!r}, {values.expression(write.value)})"

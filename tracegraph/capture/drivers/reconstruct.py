@@ -43,10 +43,11 @@ from tracegraph.capture.tensors.gradients import as_spent, spent_op
 from tracegraph.capture.trace.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.trace.frame import Unread
 from tracegraph.capture.trace.growing_lists import GrowingList
-from tracegraph.capture.trace.instance_dicts import InstanceDict, instance_dict, slot_names
+from tracegraph.capture.trace.instance_dicts import ClassDict, InstanceDict, instance_dict, slot_names
 from tracegraph.capture.trace.namespaces import Globals
 from tracegraph.capture.trace.native_draws import GENERATORS
 from tracegraph.capture.trace.random_streams import StreamState
+from tracegraph.capture.trace.replaced_methods import is_own
 from tracegraph.capture.trace.tensor_states import GradFn, Leaf, as_leaf
 from tracegraph.capture.trace.tracer import Tracer
 from tracegraph.ir import Op, SymExpr, Value
@@ -333,7 +334,9 @@ class Reconstructor:
         return f"slice({self.expressions((value.start, value.stop, value.step))})"
 
     def build_method(self, value: types.MethodType) -> str:
-        if type(value.__self__) in STAND_INS or type(value.__self__) in GENERATORS:
+        kind = type(value.__self__)
+        is_programs = kind is Traced and isinstance(value.__func__, types.FunctionType) and not is_own(value.__func__)
+        if (kind in STAND_INS and not is_programs) or kind in GENERATORS:
             return f"{self.expression(value.__self__)}.{value.__func__.__name__}"
         cls = self.pool.name(types.MethodType)
         return f"{cls}({self.expression(value.__func__)}, {self.expression(value.__self__)})"
@@ -493,6 +496,7 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     ObjectId: Reconstructor.build_id,
     ThreadId: Reconstructor.build_thread_id,
     InstanceDict: Reconstructor.build_attributes,
+    ClassDict: Reconstructor.build_attributes,
     Globals: Reconstructor.build_globals,
     **dict.fromkeys(_ABSTRACT_VIEWS, Reconstructor.build_view),
     CallableAdapter: Reconstructor.build_adapted_callable,

@@ -15,7 +15,7 @@ import math
 import types
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from tracegraph.capture.guards.user_terms import full_place, source_text
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import is_constant
 from tracegraph.ir import dim as dims
+from tracegraph.ops.tensor_class import REPLACEMENTS
 
 #: the position of the first guard that does not hold, None if all do
 Check = Callable[[Sequence[Any], tuple[Any, ...]], int | None]
@@ -206,6 +207,10 @@ def _grad_mode(writer: SourceWriter, guard: Guard) -> Conditions:
     return [f"{writer.pool.name(eager.GRAD_STATE)}.enabled is {guard.expected}"]
 
 
+def _tensor_methods(writer: SourceWriter, guard: Guard) -> Conditions:
+    return [f"{writer.pool.name(REPLACEMENTS)}.names is {writer.pool.name(guard.expected)}"]
+
+
 def _value(writer: SourceWriter, guard: Guard) -> str:
     assert guard.source is not None
     return writer.name(guard.source)
@@ -230,6 +235,7 @@ CHECKS: dict[GuardKind, Callable[[SourceWriter, Guard], Conditions]] = {
     GuardKind.SEPARATE_STORAGE: _separate,
     GuardKind.SIZES: _sizes,
     GuardKind.GRAD_MODE: _grad_mode,
+    GuardKind.TENSOR_METHODS: _tensor_methods,
     GuardKind.SETTING: lambda writer, guard: [f"{_value(writer, guard)} is {_literal(writer, guard.expected)}"],
 }
 
@@ -286,12 +292,14 @@ _HELD = {
     GuardKind.ABSENT: "{!r} was not there",
     GuardKind.GLOBAL_ABSENT: "{!r} was not there",
     GuardKind.NO_HOOKS: "it had none",
+    GuardKind.TENSOR_METHODS: "that was so",
 }
 #: and what a call brings for which that does not hold
 _RELATED = {
     GuardKind.ALIAS: "they are different objects",
     GuardKind.DISTINCT: "two of them are the same object",
     GuardKind.SEPARATE_STORAGE: "they share memory",
+    GuardKind.TENSOR_METHODS: "others are replaced",
 }
 _SUBJECTS = {
     GuardKind.TYPE: "type({})",
@@ -358,9 +366,9 @@ def describe_actual(guard: Guard, actual: Any) -> str:
         return type(actual).__qualname__
     if guard.kind is GuardKind.FUNCTION and isinstance(actual, types.FunctionType):
         return str(FunctionFacts(actual.__code__, actual.__globals__))
-    if guard.kind is GuardKind.LENGTH:
+    if guard.kind is GuardKind.LENGTH and isinstance(actual, Sized):
         return str(len(actual))
-    if guard.kind is GuardKind.KEYS:
+    if guard.kind is GuardKind.KEYS and isinstance(actual, Iterable):
         return _row("[{}]", actual)
     if guard.kind is GuardKind.NO_HOOKS:
         return " and ".join(f"{len(vars(actual)[name])} in {name}" for name in guard.expected if vars(actual)[name])

@@ -43,6 +43,7 @@ class GuardKind(Enum):
     SIZES = "sizes"
     GRAD_MODE = "grad mode"
     SETTING = "setting"
+    TENSOR_METHODS = "methods of tensors"
 
     # by identity, as members are equal; that of Enum is Python code, and guards are found by kind again and again
     __hash__ = object.__hash__

@@ -157,6 +157,11 @@ def _identity(guard: Guard) -> str:
     return f"{_subject(guard)} is {guard.expected}"
 
 
+def _tensor_methods(replaced: frozenset[tuple[type, str]]) -> str:
+    names = sorted(f"{cls.__name__}.{name}" for cls, name in replaced)
+    return f"of the methods of tensors, {', '.join(names)} are replaced" if names else "no method of Tensor is replaced"
+
+
 _CONDITIONS: dict[GuardKind, Callable[[Guard], str]] = {
     GuardKind.TYPE: lambda guard: f"type({_subject(guard)}) is {guard.expected}",
     GuardKind.CONSTANT: _constant,
@@ -176,6 +181,7 @@ _CONDITIONS: dict[GuardKind, Callable[[Guard], str]] = {
     GuardKind.SEPARATE_STORAGE: lambda guard: f"{names_text(sum(guard.expected, ()), ' and ')} share no memory",
     GuardKind.SIZES: lambda guard: size_condition(guard.expected),
     GuardKind.GRAD_MODE: lambda guard: f"is_grad_enabled() is {guard.expected}",
+    GuardKind.TENSOR_METHODS: lambda guard: _tensor_methods(guard.expected),
     GuardKind.SETTING: lambda guard: f"{_subject(guard)} is {describe(guard.expected)}",
 }
 

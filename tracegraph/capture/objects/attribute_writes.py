@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import Observed, is_instance_of_python_class, is_python_class
 from tracegraph.capture.trace.instance_dicts import instance_dict, instance_entry, missing
+from tracegraph.capture.trace.replaced_methods import is_replaced
 from tracegraph.ops.recording import Traced
 from tracegraph.settings import Settings
 
@@ -53,6 +55,9 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
         tracer.effects.note_write()
         tracer.native(setattr, target, name, value)
         return
+    if type(target) is threading.local and tracer.is_outside(target) and not name.startswith("__"):
+        tracer.effects.set_attribute(target, name, value)
+        return
     _check_target(target, name)
     custom = tracer.class_entry(type(target), "__setattr__")
     if isinstance(custom, types.FunctionType):
@@ -70,6 +75,8 @@ def set_attribute(tracer: Tracer, target: Any, name: str, value: Any) -> None:
 
 def _set_of_tensor(tracer: Tracer, tensor: Traced, name: str, value: Any) -> None:
     """An attribute of a tensor: its state, in so far as the trace follows it."""
+    if is_replaced(tracer, tensor, name):
+        raise Break(reasons.TENSOR_ATTRIBUTE, f"assignment to Tensor.{name}, which the program replaced")
     if name == "grad" and (value is None or type(value) is Traced):
         tracer.tensors.set_grad(tensor, value)
     elif name == "requires_grad" and type(value) is bool:

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import enum
+import threading
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ import numpy as np
 
 from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.guard import GuardKind
-from tracegraph.capture.guards.sources import Constant, Entry, Reference, Slot, Source, constant_source
+from tracegraph.capture.guards.sources import Computed, Constant, Entry, Reference, Slot, Source, constant_source
 from tracegraph.capture.protocols.descriptors import bind, is_data_descriptor
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
@@ -33,13 +35,15 @@ from tracegraph.capture.stack.values import (
     is_unknown_traceback,
 )
 from tracegraph.capture.tensors import arrays
+from tracegraph.capture.trace import replaced_methods
 from tracegraph.capture.trace.growing_lists import GrowingList
-from tracegraph.capture.trace.instance_dicts import InstanceDict, instance_entry, missing, pending_value
+from tracegraph.capture.trace.instance_dicts import ClassDict, InstanceDict, instance_entry, missing, pending_value
 from tracegraph.capture.trace.safety import specialised
 from tracegraph.capture.trace.tensor_states import GradFn, TensorStates
 from tracegraph.ir import Op, SymExpr
 from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
+from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.settings import Settings
 from tracegraph.tensor import Tensor
 
@@ -90,6 +94,8 @@ def has(tracer: Tracer, value: Any, name: str) -> bool:
 
 
 def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
+    if replaced_methods.is_replaced(tracer, tensor, name):
+        return _get_of_tensor_class(tracer, tensor, name)
     state = _TENSOR_STATES.get(name)
     if state is not None:
         return state(tracer.tensors, tensor)
@@ -104,9 +110,22 @@ def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
     try:
         return getattr(tensor, name)
     except AttributeError:
-        if hasattr(tracer.type_of(tensor), name):
+        if REPLACEMENTS.original(Tensor, name) is not None:
             raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{name}") from None
-        raise missing(tracer, tensor, name) from None
+    return _get_of_tensor_class(tracer, tensor, name)
+
+
+def _get_of_tensor_class(tracer: Tracer, tensor: Traced, name: str) -> Any:
+    """What the program has put into the class of a tensor."""
+    found = replaced_methods.read_from_class(tracer, tensor, name)
+    if found is not MISSING:
+        return found
+    fallback = replaced_methods.read_from_class(tracer, tensor, "__getattr__")
+    if fallback is MISSING:
+        raise missing(tracer, tensor, name)
+    from tracegraph.capture.calls.callables import call
+
+    return call(tracer, fallback, (name,), {})
 
 
 def _get_of_grad_fn(tracer: Tracer, grad_fn: GradFn, name: str) -> Any:
@@ -126,7 +145,9 @@ _TENSOR_METHODS = frozenset({
     "retain_grad", "type",
 })  # fmt: skip
 #: attributes of `Traced` that are the recorder's business, or act on the tape
-_TENSOR_ACTIONS = frozenset({"value", "recorder", "builder", "type", "__dict__"})
+_TENSOR_ACTIONS = frozenset({
+    "value", "recorder", "builder", "type", "__dict__", "__dir__", "__sizeof__", "__slots__", "__init__",
+})  # fmt: skip
 
 
 def _get_of_module(tracer: Tracer, module: types.ModuleType, name: str) -> Any:
@@ -145,8 +166,12 @@ def _get_of_module(tracer: Tracer, module: types.ModuleType, name: str) -> Any:
         raise Observed(AttributeError(f"module {module.__name__!r} has no attribute {name!r}", name=name, obj=module))
     if module.__name__.partition(".")[0] != "tracegraph":
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{module.__name__}.{name} is computed by the module")
-    # the library's own lazy names never change their meaning
-    return tracer.read(tracer.native(getattr, module, name), Constant(Reference(getattr(module, name)), name))
+    # the library's own lazy names never change their meaning, unless the program defines them
+    value = tracer.native(getattr, module, name)
+    if name in module.__dict__:
+        return tracer.read(value, Entry(source, name))
+    tracer.guards.add(GuardKind.ABSENT, source, name)
+    return tracer.read(value, Constant(Reference(value), name))
 
 
 def _get_of_function(tracer: Tracer, function: types.FunctionType, name: str) -> Any:
@@ -207,6 +232,27 @@ def _get_of_builtin(tracer: Tracer, value: Any, name: str) -> Any:
     return tracer.native(getattr, value, name)
 
 
+def _get_of_variable(tracer: Tracer, variable: Any, name: str) -> Any:
+    """A `contextvars.ContextVar`: its name never changes, its methods are asked when they are called."""
+    return tracer.native(getattr, variable, name)
+
+
+def _get_of_local(tracer: Tracer, local: Any, name: str) -> Any:
+    """A `threading.local`: what this thread has stored."""
+    source = tracer.source_of(local)
+    if source is None or name.startswith("__"):
+        return _get_of_builtin(tracer, local, name)
+    pending = tracer.effects.pending(local, name)
+    if pending is not None:
+        return pending_value(tracer, local, name, pending.value)
+    found = getattr(local, name, MISSING)
+    if found is MISSING:
+        place = Computed(Reference(getattr), (source, constant_source(name), constant_source(MISSING)))
+        tracer.guards.add(GuardKind.IDENTITY, place, MISSING)
+        raise missing(tracer, local, name)
+    return tracer.read(found, Slot(source, name))
+
+
 def _get_of_number(tracer: Tracer, number: SymExpr | SymFloat | NumpyNumber | VaryingText, name: str) -> Any:
     return tracer.native(getattr, specialised(tracer, number), name)
 
@@ -247,6 +293,9 @@ def _get_of_class(tracer: Tracer, cls: type, name: str) -> Any:
 
 
 def _class_data(tracer: Tracer, cls: type, name: str) -> Any:
+    if name == "__dict__" and class_lookup(type(cls), name) is type.__dict__[name]:
+        is_guarded = is_python_class(cls) and not tracer.is_fresh(cls)
+        return ClassDict(tracer, cls) if is_guarded else tracer.native(getattr, cls, name)
     if name not in ("__name__", "__qualname__", "__module__", "__mro__", "__bases__", "__doc__", "__annotations__"):
         raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__}.{name}")
     value = tracer.native(getattr, cls, name)
@@ -306,6 +355,8 @@ _GETTERS: dict[type, Callable[[Any, Any, str], Any]] = {
     types.MethodType: _get_of_method,
     super: _get_of_super,
     GrowingList: _get_of_growing_list,
+    contextvars.ContextVar: _get_of_variable,
+    threading.local: _get_of_local,
     np.ndarray: arrays.get_attribute,
     **dict.fromkeys((np.random.RandomState, np.random.Generator), _get_of_generator),
 }

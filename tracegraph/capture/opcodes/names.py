@@ -154,10 +154,18 @@ def global_value(frame: Frame, name: str) -> Any:
     if pending is None and name in namespace:
         return tracer.read(namespace[name], GlobalName(scope, name))
     tracer.guards.add(GuardKind.GLOBAL_ABSENT, scope, name)
-    if name in builtins.__dict__:
-        return tracer.read(builtins.__dict__[name], GlobalName(_BUILTINS, name))
-    tracer.guards.add(GuardKind.GLOBAL_ABSENT, _BUILTINS, name)
+    found = _builtins_of(namespace)
+    place = _BUILTINS if found is builtins.__dict__ else constant_source(found)
+    if name in found:
+        return tracer.read(found[name], GlobalName(place, name))
+    tracer.guards.add(GuardKind.GLOBAL_ABSENT, place, name)
     raise Observed(NameError(f"name {name!r} is not defined", name=name))
+
+
+def _builtins_of(namespace: dict[str, Any]) -> dict[str, Any]:
+    """The builtins of code with these global variables: a program may give it others."""
+    found = namespace.get("__builtins__", builtins)
+    return found if type(found) is dict else builtins.__dict__
 
 
 def op_STORE_GLOBAL(frame: Frame, name: str) -> None:

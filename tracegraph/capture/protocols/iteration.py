@@ -17,6 +17,7 @@ from tracegraph.capture.stack.values import Observed, is_instance_of_python_clas
 from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace import polyfills
 from tracegraph.capture.trace.instance_dicts import InstanceDict
+from tracegraph.capture.trace.replaced_methods import is_replaced
 from tracegraph.capture.trace.safety import check_metaclass, is_opaque
 from tracegraph.ops.recording import Traced
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 def iterate(tracer: Tracer, value: Any) -> Any:
     """`iter(value)`: an iterator that `advance` understands."""
+    if type(value) is Traced and is_replaced(tracer, value, "__iter__"):
+        return special(tracer, value, "__iter__")
     if type(value) is Traced:
         return tracer.fresh(iter(list(tracer.native(value.unbind, 0)))) if value.shape else tracer.native(iter, value)
     if type(value) is np.ndarray and not value.dtype.hasobject:
@@ -55,6 +58,8 @@ def _inline(tracer: Tracer, polyfill: Any, *args: Any) -> Any:
 
 def backwards(tracer: Tracer, value: Any) -> Any:
     """`reversed(value)`."""
+    if type(value) is Traced and is_replaced(tracer, value, "__reversed__"):
+        return special(tracer, value, "__reversed__")
     if type(value) is Traced:
         return backwards(tracer, list(walk(tracer, value)))
     if not is_instance_of_python_class(value):

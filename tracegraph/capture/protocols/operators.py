@@ -24,6 +24,7 @@ from tracegraph.capture.stack.values import (
     is_varying,
 )
 from tracegraph.capture.tensors import arrays
+from tracegraph.capture.trace.replaced_methods import is_asked_first
 from tracegraph.capture.trace.safety import comparable, plain_number, specialised, stringable
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
@@ -64,6 +65,11 @@ def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     """`a symbol b`; an augmented assignment has a symbol that ends in `=`."""
     if Traced in (type(a), type(b)):
         a, b = plain_number(tracer, a), plain_number(tracer, b)
+    if type(a) is type(b) is Traced and tracer.replaced_methods and not symbol.endswith("="):
+        reflected = f"__r{_NAMES[symbol]}__"
+        result = special(tracer, b, reflected, a) if is_asked_first(tracer, b, a, reflected) else NotImplemented
+        if result is not NotImplemented:
+            return result
     computed = NotImplemented if symbol.endswith("=") else arrays.operate(tracer, _FUNCTIONS[symbol], a, b)
     if computed is not NotImplemented:
         return computed

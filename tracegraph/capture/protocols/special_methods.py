@@ -19,6 +19,7 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import Observed, is_instance_of_python_class
 from tracegraph.capture.tensors import arrays
+from tracegraph.capture.trace.replaced_methods import is_replaced
 from tracegraph.capture.trace.safety import check_metaclass, is_followed, is_opaque, specialised
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
@@ -143,7 +144,7 @@ def truth(tracer: Tracer, value: Any) -> bool:
 
 def length(tracer: Tracer, value: Any) -> Any:
     """`len(value)`; the first size of a tensor, which may be symbolic."""
-    if type(value) is Traced and value.shape:
+    if type(value) is Traced and value.shape and not is_replaced(tracer, value, "__len__"):
         return value.shape[0]
     if isinstance(value, np.ndarray):
         tracer.native(len, value)

@@ -30,6 +30,7 @@ from tracegraph.ir import Op, SymExpr
 from tracegraph.ops.device import Device
 from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
+from tracegraph.ops.tensor_class import TensorClass
 from tracegraph.tensor import Tensor
 
 _NAMEDTUPLE: Any = collections.namedtuple("_NAMEDTUPLE", ["field"])
@@ -141,7 +142,7 @@ _C_CLASSES = frozenset(
     if module in sys.modules
     for cls in vars(sys.modules[module]).values()
     if isinstance(cls, type)
-)
+) | {TensorClass}  # it counts changes, and is `type` otherwise
 
 
 def is_python_class(cls: type) -> bool:
@@ -154,6 +155,17 @@ def is_python_class(cls: type) -> bool:
     if cls in CONSTANT_TYPES:
         return False
     return cls.__flags__ & (_HEAP_TYPE | _IMMUTABLE_TYPE) == _HEAP_TYPE and cls not in _C_CLASSES
+
+
+def is_of_python(function: Any) -> bool:
+    """Whether a callable that was found under a name of Python's library, or of this one, is what belongs there.
+
+    A program may have put its own in that place before capture is loaded.
+    """
+    if isinstance(function, types.FunctionType):
+        top = str(function.__globals__.get("__name__")).partition(".")[0]
+        return top in sys.stdlib_module_names or top == "tracegraph"
+    return isinstance(function, type) or not is_instance_of_python_class(function)
 
 
 def native_base(cls: type) -> type:

@@ -26,6 +26,7 @@ from tracegraph.ir import Value
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.kinds import View
 from tracegraph.ops.recording import Traced
+from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 from tracegraph.tensor.hooks import RemovableHook, hooked_gradients
 
@@ -174,7 +175,7 @@ _REMOVE: types.FunctionType = RemovableHook.__dict__["remove"]
 #: handlers by function of the library
 HANDLERS: dict[Any, Any] = {_REMOVE: _call_remove}
 METHODS: dict[Any, Any] = {
-    Tensor.register_hook: _call_register_hook,
-    Tensor.register_post_accumulate_grad_hook: _call_post_accumulate,
-    Tensor.retain_grad: _call_retain_grad,
+    REPLACEMENTS.original(Tensor, "register_hook"): _call_register_hook,
+    REPLACEMENTS.original(Tensor, "register_post_accumulate_grad_hook"): _call_post_accumulate,
+    REPLACEMENTS.original(Tensor, "retain_grad"): _call_retain_grad,
 }

@@ -34,6 +34,7 @@ from tracegraph.ops.autocast import not_casting
 from tracegraph.ops.backward_pass import BackwardPass, Step, formula_reads
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.recording import Traced, base_of
+from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -400,4 +401,4 @@ def as_spent(tensor: Tensor, op: str) -> Tensor:
 
 #: handlers by function of the library
 HANDLERS: dict[Any, Callable[..., Any]] = {engine.grad: call_grad, engine.backward: call_backward}
-METHODS: dict[Any, Callable[..., Any]] = {Tensor.backward: _call_method}
+METHODS: dict[Any, Callable[..., Any]] = {REPLACEMENTS.original(Tensor, "backward"): _call_method}

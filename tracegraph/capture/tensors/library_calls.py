@@ -29,6 +29,7 @@ from tracegraph.ops import promotion
 from tracegraph.ops.device import check_device
 from tracegraph.ops.functional import full, stack
 from tracegraph.ops.promotion import broadcast_shapes
+from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, tensor
 from tracegraph.tensor.factory import common_dtype
 from tracegraph.tensor.questions import result_type
@@ -158,7 +159,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
 }
 #: handlers of methods of tensors
 METHODS: dict[Any, Callable[..., Any]] = {
-    Tensor.type: _call_type,
+    REPLACEMENTS.original(Tensor, "type"): _call_type,
     **gradients.METHODS,
     **gradient_hooks.METHODS,
     **tensor_states.METHODS,

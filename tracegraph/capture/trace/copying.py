@@ -12,6 +12,7 @@ from tracegraph.capture.stack.values import is_python_class, native_base
 from tracegraph.capture.trace import polyfills
 from tracegraph.capture.trace.instance_dicts import slot_names
 from tracegraph.ops.recording import Traced
+from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -112,4 +113,7 @@ def _as_leaf(tracer: Tracer, tensor: Traced, copy: Traced) -> Traced:
 
 
 #: methods of tensors by which they are copied
-METHODS: dict[Any, Any] = {Tensor.__reduce_ex__: _copy_tensor, Tensor.__deepcopy__: _deepcopy_tensor}
+METHODS: dict[Any, Any] = {
+    REPLACEMENTS.original(Tensor, "__reduce_ex__"): _copy_tensor,
+    REPLACEMENTS.original(Tensor, "__deepcopy__"): _deepcopy_tensor,
+}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tracegraph.capture.guards.guard import GuardKind
-from tracegraph.capture.guards.sources import Entry, Slot
+from tracegraph.capture.guards.sources import Entry, Item, Slot, Source
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import STAND_INS, Observed, is_python_class
 
@@ -96,15 +96,46 @@ class InstanceDict(MutableMapping[str, Any]):
         """As `dict.copy`."""
         return dict(self)
 
-    def _names(self) -> list[str]:
-        storage = instance_dict(self.owner) or {}
+    def _stored(self) -> tuple[Any, Source]:
+        """What holds the attributes, and where it is."""
         source = self._tracer.source_of(self.owner)
         assert source is not None
-        self._tracer.guards.add(GuardKind.KEYS, Slot(source, "__dict__"), tuple(storage))
+        return instance_dict(self.owner) or {}, Slot(source, "__dict__")
+
+    def _names(self) -> list[str]:
+        storage, source = self._stored()
+        self._tracer.guards.add(GuardKind.KEYS, source, tuple(storage))
         effects = self._tracer.effects
         names = [n for n in storage if (w := effects.pending(self.owner, n)) is None or w.value is not MISSING]
         added = (n for n in effects.written_names(self.owner) if n not in storage)
         return names + [n for n in added if (w := effects.pending(self.owner, n)) and w.value is not MISSING]
 
 
+class ClassDict(InstanceDict):
+    """`cls.__dict__` of a class from outside: what the class itself defines, as stored; it can only be read."""
+
+    def _source(self) -> Slot:
+        return Slot(self._tracer.class_source(self.owner), "__dict__")
+
+    def __getitem__(self, name: str) -> Any:
+        pending = self._tracer.effects.pending(self.owner, name)
+        if pending is not None and pending.value is not MISSING:
+            return pending.value
+        if pending is None and name in vars(self.owner):
+            return self._tracer.read(vars(self.owner)[name], Item(self._source(), name))
+        if pending is None:
+            self._tracer.guards.add(GuardKind.GLOBAL_ABSENT, self._source(), name)
+        raise KeyError(name)
+
+    def __setitem__(self, name: str, value: Any) -> NoReturn:
+        raise TypeError("'mappingproxy' object does not support item assignment")
+
+    def __delitem__(self, name: str) -> NoReturn:
+        raise TypeError("'mappingproxy' object does not support item deletion")
+
+    def _stored(self) -> tuple[Any, Source]:
+        return vars(self.owner), self._source()
+
+
 STAND_INS[InstanceDict] = dict
+STAND_INS[ClassDict] = types.MappingProxyType

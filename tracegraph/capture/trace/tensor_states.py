@@ -26,6 +26,7 @@ from tracegraph.ops import functional as F
 from tracegraph.ops.definition import Definition
 from tracegraph.ops.kinds import View
 from tracegraph.ops.recording import Traced, base_of
+from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -308,4 +309,4 @@ def _call_detach(tracer: Tracer, tensor: Traced) -> Traced:
 
 
 #: handlers of methods of tensors
-METHODS: dict[Any, Callable[..., Any]] = {Tensor.detach_: _call_detach}
+METHODS: dict[Any, Callable[..., Any]] = {REPLACEMENTS.original(Tensor, "detach_"): _call_detach}

@@ -42,6 +42,7 @@ from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphEr
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.nn.uninitialized import is_uninitialized
 from tracegraph.ops.recording import Traced
+from tracegraph.ops.tensor_class import REPLACEMENTS
 
 if TYPE_CHECKING:
     from tracegraph.capture.tensors.gradient_hooks import HookedTensor
@@ -80,12 +81,14 @@ class Tracer:
         dynamism: which sizes become symbolic.
         stop_at: number of the root instruction before which the trace ends, if a break is known there.
         foresight: what earlier attempts have found out.
+        owns_arguments: the arguments may die where the trace drops them; those of a function are held by its caller.
     """
 
     name: str
     dynamism: Dynamism
     stop_at: int | None = None
     foresight: Foresight = field(default_factory=Foresight)
+    owns_arguments: bool = False
     guards: GuardSet = field(default_factory=GuardSet)
     effects: Effects = field(default_factory=Effects)
     sizes: Sizes = field(default_factory=Sizes)
@@ -112,6 +115,8 @@ class Tracer:
         self.initial_grad_mode = self.recorder.grad_enabled = eager.is_grad_enabled()
         self.guards.add(GuardKind.GRAD_MODE, None, self.initial_grad_mode)
         self.settings = TraceSettings(self)
+        #: what the program has changed of tensor classes
+        self.replaced_methods = REPLACEMENTS.names
         self._proxies: dict[int, Any] = {}
         self._sources: dict[int, Source] = {}
         self._fresh: dict[int, int] = {}
