@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -285,6 +286,13 @@ def test_a_failing_graph_gives_its_draws_back() -> None:
         return x[i] + tg.rand(1, generator=GENERATOR) + tg.rand(1)
 
     check(program, lambda call: (tg.ones(3), tg.tensor([(1, 5, 2, 7)[call]])))
+
+
+def test_numbers_of_another_type_give_draws_back() -> None:
+    def program(x: Tensor, generator: tg.Generator, numbers: random.Random) -> Any:
+        return x * tg.rand(3, generator=generator) * numbers.choice([1.0, 2])
+
+    check(program, lambda call: (tg.ones(3), tg.Generator().manual_seed(0), random.Random((1, 2, 5, 3)[call])))
 
 
 def test_draws_in_a_checkpoint() -> None:

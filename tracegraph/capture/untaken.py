@@ -33,7 +33,7 @@ class _Reads:
     """One capture of a branch.
 
     Attributes:
-        check: whether it holds for a call.
+        check: gives None if it holds for a call.
         sources: of each result, where the inputs are that it is computed from; None if that is not known.
     """
 
@@ -89,13 +89,15 @@ def _tensors_read(function: Callable[..., Tree], operands: Sequence[Tree]) -> li
     code = getattr(function, "__code__", None) or getattr(class_lookup(type(function), "forward"), "__code__", None)
     branch = _branch_of(code) if code is not None else _Branch()
     args = (function, tuple(operands))
-    found = next((r for r in branch.known if r.check(args, ())), None)
+    found = next((r for r in branch.known if r.check(args, ()) is None), None)
     if found is None:
         found = _captured(branch, args)
         branch.known = [found, *branch.known[: _KEPT - 1]]
     if found.sources is None:
         return []
-    return [[evaluate(source, args, ()) for source in sources] for sources in found.sources]
+    # a number that varies is an input of the graph too
+    inputs = [[evaluate(source, args, ()) for source in sources] for sources in found.sources]
+    return [[value for value in values if isinstance(value, Tensor)] for values in inputs]
 
 
 def _captured(branch: _Branch, args: tuple[Any, ...]) -> _Reads:
@@ -103,7 +105,7 @@ def _captured(branch: _Branch, args: tuple[Any, ...]) -> _Reads:
         unit = entry(_results)  # type: ignore[arg-type]
         result = capture(Call(unit, _results.__globals__, args, ()), branch.dynamism)
     except (RunEagerly, Exception):
-        return _Reads(lambda args, cells: False, None)
+        return _Reads(lambda args, cells: 0, None)
     sizes = (Guard(GuardKind.SIZES, None, c, c.location) for c in result.sizes.conditions())
     return _Reads(compile_guards((*result.guards, *sizes)), None if result.stop is not None else _sources(result))
 

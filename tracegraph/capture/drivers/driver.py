@@ -288,10 +288,17 @@ class DriverWriter:
         generators = [writer.name(source) for source in self.tracer.draws.generators]
         saved = [f"{name} = {pool.name(snapshot)}({g})" for name, g in zip(self._saved(), generators, strict=True)]
         late = [c for guard in self.tracer.guards.late for c in CHECKS[guard.kind](self.sources, guard)]
-        fallback = [*(f"{name}()" for name in self._saved()), "return Tail(eagerly, args, cells)"]
+        streams = ((s.found, n) for s, n in self.tracer.random.taken())
+        taken = [(self.sources.name(f.parents[0]), self.sources.name(f), n) for f, n in streams]
+        fallback = [
+            *(f"{name}()" for name in self._saved()),
+            *(f"if {state} is not None: {generator}.give_back({state}, {n})" for generator, state, n in taken),
+            "return Tail(eagerly, args, cells)",
+        ]
         return [
             *writer.lines,
             *saved,
+            *(f"{state} = None" for _, state, _ in taken),
             "try:",
             *(f"    {line}" for line in self.sources.lines),
             f"    is_as_traced = {' and '.join(late) or True}",
