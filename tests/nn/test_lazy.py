@@ -54,12 +54,55 @@ def network():
     return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
 
 
-def test_a_network_is_one_graph_from_the_second_call_on():
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_a_network_is_one_graph_from_the_first_call_on(dynamic):
     net, x = network(), ramp((2, 3, 5, 5))
-    compiled = tg.compile(net)
-    compiled(x)
+    twin = copy.deepcopy(net)
+    tg.manual_seed(1)
+    compiled = tg.compile(net, fullgraph=True, dynamic=dynamic)(x)
+    drawn = tg.rand(2).tolist()
+    tg.manual_seed(1)
+    np.testing.assert_allclose(compiled.detach().numpy(), twin(x).detach().numpy(), rtol=1e-5, atol=1e-5)
+    assert drawn == tg.rand(2).tolist()
     assert tg.compiler.explain(net)(x).graph_count == 1
-    tg.compile(net, fullgraph=True)(x)
+
+
+@pytest.mark.parametrize("before", [nn.Dropout(0.5), nn.Identity()])
+def test_elements_are_drawn_in_the_order_of_eager_execution(before):
+    results = []
+    for wrap in (lambda f: f, tg.compile):
+        layer, log = nn.LazyLinear(2), []
+
+        def run(x, layer=layer, log=log):
+            log.append("called")
+            return layer(before(x)) + tg.rand(2)
+
+        tg.manual_seed(3)
+        results.append((wrap(run)(ramp((2, 3))).tolist(), layer.weight.tolist(), log, tg.rand(1).tolist()))
+    for eager, compiled in zip(*results, strict=True):
+        assert eager == compiled or np.allclose(eager, compiled, rtol=1e-5)
+
+
+def test_many_layers_in_one_call():
+    net = nn.Sequential(*(nn.LazyLinear(3) for _ in range(25)))
+    tg.compile(net, fullgraph=True)(ramp((2, 3)))
+    assert {type(layer) for layer in net} == {nn.Linear}
+
+
+def test_a_layer_in_a_branch_that_is_not_taken_stays_lazy():
+    taken, other = nn.LazyLinear(2), nn.LazyLinear(2)
+    x = ramp((2, 3))
+    tg.compile(lambda x: tg.cond(x.sum() > -100.0, taken, other, (x,)))(x)
+    assert type(taken) is nn.Linear
+    assert type(other) is nn.LazyLinear
+
+
+def test_an_input_that_does_not_fit_raises_the_same():
+    layer = nn.LazyConv2d(4, 3)
+    for call in (layer, tg.compile(layer), tg.compile(layer, fullgraph=True)):
+        with pytest.raises(ValueRangeError, match="LazyConv2d expects a 3-d or 4-d input"):
+            call(ramp((2, 3)))
+    assert type(layer) is nn.LazyConv2d
 
 
 def test_nothing_but_the_dtype_is_known_before():

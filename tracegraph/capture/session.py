@@ -33,7 +33,7 @@ from tracegraph.capture.trace.attribute_dicts import keep_apart
 from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.early_reads import check_early_reads
 from tracegraph.capture.trace.finalizers import dropped as dropped_argument
-from tracegraph.capture.trace.foresight import Foresight
+from tracegraph.capture.trace.foresight import Foresight, TraceAgain
 from tracegraph.capture.trace.frame import Frame, Returned, Unread
 from tracegraph.capture.trace.functions import make_binder
 from tracegraph.capture.trace.generators import SymbolicGenerator
@@ -67,12 +67,13 @@ class RunEagerly(Exception):
 
 @dataclass
 class Call:
-    """The arguments of the call being captured."""
+    """The arguments of the call being captured, and whether it runs then."""
 
     unit: Unit
     namespace: dict[str, Any]
     args: Sequence[Any]
     cells: tuple[Any, ...]
+    runs: bool = False
 
 
 def capture(call: Call, dynamism: Dynamism) -> CaptureResult:
@@ -121,8 +122,10 @@ def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
         raise RunEagerly(Break(reasons.GENERATOR_FRAME, call.unit.code.co_qualname, Extent.FRAME))
     stop: Break | None = None
     stop_at: int | None = None
-    foresight = Foresight()
-    for _ in range(MAX_RESTARTS):
+    foresight = Foresight(call.runs)
+    restarts = 0
+    while restarts < MAX_RESTARTS:
+        restarts += 1
         foresight.begin()
         attempt = _Attempt(call, dynamism, foresight, stop, stop_at)
         try:
@@ -131,6 +134,10 @@ def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
                 if dynamism.learns_counters(attempt.tracer) or foresight.is_stale:
                     continue
                 return result
+        except TraceAgain:
+            # as if the call began now; this ends, since a layer is lazy once
+            stop, stop_at, foresight, restarts = None, None, Foresight(call.runs), 0
+            continue
         finally:
             attempt.release()
         stop, earlier = result

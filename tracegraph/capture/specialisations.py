@@ -283,7 +283,7 @@ class CompiledUnit:
         if recompile is not None:
             self.family.recompiles.append((self.unit, recompile))
             logs.RECOMPILES.info("%s", recompile)
-        return self._attempt(Call(self.unit, self.namespace, args, cells))
+        return self._attempt(Call(self.unit, self.namespace, args, cells, runs=True))
 
     def _attempt(self, call: Call) -> Specialisation | Break | None:
         """Capture and compile one call; an interrupt leaves everything as it was."""

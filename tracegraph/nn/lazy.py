@@ -51,7 +51,7 @@ class LazyModuleMixin(Module):
                 self._parameters[name] = UninitializedParameter(dtype=self._parameters[name].dtype)
             elif self._buffers.get(name) is not None:
                 self._buffers[name] = UninitializedBuffer(dtype=self._buffers[name].dtype)
-        self._initialize_hook = self.register_forward_pre_hook(_materialise, with_kwargs=True)
+        self._initialize_hook = self.register_forward_pre_hook(materialise, with_kwargs=True)
 
     def has_uninitialized_params(self) -> bool:
         """Whether a parameter or buffer still has no shape."""
@@ -72,7 +72,7 @@ class LazyModuleMixin(Module):
         """Nothing is drawn until the sizes are known."""
 
 
-def _materialise(module: LazyModuleMixin, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def materialise(module: LazyModuleMixin, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """The hook before the first call."""
     is_new = module.has_uninitialized_params()
     module.initialize_parameters(*args, **kwargs)

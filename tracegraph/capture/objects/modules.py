@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Constant, Entry, Item, Reference
+from tracegraph.capture.objects.lazy_modules import call_materialise
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import is_tensor
 from tracegraph.capture.trace.instance_dicts import instance_dict
 from tracegraph.nn.hooks import HOOKS_OF_ALL, HookRegistry
+from tracegraph.nn.lazy import materialise
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 
@@ -123,4 +125,5 @@ METHODS: dict[Any, Callable[..., Any]] = {
     # a module compiled in place is captured as what it was
     HookRegistry.__dict__["_is_wrapped"].fget: _call_has_hooks,
     Module.__dict__["_changed"]: _call_changed,
+    materialise: call_materialise,
 }

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from tracegraph.ir import TensorType
 
 
+class TraceAgain(BaseException):
+    """What the program was going to change has been changed, so that this attempt knows it in a former state."""
+
+
 @dataclass(frozen=True)
 class ModuleResults:
     """The results of a call of a Module that has backward hooks.
@@ -25,9 +29,11 @@ class Foresight:
     """Kept from one attempt to the next. Tracing repeats itself, so calls are known by their number.
 
     Attributes:
+        runs: whether the call runs once it is captured; for one that is only looked at nothing may be changed.
         is_stale: whether this attempt has found other than was foreseen.
     """
 
+    runs: bool = False
     is_stale: bool = False
     _calls: int = 0
     _results: dict[int, ModuleResults] = field(default_factory=dict)
