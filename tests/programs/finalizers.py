@@ -134,6 +134,24 @@ def finalizer_of_a_class(x):
     return x, log
 
 
+class Plain:
+    """Something that can be referred to weakly."""
+
+
+@program(breaks=None)
+def what_is_referred_to_weakly_lives_as_long(x):
+    named, held = weakref.WeakValueDictionary(), Plain()
+    named["held"] = held
+    other = Plain()
+    seen = weakref.ref(other)
+    y = x * 2
+    print("first", len(named))
+    y = y + 1
+    print("second", len(named), seen() is None)
+    del held
+    return y, len(named), seen() is None
+
+
 @program(breaks=None)
 def tensors_die_where_deleted(x):
     y = x * 3

@@ -35,7 +35,7 @@ from tracegraph.capture.guards.sources import Pool, SourceWriter
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.values import NULL
-from tracegraph.capture.trace.finalizers import guard_finalizer, is_finalized
+from tracegraph.capture.trace.finalizers import guard_answer, is_noticed, may_be_watched
 from tracegraph.capture.trace.frame import Frame, Unread
 from tracegraph.capture.trace.native_draws import snapshot
 from tracegraph.capture.trace.tracer import Input, Tracer
@@ -231,12 +231,14 @@ class DriverWriter:
         return names, f"({''.join(c + ', ' for c in cells)})"
 
     def _is_carried(self, value: Any) -> bool:
-        """Whether what nothing reads again lives on: its finalizer is to run where the program drops it."""
-        if self.unit.is_entry and type(value) is Unread:
+        """Whether what nothing reads again lives on, to die where the program drops it."""
+        if type(value) is not Unread:
+            # the operation that breaks the graph may come to refer to its operands weakly
+            return is_noticed(value) or (may_be_watched(value) and any(value is v for v in self.frame.stack))
+        if self.unit.is_entry:
             return False  # the caller holds it
-        is_carried = is_finalized(value)
-        if type(value) is Unread:
-            guard_finalizer(self.tracer, value.source, is_carried)
+        is_carried = is_noticed(value.value)
+        guard_answer(self.tracer, is_noticed, value.source, is_carried)
         return is_carried
 
     def _resumed(self, index: int, names: tuple[str, ...], stack: tuple[bool, ...], raises: bool = False) -> Unit:

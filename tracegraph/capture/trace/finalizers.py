@@ -1,4 +1,4 @@
-"""Objects with code that runs when they die: suspended generators, open files, whatever defines `__del__`.
+"""Objects whose death is noticed: suspended generators, open files, what defines `__del__` or is referred to weakly.
 
 A resumed part owns its arguments, which live on until it has run as a whole. Where such an object dies earlier, the
 part is not captured; where nothing reads it again, it is carried over the next break, to die when eager drops it.
@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import gc
 import itertools
+import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Reference, Source
 from tracegraph.capture.stack.storage import MISSING, class_lookup
+from tracegraph.capture.stack.values import is_instance_of_python_class
 from tracegraph.capture.trace.frame import Frame, Unread
+from tracegraph.nn.module import Module
+from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer
@@ -33,9 +38,14 @@ def has_finalizer(value: Any) -> bool:
     return any(map(has_finalizer, [p for h in held for p in (h if type(h) is tuple else (h,))]))
 
 
-def is_finalized(value: Any) -> bool:
-    """The same of what a variable or the stack of the root frame holds."""
-    return has_finalizer(value.value if type(value) is Unread else value)
+def is_noticed(value: Any) -> bool:
+    """Whether it can be noticed when `value` dies: by a finalizer, or by who refers to it weakly."""
+    return has_finalizer(value) or (may_be_watched(value) and weakref.getweakrefcount(value) > 0)
+
+
+def may_be_watched(value: Any) -> bool:
+    """Whether a weak reference to `value` would be the program's own, if there were one."""
+    return is_instance_of_python_class(value) and not isinstance(value, Module | Tensor)
 
 
 def dropped(tracer: Tracer, frame: Frame, arguments: list[Unread], result: Any) -> Any:
@@ -49,10 +59,10 @@ def dropped(tracer: Tracer, frame: Frame, arguments: list[Unread], result: Any) 
         if has_finalizer(argument.value):
             return argument.value
         if not is_read:
-            guard_finalizer(tracer, argument.source, False)
+            guard_answer(tracer, has_finalizer, argument.source, False)
     return MISSING
 
 
-def guard_finalizer(tracer: Tracer, source: Source, expected: bool) -> None:
-    """A value that the trace has not looked at has a finalizer, or has none."""
-    tracer.guards.add(GuardKind.CONSTANT, Computed(Reference(has_finalizer), (source,)), expected)
+def guard_answer(tracer: Tracer, question: Callable[[Any], bool], source: Source, expected: bool) -> None:
+    """Guard what `question` answers of a value that the trace has not looked at."""
+    tracer.guards.add(GuardKind.CONSTANT, Computed(Reference(question), (source,)), expected)
