@@ -330,6 +330,11 @@ def test_a_distribution_of_the_users_own() -> None:
         found.entropy()
 
 
+def test_a_relaxation_has_another_entropy_than_its_categories() -> None:
+    with pytest.raises(MissingRuleError, match="RelaxedOneHotCategorical has no entropy"):
+        D.RelaxedOneHotCategorical(0.5, tg.tensor([0.3, 0.7])).entropy()
+
+
 def test_distributions_leave_the_graph() -> None:
     def policy(logits: tg.Tensor) -> tuple[tg.Tensor, D.Categorical]:
         distribution = D.Categorical(logits=logits)

@@ -130,3 +130,10 @@ def test_symbols_asked_to_be_equal_stand_for_each_other():
         assert n >= 2
     assert [str(g) for g in env.guards] == ["s0 == s1", "s2 == s0"]
     assert {name: str(other) for name, other in env.equal.items()} == {"s1": "s0", "s2": "s0"}
+
+
+def test_many_minima_are_decided_without_trying_all_choices():
+    env = ShapeEnv()
+    total = sum((dim.minimum(env.fresh(8), 4) for _ in range(12)), 0)
+    assert env.known("<=", total, 12 * 4) is True
+    assert env.known("<=", total, 12 * 4 - 1) is None

@@ -94,3 +94,7 @@ class RelaxedOneHotCategorical(CategoricalParameters):
         score = (score - score.logsumexp(-1, keepdim=True)).sum(-1) - value.log().sum(-1)
         scale = F.full_like(score, 1.0).mul(self.temperature).log()
         return score + math.lgamma(count) + (count - 1) * scale
+
+    def entropy(self) -> Handle:
+        # that of the categories is another one
+        raise self._missing("entropy")

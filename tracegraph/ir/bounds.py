@@ -28,17 +28,21 @@ def bounds_decide(relation: str, difference: SymExpr, bound: Callable[[str], tup
     return True if high is not None and high <= 0 else False if low is not None and low > 0 else None
 
 
-def _tightened(dim: SymExpr, bound: Callable[[str], tuple[int, int | None]]) -> Bounds:
+#: how many minima and maxima of one size are looked into at a time: all of many would take exponentially long
+_LOOKED_INTO = 2
+
+
+def _tightened(dim: SymExpr, bound: Callable[[str], tuple[int, int | None]], depth: int = _LOOKED_INTO) -> Bounds:
     """Bounds, in which a minimum or maximum counts for the one of its operands that says more:
     min(s0, 4) - s0 <= s0 - s0.
     """
     low, high = _bounds(dim, bound)
-    for monomial, coefficient in dim.terms:
+    for monomial, coefficient in dim.terms if depth else ():
         if len(monomial) != 1 or monomial[0].fn not in ("min", "max"):
             continue
         rest = dim - SymExpr({monomial: coefficient})
         chosen = [rest + coefficient * operand for operand in monomial[0].args]  # type: ignore[operator]
-        bounds = [_tightened(c, bound) if isinstance(c, SymExpr) else (c, c) for c in chosen]
+        bounds = [_tightened(c, bound, depth - 1) if isinstance(c, SymExpr) else (c, c) for c in chosen]
         if (monomial[0].fn == "min") is (coefficient > 0):
             high = min((h for h in (high, *(h for _, h in bounds)) if h is not None), default=None)
         else:
