@@ -77,7 +77,7 @@ class Scan(ControlFlow):
             state, ys = _unrolled(combine, carry, carry_structure, [x.unbind(0) for x in scanned], length, reverse)
         axis = normalize_dim("scan", "dim", dim, scanned[0].ndim)
         rows, structure = flatten(ys)
-        ys = unflatten(structure, [y.movedim(0, axis) if 0 < axis < y.ndim else y for y in rows])
+        ys = unflatten(structure, [y.movedim(0, axis).contiguous() if 0 < axis < y.ndim else y for y in rows])
         return unflatten(carry_structure, state), ys
 
     def _record(
