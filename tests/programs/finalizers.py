@@ -162,3 +162,15 @@ def tensors_die_where_deleted(x):
     del y
     print("third", seen() is None)
     return z + 1
+
+
+@program(breaks=None)
+def callbacks_of_weak_references(x):
+    log = []
+    first, second = Plain(), Plain()
+    seen = weakref.ref(first, lambda _: log.append("first"))
+    weakref.finalize(second, log.append, "second")
+    del first
+    y = x + len(log)
+    del second
+    return y + len(log), log, seen() is None

@@ -32,6 +32,8 @@ def has_finalizer(value: Any) -> bool:
     """Whether code may run when `value` dies, or a builtin iterator dies that goes through it."""
     if class_lookup(type(value), "__del__") is not MISSING:
         return True
+    if may_be_watched(value) and any(r.__callback__ is not None for r in weakref.getweakrefs(value)):
+        return True
     if type(value) not in _ADAPTORS:
         return False
     held = gc.get_referents(value)
