@@ -249,6 +249,10 @@ def test_what_decides_breaks_and_draws_once(program: Callable[..., Any]) -> None
     assert specialisation_count(function) == 1
 
 
+def test_a_seed_that_is_an_array_breaks() -> None:
+    check(lambda x: x * np.random.default_rng(np.array([1, 2])).random(), breaks=("side-effect",))
+
+
 def test_draws_before_another_break() -> None:
     check(prints_in_between, breaks=("side-effect",))
 

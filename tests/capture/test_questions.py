@@ -25,6 +25,16 @@ UNSET: contextvars.ContextVar[int] = contextvars.ContextVar("UNSET")
 LOCAL = threading.local()
 
 
+class Counters(threading.local):
+    """Counts of a thread, which hide those of the class."""
+
+    count = 0
+
+    def bump(self) -> int:
+        self.count += 1
+        return self.count
+
+
 class Thing:
     scale = 2
 
@@ -183,6 +193,23 @@ def test_attributes_of_a_thread() -> None:
 
     captured = capture_of(writes)
     assert [captured(ramp(1)).item() for _ in range(3)] == [1, 2, 3]
+
+
+def test_attributes_of_a_class_derived_from_thread_local_data() -> None:
+    counters = Counters()
+    captured = capture_of(lambda x: x * counters.bump(), fullgraph=True)
+    results = [captured(ramp(1)).item() for _ in range(2)]
+
+    def other() -> None:
+        results.extend(captured(ramp(1)).item() for _ in range(2))
+        counters.count = 10
+        results.append(captured(ramp(1)).item())
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert [*results, captured(ramp(1)).item()] == [1, 2, 1, 2, 11, 3]
+    assert counters.count == 3
     assert LOCAL.count == 3
     told(lambda x: x * 2 if hasattr(LOCAL, "scale") else x, lambda: setattr(LOCAL, "scale", 2))
     told(lambda x: x * LOCAL.scale, lambda: setattr(LOCAL, "scale", 3))

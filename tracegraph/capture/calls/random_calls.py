@@ -93,7 +93,7 @@ def _call_maker(maker: Any) -> Any:
 
     def make(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Any) -> Any:
         values = (*args, *kwargs.values())
-        if not values or None in values or any(map(is_varying, values)) or not all(map(is_constant, values)):
+        if not values or any(v is None or is_varying(v) for v in values) or not all(map(is_constant, values)):
             raise Break(reasons.SIDE_EFFECT_CALL, f"{maker.__name__}() without a seed known beforehand")
         return tracer.fresh(tracer.native(maker, *args, **kwargs))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import types
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -40,9 +41,10 @@ def instance_entry(tracer: Tracer, instance: Any, name: str) -> Any:
 
 
 def instance_dict(instance: Any) -> dict[str, Any] | None:
-    """The real instance dictionary, or None."""
+    """The real instance dictionary, or None; of a `threading.local`, that of this thread."""
+    owner = threading.local if isinstance(instance, threading.local) else object
     try:
-        found = object.__getattribute__(instance, "__dict__")
+        found = owner.__getattribute__(instance, "__dict__")
     except AttributeError:
         return None
     return found if isinstance(found, dict) else None
