@@ -130,7 +130,7 @@ def test_writes_are_counted_and_what_they_overwrite_is_known() -> None:
     assert record.write_backs == (WriteBack(0, 0, writes=2),)
     assert record.versions == ((1, 1),)
     names = {"%x": (0, 2), "%0": (0, 1), "%3": (1, 2)}
-    assert {repr(o.value).partition(":")[0]: (o.before, o.writes) for o in record.overwritten} == names
+    assert {repr(h.value).partition(":")[0]: (h.before, h.writes) for h in record.held if h.is_overwritten} == names
 
 
 def test_writes_through_data_are_not_counted() -> None:
@@ -143,7 +143,29 @@ def test_writes_through_data_are_not_counted() -> None:
 }""")
     )
     assert record.write_backs == (WriteBack(0, 0, keeps_history=True, writes=0),)
-    assert all(o.input is None for o in record.overwritten)
+    assert not any(h.is_overwritten and h.input is not None for h in record.held)
+
+
+def test_where_values_lie() -> None:
+    """In the memory of an input, of a result, or of the graph alone."""
+    _, record = functionalise(
+        parse("""graph f(%x: f32[2], %y: f32[2]) {
+  %0: f32[2] = detach(%x)
+  %1: f32[2] = mul(%0, 2)
+  copy_(%0, %1)
+  %2: f32[2] = exp(%y)
+  %3: f32[1] = basic_index(%2, index=[[0, 1, 1]])
+  %4: f32[1] = neg(%3)
+  copy_(%3, %4)
+  %5: f32[1] = mul(%3, %3)
+  return %0, %2, %5
+}""")
+    )
+    # the new elements of %x as it is written back, and those of %0, which has another history
+    assert [(h.before, h.writes) for h in record.held if h.input == 0] == [(0, 1), (1, 1), (1, 1)]
+    product = record.results[1]
+    assert isinstance(product, FromOutput)
+    assert [(h.before, h.writes) for h in record.held if h.output == product.output] == [(0, 1), (1, 1), (1, 1)]
 
 
 def test_write_through_a_chain_of_views_is_seen_by_the_base_and_by_earlier_views() -> None:

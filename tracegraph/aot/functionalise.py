@@ -17,7 +17,7 @@ history of its own. What others write to its memory changes its elements and not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 import numpy as np
@@ -26,13 +26,14 @@ from tracegraph.aot.record import (
     Detached,
     FromInput,
     FromOutput,
+    Held,
     MutationRecord,
-    Overwritten,
     Result,
     Static,
     ViewChain,
     ViewOfResult,
     WriteBack,
+    memory_of_result,
 )
 from tracegraph.errors import IRError
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value, lookup
@@ -224,6 +225,7 @@ class _Functionaliser:
                 # as what is detached and then given these elements, which are those that are there
                 alias = _Alias(self.operand(*history), origin, lookup("detach"))  # type: ignore[arg-type]
                 alias.has_history = True
+                self.hold(alias)
             else:
                 alias = _Alias(self.builder.call(op, self.current(origin), **node.attrs), origin, op, node.attrs)
             self.aliases[node.value] = alias
@@ -298,17 +300,24 @@ class _Functionaliser:
         results = self.results(outputs, positions)
         versions = tuple((o, alias.counter.writes) for alias, o in positions.items() if alias.counter.writes)
         record = MutationRecord(
-            len(self.graph.placeholders), self.keys, tuple(write_backs), results, versions, self.overwritten()
+            len(self.graph.placeholders),
+            self.keys,
+            tuple(write_backs),
+            results,
+            versions,
+            self.places(positions, results),
         )
         return self.builder.output(*outputs), record
 
-    def overwritten(self) -> tuple[Overwritten, ...]:
-        """The values that hold what has been overwritten since."""
-        return tuple(
-            Overwritten(value, counter.input, before, counter.writes)
+    def places(self, positions: Mapping[_Alias, int], results: Iterable[Result]) -> tuple[Held, ...]:
+        """The values in memory of inputs or results, and those that hold what has been overwritten since."""
+        own = {place.output for place in map(memory_of_result, results) if isinstance(place, FromOutput)}
+        outputs = {alias.counter: output for alias, output in positions.items() if output in own}
+        every = (
+            Held(value, counter.input, outputs.get(counter), before, counter.writes)
             for value, (counter, before) in self.held.items()
-            if before != counter.writes
         )
+        return tuple(h for h in every if h.is_overwritten or h.input is not None or h.output is not None)
 
     def results(self, outputs: list[Operand], positions: dict[_Alias, int]) -> tuple[Result, ...]:
         """Where each output comes from; what the pure graph must return for it is appended to `outputs`.

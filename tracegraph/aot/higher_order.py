@@ -70,9 +70,9 @@ def with_kept(joint: Joint) -> Joint:
     rebuilder.builder.output(*map(rebuilder.operand, outputs))
     requires_grad = [i in joint.requiring for i in range(joint.inputs)]
     cotangents = [i in joint.differentiable for i in range(joint.outputs)] + [True] * len(joint.kept)
-    copied = ((o, rebuilder.mapping.get(o.value)) for o in joint.overwritten)
-    overwritten = [replace(o, value=v) for o, v in copied if isinstance(v, Value)]
-    return differentiate(rebuilder.graph, requires_grad, cotangents, overwritten=overwritten)
+    copied = ((h, rebuilder.mapping.get(h.value)) for h in joint.held)
+    held = [replace(h, value=v) for h, v in copied if isinstance(v, Value)]
+    return differentiate(rebuilder.graph, requires_grad, cotangents, held=held)
 
 
 class Pullback(NamedTuple):

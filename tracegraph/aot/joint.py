@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tracegraph.aot.dataflow import memory_of, needed
-from tracegraph.aot.record import Overwritten
+from tracegraph.aot.record import Held
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value
 from tracegraph.ops.backward_pass import BackwardPass, Step, formula_reads, read_results
 from tracegraph.ops.definition import Definition
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 class Read:
     """A gradient formula reads what lies in the memory of an input or an output: a write there before backward is
     an error. Or it reads what the graph itself has overwritten, which is one already.
+
+    `before` of the `writes` to that memory which the graph does came before what is read.
 
     Attributes:
         input: the position of the input; None if it is none.
@@ -51,8 +53,13 @@ class Read:
     op: str
     type: TensorType
     cotangents: frozenset[int]
-    overwritten: Overwritten | None = None
     is_live: bool = False
+    before: int = 0
+    writes: int = 0
+
+    @property
+    def is_overwritten(self) -> bool:
+        return self.before != self.writes
 
 
 class Inspection(NamedTuple):
@@ -90,7 +97,7 @@ class Joint:
         meetings: the sets of cotangents of which one operation or another is reached.
         input_cotangents: for each input, the numbers of the cotangents that reach formulas whose values depend on its
             elements as of forward; of the others, gradients are the same whatever it held.
-        overwritten: the values of `graph` that stand for what has been overwritten.
+        held: the values of `graph` in memory that others can write to or that the call has overwritten.
     """
 
     graph: Graph
@@ -107,7 +114,7 @@ class Joint:
     inspections: tuple[Inspection, ...] = ()
     meetings: frozenset[frozenset[int]] = frozenset()
     input_cotangents: tuple[frozenset[int], ...] = ()
-    overwritten: tuple[Overwritten, ...] = ()
+    held: tuple[Held, ...] = ()
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -139,7 +146,7 @@ def differentiate(
     requires_grad: Sequence[bool],
     cotangents: Sequence[bool] | None = None,
     keep: bool = False,
-    overwritten: Sequence[Overwritten] = (),
+    held: Sequence[Held] = (),
     inspected: Collection[int] = (),
 ) -> Joint:
     """The joint graph of the pure graph `graph`.
@@ -148,7 +155,8 @@ def differentiate(
         requires_grad: which inputs require grad.
         cotangents: which outputs get a cotangent, if they are differentiable at all; by default all of them.
         keep: also return the primal values that gradient formulas of any order read.
-        overwritten: values of `graph` that stand for what has been overwritten.
+        held: values of `graph` in memory that others can write to or that the call has overwritten; of other
+            values, inputs and outputs are such memory.
         inspected: positions of outputs whose gradient, where it has one, is handed out and taken back.
 
     Raises:
@@ -186,8 +194,8 @@ def differentiate(
     ]
     kept = _kept(forward_nodes, backward, [*gradients, *connected]) if keep else ()
     joint = tracer.builder.output(*results, *gradients, *kept)
-    gone = tuple(replace(o, value=handles[o.value].value) for o in overwritten)
-    reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results, gone))
+    places = tuple(replace(h, value=handles[h.value].value) for h in held)
+    reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results, places))
     with_history = tuple(v in tracer.tracked for v in kept)
     readers = _readers(backward.reads, forward_nodes)
     return Joint(
@@ -205,7 +213,7 @@ def differentiate(
         tuple(backward.inspections),
         frozenset(backward.meetings),
         tuple(readers.get(p, frozenset()) for p in joint.placeholders[: len(graph.placeholders)]),
-        gone,
+        places,
     )
 
 
@@ -381,23 +389,20 @@ def _without_hooks(value: Value) -> Value:
 
 
 def _aliased_reads(
-    reads: Iterable[_FormulaRead], inputs: Sequence[Value], results: Sequence[Operand], gone: Iterable[Overwritten]
+    reads: Iterable[_FormulaRead], inputs: Sequence[Value], results: Sequence[Operand], held: Iterable[Held]
 ) -> Iterator[Read]:
     """The reads of memory that whoever calls the graph can write to, of inputs and outputs, and of what is gone."""
-    input_at = {v: i for i, v in enumerate(inputs)}
-    output_at: dict[Value, int] = {}
+    places = {v: Held(v, i, None, 0, 0) for i, v in enumerate(inputs)}
     for i, result in enumerate(results):
         if isinstance(result, Value):
-            output_at.setdefault(memory_of(result), i)
-    gone_at = {o.value: o for o in gone}
+            memory = memory_of(result)
+            places.setdefault(memory, Held(memory, None, i, 0, 0))
+    places.update({h.value: h for h in held})
     for value, what, op, cotangents, is_live in dict.fromkeys(reads):
-        memory = memory_of(value)
-        if memory in gone_at:
-            yield Read(gone_at[memory].input, None, what, op, value.type, cotangents, gone_at[memory])
-        elif memory in input_at:
-            yield Read(input_at[memory], None, what, op, value.type, cotangents, is_live=is_live)
-        elif memory in output_at:
-            yield Read(None, output_at[memory], what, op, value.type, cotangents)
+        place = places.get(memory_of(value))
+        if place is not None:
+            anew = is_live and place.input is not None and not place.writes
+            yield Read(place.input, place.output, what, op, value.type, cotangents, anew, place.before, place.writes)
 
 
 def _readers(reads: Iterable[_FormulaRead], nodes: Sequence[Node]) -> dict[Value, frozenset[int]]:

@@ -103,23 +103,27 @@ Result: TypeAlias = FromInput | FromOutput | Detached | ViewOfResult | Static
 
 
 @dataclass(frozen=True)
-class Overwritten:
-    """A value of the pure graph that the original graph has overwritten: a gradient that reads it is an error.
+class Held:
+    """Where the elements that a value of the pure graph stands for lie in the original graph: a gradient that reads
+    the value is an error once they are overwritten, be it by the graph itself.
 
     Attributes:
-        input: the input whose elements it holds; None if the memory is the graph's own.
-        before: how many writes to that memory it has seen.
-        writes: how many there are.
+        input: the input in whose memory they lie, if there is one.
+        output: the output of the pure graph that becomes the tensor in their memory, if there is one.
+        before: how many writes to that memory they have seen.
+        writes: how many there are in the graph.
     """
 
     value: Value
     input: int | None
+    output: int | None
     before: int
     writes: int
 
-    def __str__(self) -> str:
-        memory = "a memory" if self.input is None else f"input {self.input}"
-        return f"{memory} is written to {self.writes - self.before} more times after {self.value!r}"
+    @property
+    def is_overwritten(self) -> bool:
+        """Whether a later write of the graph is to the same memory."""
+        return self.before != self.writes
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class MutationRecord:
         results: where each output of the original graph comes from. Outputs of the original graph that are one value
             share one record object.
         versions: outputs that are new tensors and have been written to, each with the number of writes.
-        overwritten: the values of the pure graph that do not lie in memory any more.
+        held: the values of the pure graph in memory that others can write to or the graph itself has overwritten.
     """
 
     inputs: int
@@ -141,7 +145,7 @@ class MutationRecord:
     write_backs: tuple[WriteBack, ...]
     results: tuple[Result, ...]
     versions: tuple[tuple[int, int], ...] = ()
-    overwritten: tuple[Overwritten, ...] = ()
+    held: tuple[Held, ...] = ()
 
     def takes_cotangent(self, outputs: int) -> list[bool]:
         """Which of the outputs of the pure graph get a cotangent if they are differentiable."""
@@ -162,6 +166,12 @@ class MutationRecord:
             which = f"input {first} is a random key" if first == last else f"inputs {first} to {last} are random keys"
             lines.append(f"{which}, drawn at each call")
         return "\n".join(f"// {line}" for line in lines)
+
+
+def memory_of_result(result: Result) -> FromInput | FromOutput | Static:
+    """The tensor in whose memory a result lies, as the input or output that it is or is a view of."""
+    base = result.base if isinstance(result, ViewOfResult) else result
+    return base.memory if isinstance(base, Detached) else base
 
 
 def _viewed(base: str, chain: ViewChain) -> str:

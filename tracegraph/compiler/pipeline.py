@@ -25,7 +25,7 @@ from tracegraph.compiler import stages
 from tracegraph.compiler.options import Options
 from tracegraph.compiler.paused_collection import paused_collection
 from tracegraph.errors import TracegraphError
-from tracegraph.ir import Graph, bind_sizes, interpret
+from tracegraph.ir import Graph, Role, bind_sizes, interpret
 from tracegraph.ir.fused import free_symbols
 from tracegraph.ops.graph_module import GraphModule
 from tracegraph.passes import fuse, optimise, optimise_joint, plan_memory, run_passes
@@ -39,6 +39,10 @@ from tracegraph.tensor import Tensor
 Finish: TypeAlias = Callable[[Graph, Options], Executable]
 
 
+#: elements of a buffer up to which a copy of it costs nothing next to a call
+_STATISTICS = 1 << 14
+
+
 @paused_collection()
 def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Options, finish: Finish) -> CompiledGraph:
     """Compile a captured graph for inputs that require gradients where the examples do."""
@@ -49,14 +53,14 @@ def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Optio
     if not any(requires_grad):
         return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
     cotangents = record.takes_cotangent(len(pure.outputs))
-    joint = stages.run("joint", pure.name, differentiate, pure, requires_grad, cotangents, True, record.overwritten)
+    joint = stages.run("joint", pure.name, differentiate, pure, requires_grad, cotangents, True, record.held)
     if not joint.differentiable:
         return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
     # composites become visible to the cut, and forward and backward share what they have in common
     simple = stages.run("simplify", pure.name, simplified, joint, options)
     parts = stages.run("partition", pure.name, partition, simple, record, example_inputs, options)
     forward = finish(parts.forward, options)
-    return CompiledGraph(types, record, forward, _differentiation(joint, parts, options, finish), op_by_op)
+    return CompiledGraph(types, record, forward, _differentiation(joint, record, parts, options, finish), op_by_op)
 
 
 def simplified(joint: Joint, options: Options) -> Joint:
@@ -69,10 +73,21 @@ def partition(joint: Joint, record: MutationRecord, example_inputs: Sequence[Ten
     # data, parameters and random keys; not activations that other graphs have computed
     activations = {i for i, t in enumerate(example_inputs) if t.requires_grad and not t.is_leaf}
     lasting = frozenset(range(joint.inputs)) - activations
+    written = record.written | _statistics(joint)
     if options.partitioner == "default":
-        return partition_default(joint, record.written, lasting)
+        return partition_default(joint, written, lasting)
     types = [p.type for p in joint.primals[: record.inputs]]
-    return partition_min_cut(joint, record.written, lasting, bind_sizes(types, [t.shape for t in example_inputs]))
+    return partition_min_cut(joint, written, lasting, bind_sizes(types, [t.shape for t in example_inputs]))
+
+
+def _statistics(joint: Joint) -> frozenset[int]:
+    """Positions of buffers that the next call may write to before backward, which eager execution would not refuse.
+
+    Backward is to take copies of them. Of large ones, as masks are, it takes none.
+    """
+    read = {r.input for r in joint.reads}
+    buffers = {i: p.type.numel for i, p in enumerate(joint.primals) if p.role is Role.BUFFER and i not in read}
+    return frozenset([i for i, n in buffers.items() if isinstance(n, int) and n <= _STATISTICS])
 
 
 def optimised_by(graph: Graph, options: Options) -> Graph:
@@ -112,7 +127,9 @@ class _Interpreted:
         return [None if o is None else np.array(o, order="C") for o in interpret(self.graph, *inputs)]  # type: ignore[misc]
 
 
-def _differentiation(joint: Joint, parts: Partition, options: Options, finish: Finish) -> Differentiation:
+def _differentiation(
+    joint: Joint, record: MutationRecord, parts: Partition, options: Options, finish: Finish
+) -> Differentiation:
     @cache
     def backward() -> Executable:
         with COMPILING, preserved(), paused_collection():
@@ -137,6 +154,7 @@ def _differentiation(joint: Joint, parts: Partition, options: Options, finish: F
         saved_inputs=parts.saved_inputs,
         input_cotangents=joint.input_cotangents,
         reads=joint.reads,
+        writes={w.input: w.writes for w in record.write_backs},
         restore_inputs=parts.restore_inputs,
         formulas=Formulas(joint, parts.restore),
         # compiled at the first backward pass: evaluation in grad mode never needs it

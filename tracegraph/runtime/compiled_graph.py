@@ -21,6 +21,7 @@ from tracegraph.aot.record import (
     Static,
     ViewChain,
     ViewOfResult,
+    memory_of_result,
 )
 from tracegraph.autograd import enable_grad
 from tracegraph.autograd.anomaly import DETECTION
@@ -54,7 +55,8 @@ class CompiledGraph:
         forward: the compiled (forward) graph.
         differentiation: present if the graph was compiled for training.
         op_by_op: executes the captured graph eagerly; used where an input that is written to shares memory with
-            another input, which the pure graph cannot express, and to raise what eager execution raises.
+            another input, or counts writes together with one, which the pure graph cannot express, and to raise what
+            eager execution raises.
     """
 
     def __init__(
@@ -76,6 +78,9 @@ class CompiledGraph:
         self._unrecorded = [
             (n, r.chain) for n, r in enumerate(record.results) if isinstance(r, FromOutput) and _is_unrecorded(r)
         ]
+        #: positions of inputs whose versions count
+        watched = differentiation.watched_inputs if differentiation is not None else ()
+        self._watched = frozenset([position for position, _, _ in watched])
         self._fresh = _fresh_results(record)
         #: (position among the results, index among the differentiable outputs) of results with a history
         differentiable = differentiation.differentiable if differentiation is not None else ()
@@ -121,7 +126,7 @@ class CompiledGraph:
 
     def _run_with_effects(self, inputs: Sequence[Tensor]) -> Sequence[Any]:
         record = self.record
-        if self._written and _overlapping(inputs, self._written):
+        if self._written and _overlapping(inputs, self._written, self._watched):
             return self.op_by_op(*inputs)
         arrays = [t._np for t in inputs]
         for position in self._written:
@@ -166,8 +171,7 @@ class CompiledGraph:
 
     def _tensors(self, outputs: Sequence[np.ndarray], node: GraphNode | None) -> dict[int, Tensor]:
         """The tensors that outputs become, by output, with their history."""
-        bases = [r.base if isinstance(r, ViewOfResult) else r for r in self.record.results]
-        places = [r.memory if isinstance(r, Detached) else r for r in bases]
+        places = map(memory_of_result, self.record.results)
         tensors = {r.output: Tensor(outputs[r.output]) for r in places if isinstance(r, FromOutput)}
         for output, version in self.record.versions:
             if output in tensors:
@@ -189,8 +193,6 @@ class CompiledGraph:
                 rewrite_history(target, elements)
             np.copyto(target._np, outputs[write.output])
             target.storage.version += write.writes
-            if node is not None and write.output in node.plan.read_outputs:
-                node.watch_output(target, write.output)
 
     def _result(
         self,
@@ -258,10 +260,11 @@ def _undo_draws(keys: Sequence[np.ndarray]) -> None:
         set_rng_state((seed, int(keys[0][1])))
 
 
-def _overlapping(inputs: Sequence[Tensor], written: frozenset[int]) -> bool:
-    """Whether an input that is written to shares memory with another input."""
+def _overlapping(inputs: Sequence[Tensor], written: frozenset[int], watched: frozenset[int]) -> bool:
+    """Whether an input that is written to shares memory with another input, or its version with a watched one."""
     return any(
         np.may_share_memory(inputs[w]._np, other._np)
+        or (position in watched and other._storage is not None and other._storage is inputs[w]._storage)
         for w in written
         for position, other in enumerate(inputs)
         if position != w

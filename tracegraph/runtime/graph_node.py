@@ -50,8 +50,9 @@ class Differentiation:
             depend on it.
         input_cotangents: for each input, the numbers of the cotangents whose gradients depend on its elements.
         restore_inputs: positions of further inputs that a derivative of the gradients starts from.
-        reads: what eager execution would read in backward of inputs as they were and of outputs: a write to it before
+        reads: what eager execution would read in backward in the memory of inputs and of outputs: a write to it before
             backward is an error there, hence here; and what the graph itself overwrites, where backward is an error.
+        writes: how often the call writes to each input, for those that it writes to.
         backward: the compiled backward graph.
         formulas: the gradient formulas, for what the backward graph cannot do.
     """
@@ -69,17 +70,20 @@ class Differentiation:
     input_cotangents: tuple[frozenset[int], ...]
     restore_inputs: tuple[int, ...]
     reads: tuple[Read, ...]
+    writes: Mapping[int, int]
     backward: Executable
     formulas: Formulas
 
     @cached_property
-    def watched_inputs(self) -> tuple[tuple[int, bool], ...]:
-        """Positions of the inputs whose versions matter, and whether backward refuses writes to them.
+    def watched_inputs(self) -> tuple[tuple[int, int, bool], ...]:
+        """Positions of the inputs whose versions matter, the number of writes of the call itself, and whether backward
+        refuses others.
 
-        Writes to the others are refused by derivatives of the gradients only.
+        Those to the other inputs are refused by derivatives of the gradients only.
         """
         refused = {*self.saved_inputs, *(r.input for r in self.reads if r.input is not None)}
-        return tuple((p, p in refused) for p in sorted(refused.union(self.restore_inputs)))
+        watched = sorted(refused.union(self.restore_inputs))
+        return tuple((p, self.writes.get(p, 0), p in refused) for p in watched)
 
     @cached_property
     def with_operations(self) -> frozenset[int]:
@@ -93,7 +97,7 @@ class Differentiation:
     @cached_property
     def is_overwritten(self) -> bool:
         """Whether a gradient formula reads what the graph overwrites."""
-        return any(r.overwritten for r in self.reads)
+        return any(r.is_overwritten for r in self.reads)
 
     @cached_property
     def read_outputs(self) -> frozenset[int]:
@@ -134,11 +138,11 @@ class GraphNode(Node):
         self._inputs: list[tuple[Storage, int, int]] = []
         self._only_restored: list[tuple[Storage, int, int]] = []
         self._outputs: list[tuple[Storage, int, int]] = []
-        for position, is_refused in plan.watched_inputs:
+        for position, writes, is_refused in plan.watched_inputs:
             if position < len(inputs):  # random keys come after the tensors, and nobody writes to them
                 tensor = inputs[position]
                 storage = tensor._storage or tensor.storage
-                watched = storage, storage.version, position
+                watched = storage, storage.version + writes, position
                 (self._inputs if is_refused else self._only_restored).append(watched)
         self._shapes = [t._np.shape for t in inputs] if plan.is_symbolic else None
         #: numbers of the results that the last backward pass came from, and of those that no pass may come from again
@@ -283,11 +287,9 @@ class GraphNode(Node):
 
     def _refuse_writes(self, cotangents: Sequence[object], restored: Collection[int]) -> bool:
         inputs: dict[int | None, tuple[int, int]] = {
-            i: (version, s.version) for s, version, i in (*self._inputs, *self._only_restored) if s.version != version
+            i: (version, s.version) for s, version, i in (*self._inputs, *self._only_restored)
         }
-        outputs: dict[int | None, tuple[int, int]] = {
-            o: (version, s.version) for s, version, o in self._outputs if s.version != version
-        }
+        outputs: dict[int | None, tuple[int, int]] = {o: (version, s.version) for s, version, o in self._outputs}
         account: Differentiation | Joint = self.plan
         present = frozenset([i for i, c in enumerate(cotangents) if c is not None])
         if any(i >= self.results for i in present):  # those of kept values
@@ -295,19 +297,18 @@ class GraphNode(Node):
             present = frozenset([n for n, i in enumerate(self.plan.formulas.cotangents) if i in present])
         reads_anew = False
         for read in account.reads:
-            changed = inputs.get(read.input) if read.input is not None else outputs.get(read.output)
-            if read.overwritten is not None:
-                before, writes = read.overwritten.before, read.overwritten.writes
-                changed = (before, writes) if changed is None else (changed[0] + before, changed[1])
-            if changed is None or present.isdisjoint(read.cotangents):
+            place = inputs.get(read.input) if read.input is not None else outputs.get(read.output)
+            after, now = place or (read.writes, read.writes)  # else the memory is the graph's own
+            version = after - read.writes + read.before
+            if version == now or present.isdisjoint(read.cotangents):
                 continue
             if not read.is_live:
                 shape: tuple[int, ...] = at_sizes(read.type.shape, self._sizes())  # type: ignore[assignment]
-                raise modified_error(read.what, read.op, shape, *changed)
+                raise modified_error(read.what, read.op, shape, version, now)
             reads_anew = True
         for position in (*self.plan.saved_inputs, *restored):
-            if position in inputs and not present.isdisjoint(account.input_cotangents[position]):
-                version, now = inputs[position]
+            version, now = inputs.get(position, (0, 0))
+            if version != now and not present.isdisjoint(account.input_cotangents[position]):
                 raise _input_error(position, version, now)
         return reads_anew
 
