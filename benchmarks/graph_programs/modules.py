@@ -1,6 +1,5 @@
-"""Modules as users compose them: containers, shared parts, switches, attributes, hooks."""
+"""Modules as users compose them: containers, shared parts, parts chosen by name, walks of parameters."""
 
-import copy
 import functools
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -101,135 +100,6 @@ class SharedBlock(nn.Module):
         return self.first(x) + self.second(self.pair(x))
 
 
-@made("4x8")
-def forward_hooks():
-    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
-    features = {}
-
-    def keep(name, module, args, output):
-        features[name] = output
-
-    for name, child in model.named_children():
-        child.register_forward_hook(functools.partial(keep, name))
-
-    def run(x):
-        features.clear()
-        y = model(x)
-        return y, dict(features)
-
-    return run
-
-
-@made("4x8")
-def pre_hook_changes_input():
-    layer = nn.Linear(8, 8)
-    layer.register_forward_pre_hook(lambda m, args: (args[0] * 2,))
-    layer.register_forward_hook(lambda m, args, out: out + 1)
-    return layer
-
-
-@made("4x8")
-def hook_with_kwargs():
-    class Scaled(nn.Module):
-        def forward(self, x, *, scale=1.0):
-            return x * scale
-
-    m = Scaled()
-    m.register_forward_pre_hook(lambda m, args, kwargs: (args, {**kwargs, "scale": 3.0}), with_kwargs=True)
-    return lambda x: m(x, scale=2.0)
-
-
-@made("4x8")
-def hook_removed_in_call():
-    model = nn.Linear(8, 8)
-
-    def run(x):
-        seen = []
-        handle = model.register_forward_hook(lambda m, a, o: seen.append(o.sum()))
-        y = model(x)
-        handle.remove()
-        return y, seen, model(x), len(seen)
-
-    return run
-
-
-@program("4x3x8x8")
-class RunningStatistics(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.bn = nn.BatchNorm2d(3)
-        self.register_buffer("mean", torch.zeros(3))
-        self.register_buffer("steps", torch.tensor(0), persistent=False)
-
-    def forward(self, x):
-        x = self.bn(x)
-        if self.training:
-            with torch.no_grad():
-                self.mean.mul_(0.9).add_(x.mean((0, 2, 3)), alpha=0.1)
-                self.steps += 1
-        return x - self.mean[None, :, None, None], self.steps
-
-
-@program("4x8", "4x8", "4x8")
-class CountsCalls(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.calls = 0
-        self.linear = nn.Linear(8, 8)
-
-    def forward(self, x):
-        self.calls += 1
-        return self.linear(x) * self.calls
-
-
-@program("4x8", "4x8", "4x8", "4x8", "4x8")
-class CountsOnly(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.counter = 0
-        self.linear = nn.Linear(8, 8)
-
-    def forward(self, x):
-        self.counter += 1
-        return self.linear(x)
-
-
-@program("4x8", "4x8")
-class BuildsLayerAtFirstCall(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.scale = None
-        self.cache = {}
-
-    def forward(self, x):
-        if self.scale is None:
-            self.scale = torch.ones(x.shape[-1]) * 2
-        key = x.shape
-        if key not in self.cache:
-            self.cache[key] = torch.arange(x.shape[-1], dtype=x.dtype)
-        return x * self.scale + self.cache[key]
-
-
-@made("4x8", is_random=True)
-def lazy_linear():
-    return nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 2))
-
-
-@made("4x8")
-def switched_modes():
-    model = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5), nn.BatchNorm1d(8))
-
-    def run(x):
-        was = model.training
-        model.eval()
-        with torch.no_grad():
-            y = model(x)
-        model.train(was)
-        return y, model.training, model[1].training
-
-    return run
-
-
 @dataclass
 class Config:
     width: int = 8
@@ -268,36 +138,6 @@ class FromConfig(nn.Module):
         return x.view(x.shape[0], -1, self.config.head_size)
 
 
-class ScaleMixin:
-    factor = 3.0
-
-    def scaled(self, x):
-        return x * self.factor
-
-
-class NameMixin:
-    def forward(self, x):
-        return super().forward(x) + len(type(self).__name__)
-
-
-class Base(nn.Module):
-    def __init__(self, size, **kwargs):
-        super().__init__(**kwargs)
-        self.fc = nn.Linear(size, size)
-
-    def forward(self, x):
-        return self.fc(x)
-
-
-@program("4x8")
-class Mixed(ScaleMixin, NameMixin, Base):
-    def __init__(self):
-        super().__init__(8)
-
-    def forward(self, x):
-        return self.scaled(super().forward(x))
-
-
 @program("4x8")
 class ParameterWalk(nn.Module):
     def __init__(self):
@@ -322,63 +162,6 @@ class StateDictInForward(nn.Module):
     def forward(self, x):
         state = self.state_dict()
         return self.net(x) + state["net.weight"].sum() + state["b"], list(state)
-
-
-@program("4x8")
-class DelegatesAttributes(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.inner = nn.Linear(8, 4)
-
-    def __getattr__(self, name):
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(self.inner, name)
-
-    def forward(self, x):
-        return self.inner(x) * self.out_features + self.weight.sum()
-
-
-@program("4x8")
-class PlainHelperObjects(nn.Module):
-    class Cache:
-        def __init__(self):
-            self.items = []
-            self.last = None
-
-        def push(self, x):
-            self.items.append(x)
-            self.last = x
-            return len(self)
-
-        def __len__(self):
-            return len(self.items)
-
-    def __init__(self):
-        super().__init__()
-        self.fc = nn.Linear(8, 8)
-
-    def forward(self, x):
-        cache = self.Cache()
-        for _ in range(3):
-            x = self.fc(x)
-            cache.push(x)
-        return torch.stack(cache.items), len(cache), cache.last
-
-
-@program("4x8")
-class OutputsKeptOnSelf(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = nn.Linear(8, 8)
-        self.last_output = None
-        self.history = []
-
-    def forward(self, x):
-        self.last_output = self.fc(x)
-        self.history.append(self.last_output.detach())
-        return self.last_output.relu() + len(self.history)
 
 
 @made("4x8")
@@ -491,29 +274,6 @@ def extra_repr_and_names():
 
 
 @made("4x8")
-def deepcopied_in_call():
-    m = nn.Linear(8, 8)
-
-    def run(x):
-        teacher = copy.deepcopy(m)
-        return teacher(x) + m(x)
-
-    return run
-
-
-@program("4x8")
-class RegistersInForward(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("cached", None)
-
-    def forward(self, x):
-        if self.cached is None or self.cached.shape[0] < x.shape[0]:
-            self.register_buffer("cached", torch.arange(x.shape[0]).float())
-        return x + self.cached[: x.shape[0], None]
-
-
-@made("4x8")
 def functional_call():
     from torch.func import functional_call as call
 
@@ -524,34 +284,6 @@ def functional_call():
         return call(m, params, (x,))
 
     return run
-
-
-@made("4x8")
-def weight_norm():
-    return torch.nn.utils.weight_norm(nn.Linear(8, 8))
-
-
-@made("4x8")
-def weight_norm_parametrized():
-    return nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
-
-
-@made("4x8", is_random=True)
-def spectral_norm():
-    return nn.utils.spectral_norm(nn.Linear(8, 8))
-
-
-@made("4x8")
-def own_parametrization():
-    import torch.nn.utils.parametrize as parametrize
-
-    class Symmetric(nn.Module):
-        def forward(self, w):
-            return w.triu() + w.triu(1).transpose(-1, -2)
-
-    m = nn.Linear(8, 8)
-    parametrize.register_parametrization(m, "weight", Symmetric())
-    return m
 
 
 @made("4x8 =True", "4x8 =False")
@@ -576,70 +308,6 @@ def optional_submodule():
 
 
 @made("4x8")
-def setattr_by_name():
-    class M(nn.Module):
-        def __init__(self):
-            super().__init__()
-            for i in range(2):
-                setattr(self, f"fc_{i}", nn.Linear(8, 8))
-                self.register_parameter(f"gate_{i}", nn.Parameter(torch.zeros(8)))
-
-        def forward(self, x):
-            for i in range(2):
-                x = getattr(self, f"fc_{i}")(x) * torch.sigmoid(getattr(self, "gate_" + str(i)))
-            return x
-
-    return M()
-
-
-@made("4x8")
-def getitem_module():
-    class Blocks(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.blocks = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
-
-        def __getitem__(self, i):
-            return self.blocks[i]
-
-        def __len__(self):
-            return len(self.blocks)
-
-        def __iter__(self):
-            return iter(self.blocks)
-
-        def forward(self, x):
-            for b in self:
-                x = b(x)
-            return self[0](x) + len(self) + self[-1](x)
-
-    return Blocks()
-
-
-@made("4x8")
-def list_edits():
-    def run(x):
-        layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
-        layers.append(nn.Sigmoid())
-        layers.extend([nn.Identity()])
-        layers.insert(0, nn.Softplus())
-        for layer in layers[1:]:
-            x = layer(x)
-        return x, len(layers)
-
-    return run
-
-
-@made("4x8")
-def sequential_built_in_call():
-    def run(x):
-        net = nn.Sequential(nn.ReLU(), nn.Flatten(0), nn.Unflatten(0, (4, 8)))
-        return net(x)
-
-    return run
-
-
-@made("4x8")
 def get_submodule():
     model = nn.Sequential(OrderedDict(a=nn.Sequential(nn.Linear(8, 8)), b=nn.ReLU()))
     return lambda x: model.get_submodule("a.0")(x) + model.get_parameter("a.0.bias")
@@ -656,20 +324,6 @@ def apply_init():
         m = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
         m.apply(init)
         return m(x)
-
-    return run
-
-
-@made("4x8")
-def swapped_attribute():
-    m = nn.Linear(8, 8)
-
-    def run(x):
-        old = m.bias
-        m.bias = nn.Parameter(torch.ones(8))
-        y = m(x)
-        m.bias = old
-        return y, m(x)
 
     return run
 
@@ -711,75 +365,5 @@ def multihead():
             mask = nn.Transformer.generate_square_subsequent_mask(x.size(1))
             y, w = self.attn(x, x, x, attn_mask=mask, need_weights=True, is_causal=True)
             return y, w
-
-    return M()
-
-
-@made("4x8")
-def compiled_method():
-    class M(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.fc = nn.Linear(8, 8)
-
-        def forward(self, x):
-            return self.fc(x)
-
-        def encode(self, x):
-            return self.forward(x).relu(), self(x)
-
-    return seeded_method(M())
-
-
-def seeded_method(m):
-    for p in m.parameters():
-        nn.init.constant_(p, 0.1)
-    return m.encode
-
-
-@made("4x8")
-def class_attribute_counter():
-    class M(nn.Module):
-        count = 0
-
-        def __init__(self):
-            super().__init__()
-            self.fc = nn.Linear(8, 8)
-
-        def forward(self, x):
-            type(self).count = type(self).count + 1
-            return self.fc(x)
-
-    return M()
-
-
-@made("4x8")
-def static_and_class_methods():
-    class M(nn.Module):
-        scale = 2.0
-
-        @staticmethod
-        def norm(x):
-            return x / x.norm(dim=-1, keepdim=True)
-
-        @classmethod
-        def default_scale(cls):
-            return cls.scale
-
-        @property
-        def device(self):
-            return next(self.parameters()).device
-
-        @property
-        def dtype(self):
-            return next(iter(self.parameters())).dtype
-
-        def __init__(self):
-            super().__init__()
-            self.w = nn.Parameter(torch.ones(8))
-
-        def forward(self, x):
-            x = x.to(device=self.device, dtype=self.dtype)
-            return self.norm(x) * self.default_scale() * self.w
 
     return M()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from captured import assert_close, assert_same, capture_of, check, derivatives, graphs_of
+from programs import autograd_function_breaks as breaking
 from programs import autograd_functions as programs
 from programs.autograd_functions import leaf
 
@@ -106,7 +107,7 @@ def test_one_gradient_of_several_results(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("function", [programs.Miscounted, programs.Misshapen, programs.Dependent, programs.Noisy])
+@pytest.mark.parametrize("function", [breaking.Miscounted, breaking.Misshapen, breaking.Dependent, breaking.Noisy])
 def test_backward_of_what_breaks(function: type[Function], backend: str) -> None:
     """The same gradients, or the same error, at the same time."""
 
@@ -133,14 +134,14 @@ def test_backward_of_what_breaks(function: type[Function], backend: str) -> None
 
 
 @pytest.mark.parametrize(
-    "program", [programs.options_changed_later, programs.absent_gradients_of_many_results], ids=lambda p: p.__name__
+    "program", [breaking.options_changed_later, breaking.absent_gradients_of_many_results], ids=lambda p: p.__name__
 )
 def test_gradients_of_what_breaks(program: Callable[..., Any]) -> None:
     assert_close(derivatives(capture_of(program), leaf(2, 3), 1), derivatives(program, leaf(2, 3), 1))
 
 
 def test_effects_of_backward_happen_in_backward(capsys: pytest.CaptureFixture[str]) -> None:
-    run = capture_of(programs.backward_prints)
+    run = capture_of(breaking.backward_prints)
     x = leaf(2, 3)
     y = run(x)
     assert capsys.readouterr().out == ""

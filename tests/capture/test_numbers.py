@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import re
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
+from captured import capture_of, family_of
+from varying_numbers import agree, traces, x
 
 import tracegraph as tg
-from tests.captured import capture_of, family_of
-
-
-def agree(expected: Any, actual: Any) -> None:
-    """Same types, values and dtypes, through tuples."""
-    if isinstance(expected, tuple):
-        assert len(expected) == len(actual)
-        for a, b in zip(expected, actual, strict=True):
-            agree(a, b)
-    elif isinstance(expected, tg.Tensor):
-        assert (expected.dtype, tuple(expected.shape)) == (actual.dtype, tuple(actual.shape))
-        assert tg.allclose(expected.double(), actual.double(), rtol=1e-5, atol=1e-6, equal_nan=True)
-    else:
-        assert type(expected) is type(actual)
-        assert expected == actual
-
-
-def traces(program: Callable[..., Any], calls: Sequence[tuple[Any, ...]], **options: Any) -> int:
-    """Run eagerly and captured with each set of arguments; the number of specialisations this took."""
-    captured = capture_of(program, **options)
-    for args in calls:
-        agree(program(*args), captured(*args))
-    return sum(len(unit.specialisations) for unit in family_of(captured).units.values())
-
-
-def x() -> tg.Tensor:
-    return tg.arange(24, dtype=tg.float32).reshape(4, 6) - 7.5
 
 
 def test_a_float_that_varies_becomes_an_input():
@@ -100,88 +71,6 @@ def test_plain_functions_of_floats():
         return x * numbers[0], numbers, a % 2, divmod(a, 2), a.is_integer(), bool(a), math.exp(a), a // 0.3
 
     assert traces(program, [(x(), a) for a in (3.1, 3.2, 3.3)]) <= 3
-
-
-def test_text_is_formatted_anew():
-    def program(x, a, n):
-        return x + a, f"{a:.2f} {n!r}" + f"{n:>4}", "%s is %.1f" % (n, a), "{} {:.3f}".format(n, a), [str(a)], repr(n)  # noqa: UP031, UP032  what is tested
-
-    assert traces(program, [(x(), a, n) for a, n in ((0.5, 1), (0.6, 2), (0.7, 3), (1e-9, 10))]) == 2
-
-
-def test_what_looks_at_a_text_binds_the_trace_to_it():
-    def program(x, n):
-        texts = [f"{n}", "2"]
-        return (
-            x * {f"{n}": 2.0}[str(n)],
-            f"{n}" == "3",
-            texts[0] in ("1", "2"),
-            ",".join(texts),
-            max(texts),
-            len(f"{n}"),
-        )
-
-    assert traces(program, [(x(), n) for n in (1, 2, 3, 10)]) == 4
-
-
-def test_functions_of_a_text_see_plain_text():
-    @functools.lru_cache
-    def label(n):
-        return f"<{n}>"
-
-    def program(x, n):
-        text = f"{n}"
-        text += "a"
-        first, *rest = text
-        looked = (
-            re.match(r"\d", text) is not None,
-            re.sub("a", text, "banana"),
-            int(f"{n}"),
-            text.split("a"),
-            text[::-1],
-        )
-        made = (
-            {"".join([text, "b"]): [*text], **{text: 1}},
-            sorted({text, "2"}),
-            functools.reduce(str.__add__, [text, "z"]),
-        )
-        match text:
-            case [*_]:
-                looked = "a sequence"
-            case str(plain):
-                looked += (plain,)
-        return x * n, text, first, rest, looked, made, label(n), max(text), text * 2, "a" in text, bytes(text, "utf8")
-
-    assert traces(program, [(x(), n) for n in (1, 2, 3, 10)]) == 4
-
-
-def test_exceptions_and_attributes_have_plain_text():
-    class Record:
-        pass
-
-    def program(x, n):
-        record = Record()
-        setattr(record, f"field_{n}", x * n)
-        try:
-            raise KeyError(f"no {n}")
-        except KeyError as error:
-            return getattr(record, f"field_{n}"), hasattr(record, f"field_{n + 1}"), str(error), error.args
-
-    traces(program, [(x(), n) for n in (1, 2, 3)])
-
-
-def test_printing_numbers_takes_no_further_graphs(capsys):
-    def program(x, step):
-        loss = (x * step).mean()
-        print(f"step {step}: {loss.item():.3f}", step / 2)
-        return loss * 2
-
-    captured = capture_of(program)
-    for step in range(1, 8):
-        agree(program(x(), step), captured(x(), step))
-        eager, ours = capsys.readouterr().out.splitlines()
-        assert eager == ours
-    assert all(len(unit.specialisations) <= 2 for unit in family_of(captured).units.values())
 
 
 def test_a_float_keys_a_dict():
@@ -395,71 +284,6 @@ def test_a_scalar_may_be_no_tensor_of_the_program():
         tg.nn.functional.leaky_relu(x(), x())
 
 
-SCHEDULE = np.linspace(0.1, 1.0, 10)
-RATE = np.float32(0.5)
-
-
-@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.int64, np.int8])
-def test_numpy_numbers_vary_and_keep_their_type(kind):
-    def program(x, a):
-        decided = x if a > 1 else -x
-        numbers = a + 1, 2 - a, a * a, a / 3, a // 2, a % 3, a**2, -a, abs(a), round(a), max(a, 3), sum([a, 1])
-        more = (
-            type(a),
-            isinstance(a, np.floating),
-            a.dtype,
-            a.item(),
-            float(a),
-            int(a),
-            np.sqrt(a),
-            divmod(a, 2),
-            a == 3,
-        )
-        return (
-            x * a,
-            a - x,
-            x.to(tg.int64) * a,
-            decided,
-            tg.full((2,), a),
-            tg.tensor(a),
-            tg.tensor([a, 2]),
-            numbers,
-            more,
-        )
-
-    assert traces(program, [(x(), kind(v)) for v in (2, 3, 4, 5, 6)]) <= 3
-
-
-def test_numpy_integers_as_sizes_and_indices():
-    def program(x, n):
-        return x[:, :n], x[n], tg.zeros(n, 2), x.narrow(0, 0, n), list(range(n)), x.repeat(n, 1)
-
-    traces(program, [(x(), np.int64(n)) for n in (2, 3, 2, 3)])
-    assert traces(lambda x, n: (x[:, :n], tg.arange(n)), [(x(), np.int32(n)) for n in (2, 3, 4, 5)]) == 2
-
-
-def test_elements_of_arrays_from_outside_vary():
-    assert traces(lambda x, i: (x * SCHEDULE[i], SCHEDULE[i + 1]), [(x(), i) for i in range(1, 8)]) == 2
-    assert traces(lambda x, a: x * a[0] + a[-1] * a.sum(), [(x(), np.arange(3) * k) for k in range(1, 6)]) == 1
-    assert traces(lambda x, a, i: x * a[i], [(x(), np.arange(6.0), i) for i in range(1, 6)], dynamic=False) == 5
-
-
-def test_a_global_numpy_number(monkeypatch):
-    captured = capture_of(lambda x: x * RATE)
-    for value in (0.5, 0.25, 0.125, 2.0):
-        monkeypatch.setitem(globals(), "RATE", np.float32(value))
-        agree(x() * RATE, captured(x()))
-    assert sum(len(u.specialisations) for u in family_of(captured).units.values()) == 2
-
-
-def test_an_index_out_of_an_array_is_numpys_error():
-    captured = capture_of(lambda x, a, i: x * a[i])
-    for i in (1, 2, 3):
-        captured(x(), np.arange(5.0), i)
-    with pytest.raises(IndexError, match="out of bounds"):
-        captured(x(), np.arange(5.0), 7)
-
-
 def test_tensors_of_mixed_elements():
     def program(x, a, n):
         return (
@@ -503,10 +327,3 @@ def test_steps_between_numbers_that_vary_too():
 
     # one number is the first of all, and one step has no length
     assert traces(program, [(n, n * 1.5) for n in (2, 3, 7, 0, 20)]) == 3
-
-
-def test_a_varying_number_made_one_of_numpy():
-    def program(x, rate):
-        return x * np.float32(rate), np.float64(rate * 2), np.float32(rate).dtype, np.int64(rate), np.float16(rate) * 2
-
-    assert traces(program, [(x(), rate) for rate in (0.1, 0.2, 0.3, -1.5, 7.0)]) == 2

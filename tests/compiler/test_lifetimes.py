@@ -1,4 +1,4 @@
-"""What compiled calls keep alive: no more than eager ones, without the help of the cycle collector."""
+"""What compiled calls keep alive: no more than eager ones, most of it without the help of the cycle collector."""
 
 from __future__ import annotations
 
@@ -272,3 +272,85 @@ def test_a_compiled_module_is_not_kept() -> None:
     del model, compiled
     gc.collect()
     assert [w() for w in watched] == [None] * 4
+
+
+def collected(*watched):
+    gc.collect()
+    return [w() for w in watched] == [None] * len(watched)
+
+
+def test_calls_leave_nothing_alive():
+    def step(x, holder, many):
+        many.append(holder.tensor * x)
+        tg.compiler.graph_break()
+        with contextlib.suppress(ValueError):
+            if x.sum() > 100:
+                raise ValueError
+        return many[-1] + holder.tensor
+
+    function = tg.compile(step)
+    for n in (2, 2):
+        x, holder, many = ramp(n, requires_grad=True), Holder(ramp(2)), []
+        result = function(x, holder, many)
+        result.sum().backward()
+        watched = [weakref.ref(v) for v in (x, holder, holder.tensor, result, many[-1])]
+        del x, holder, many, result
+        assert collected(*watched)
+
+
+def test_recompiles_breaks_and_errors_leave_nothing_alive():
+    def f(x, holder):
+        if holder.tensor.sum().item() > 100:
+            raise KeyError(holder)
+        return x * holder.tensor
+
+    function = capture_of(f, dynamic=False)
+    for n in (2, 3, 4):
+        x, holder = ramp(n), Holder(ramp(2))
+        holder.tensor = ramp(n) * (100 if n == 4 else 1)
+        with contextlib.suppress(KeyError):
+            function(x, holder)
+        watched = [weakref.ref(v) for v in (x, holder, holder.tensor)]
+        del x, holder
+        assert collected(*watched)
+    assert function.family.recompiles
+    assert function.family.breaks
+
+
+def test_explaining_leaves_nothing_alive():
+    x = ramp(3)
+    explainer = tg.compiler.explain(lambda t: t * 2)
+    found = explainer(x)
+    watched = weakref.ref(x)
+    del x
+    assert collected(watched)
+    assert found.graph_count == 1
+
+
+@pytest.mark.parametrize("backend", ["eager", "interpreter", "llvm"])
+def test_a_deleted_function_frees_what_was_compiled(backend):
+    table = Holder(ramp(2))
+
+    def f(x):
+        y = x * table.tensor
+        tg.compiler.graph_break()
+        return y.sum()
+
+    function = tg.compile(f, backend=backend)
+    function(ramp(2, requires_grad=True)).backward()
+    family = family_of(function)
+    parts = [s for u in family.units.values() for s in u.specialisations]
+    watched = [weakref.ref(v) for v in (function, family, f, *(p.run for p in parts), *(p.graph for p in parts))]
+    assert len(watched) == 7
+    del function, family, parts, f
+    assert collected(*watched)
+
+
+def test_a_deleted_module_frees_its_parameters():
+    for compile_ in (tg.compile, lambda m: m.compile() or m):
+        net = nn.Linear(2, 2)
+        watched = [weakref.ref(net), weakref.ref(net.weight)]
+        model = compile_(net)
+        model(ramp(1, 2)).sum().backward()
+        del net, model
+        assert collected(*watched)
