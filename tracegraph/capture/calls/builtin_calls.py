@@ -7,18 +7,16 @@ import builtins
 import collections
 import copy
 import dataclasses
-import enum
 import functools
 import heapq
 import inspect
 import itertools
 import operator
 import sys
-import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.calls import pure_calls, questions, random_calls, scope_calls, stdlib_calls
+from tracegraph.capture.calls import pure_calls, questions, random_calls, scope_calls, stdlib_calls, text_calls
 from tracegraph.capture.calls.scope_calls import refuse_frame_access
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.objects import attribute_writes, attributes, class_statements, type_checks
@@ -27,12 +25,10 @@ from tracegraph.capture.protocols.ordering import sort_items
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.object_ids import ObjectId
-from tracegraph.capture.stack.storage import MISSING, class_lookup
+from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.stack.values import (
-    VALUE_BASES,
     Observed,
-    base_value,
     is_constant,
     is_instance_of_python_class,
     is_number,
@@ -42,7 +38,7 @@ from tracegraph.capture.stack.values import (
 )
 from tracegraph.capture.trace import heaps, polyfills
 from tracegraph.capture.trace.keys import hash_of
-from tracegraph.capture.trace.safety import flatten, is_followed, is_opaque, specialised, stringable
+from tracegraph.capture.trace.safety import flatten, is_opaque, specialised
 from tracegraph.ir import SymExpr
 from tracegraph.ops.recording import Traced
 from tracegraph.ops.sym_float import SymFloat
@@ -287,81 +283,6 @@ def _call_getitem(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | Non
     return containers.subscript(tracer, *args)
 
 
-# ------------------------------------------------------------------------------------------ text
-
-
-def _call_str(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    if len(args) == 1 and is_instance_of_python_class(args[0]):
-        return _text(tracer, args[0], ("__str__", "__repr__"), str)
-    if len(args) == 1 and is_varying(args[0]) and not kwargs:
-        return tracer.numbers.text(str, args[0])
-    if len(args) == 1 and type(args[0]) is VaryingText:
-        return args[0]
-    return tracer.native(str, *stringable(tracer, args), **kwargs)
-
-
-def _call_repr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    if is_instance_of_python_class(args[0]):
-        return _text(tracer, args[0], ("__repr__",), repr)
-    if is_varying(args[0]):
-        return tracer.numbers.text(repr, args[0])
-    return tracer.native(repr, *stringable(tracer, args))
-
-
-def _call_ascii(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    return tracer.native(ascii, *stringable(tracer, args))
-
-
-def _call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    value, spec = args if len(args) == 2 else (args[0], "")
-    if is_instance_of_python_class(value):
-        raw = tracer.class_entry(type(value), "__format__")
-        if isinstance(raw, types.FunctionType):
-            return special_methods.special(tracer, value, "__format__", spec)
-        if spec == "":
-            return _call_str(tracer, (value,), {}, frame)
-        if isinstance(value, VALUE_BASES) and not isinstance(value, enum.Enum):
-            tracer.pin(value)
-            return tracer.native(format, base_value(value), spec)
-    if (is_varying(value) or type(value) is VaryingText) and type(spec) is str:
-        return tracer.native(tracer.numbers.text, format, value, spec) if is_varying(value) or spec else value
-    return tracer.native(format, stringable(tracer, value), spec)
-
-
-def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> Any:
-    """Ask the first of the special methods that the class implements in Python."""
-    if isinstance(value, enum.Enum):
-        tracer.pin(value)
-        return tracer.native(builtin, value)
-    for name in names:
-        raw = tracer.class_entry(type(value), name)
-        if isinstance(raw, types.FunctionType):
-            return special_methods.special(tracer, value, name)
-    if isinstance(value, VALUE_BASES):
-        tracer.pin(value)
-        return tracer.native(builtin, base_value(value))
-    if isinstance(value, list | dict | set | types.SimpleNamespace) and is_followed(tracer, value):
-        return _inherited_text(tracer, value)
-    if isinstance(value, BaseException) and not tracer.is_outside(value):
-        return tracer.native(builtin, value) if stringable(tracer, value.args) is not None else ""
-    raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(value).__name__}")
-
-
-def _inherited_text(tracer: Tracer, value: Any) -> Any:
-    """The text of a container of a Python class, as its C class writes it."""
-    if isinstance(value, types.SimpleNamespace):
-        name = "namespace" if type(value) is types.SimpleNamespace else type(value).__name__
-        stored = attributes.get(tracer, value, "__dict__").items()
-        items = (f"{k}={_call_repr(tracer, (v,), {}, None)}" for k, v in stored)
-        return f"{name}({', '.join(items)})"
-    method: Any = class_lookup(type(value), "__repr__")
-    base: type | None = next((b for b in (list, dict) if method is b.__repr__), None)
-    if base is None:
-        raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(value).__name__}")
-    contents = list(list.__iter__(value)) if base is list else dict(dict.items(value))
-    return tracer.native(repr, stringable(tracer, contents))
-
-
 # ------------------------------------------------------------------------------------------ refusals
 
 
@@ -483,10 +404,7 @@ _TABLE: dict[Any, Handler] = {
     operator.truth: _call_bool,
     **{function: _binary(symbol) for function, symbol in operators.BINARY_FUNCTIONS.items()},
     **{function: _comparison(symbol) for function, symbol in operators.COMPARISONS.items()},
-    str: _call_str,
-    repr: _call_repr,
-    ascii: _call_ascii,
-    format: _call_format,
+    **text_calls.HANDLERS,
     **stdlib_calls.BUILTINS,
     **questions.BUILTINS,
     **pure_calls.HANDLERS,
