@@ -65,14 +65,24 @@ def functionalise(graph: Graph) -> tuple[Graph, MutationRecord]:
     return rewriter.finish()
 
 
-def _pure_body(node: Node, body: Graph) -> Graph:
-    """The pure graph of a graph that `node` runs."""
+def functionalise_body(body: Graph) -> Graph:
+    """The pure graph of `body`, a graph that is part of another: it returns what `body` does and leaves nothing else.
+
+    Raises:
+        IRError: it writes to one of its inputs, draws random numbers, or has another effect.
+        ShapeError: a write to a view several elements of which share one place in memory.
+    """
     rewriter = _Functionaliser(body)
     rewriter.inputs()
-    for inner in body.nodes:
-        rewriter.visit(inner)
+    for node in body.nodes:
+        rewriter.visit(node)
+    return rewriter.finish_body()
+
+
+def _pure_body(node: Node, body: Graph) -> Graph:
+    """The pure graph of a graph that `node` runs."""
     try:
-        return rewriter.finish_body()
+        return functionalise_body(body)
     except IRError as e:
         where = f" at {node.location}" if node.location else ""
         raise IRError(f"{node.call_op.name}{where}: {e}") from None
@@ -281,11 +291,11 @@ class _Functionaliser:
     # ------------------------------------------------------------------------------------ the end
 
     def finish_body(self) -> Graph:
-        """The pure graph of a branch or a loop body: it leaves nothing to its caller, so returns what `graph` does."""
+        """The pure graph of a part of a graph: it leaves nothing to its caller, so returns what `graph` does."""
         written = [p for p in self.graph.placeholders if self.aliases[p].version]
         if written or self.keys:
             what = f"writes to {written[0]!r}, a tensor from outside" if written else "draws random numbers"
-            raise IRError(f"{self.graph.name} {what}, which control flow in a pure graph cannot state")
+            raise IRError(f"{self.graph.name} {what}, which a part of a pure graph cannot state")
         return self.builder.output(*map(self.operand, self.graph.outputs))
 
     def finish(self) -> tuple[Graph, MutationRecord]:

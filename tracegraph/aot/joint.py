@@ -20,6 +20,7 @@ import numpy as np
 
 from tracegraph.aot.dataflow import memory_of, needed
 from tracegraph.aot.record import Held
+from tracegraph.aot.written_formulas import pure_pullback
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value
 from tracegraph.ops.backward_pass import BackwardPass, Step, formula_reads, read_results
 from tracegraph.ops.definition import Definition
@@ -349,6 +350,8 @@ class _Backward(BackwardPass):
                 for what, called in [step.op.reads_as or (operand, step.op.name)]
             ]
 
+        if step.op.formula_may_write:
+            return pure_pullback(step, self.recorder, on_read)
         return step.op.pullback(step.cotangents, step.results, step.operands, dict(node.attrs), step.needs, on_read)
 
     def _through_control_flow(self, step: Step, sources: frozenset[int]) -> list[Traced | None]:

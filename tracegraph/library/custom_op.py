@@ -36,6 +36,7 @@ class CustomOp(Library):
     """
 
     method = False
+    formula_may_write = True
     schema: ClassVar[Schema]
 
     def __init__(self) -> None:

@@ -62,6 +62,7 @@ class Definition(Op):
         samples: inputs for the generated tests and the documentation.
         gradient_is_error: `vjp` raises: there is no gradient, and it is an error to ask for it.
         differentiable_once: the gradient has no gradient of its own, and it is an error to ask for it.
+        formula_may_write: the gradient formula is Python of the program, which may write to tensors that it makes.
         reads_as: what messages call the operands that the gradient formula reads, and the operation; by default "an
             operand" of `name`.
         recompute_cost: work to compute one output element again, in flops; the partitioner weighs it.
@@ -100,6 +101,7 @@ class Definition(Op):
     gradient_is_slope: ClassVar[bool] = True
     gradient_is_error: ClassVar[bool] = False
     differentiable_once: ClassVar[bool] = False
+    formula_may_write: ClassVar[bool] = False
     reads_as: ClassVar[tuple[str, str] | None] = None
     samples: ClassVar[Sampler | None] = None
     eager: ClassVar[Callable[..., Any] | None] = None
