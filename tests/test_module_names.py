@@ -13,6 +13,8 @@ import tracegraph as tg
 from tracegraph import module_names
 
 FORMS = """
+from tracegraph._higher_order_ops import associative_scan, cond, scan, while_loop
+from tracegraph._higher_order_ops.scan import scan
 import tracegraph.utils.checkpoint
 import tracegraph.utils.data
 import tracegraph.utils.data as data

@@ -15,6 +15,10 @@ from typing import Any
 
 #: below `tracegraph`; what is below a name is looked up below what it stands for, unless it has a line of its own
 NAMES = {
+    "_higher_order_ops": "ops.functional",
+    "_higher_order_ops.associative_scan": "ops.functional",
+    "_higher_order_ops.scan": "ops.functional",
+    "_higher_order_ops.while_loop": "ops.functional",
     "autograd.profiler": "profiler",
     "cuda": "tensor.cuda",
     "distributions.beta": "distributions.dirichlet",
