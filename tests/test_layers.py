@@ -28,7 +28,7 @@ LEFT: dict[str, tuple[str, ...]] = {
     "ops": ("ir", "providers"),
     "tensor": ("ops",),
     "profiler": (),
-    "autograd": ("tensor", "profiler"),
+    "autograd": ("tensor", "profiler", "module_names"),
     "distributions": ("autograd",),
     "random": ("ops",),
     "backends": (),

@@ -112,3 +112,13 @@ def test_other_names_are_no_modules(name):
         importlib.import_module(f"tracegraph.{name}")
     with pytest.raises(AttributeError, match=r"module 'tracegraph\.utils' has no attribute 'nope'"):
         _ = tg.utils.nope
+
+
+def test_every_name_is_an_attribute_without_an_import_of_its_own() -> None:
+    code = "import operator, tracegraph as tg; from tracegraph.module_names import NAMES\n"
+    assert run(code + "for name in NAMES: operator.attrgetter(name)(tg)\nprint('found')") == (["found"], "")
+
+
+def test_other_attributes_are_missing() -> None:
+    with pytest.raises(AttributeError, match=r"module 'tracegraph\.optim' has no attribute 'unknown'"):
+        _ = tg.optim.unknown

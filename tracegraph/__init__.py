@@ -103,6 +103,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "get_rng_state": ("tracegraph.ops.generator", "get_rng_state"),
     "set_rng_state": ("tracegraph.ops.generator", "set_rng_state"),
     "distributions": ("tracegraph.distributions", None),
+    "_higher_order_ops": ("tracegraph._higher_order_ops", None),
     "random": ("tracegraph.random", None),
     "func": ("tracegraph.func", None),
     "jit": ("tracegraph.jit", None),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -119,6 +120,20 @@ class _ShellLoader(Loader):
         module.__doc__ = "What PyTorch keeps under this name."
         module.__getattr__ = get  # type: ignore[method-assign]
         module.__dir__ = lambda: sorted(name for name in held if "." not in name)  # type: ignore[method-assign]
+
+
+def names_below(package: str) -> Callable[[str], ModuleType]:
+    """The `__getattr__` of a package: what PyTorch has below it is there without an import of its own."""
+    own = package.removeprefix(f"{_PACKAGE}.")
+    prefixes = [own, *(name for name, target in NAMES.items() if target == own)]
+
+    def get(name: str) -> ModuleType:
+        for prefix in prefixes:
+            if f"{prefix}.{name}" in NAMES:
+                return importlib.import_module(f"{_PACKAGE}.{prefix}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return get
 
 
 def install() -> None:

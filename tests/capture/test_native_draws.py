@@ -11,6 +11,7 @@ import pytest
 from captured import assert_same, capture_of, family_of, graphs_of, observe, specialisation_count
 
 import tracegraph as tg
+from tracegraph.capture.trace.native_draws import Snapshot
 from tracegraph.tensor import Tensor
 from tracegraph.utils.checkpoint import checkpoint
 
@@ -303,3 +304,27 @@ def test_a_trace_draws_from_copies() -> None:
     with pytest.raises(tg.errors.CaptureError):
         capture_of(lambda x: print(x * random.random(), NUMPY.normal()), fullgraph=True)(tg.ones(3))
     assert states() == before
+
+
+def test_a_failing_call_takes_no_draws_from_others() -> None:
+    def fails(x: tg.Tensor, index: tg.Tensor) -> tg.Tensor:
+        return x[index] * random.random()
+
+    compiled = tg.compile(fails)
+    x = tg.ones(3)
+    compiled(x, tg.tensor([0]))
+    state = random.getstate()
+    before = Snapshot(random._inst)  # type: ignore[attr-defined]
+    random.random()
+    before.end()
+    elsewhere = random.random()  # as another thread does
+    before.put_back()
+    assert random.random() != elsewhere
+    random.setstate(state)
+    with pytest.raises(IndexError):
+        compiled(x, tg.tensor([9]))
+    found = random.getstate()
+    random.setstate(state)
+    with pytest.raises(IndexError):
+        fails(x, tg.tensor([9]))
+    assert found == random.getstate()

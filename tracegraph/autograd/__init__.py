@@ -20,6 +20,9 @@ from tracegraph.autograd.grad_mode import (
 )
 from tracegraph.autograd.gradcheck import gradcheck
 from tracegraph.autograd.variable import Variable
+from tracegraph.module_names import names_below
+
+__getattr__ = names_below(__name__)
 
 __all__ = [
     "Function",

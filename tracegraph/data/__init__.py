@@ -18,6 +18,9 @@ from tracegraph.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from tracegraph.module_names import names_below
+
+__getattr__ = names_below(__name__)
 
 __all__ = [
     "BatchSampler",

@@ -39,6 +39,9 @@ from tracegraph.distributions.transforms import (
     identity_transform,
 )
 from tracegraph.distributions.uniform import Uniform
+from tracegraph.module_names import names_below
+
+__getattr__ = names_below(__name__)
 
 __all__ = [
     "AbsTransform",

@@ -1,5 +1,6 @@
 """Neural network modules. Names, arguments, defaults and initial values are PyTorch's."""
 
+from tracegraph.module_names import names_below
 from tracegraph.nn import functional, init
 from tracegraph.nn import parameter_tools as utils
 from tracegraph.nn.activation import (
@@ -177,6 +178,8 @@ from tracegraph.nn.transformer import (
     TransformerEncoderLayer,
 )
 from tracegraph.nn.uninitialized import UninitializedBuffer, UninitializedParameter
+
+__getattr__ = names_below(__name__)
 
 __all__ = [
     "AdaptiveAvgPool1d",

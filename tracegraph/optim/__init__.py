@@ -1,5 +1,6 @@
 """Optimisers: update parameters from their gradients. Names, arguments and update formulas are PyTorch's."""
 
+from tracegraph.module_names import names_below
 from tracegraph.optim import lr_scheduler
 from tracegraph.optim.adadelta import Adadelta
 from tracegraph.optim.adafactor import Adafactor
@@ -14,6 +15,8 @@ from tracegraph.optim.radam import RAdam
 from tracegraph.optim.rmsprop import RMSprop
 from tracegraph.optim.rprop import Rprop
 from tracegraph.optim.sgd import SGD
+
+__getattr__ = names_below(__name__)
 
 __all__ = [
     "ASGD",

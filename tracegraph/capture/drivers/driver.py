@@ -37,7 +37,7 @@ from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.values import NULL
 from tracegraph.capture.trace.finalizers import guard_answer, is_noticed, may_be_watched
 from tracegraph.capture.trace.frame import Frame, Unread
-from tracegraph.capture.trace.native_draws import snapshot
+from tracegraph.capture.trace.native_draws import Snapshot
 from tracegraph.capture.trace.tracer import Input, Tracer
 from tracegraph.ir import Graph, Node, Rebuilder, rebuild
 from tracegraph.ir.fused import node_symbols
@@ -288,12 +288,12 @@ class DriverWriter:
         pool = self.sources.pool
         writer = SourceWriter(pool)
         generators = [writer.name(source) for source in self.tracer.draws.generators]
-        saved = [f"{name} = {pool.name(snapshot)}({g})" for name, g in zip(self._saved(), generators, strict=True)]
+        saved = [f"{name} = {pool.name(Snapshot)}({g})" for name, g in zip(self._saved(), generators, strict=True)]
         late = [c for guard in self.tracer.guards.late for c in CHECKS[guard.kind](self.sources, guard)]
         streams = ((s.found, n) for s, n in self.tracer.random.taken())
         taken = [(self.sources.name(f.parents[0]), self.sources.name(f), n) for f, n in streams]
         fallback = [
-            *(f"{name}()" for name in self._saved()),
+            *(f"{name}.put_back()" for name in self._saved()),
             *(f"if {state} is not None: {generator}.give_back({state}, {n})" for generator, state, n in taken),
             "return Tail(eagerly, args, cells)",
         ]
@@ -303,6 +303,7 @@ class DriverWriter:
             *(f"{state} = None" for _, state, _ in taken),
             "try:",
             *(f"    {line}" for line in self.sources.lines),
+            *(f"    {name}.end()" for name in self._saved()),
             f"    is_as_traced = {' and '.join(late) or True}",
             "except Exception: is_as_traced = False",
             "if not is_as_traced:",
@@ -310,8 +311,8 @@ class DriverWriter:
         ]
 
     def _saved(self) -> list[str]:
-        """Names of what puts generators back."""
-        return [f"put_back{i}" for i in range(len(self.tracer.draws.generators))]
+        """Names of the states of the generators before the call."""
+        return [f"before{i}" for i in range(len(self.tracer.draws.generators))]
 
     def _releases(self, lines: list[str]) -> list[str]:
         """What the operation behind the graph does not use does not live on while it runs."""
@@ -339,7 +340,7 @@ class DriverWriter:
             (self.values.expression(s.generator), self.sources.name(s.found), n) for s, n in self.tracer.random.taken()
         )
         given_back = [f"{generator}.give_back({state}, {count})" for generator, state, count in taken]
-        return [*given_back, *(f"{name}()" for name in self._saved())]
+        return [*given_back, *(f"{name}.put_back()" for name in self._saved())]
 
     def _argument(self, graph_input: Input) -> str:
         name = self.sources.name(graph_input.source)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,17 +28,48 @@ if TYPE_CHECKING:
 GENERATORS: tuple[type, ...] = (random.Random, np.random.RandomState, np.random.Generator)
 
 
-def snapshot(generator: Any) -> Callable[[], None]:
-    """What puts the generator back to where it is now."""
+class Snapshot:
+    """A generator's state before a call draws from it, to be put back unless another thread has drawn since."""
+
+    __slots__ = ("_after", "_before", "_generator")
+
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+        self._before = _state_of(generator)
+        self._after: Any = None
+
+    def end(self) -> None:
+        """The call has drawn what it draws."""
+        self._after = _state_of(self._generator)
+
+    def put_back(self) -> None:
+        """Let the generator give the same numbers again."""
+        if self._after is None or _same(self._after, _state_of(self._generator)):
+            _set_state(self._generator, self._before)
+
+
+def _state_of(generator: Any) -> Any:
     if type(generator) is random.Random:
-        state = generator.getstate()
-        return lambda: generator.setstate(state)
-    if type(generator) is np.random.RandomState:
-        legacy = generator.get_state(legacy=False)
-        return lambda: generator.set_state(legacy)
-    bits = generator.bit_generator
-    words = bits.state
-    return lambda: setattr(bits, "state", words)
+        return generator.getstate()
+    return (
+        generator.get_state(legacy=False) if type(generator) is np.random.RandomState else generator.bit_generator.state
+    )
+
+
+def _set_state(generator: Any, state: Any) -> None:
+    if type(generator) is random.Random:
+        generator.setstate(state)
+    elif type(generator) is np.random.RandomState:
+        generator.set_state(state)
+    else:
+        generator.bit_generator.state = state
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two states of one generator, in numpy nested dicts with arrays, are equal."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+    return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
 
 
 @dataclass(frozen=True)
