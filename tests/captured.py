@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
+import pathlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -161,6 +162,8 @@ def assert_same(actual: Any, expected: Any) -> None:
     elif isinstance(expected, np.ndarray):
         assert actual.dtype == expected.dtype
         np.testing.assert_array_equal(actual, expected)
+    elif isinstance(expected, pathlib.PurePath):
+        assert actual == expected  # what it remembers of its parts is its own
     elif isinstance(expected, list | tuple | collections.deque):
         assert len(actual) == len(expected), f"{actual!r} instead of {expected!r}"
         for a, e in zip(actual, expected, strict=True):
