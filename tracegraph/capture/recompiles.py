@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from dataclasses import dataclass
 
-from tracegraph.capture.guards.checker import Failure
+from tracegraph.capture.guards.failures import Failure
 from tracegraph.capture.guards.user_terms import full_place
 from tracegraph.ir import Location
 

@@ -24,8 +24,9 @@ from tracegraph.capture.drivers.native_ops import CALL_COMPILED
 from tracegraph.capture.drivers.result import CaptureResult
 from tracegraph.capture.drivers.resume import run_resumed
 from tracegraph.capture.drivers.units import Unit, entry, forward_of, forward_on_stack, known_as, spread
-from tracegraph.capture.guards.checker import Check, Failure, compile_guards, find_failure
-from tracegraph.capture.guards.guard import Guard, GuardKind
+from tracegraph.capture.guards.checker import Checker
+from tracegraph.capture.guards.failures import Failure, find_failure
+from tracegraph.capture.guards.guard import Guard
 from tracegraph.capture.guards.sources import Local
 from tracegraph.capture.guards.user_terms import full_place
 from tracegraph.capture.recompiles import Recompile, definition_of, failed_guard
@@ -83,14 +84,22 @@ class CaptureOptions:
 class Specialisation:
     """One captured call, ready to run again while its guards hold."""
 
-    guards: tuple[Guard, ...]
-    check: Check
+    checker: Checker
     run: Callable[[Args, Cells], Any]
     graph: Graph | None
     #: the backend's callable for the graph
     compiled: Callable[[list[Any]], Sequence[Any]] | None
     #: the graph break it ends at
     stop: Break | None
+
+    def __post_init__(self) -> None:
+        #: whether it can run with (args, cells)
+        self.holds = self.checker.holds
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Its guards, in the order in which they are checked."""
+        return self.checker.guards
 
 
 class Observer:
@@ -209,13 +218,13 @@ class CompiledUnit:
             if forward is not None:
                 return self._about(forward).step(args, cells)
         for specialisation in self.specialisations:
-            if specialisation.check(args, cells) is None:
+            if specialisation.holds(args, cells):
                 return specialisation.run(args, cells)
         # inside a trace that calls this natively, the original joins that trace
         if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing() or self._waits(args):
             return self.eager(args, cells)
         with COMPILING, preserved():
-            fitting = (s for s in self.specialisations if s.check(args, cells) is None)
+            fitting = (s for s in self.specialisations if s.holds(args, cells))
             found: Specialisation | Break | None = next(fitting, None)
             if found is None:
                 found = self._specialise(args, cells)
@@ -363,17 +372,14 @@ class CompiledUnit:
                 names[name] = CalleeCompiler(self.family)
         for way in result.continuations:
             names[way.name] = self.family.unit(way.unit, self.namespace, way.is_native)
-        sizes = [Guard(GuardKind.SIZES, None, c, c.location) for c in result.sizes.conditions()]
-        guards = (*result.guards, *sizes)
-        check = compile_guards(guards)
         run = make_driver(result, names, self.namespace)
-        return Specialisation(guards, check, run, result.graph, compiled, result.stop)
+        return Specialisation(Checker(result.all_guards()), run, result.graph, compiled, result.stop)
 
     # ------------------------------------------------------------------------------ recompiles
 
     def _failures(self, args: Args, cells: Cells) -> list[Failure]:
         """Why no specialisation fits: the failed guard of each, newest first."""
-        failures = (find_failure(s.guards, s.check, args, cells) for s in reversed(self.specialisations))
+        failures = (find_failure(s.checker, args, cells) for s in reversed(self.specialisations))
         return [f for f in failures if f is not None]
 
     def _recompile(self, failures: list[Failure], args: Args) -> Recompile | None:

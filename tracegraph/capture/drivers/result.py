@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from tracegraph.capture.drivers.units import Unit
-from tracegraph.capture.guards.guard import Guard
+from tracegraph.capture.guards.guard import Guard, GuardKind
 from tracegraph.capture.guards.sources import Source
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.trace.sizes import Sizes
@@ -54,3 +55,9 @@ class CaptureResult:
     native_line: int | None = None
     example_inputs: list[Any] = field(default_factory=list)
     sizes: Sizes = field(default_factory=Sizes)
+
+    def all_guards(self) -> Iterator[Guard]:
+        """`guards` and those on sizes, as far as they have been asked for by now."""
+        yield from self.guards
+        for condition in self.sizes.conditions():
+            yield Guard(GuardKind.SIZES, None, condition, condition.location)

@@ -1,0 +1,29 @@
+"""Sources evaluated for the arguments of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tracegraph.capture.guards.sources import Pool, Source, SourceWriter
+from tracegraph.capture.stack.storage import MISSING
+
+
+def compile_reader(sources: Sequence[Source]) -> Callable[[Sequence[Any], tuple[Any, ...]], tuple[Any, ...]]:
+    """`read(args, cells)`, the values at `sources`; it raises whatever a path that leads nowhere raises."""
+    writer = SourceWriter(Pool())
+    result = "".join(f"{writer.name(source)}, " for source in sources)
+    body = "".join(f"    {line}\n" for line in [*writer.lines, f"return ({result})"])
+    namespace = writer.pool.names
+    exec(compile(f"def read(args, cells):\n{body}", "<sources>", "exec"), namespace)
+    read: Callable[..., tuple[Any, ...]] = namespace["read"]
+    return read
+
+
+def evaluate(source: Source, args: Sequence[Any], cells: tuple[Any, ...]) -> Any:
+    """The value at `source`, or MISSING if the path no longer leads anywhere."""
+    read = compile_reader((source,))
+    try:
+        return read(args, cells)[0]
+    except Exception:  # whatever a broken path raises, there is no value
+        return MISSING
