@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracegraph.ir import Graph, Node, Operand, Rebuilder, Value
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 from tracegraph.passes.pass_manager import graph_pass
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Graph, Kind, Node, Operand, Rebuilder, TensorType, Value, lookup
 from tracegraph.ir.dim import SymExpr
+from tracegraph.ops.core.weak_numbers import wrapped
 from tracegraph.ops.kinds import Pointwise
-from tracegraph.ops.quiet import quiet
-from tracegraph.ops.weak_numbers import wrapped
+from tracegraph.ops.numerics.quiet import quiet
 from tracegraph.passes.operand_types import computes_alike
 from tracegraph.passes.pass_manager import graph_pass
 

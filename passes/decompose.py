@@ -7,8 +7,8 @@ from typing import Any
 
 from tracegraph.ir import Builder, Graph, Operand, Rebuilder, Value
 from tracegraph.ir.rules import Rule, rule_of
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.graphs.recording import Recorder
 from tracegraph.passes.pass_manager import graph_pass
 
 

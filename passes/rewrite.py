@@ -34,7 +34,7 @@ from tracegraph.ir import Operand, TensorType, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.op import Op
 from tracegraph.ir.signature import value_key
-from tracegraph.ops.weak_numbers import wrap_around, wrapped
+from tracegraph.ops.core.weak_numbers import wrap_around, wrapped
 
 Bindings: TypeAlias = dict[str, Any]
 

@@ -21,7 +21,7 @@ from tracegraph.autograd import grad
 from tracegraph.capture.compiled_function import CaptureOptions, CompiledFunction, compiled, family_of
 from tracegraph.ir import Graph
 from tracegraph.ops.functional import full_like
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.graphs.graph_module import GraphModule
 from tracegraph.tensor import Tensor, tensor
 
 MakeArgs = Callable[[], tuple[Any, ...]]

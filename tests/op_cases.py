@@ -17,9 +17,9 @@ from tracegraph.dtypes import DType
 from tracegraph.ir import Builder, Graph, Rebuilder, ShapeEnv, TensorType, Value
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import REGISTRY
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.recording import Recorder, Traced, record_into
-from tracegraph.ops.samples import A, Sample, draw
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.core.samples import A, Sample, draw
+from tracegraph.ops.graphs.recording import Recorder, Traced, record_into
 
 #: changes an array that was drawn for the description
 Change = Callable[[np.ndarray, A], np.ndarray]

@@ -21,9 +21,9 @@ from tracegraph import dtypes, ir
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Builder, Graph, TensorType, Value
 from tracegraph.ir.op import REGISTRY
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.recording import Recorder, Traced
-from tracegraph.ops.samples import A, Sample
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.core.samples import A, Sample
+from tracegraph.ops.graphs.recording import Recorder, Traced
 
 Wanted = Callable[[Definition], bool]
 

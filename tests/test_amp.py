@@ -9,8 +9,8 @@ import pytest
 import tracegraph as tg
 from tracegraph import ir, nn
 from tracegraph.errors import ArgumentError
-from tracegraph.ops.autocast import CASTING, Autocast
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.autocast import CASTING, Autocast
+from tracegraph.ops.core.definition import Definition
 
 F = nn.functional
 

@@ -20,8 +20,8 @@ from tracegraph.codegen.compile import compile_program
 from tracegraph.codegen.native.executable import Executable
 from tracegraph.errors import ElementError
 from tracegraph.ir import Builder, Graph, Rebuilder
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.samples import A
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.core.samples import A
 from tracegraph.passes import fuse, optimise, plan_memory
 
 pure_ops = [

@@ -41,8 +41,8 @@ from tracegraph.compiler.options import Options
 from tracegraph.compiler.pipeline import compile_graph, interpreted
 from tracegraph.errors import AutogradError, TracegraphError
 from tracegraph.ir import dim as dims
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.graphs.graph_module import GraphModule
 
 
 def each_op_with(has: Callable[[Definition], bool]) -> pytest.MarkDecorator:

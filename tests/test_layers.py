@@ -50,21 +50,42 @@ LEFT: dict[str, tuple[str, ...]] = {
     "cli": ("library",),
     "__main__": ("cli",),
 }
-# Folders of capture; each loads without those behind it. Functions may import what is
-# behind them: Python's semantics is recursive.
-CAPTURE = (
-    "reporting",
-    "stack",
-    "bytecode",
-    "guards",
-    "trace",
-    "tensors",
-    "protocols",
-    "objects",
-    "calls",
-    "opcodes",
-    "drivers",
-)
+# Folders of a layer; each loads without those behind it. Functions may import what is behind them: Python's
+# semantics is recursive, and gradients and decompositions are written in ops.
+FOLDERS = {
+    "capture": (
+        "reporting",
+        "stack",
+        "bytecode",
+        "guards",
+        "trace",
+        "tensors",
+        "protocols",
+        "objects",
+        "calls",
+        "opcodes",
+        "drivers",
+    ),
+    "ops": (
+        "numerics",
+        "core",
+        "functional",
+        "handles",
+        "kinds",
+        "graphs",
+        "effects",
+        "pointwise",
+        "creation",
+        "random",
+        "reductions",
+        "ordering",
+        "shaping",
+        "indexing",
+        "matrices",
+        "neural",
+        "control",
+    ),
+}
 # Heavy or special libraries, and the layers that may use them.
 RESERVED = {
     "llvmlite": {"codegen", "runtime"},
@@ -166,23 +187,23 @@ def test_imports_point_left() -> None:
     assert not found, "\n".join(found)
 
 
-def folder_of_capture(module: str) -> int:
-    """Where the part of capture that a module belongs to stands in their order; entry points stand last."""
-    folder = module.split(".")[2]
-    return CAPTURE.index(folder) if folder in CAPTURE else len(CAPTURE)
+def place(layer: str, module: str) -> int:
+    """Where the folder (or file) of a module stands in the order of its layer; files that are not named stand last."""
+    folder = [*module.split("."), ""][2]
+    return FOLDERS[layer].index(folder) if folder in FOLDERS[layer] else len(FOLDERS[layer])
 
 
-def test_folders_of_capture_load_in_order() -> None:
+@pytest.mark.parametrize("layer", FOLDERS)
+def test_folders_load_in_order(layer: str) -> None:
     found = []
-    for module in modules():
-        if module.startswith("tracegraph.capture."):
-            tree = tree_of(module)
-            loaded = [node for node in tree.body if not isinstance(node, ast.If | ast.FunctionDef | ast.ClassDef)]
-            found += [
-                f"{module}, line {line}: {target}"
-                for target, line, _ in imports(ast.Module(loaded, []), package_of(module))
-                if target.startswith("tracegraph.capture.") and folder_of_capture(target) > folder_of_capture(module)
-            ]
+    for module in (m for m in modules() if layer_of(m) == layer):
+        tree = tree_of(module)
+        loaded = [node for node in tree.body if not isinstance(node, ast.If | ast.FunctionDef | ast.ClassDef)]
+        found += [
+            f"{module}, line {line}: {target}"
+            for target, line, _ in imports(ast.Module(loaded, []), package_of(module))
+            if layer_of(target) == layer and place(layer, target) > place(layer, module)
+        ]
     assert not found, "\n".join(found)
 
 

@@ -34,7 +34,7 @@ from tracegraph.dtypes import (
     uint8,
 )
 from tracegraph.errors import TracegraphError
-from tracegraph.ops.tensor_class import REPLACEMENTS
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.providers import provide
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, set_printoptions, tensor
 
@@ -85,23 +85,23 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "compiler": ("tracegraph.compiler", None),
     "library": ("tracegraph.library", None),
     "compile": ("tracegraph.compiler.api", "compile"),
-    "device": ("tracegraph.ops.device", "Device"),
+    "device": ("tracegraph.ops.core.device", "Device"),
     "amp": ("tracegraph.amp", None),
     "backends": ("tracegraph.backends", None),
     "cuda": ("tracegraph.tensor.cuda", None),
-    "layout": ("tracegraph.ops.memory_layout", "Layout"),
-    "strided": ("tracegraph.ops.memory_layout", "strided"),
+    "layout": ("tracegraph.ops.core.memory_layout", "Layout"),
+    "strided": ("tracegraph.ops.core.memory_layout", "strided"),
     "set_num_threads": ("tracegraph.runtime.threads", "set_num_threads"),
     "get_num_threads": ("tracegraph.runtime.threads", "get_num_threads"),
     "linalg": ("tracegraph.tensor.linalg", None),
     "special": ("tracegraph.tensor.special", None),
-    "manual_seed": ("tracegraph.ops.generator", "manual_seed"),
-    "Generator": ("tracegraph.ops.generator", "Generator"),
-    "default_generator": ("tracegraph.ops.generator", "default_generator"),
-    "seed": ("tracegraph.ops.generator", "seed"),
-    "initial_seed": ("tracegraph.ops.generator", "initial_seed"),
-    "get_rng_state": ("tracegraph.ops.generator", "get_rng_state"),
-    "set_rng_state": ("tracegraph.ops.generator", "set_rng_state"),
+    "manual_seed": ("tracegraph.ops.random.generator", "manual_seed"),
+    "Generator": ("tracegraph.ops.random.generator", "Generator"),
+    "default_generator": ("tracegraph.ops.random.generator", "default_generator"),
+    "seed": ("tracegraph.ops.random.generator", "seed"),
+    "initial_seed": ("tracegraph.ops.random.generator", "initial_seed"),
+    "get_rng_state": ("tracegraph.ops.random.generator", "get_rng_state"),
+    "set_rng_state": ("tracegraph.ops.random.generator", "set_rng_state"),
     "distributions": ("tracegraph.distributions", None),
     "_higher_order_ops": ("tracegraph._higher_order_ops", None),
     "random": ("tracegraph.random", None),

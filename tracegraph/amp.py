@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError
-from tracegraph.ops.arguments import described
-from tracegraph.ops.autocast import AUTOCASTING
+from tracegraph.ops.core.arguments import described
+from tracegraph.ops.core.autocast import AUTOCASTING
 from tracegraph.optim.grad_scaler import GradScaler
 
 F = TypeVar("F", bound=Callable[..., Any])

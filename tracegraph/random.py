@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tracegraph.ops.generator import (
+from tracegraph.ops.random.generator import (
     default_generator,
     get_rng_state,
     initial_seed,

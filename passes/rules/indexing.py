@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracegraph.ops.index_algebra import are_disjoint, covers_all
+from tracegraph.ops.indexing.index_algebra import are_disjoint, covers_all
 from tracegraph.passes.rewrite import Bindings, Rule
 
 

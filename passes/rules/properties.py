@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracegraph.ir.op import REGISTRY
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 from tracegraph.passes.rewrite import Rule
 
 

@@ -16,7 +16,7 @@ from tracegraph.dtypes import float64
 from tracegraph.errors import AutogradError, IRError
 from tracegraph.ir import Builder, Graph, ShapeEnv, TensorType
 from tracegraph.ir.subgraphs import subgraphs
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
 
 Function = Callable[..., Any]
 

@@ -23,7 +23,7 @@ from tracegraph.aot import (
 from tracegraph.aot.record import Result
 from tracegraph.errors import IRError, ShapeError
 from tracegraph.ir import Builder, Graph, Role, TensorType, Value, lookup
-from tracegraph.ops.layout import contiguous_strides
+from tracegraph.ops.core.layout import contiguous_strides
 
 
 def replay(pure: Graph, record: MutationRecord, inputs: Sequence[np.ndarray], keys: Sequence[np.ndarray] = ()) -> list:

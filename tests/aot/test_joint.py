@@ -11,7 +11,7 @@ from tracegraph import ir
 from tracegraph.aot import WriteBack, differentiate, functionalise
 from tracegraph.autograd import grad
 from tracegraph.ir import Graph, Role
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.graphs.graph_module import GraphModule
 
 
 def parse(text: str) -> Graph:

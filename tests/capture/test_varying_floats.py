@@ -18,8 +18,8 @@ from op_cases import Call, all_ops, cases_of, flattened
 
 import tracegraph as tg
 from tracegraph.errors import TracegraphError
-from tracegraph.ops.binding import Parameter
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.binding import Parameter
+from tracegraph.ops.core.definition import Definition
 
 #: tried in this order until eager execution takes them all; the third value brings the second graph
 VALUES = ((0.3, 0.31, 0.32, 0.34), (1.25, 1.26, 1.28, 1.3), (6.25, 6.5, 6.75, 7.0))

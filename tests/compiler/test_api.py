@@ -7,7 +7,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph.errors import CompileError, OptionError
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 
 
 def test_decorator_forms():

@@ -13,7 +13,7 @@ from tracegraph import nn, optim
 from tracegraph.capture import untaken
 from tracegraph.capture.session import capture
 from tracegraph.compiler import stages
-from tracegraph.ops import pytree
+from tracegraph.ops.graphs import pytree
 
 BACKENDS = ["llvm", "interpreter", "eager"]
 each_backend = pytest.mark.parametrize("backend", BACKENDS)

@@ -12,7 +12,7 @@ from tracegraph import ir
 from tracegraph.errors import ParseError, UndecidableError
 from tracegraph.ir import Builder, Location, ShapeEnv, TensorType, lookup, sym
 from tracegraph.ir.user_line import users_lines
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
 
 CALLS: dict[str, Callable[[Any], Any]] = {
     r"reshape\(%x: f32\[s0, 4\]\): cannot decide whether 4\*s0 == 16, which depends on s0": lambda x: x.reshape(2, 8),

@@ -12,7 +12,7 @@ import tracegraph as tg
 from tracegraph import Tensor, ir, library
 from tracegraph.capture.compiled_function import family_of
 from tracegraph.errors import ArgumentError, AutogradError
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.graphs.graph_module import GraphModule
 
 STRICT = {"strict": True, "verify": True}
 

@@ -14,7 +14,7 @@ from tracegraph import ir
 from tracegraph.errors import IndexRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ops import functional as F
-from tracegraph.ops.basic_index import canonical_entries, indexed_shape
+from tracegraph.ops.indexing.basic_index import canonical_entries, indexed_shape
 
 shapes = st.lists(st.integers(0, 5), max_size=4).map(tuple)
 

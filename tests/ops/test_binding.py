@@ -10,7 +10,7 @@ import pytest
 import tracegraph as tg
 from tracegraph.errors import ArgumentError
 from tracegraph.ops import functional as F
-from tracegraph.ops.binding import Signature
+from tracegraph.ops.core.binding import Signature
 
 CALLS: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
     (F.view, (2, 4), {}),

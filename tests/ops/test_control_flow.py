@@ -14,7 +14,7 @@ from tracegraph.autograd.gradcheck import gradcheck
 from tracegraph.dtypes import bool_, float32, float64
 from tracegraph.errors import ArgumentError, ControlFlowError, IRError, ShapeError
 from tracegraph.ir import Builder, Graph, TensorType
-from tracegraph.ops.recording import Recorder, Traced
+from tracegraph.ops.graphs.recording import Recorder, Traced
 
 
 def recorded(function: Callable[..., Any], *types: TensorType) -> Graph:

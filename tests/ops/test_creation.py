@@ -8,7 +8,7 @@ import pytest
 import tracegraph as tg
 from tracegraph import ir
 from tracegraph.errors import DTypeError
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
 
 
 @pytest.mark.parametrize(

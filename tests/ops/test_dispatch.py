@@ -8,8 +8,8 @@ import pytest
 
 import tracegraph as tg
 from tracegraph.errors import ArgumentError
-from tracegraph.ops import dispatch
 from tracegraph.ops import functional as F
+from tracegraph.ops.core import dispatch
 
 
 class Noted(tg.Tensor):

@@ -8,7 +8,7 @@ import pytest
 import tracegraph as tg
 from tracegraph import ir
 from tracegraph.errors import ShapeError, ValueRangeError
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
 
 
 def test_copy_converts_broadcasts_and_gives_back_its_target() -> None:

@@ -10,7 +10,7 @@ import pytest
 import tracegraph as tg
 from tracegraph.ir import Builder, TensorType
 from tracegraph.nn import functional as F
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
 
 CALLS: dict[str, Callable[[Any], Any]] = {
     r"reshape: shape \[7\] is invalid .* make the sizes multiply to 6": lambda x: x.reshape(7),

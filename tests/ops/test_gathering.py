@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tracegraph as tg
 from tracegraph.errors import IndexRangeError
-from tracegraph.ops.combining import combine_rows
+from tracegraph.ops.indexing.combining import combine_rows
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)
 

@@ -8,7 +8,7 @@ import pytest
 import tracegraph as tg
 from tracegraph import ir
 from tracegraph.errors import ShapeError
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.graphs.graph_module import GraphModule
 from tracegraph.tensor import Tensor
 
 BRANCHES = """graph f(%p: bool[], %x: f32[s0]) {

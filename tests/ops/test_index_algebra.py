@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracegraph.ir import sym
-from tracegraph.ops.basic_index import _numpy_index, canonical_entries
-from tracegraph.ops.index_algebra import Entries, are_disjoint, compose_entries, covers_all
+from tracegraph.ops.indexing.basic_index import _numpy_index, canonical_entries
+from tracegraph.ops.indexing.index_algebra import Entries, are_disjoint, compose_entries, covers_all
 
 
 @st.composite

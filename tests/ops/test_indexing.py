@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import tracegraph as tg
 from tracegraph import ir
 from tracegraph.errors import DataDependentError, IndexRangeError
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
 
 CUBE = np.random.default_rng(0).standard_normal((3, 4, 5)).astype(np.float32)
 ROWS = np.array([True, False, True])

@@ -11,14 +11,14 @@ import tracegraph as tg
 from tracegraph import ir
 from tracegraph.errors import ShapeError
 from tracegraph.ir import Builder, TensorType
-from tracegraph.ops.layout import (
+from tracegraph.ops.core.layout import (
     contiguous_strides,
     is_contiguous,
     matching_blocks,
     resolve_size,
     view_strides,
 )
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
 
 sizes = st.lists(st.integers(0, 4), max_size=4)
 

@@ -16,7 +16,7 @@ from op_cases import all_ops, cases_of, type_of
 from tracegraph.errors import IndexRangeError
 from tracegraph.ir import Interpreter, Node
 from tracegraph.ir.rules import Rule, rule_of
-from tracegraph.ops.scalar import NumpyScalars, cast_array
+from tracegraph.ops.numerics.scalar import NumpyScalars, cast_array
 
 # what a result element costs here is Python; larger results say nothing new
 LIMIT = 80

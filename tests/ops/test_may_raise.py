@@ -12,7 +12,7 @@ from op_cases import all_ops, cases_of
 from tracegraph.errors import ElementError, IndexRangeError, TracegraphError
 from tracegraph.ir import Graph, Node, Rebuilder, interpret, rebuild
 from tracegraph.ops import REGISTRY
-from tracegraph.ops.samples import A
+from tracegraph.ops.core.samples import A
 from tracegraph.passes import optimise, run_passes
 from tracegraph.passes.decompose import decompose
 

@@ -7,7 +7,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import ir
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
 
 
 def handles():

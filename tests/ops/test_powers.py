@@ -13,7 +13,7 @@ from tracegraph.errors import DTypeError
 
 def recorded_ops(exponent: float) -> list[str]:
     from tracegraph.ir import Builder, TensorType
-    from tracegraph.ops.recording import record_into
+    from tracegraph.ops.graphs.recording import record_into
 
     builder = Builder("power")
     x = builder.placeholder(TensorType(tg.float32, (3,)))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import tracegraph as tg
-from tracegraph.ops.control_flow import type_of
-from tracegraph.ops.pytree import described, flatten, static_parts, unflatten
+from tracegraph.ops.control.control_flow import type_of
+from tracegraph.ops.graphs.pytree import described, flatten, static_parts, unflatten
 
 Pair = namedtuple("Pair", ["first", "second"])
 A, B, C = tg.ones(2), tg.zeros(3), tg.tensor(7)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tracegraph as tg
-from tracegraph.ops import quiet as module
-from tracegraph.ops.quiet import enter_quiet, leave_quiet, quiet
+from tracegraph.ops.numerics import quiet as module
+from tracegraph.ops.numerics.quiet import enter_quiet, leave_quiet, quiet
 
 SWITCHES = {"fast": (enter_quiet, leave_quiet), "errstate": (module._enter_errstate, module._leave_errstate)}
 

@@ -14,9 +14,9 @@ import tracegraph as tg
 from tracegraph import ir
 from tracegraph.errors import DataDependentError
 from tracegraph.ops import functional as F
-from tracegraph.ops import philox
-from tracegraph.ops.generator import Generator, default_generator
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
+from tracegraph.ops.numerics import philox
+from tracegraph.ops.random.generator import Generator, default_generator
 
 COUNT = 40_000
 

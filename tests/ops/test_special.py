@@ -10,7 +10,7 @@ import pytest
 from scipy import special as scipy_special
 
 import tracegraph as tg
-from tracegraph.ops import special
+from tracegraph.ops.numerics import special
 
 RNG = np.random.default_rng(0)
 POINTS = {

@@ -130,7 +130,7 @@ def test_flatten_and_contiguous_give_back_what_needs_no_change() -> None:
 
 def test_split_of_a_symbolic_dimension_asks_once_per_part() -> None:
     from tracegraph import ir
-    from tracegraph.ops.recording import Recorder
+    from tracegraph.ops.graphs.recording import Recorder
 
     env = ir.ShapeEnv()
     s0 = env.fresh(7)

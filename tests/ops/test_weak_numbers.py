@@ -11,7 +11,7 @@ from tracegraph import dtypes, ir
 from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError
 from tracegraph.ir import ShapeEnv, sym
-from tracegraph.ops.weak_numbers import Number, fitting, wrapped
+from tracegraph.ops.core.weak_numbers import Number, fitting, wrapped
 
 
 @pytest.mark.parametrize(

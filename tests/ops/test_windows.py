@@ -6,8 +6,8 @@ import pytest
 import tracegraph as tg
 from tracegraph.ir import Builder, TensorType
 from tracegraph.ops import functional as F
-from tracegraph.ops.recording import Recorder
-from tracegraph.ops.windows import Windows, fold
+from tracegraph.ops.graphs.recording import Recorder
+from tracegraph.ops.neural.windows import Windows, fold
 
 GEOMETRIES = [
     {"kernel_size": (3, 3)},

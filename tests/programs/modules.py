@@ -12,7 +12,7 @@ from programs import program
 from tracegraph import nn
 from tracegraph.autograd.grad_mode import no_grad
 from tracegraph.nn import functional as F
-from tracegraph.ops.generator import manual_seed
+from tracegraph.ops.random.generator import manual_seed
 from tracegraph.tensor import Tensor, tensor
 
 

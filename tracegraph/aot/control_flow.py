@@ -23,12 +23,12 @@ from tracegraph.errors import AutogradError
 from tracegraph.ir import Builder, Graph, Node, Operand, Rebuilder, TensorType, Value
 from tracegraph.ir.subgraphs import sizes_of
 from tracegraph.ops import functional as F
-from tracegraph.ops.cond import Cond
-from tracegraph.ops.dispatch import dispatch
-from tracegraph.ops.kinds import ControlFlow
-from tracegraph.ops.recording import Recorder, Traced
-from tracegraph.ops.scan import Scan
-from tracegraph.ops.while_loop import NO_GRADIENT
+from tracegraph.ops.control.cond import Cond
+from tracegraph.ops.control.kind import ControlFlow
+from tracegraph.ops.control.scan import Scan
+from tracegraph.ops.control.while_loop import NO_GRADIENT
+from tracegraph.ops.core.dispatch import dispatch
+from tracegraph.ops.graphs.recording import Recorder, Traced
 
 #: of every result or operand, a handle or None
 Handles: TypeAlias = Sequence[Traced | None]

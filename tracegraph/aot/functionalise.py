@@ -40,10 +40,10 @@ from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides
+from tracegraph.ops.graphs.recording import Recorder, Traced
 from tracegraph.ops.kinds import View
-from tracegraph.ops.layout import Shape, Strides, contiguous_strides
-from tracegraph.ops.recording import Recorder, Traced
 
 
 def functionalise(graph: Graph) -> tuple[Graph, MutationRecord]:

@@ -6,8 +6,8 @@
     }                                          return %0, %1
                                              }
 
-The gradient formulas are those of the eager tape, in its order (`ops/backward_pass.py`). What they read is noted, so
-that whoever runs the compiled graph can refuse what the tape refuses.
+The gradient formulas are those of the eager tape, in its order (`ops/graphs/backward_pass.py`). What they read is
+noted, so that whoever runs the compiled graph can refuse what the tape refuses.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tracegraph.aot.dataflow import memory_of, needed
 from tracegraph.aot.record import Held
 from tracegraph.aot.written_formulas import pure_pullback
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value
-from tracegraph.ops.backward_pass import BackwardPass, Step, formula_reads, read_results
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.kinds import ControlFlow
-from tracegraph.ops.recording import Recorder, Traced
+from tracegraph.ops.control.kind import ControlFlow
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.graphs.backward_pass import BackwardPass, Step, formula_reads, read_results
+from tracegraph.ops.graphs.recording import Recorder, Traced
 
 if TYPE_CHECKING:
     from tracegraph.aot.control_flow import Gradient

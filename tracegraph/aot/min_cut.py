@@ -20,7 +20,7 @@ from tracegraph.aot.joint import Joint
 from tracegraph.aot.partition import Partition, cut
 from tracegraph.ir import Kind, Node, Value
 from tracegraph.ir import dim as dims
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 
 #: work that takes as long as moving one byte between memory and core
 FLOPS_PER_BYTE = 2.0

@@ -28,7 +28,7 @@ from tracegraph.ir import Graph, Kind, Node, Rebuilder, Role, TensorType, Value,
 from tracegraph.ir import dim as dims
 from tracegraph.ir.fused import node_symbols
 from tracegraph.ops import functional as F
-from tracegraph.ops.recording import Recorder
+from tracegraph.ops.graphs.recording import Recorder
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import numpy as np
 
 from tracegraph.aot.functionalise import functionalise_body
 from tracegraph.ir import Builder, Graph, Role, Value
-from tracegraph.ops.backward_pass import Step
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.recording import Recorder, Traced
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.graphs.backward_pass import Step
+from tracegraph.ops.graphs.recording import Recorder, Traced
 
 
 def pure_pullback(

@@ -12,7 +12,7 @@ import numpy as np
 from tracegraph.errors import AutogradError
 from tracegraph.ir import Location
 from tracegraph.ir.user_line import source_line
-from tracegraph.ops.graph_module import running_location
+from tracegraph.ops.graphs.graph_module import running_location
 from tracegraph.settings import Settings
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 from tracegraph.autograd.grad_mode import STATE, enable_grad
 from tracegraph.autograd.tape import Edge, Node, attach, mark
 from tracegraph.errors import ArgumentError, AutogradError
-from tracegraph.ops.autocast import casting, casting_state
-from tracegraph.ops.generator import get_rng_state, set_rng_state
+from tracegraph.ops.core.autocast import casting, casting_state
+from tracegraph.ops.random.generator import get_rng_state, set_rng_state
 from tracegraph.tensor.hooks import hooked
 from tracegraph.tensor.storage import Storage
 from tracegraph.tensor.tensor import Tensor

@@ -13,7 +13,7 @@ from tracegraph.autograd.grad_mode import STATE
 from tracegraph.autograd.inplace import refresh_history
 from tracegraph.autograd.tape import Node
 from tracegraph.errors import AutogradError, ShapeError
-from tracegraph.ops.autocast import not_casting
+from tracegraph.ops.core.autocast import not_casting
 from tracegraph.tensor.hooks import PostAccumulate, hooked
 from tracegraph.tensor.tensor import Tensor
 

@@ -14,7 +14,7 @@ from typing import Any
 from tracegraph.autograd.grad_mode import STATE
 from tracegraph.autograd.tape import OpNode, attach, handle
 from tracegraph.errors import AutogradError
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 from tracegraph.tensor import eager
 from tracegraph.tensor.tensor import Tensor
 

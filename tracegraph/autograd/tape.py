@@ -19,8 +19,8 @@ from tracegraph.autograd.grad_mode import STATE
 from tracegraph.dtypes import DType
 from tracegraph.errors import AutogradError
 from tracegraph.ir.abstract import Abstract
-from tracegraph.ops import dispatch
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core import dispatch
+from tracegraph.ops.core.definition import Definition
 from tracegraph.tensor import eager
 from tracegraph.tensor.storage import Storage
 from tracegraph.tensor.tensor import Tensor

@@ -44,7 +44,7 @@ from tracegraph.capture.trace.tracing_state import is_tracing
 from tracegraph.capture.undo import atomic
 from tracegraph.errors import CaptureError, RecompileError
 from tracegraph.ir import Graph
-from tracegraph.ops.autocast import not_casting
+from tracegraph.ops.core.autocast import not_casting
 from tracegraph.settings import preserved
 
 #: of a resumed part: a list, which it empties

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from tracegraph.errors import OptionError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 
 F = TypeVar("F", bound=Callable[..., Any])
 

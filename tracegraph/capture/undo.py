@@ -12,7 +12,7 @@ import numpy as np
 
 from tracegraph.capture.trace.tensor_states import root_of
 from tracegraph.ir import Graph
-from tracegraph.ops.generator import get_rng_state, set_rng_state
+from tracegraph.ops.random.generator import get_rng_state, set_rng_state
 from tracegraph.tensor import Tensor
 
 RunGraph = Callable[[list[Any]], Sequence[Any]]

@@ -18,7 +18,7 @@ from tracegraph.cli.failure import Failure
 from tracegraph.cli.targets import Target, attribute, check_call, user_code
 from tracegraph.errors import ParseError
 from tracegraph.ir import TensorType, parse_type
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 from tracegraph.tensor import Tensor, tensor
 
 GRAMMAR = (

@@ -9,7 +9,7 @@ import click
 from tracegraph.cli.failure import Failure
 from tracegraph.cli.render import show_table
 from tracegraph.ir.op import REGISTRY
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 from tracegraph.passes.pass_manager import PASSES, name_of, summary
 from tracegraph.passes.pipeline import DefaultSettings, optimising_passes
 

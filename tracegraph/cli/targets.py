@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from tracegraph.cli.failure import Failure, users_line
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 
 FORM = "name it as package.module:function or path/file.py:function"
 

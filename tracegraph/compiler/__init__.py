@@ -29,7 +29,7 @@ from tracegraph.compiler.compile_times import compile_times
 from tracegraph.compiler.explanation import Explanation, explain
 from tracegraph.compiler.options import Options
 from tracegraph.compiler.resetting import reset
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.graphs.graph_module import GraphModule
 
 __all__ = [
     "Explanation",

@@ -19,8 +19,8 @@ from tracegraph.compiler.compile_times import PROCESS
 from tracegraph.compiler.options import OPTION_NAMES, Options
 from tracegraph.errors import ArgumentError, CompileError, OptionError, TracegraphError
 from tracegraph.ir import Graph
-from tracegraph.ops.arguments import described
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.core.arguments import described
+from tracegraph.ops.graphs.graph_module import GraphModule
 from tracegraph.runtime.compiled_graph import CompiledGraph
 from tracegraph.tensor import Tensor
 

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias, TypeVar, overload
 
 from tracegraph.compiler.options import Options
 from tracegraph.errors import ArgumentError, OptionError
-from tracegraph.ops.arguments import described
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.core.arguments import described
+from tracegraph.ops.graphs.graph_module import GraphModule
 from tracegraph.tensor import Tensor
 
 Compiled: TypeAlias = Callable[..., Sequence[Any]]

@@ -27,7 +27,7 @@ from tracegraph.compiler.backends import Backend, resolve
 from tracegraph.compiler.options import Options
 from tracegraph.errors import ArgumentError, TracegraphError
 from tracegraph.ir import Graph, Location
-from tracegraph.ops.generator import get_rng_state, set_rng_state
+from tracegraph.ops.random.generator import get_rng_state, set_rng_state
 from tracegraph.tensor import Tensor
 
 #: a measurement repeats until this many seconds are over, at most so often

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracegraph.errors import OptionError
 from tracegraph.ir import Graph
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from tracegraph.compiler.paused_collection import paused_collection
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Graph, Role, bind_sizes, interpret
 from tracegraph.ir.fused import free_symbols
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.graphs.graph_module import GraphModule
 from tracegraph.passes import fuse, optimise, optimise_joint, plan_memory, run_passes
 from tracegraph.runtime.compiled_graph import CompiledGraph
 from tracegraph.runtime.expansion import Formulas

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracegraph.errors import ArgumentError, IndexRangeError, ShapeError, ValueRangeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 from tracegraph.tensor import Tensor
 
 

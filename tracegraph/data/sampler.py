@@ -7,7 +7,7 @@ from typing import Any
 
 from tracegraph.errors import ArgumentError, ValueRangeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 from tracegraph.tensor import Tensor, tensor
 
 

@@ -9,7 +9,7 @@ from tracegraph.distributions.constraints import Constraint
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import broadcast_all, check_one_given, logits_to_probs, probs_to_logits
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.definition import Handle
 
 
 class Binomial(Distribution):

@@ -12,8 +12,8 @@ from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import check_one_given, logits_to_probs, probs_to_logits
 from tracegraph.errors import ShapeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
-from tracegraph.ops.shapes import describe
+from tracegraph.ops.core.definition import Handle
+from tracegraph.ops.core.shapes import describe
 from tracegraph.tensor.questions import finfo
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tracegraph.errors import ValueRangeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.definition import Handle
 
 
 class Constraint(ABC):

@@ -11,8 +11,8 @@ from tracegraph.distributions.gamma import standard_gamma
 from tracegraph.distributions.parameters import broadcast_all, eps_of, tiny_of
 from tracegraph.errors import ShapeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
-from tracegraph.ops.shapes import describe
+from tracegraph.ops.core.definition import Handle
+from tracegraph.ops.core.shapes import describe
 
 
 def _shares(concentration: Handle) -> Handle:

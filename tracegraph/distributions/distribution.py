@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 from tracegraph.autograd.grad_mode import no_grad
 from tracegraph.distributions.constraints import Constraint, is_dependent
 from tracegraph.errors import ArgumentError, MissingRuleError, ShapeError, ValueRangeError
-from tracegraph.ops.arguments import described
-from tracegraph.ops.definition import Handle
-from tracegraph.ops.promotion import broadcast_shapes
+from tracegraph.ops.core.arguments import described
+from tracegraph.ops.core.definition import Handle
+from tracegraph.ops.core.promotion import broadcast_shapes
 from tracegraph.tensor.questions import is_tensor
 
 #: of ints, or of what stands for sizes that vary

@@ -9,7 +9,7 @@ from tracegraph.distributions import constraints
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import broadcast_all, eps_of, tiny_of
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.definition import Handle
 
 _EULER = 0.57721566490153286060
 

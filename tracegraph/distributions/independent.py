@@ -9,7 +9,7 @@ from tracegraph.distributions.constraints import Constraint
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import sum_rightmost
 from tracegraph.errors import ShapeError
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.definition import Handle
 
 
 class Independent(Distribution):

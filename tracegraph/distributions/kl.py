@@ -29,7 +29,7 @@ from tracegraph.distributions.transformed_distribution import TransformedDistrib
 from tracegraph.distributions.uniform import Uniform
 from tracegraph.errors import ArgumentError, MissingRuleError
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.definition import Handle
 
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 

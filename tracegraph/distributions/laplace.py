@@ -9,7 +9,7 @@ from tracegraph.distributions import constraints
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import broadcast_all, eps_of
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.definition import Handle
 
 
 class Laplace(Distribution):

@@ -9,7 +9,7 @@ from tracegraph.distributions.distribution import Distribution
 from tracegraph.distributions.normal import Normal
 from tracegraph.distributions.transformed_distribution import TransformedDistribution
 from tracegraph.distributions.transforms import ExpTransform
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.definition import Handle
 
 
 class LogNormal(TransformedDistribution):

@@ -8,9 +8,9 @@ from tracegraph.distributions.categorical import Categorical
 from tracegraph.distributions.constraints import Constraint
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.errors import ArgumentError, ShapeError
-from tracegraph.ops.arguments import described
-from tracegraph.ops.definition import Handle
-from tracegraph.ops.promotion import broadcast_shapes
+from tracegraph.ops.core.arguments import described
+from tracegraph.ops.core.definition import Handle
+from tracegraph.ops.core.promotion import broadcast_shapes
 
 
 class MixtureSameFamily(Distribution):

@@ -10,9 +10,9 @@ from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import check_one_given
 from tracegraph.errors import ShapeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
-from tracegraph.ops.promotion import broadcast_shapes
-from tracegraph.ops.shapes import describe
+from tracegraph.ops.core.definition import Handle
+from tracegraph.ops.core.promotion import broadcast_shapes
+from tracegraph.ops.core.shapes import describe
 
 
 class MultivariateNormal(Distribution):

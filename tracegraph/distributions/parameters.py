@@ -7,8 +7,8 @@ from typing import Any
 from tracegraph import dtypes
 from tracegraph.errors import ValueRangeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.arguments import described
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.arguments import described
+from tracegraph.ops.core.definition import Handle
 from tracegraph.tensor.questions import finfo, is_tensor
 
 

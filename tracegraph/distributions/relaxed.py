@@ -16,7 +16,7 @@ from tracegraph.distributions.distribution import Shape
 from tracegraph.distributions.gumbel import Gumbel
 from tracegraph.distributions.parameters import clamp_probs, eps_of, probs_to_logits
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.definition import Handle
 
 
 class RelaxedBernoulli(BinaryDistribution):

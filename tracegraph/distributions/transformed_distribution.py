@@ -13,8 +13,8 @@ from tracegraph.distributions.independent import Independent
 from tracegraph.distributions.parameters import sum_rightmost
 from tracegraph.distributions.transforms import ComposeTransform, Transform
 from tracegraph.errors import ArgumentError
-from tracegraph.ops.arguments import described
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.arguments import described
+from tracegraph.ops.core.definition import Handle
 
 
 class TransformedDistribution(Distribution):

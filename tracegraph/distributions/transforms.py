@@ -12,8 +12,8 @@ from tracegraph.distributions.distribution import Shape
 from tracegraph.distributions.parameters import eps_of, sum_rightmost, tiny_of
 from tracegraph.errors import MissingRuleError, ValueRangeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
-from tracegraph.ops.promotion import broadcast_shapes
+from tracegraph.ops.core.definition import Handle
+from tracegraph.ops.core.promotion import broadcast_shapes
 
 
 class Transform:

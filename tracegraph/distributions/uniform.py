@@ -11,7 +11,7 @@ from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import broadcast_all
 from tracegraph.errors import ValueRangeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle
+from tracegraph.ops.core.definition import Handle
 
 
 class Uniform(Distribution):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.autograd.function import Context
 from tracegraph.autograd.tape import Node, OperandInfo, edge_to
 from tracegraph.errors import AutogradError
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from tracegraph.ir import Builder, TensorType
 from tracegraph.library.application import ApplicationNode, OpContext
 from tracegraph.library.schema import Parameter, Schema
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Handle, Reads
-from tracegraph.ops.dispatch import creation
+from tracegraph.ops.core.definition import Handle, Reads
+from tracegraph.ops.core.dispatch import creation
+from tracegraph.ops.graphs.recording import Recorder, Traced
 from tracegraph.ops.kinds import Library
-from tracegraph.ops.recording import Recorder, Traced
 from tracegraph.tensor import Tensor
 
 #: types of results by types of operands: as many are remembered per op

@@ -15,7 +15,7 @@ from tracegraph.autograd.grad_mode import STATE
 from tracegraph.errors import AutogradError
 from tracegraph.ir import TensorType
 from tracegraph.library.custom_op import CustomOp, read_only
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 from tracegraph.tensor import Tensor
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 from tracegraph.tensor import Tensor
 
 _NAME = re.compile(r"[A-Za-z_]\w*::[A-Za-z_]\w*")

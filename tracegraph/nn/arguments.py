@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 
 
 def check_sizes(layer: object, at_least: int = 0, **sizes: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from tracegraph.autograd import no_grad
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ops import functional as ops
-from tracegraph.ops.generator import Generator
+from tracegraph.ops.random.generator import Generator
 from tracegraph.tensor import Tensor
 
 _LINEAR = ("linear", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "sigmoid")

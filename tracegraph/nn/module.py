@@ -23,7 +23,7 @@ from tracegraph.nn.hooks import (
 from tracegraph.nn.parameter import Buffer, Parameter
 from tracegraph.nn.state import Incompatible, collect_state, load_state
 from tracegraph.ops import functional as ops
-from tracegraph.ops.device import check_device, names_device
+from tracegraph.ops.core.device import check_device, names_device
 from tracegraph.providers import provided
 from tracegraph.tensor import Tensor
 

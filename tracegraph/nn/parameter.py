@@ -6,7 +6,7 @@ from typing import Any
 
 from tracegraph.errors import ArgumentError
 from tracegraph.ops import functional as ops
-from tracegraph.ops.tensor_class import REPLACEMENTS
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 
 

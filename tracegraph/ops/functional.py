@@ -10,7 +10,7 @@ from typing import Any
 
 from tracegraph.errors import IRError
 from tracegraph.ir import lookup
-from tracegraph.ops.definition import ALIASES
+from tracegraph.ops.core.definition import ALIASES
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
@@ -29,6 +29,6 @@ def __getattr__(name: str) -> Callable[..., Any]:
 
 def _in_place(name: str) -> Callable[..., Any] | None:
     """The in-place method of an op, called `name`."""
-    from tracegraph.ops.methods import TensorMethods
+    from tracegraph.ops.handles.methods import TensorMethods
 
     return vars(TensorMethods).get(name) if name.endswith("_") and not name.endswith("__") else None

@@ -8,7 +8,7 @@ from typing import Any
 from tracegraph import dtypes
 from tracegraph.autograd import no_grad
 from tracegraph.errors import ArgumentError, DTypeError, ValueRangeError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 from tracegraph.optim.optimizer import Optimizer
 from tracegraph.tensor import Tensor
 

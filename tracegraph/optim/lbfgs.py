@@ -8,7 +8,7 @@ from typing import Any
 from tracegraph.autograd import enable_grad, no_grad
 from tracegraph.errors import ArgumentError, ValueRangeError
 from tracegraph.ops import functional as F
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 from tracegraph.optim.line_search import Point, WolfeSearch
 from tracegraph.optim.optimizer import Optimizer, ParamGroup, checked
 from tracegraph.tensor import Tensor

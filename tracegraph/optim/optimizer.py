@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from tracegraph.autograd import enable_grad, no_grad
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 from tracegraph.tensor import Tensor
 from tracegraph.tensor.hooks import RemovableHook
 

@@ -32,8 +32,8 @@ from tracegraph.ir import bind_sizes
 from tracegraph.ir.interpreter import at_sizes
 from tracegraph.ir.types import TensorType
 from tracegraph.ops import functional
-from tracegraph.ops.effects import check_writable
-from tracegraph.ops.generator import get_rng_state, set_rng_state
+from tracegraph.ops.effects.effects import check_writable
+from tracegraph.ops.random.generator import get_rng_state, set_rng_state
 from tracegraph.runtime.graph_node import Differentiation, Executable, GraphNode
 from tracegraph.tensor import Tensor
 

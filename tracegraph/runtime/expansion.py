@@ -28,7 +28,7 @@ from tracegraph.autograd.tape import Inspect, Node
 from tracegraph.errors import AutogradError
 from tracegraph.ir import Graph, Value, interpret
 from tracegraph.ir.interpreter import Interpreter
-from tracegraph.ops.graph_module import GraphModule
+from tracegraph.ops.graphs.graph_module import GraphModule
 from tracegraph.tensor import Tensor
 from tracegraph.tensor.storage import Storage
 

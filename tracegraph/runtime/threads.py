@@ -7,7 +7,7 @@ import os
 
 from tracegraph.codegen.emission.blas import find
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 
 _chosen: list[int] = []
 

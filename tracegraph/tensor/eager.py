@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tracegraph.ops import dispatch
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core import dispatch
+from tracegraph.ops.core.definition import Definition
 from tracegraph.tensor.storage import ViewOf
 from tracegraph.tensor.tensor import Tensor
 

@@ -11,8 +11,8 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.arguments import described, is_tensor
-from tracegraph.ops.device import Device, check_device
+from tracegraph.ops.core.arguments import described, is_tensor
+from tracegraph.ops.core.device import Device, check_device
 from tracegraph.tensor.nested import check_nested
 from tracegraph.tensor.tensor import Tensor
 

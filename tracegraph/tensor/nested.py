@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 
 
 def check_nested(data: Any, place: str) -> tuple[int, ...]:

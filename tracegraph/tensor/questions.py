@@ -11,8 +11,8 @@ from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import DTypeError
 from tracegraph.ir import TensorType
-from tracegraph.ops import promotion
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core import promotion
+from tracegraph.ops.core.arguments import described
 from tracegraph.tensor.tensor import Tensor
 
 

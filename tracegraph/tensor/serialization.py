@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.device import check_device
+from tracegraph.ops.core.device import check_device
 
 _ALLOWED = {
     ("builtins", "set"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from tracegraph.ops.definition import Definition
+    from tracegraph.ops.core.definition import Definition
     from tracegraph.tensor.tensor import Tensor
 
 

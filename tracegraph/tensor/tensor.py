@@ -14,9 +14,9 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, AutogradError, DTypeError, ShapeError
-from tracegraph.ops.device import Device
-from tracegraph.ops.layout import contiguous_strides
-from tracegraph.ops.methods import TensorMethods
+from tracegraph.ops.core.device import Device
+from tracegraph.ops.core.layout import contiguous_strides
+from tracegraph.ops.handles.methods import TensorMethods
 from tracegraph.tensor.hooks import PostAccumulate, RemovableHook
 from tracegraph.tensor.printing import format_tensor
 from tracegraph.tensor.storage import Storage, ViewOf

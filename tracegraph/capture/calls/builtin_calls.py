@@ -40,8 +40,8 @@ from tracegraph.capture.trace import heaps, polyfills
 from tracegraph.capture.trace.keys import hash_of
 from tracegraph.capture.trace.safety import flatten, is_opaque, specialised
 from tracegraph.ir import SymExpr
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.sym_float import SymFloat
+from tracegraph.ops.core.sym_float import SymFloat
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.frame import Frame

@@ -24,7 +24,7 @@ from tracegraph.capture.stack.values import Observed, is_constant, is_tensor
 from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.safety import specialised
 from tracegraph.capture.trace.tensor_states import root_of
-from tracegraph.ops.dispatch import creation
+from tracegraph.ops.core.dispatch import creation
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

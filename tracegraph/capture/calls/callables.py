@@ -32,9 +32,9 @@ from tracegraph.capture.trace.functions import inline
 from tracegraph.capture.trace.replaced_methods import is_own, own_method
 from tracegraph.capture.trace.safety import flatten, is_opaque, plain_number
 from tracegraph.ir import Op
-from tracegraph.ops.generator import Generator
+from tracegraph.ops.graphs.recording import Traced
 from tracegraph.ops.kinds import HigherOrder
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.random.generator import Generator
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.frame import Frame

@@ -21,8 +21,8 @@ from tracegraph.capture.stack.values import is_constant, is_tensor
 from tracegraph.capture.trace.tracing_state import is_tracing
 from tracegraph.errors import ArgumentError, OptionError
 from tracegraph.nn.module import Module
-from tracegraph.ops.arguments import described
-from tracegraph.ops.dispatch import creation
+from tracegraph.ops.core.arguments import described
+from tracegraph.ops.core.dispatch import creation
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

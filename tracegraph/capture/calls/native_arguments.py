@@ -13,7 +13,7 @@ from tracegraph.capture.stack.values import is_instance_of_python_class, is_pyth
 from tracegraph.capture.trace.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.trace.instance_dicts import InstanceDict
 from tracegraph.capture.trace.safety import flatten, is_opaque, specialised
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

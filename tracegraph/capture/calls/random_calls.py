@@ -19,7 +19,7 @@ from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_constant, is_varyi
 from tracegraph.capture.tensors.computed_arrays import argument_source
 from tracegraph.capture.trace.native_draws import GENERATORS
 from tracegraph.capture.trace.safety import flatten, specialised
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tracegraph.errors import ArgumentError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -52,9 +52,9 @@ from tracegraph.capture.trace.tensor_states import GradFn, Leaf, as_leaf
 from tracegraph.capture.trace.tracer import Tracer
 from tracegraph.ir import Op, SymExpr, Value
 from tracegraph.ir import dim as dims
-from tracegraph.ops.generator import Generator, after
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.sym_float import SymFloat
+from tracegraph.ops.core.sym_float import SymFloat
+from tracegraph.ops.graphs.recording import Traced
+from tracegraph.ops.random.generator import Generator, after
 
 
 def history_from(leaf: Leaf) -> NotReconstructible:

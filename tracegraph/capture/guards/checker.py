@@ -20,7 +20,7 @@ from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.guard import Guard, GuardKind, Stride
 from tracegraph.capture.guards.sources import Pool, SourceWriter
 from tracegraph.ir import dim as dims
-from tracegraph.ops.tensor_class import REPLACEMENTS
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 
 Conditions = list[str]
 

@@ -11,8 +11,8 @@ import numpy as np
 from tracegraph.autograd.grad_mode import STATE
 from tracegraph.capture.guards.sources import Entry, Item, Source
 from tracegraph.ir import Role
-from tracegraph.ops.arguments import is_tensor as is_any_tensor
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.core.arguments import is_tensor as is_any_tensor
+from tracegraph.ops.graphs.recording import Traced
 from tracegraph.tensor import Tensor
 
 #: the object whose attribute `enabled` is the grad mode of a thread

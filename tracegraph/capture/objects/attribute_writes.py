@@ -17,7 +17,7 @@ from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import Observed, is_instance_of_python_class, is_python_class
 from tracegraph.capture.trace.instance_dicts import instance_dict, instance_entry, missing
 from tracegraph.capture.trace.replaced_methods import is_replaced
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 from tracegraph.settings import Settings
 
 if TYPE_CHECKING:

@@ -41,9 +41,9 @@ from tracegraph.capture.trace.instance_dicts import ClassDict, InstanceDict, ins
 from tracegraph.capture.trace.safety import specialised
 from tracegraph.capture.trace.tensor_states import GradFn, TensorStates
 from tracegraph.ir import Op, SymExpr
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.sym_float import SymFloat
-from tracegraph.ops.tensor_class import REPLACEMENTS
+from tracegraph.ops.core.sym_float import SymFloat
+from tracegraph.ops.graphs.recording import Traced
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.settings import Settings
 from tracegraph.tensor import Tensor
 

@@ -16,8 +16,8 @@ from tracegraph.capture.trace.foresight import TraceAgain
 from tracegraph.capture.trace.instance_dicts import instance_dict
 from tracegraph.capture.trace.safety import specialised
 from tracegraph.nn import lazy
-from tracegraph.ops.dispatch import creation
-from tracegraph.ops.recording import NESTED, Traced
+from tracegraph.ops.core.dispatch import creation
+from tracegraph.ops.graphs.recording import NESTED, Traced
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:

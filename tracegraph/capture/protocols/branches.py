@@ -17,7 +17,7 @@ from tracegraph.capture.bytecode.decode import Instruction, Program
 from tracegraph.capture.protocols.special_methods import truth
 from tracegraph.capture.trace.frame import Frame
 from tracegraph.ops import functional as F
-from tracegraph.ops.recording import Traced, recorder_of
+from tracegraph.ops.graphs.recording import Traced, recorder_of
 
 _ENDS = frozenset({"RETURN_VALUE", "RERAISE", "YIELD_VALUE", "RAISE_VARARGS"})
 #: what the handlers consist of that restore the stack and the variables of a comprehension, and raise again

@@ -18,7 +18,7 @@ from tracegraph.capture.stack.values import Observed, is_instance_of_python_clas
 from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace.keys import check_hashable
 from tracegraph.capture.trace.safety import plain_number, specialised
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

@@ -19,7 +19,7 @@ from tracegraph.capture.trace import polyfills
 from tracegraph.capture.trace.instance_dicts import InstanceDict
 from tracegraph.capture.trace.replaced_methods import is_replaced
 from tracegraph.capture.trace.safety import check_metaclass, is_opaque
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

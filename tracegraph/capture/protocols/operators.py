@@ -27,8 +27,8 @@ from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace.replaced_methods import is_asked_first
 from tracegraph.capture.trace.safety import comparable, plain_number, specialised, stringable
 from tracegraph.ir import SymExpr
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.sym_float import SymFloat
+from tracegraph.ops.core.sym_float import SymFloat
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

@@ -22,7 +22,7 @@ from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace.replaced_methods import is_replaced
 from tracegraph.capture.trace.safety import check_metaclass, is_followed, is_opaque, specialised
 from tracegraph.ir import SymExpr
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

@@ -11,7 +11,7 @@ import logging
 import os
 
 from tracegraph.errors import ArgumentError, OptionError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 
 RECOMPILES = logging.getLogger("tracegraph.recompiles")
 GRAPH_BREAKS = logging.getLogger("tracegraph.graph_breaks")

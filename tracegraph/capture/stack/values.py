@@ -27,10 +27,10 @@ from tracegraph.capture.stack.numpy_numbers import NumberMethod, NumpyNumber
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.dtypes import DType
 from tracegraph.ir import Op, SymExpr
-from tracegraph.ops.device import Device
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.sym_float import SymFloat
-from tracegraph.ops.tensor_class import TensorClass
+from tracegraph.ops.core.device import Device
+from tracegraph.ops.core.sym_float import SymFloat
+from tracegraph.ops.graphs.recording import Traced
+from tracegraph.ops.handles.tensor_class import TensorClass
 from tracegraph.tensor import Tensor
 
 _NAMEDTUPLE: Any = collections.namedtuple("_NAMEDTUPLE", ["field"])

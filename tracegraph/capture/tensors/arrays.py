@@ -19,7 +19,7 @@ from tracegraph.capture.stack.values import STAND_INS, is_constant
 from tracegraph.capture.tensors import computed_arrays
 from tracegraph.capture.trace.safety import flatten, specialised
 from tracegraph.ir import Role, TensorType
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 from tracegraph.tensor import from_numpy, tensor
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from tracegraph.errors import IRError
 from tracegraph.ir import Value
 from tracegraph.ir.op import lookup
 from tracegraph.ops import functional as F
-from tracegraph.ops.custom_gradients import MAX_ABSENT, CustomVjp, optional_outputs
+from tracegraph.ops.control.custom_gradients import MAX_ABSENT, CustomVjp, optional_outputs
+from tracegraph.ops.graphs.recording import Traced
 from tracegraph.ops.kinds import View
-from tracegraph.ops.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

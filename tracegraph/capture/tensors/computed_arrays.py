@@ -21,7 +21,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_constant, is_varying
 from tracegraph.capture.trace.safety import flatten
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

@@ -17,9 +17,9 @@ from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.values import Observed
 from tracegraph.capture.trace.mutation_watch import MutationWatch
 from tracegraph.capture.trace.safety import flatten, is_opaque
+from tracegraph.ops.graphs.nested import Input, RecordedBody, record_body
+from tracegraph.ops.graphs.recording import Recorder
 from tracegraph.ops.kinds import HigherOrder
-from tracegraph.ops.nested import Input, RecordedBody, record_body
-from tracegraph.ops.recording import Recorder
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

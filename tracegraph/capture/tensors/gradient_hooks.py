@@ -23,10 +23,10 @@ from tracegraph.capture.tensors.autograd_functions import is_alone, is_view, wit
 from tracegraph.capture.trace.effects import HookRegistration
 from tracegraph.capture.trace.functions import inline
 from tracegraph.ir import Value
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.graphs.recording import Traced
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.ops.kinds import View
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 from tracegraph.tensor.hooks import RemovableHook, hooked_gradients
 

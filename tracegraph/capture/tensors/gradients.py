@@ -5,8 +5,8 @@
     return g                                           %2: f32[4] = expand(%t, size=(4,))    the formula of sum
                                                        %3: f32[4] = mul(%2, %x)              and of mul ...
 
-The formulas are those of the tape, in its order (`ops/backward_pass.py`). `backward()` adds to the `.grad` of leaves,
-which is an effect like any other: a new `.grad` is set when the graph has run, one that is there is written to.
+The formulas are those of the tape, in its order (`ops/graphs/backward_pass.py`). `backward()` adds to the `.grad` of
+leaves, which is an effect like any other: a new `.grad` is set when the graph has run, one that is there is written to.
 
 Writes in place are gone back through like other operations. What happens outside of the trace stays with the tape:
 where the way from outputs to inputs leaves the trace, or a formula reads what was overwritten, the graph breaks and the
@@ -30,11 +30,11 @@ from tracegraph.capture.trace.tensor_states import root_of, view_chain, view_op,
 from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
-from tracegraph.ops.autocast import not_casting
-from tracegraph.ops.backward_pass import BackwardPass, Step, formula_reads
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.recording import Traced, base_of
-from tracegraph.ops.tensor_class import REPLACEMENTS
+from tracegraph.ops.core.autocast import not_casting
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.graphs.backward_pass import BackwardPass, Step, formula_reads
+from tracegraph.ops.graphs.recording import Traced, base_of
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:

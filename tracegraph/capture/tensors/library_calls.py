@@ -25,11 +25,11 @@ from tracegraph.capture.trace import copying, random_streams, tensor_states
 from tracegraph.capture.trace.growing_lists import GrowingList, call_append
 from tracegraph.capture.trace.safety import flatten
 from tracegraph.dtypes import DType, as_dtype
-from tracegraph.ops import promotion
-from tracegraph.ops.device import check_device
+from tracegraph.ops.core import promotion
+from tracegraph.ops.core.device import check_device
+from tracegraph.ops.core.promotion import broadcast_shapes
 from tracegraph.ops.functional import full, stack
-from tracegraph.ops.promotion import broadcast_shapes
-from tracegraph.ops.tensor_class import REPLACEMENTS
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, tensor
 from tracegraph.tensor.factory import common_dtype
 from tracegraph.tensor.questions import result_type

@@ -30,7 +30,7 @@ from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.nn.backward_hooks import BackwardWatch, replaced, through_inputs, through_outputs
 from tracegraph.ops import functional as F
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.stack.values import is_tensor
 from tracegraph.func import levels
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

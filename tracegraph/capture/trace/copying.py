@@ -11,8 +11,8 @@ from tracegraph.capture.stack.storage import MISSING, stored_contents
 from tracegraph.capture.stack.values import is_python_class, native_base
 from tracegraph.capture.trace import polyfills
 from tracegraph.capture.trace.instance_dicts import slot_names
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.tensor_class import REPLACEMENTS
+from tracegraph.ops.graphs.recording import Traced
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:

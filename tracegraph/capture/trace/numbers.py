@@ -32,10 +32,10 @@ from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_constant, is_numbe
 from tracegraph.dtypes import DType
 from tracegraph.ir import Role, SymExpr, TensorType
 from tracegraph.ir import dim as dims
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.core.sym_float import SymFloat
+from tracegraph.ops.graphs.recording import Traced
 from tracegraph.ops.kinds.pointwise import Pointwise
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.sym_float import SymFloat
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:

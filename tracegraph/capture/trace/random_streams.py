@@ -24,7 +24,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.values import STAND_INS, is_constant, is_varying
 from tracegraph.ir import Role, TensorType
-from tracegraph.ops.generator import (
+from tracegraph.ops.random.generator import (
     Generator,
     State,
     after,

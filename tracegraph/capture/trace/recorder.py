@@ -10,10 +10,10 @@ from tracegraph.capture.trace.numbers import TraceNumbers
 from tracegraph.capture.trace.random_streams import RandomStreams
 from tracegraph.capture.trace.tensor_states import TensorStates, is_seen_through_data
 from tracegraph.ir import Builder, lookup
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.generator import default_generator
-from tracegraph.ops.random_bits import NextKey
-from tracegraph.ops.recording import Recorder, Traced
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.graphs.recording import Recorder, Traced
+from tracegraph.ops.random.generator import default_generator
+from tracegraph.ops.random.random_bits import NextKey
 
 
 class CaptureRecorder(Recorder):

@@ -15,8 +15,8 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.storage import MISSING, class_lookup
 from tracegraph.capture.trace.adapters import CallableAdapter
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.tensor_class import REPLACEMENTS
+from tracegraph.ops.graphs.recording import Traced
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from tracegraph.capture.stack.values import (
 )
 from tracegraph.capture.trace.adapters import adapted
 from tracegraph.ir import SymExpr
-from tracegraph.ops.recording import Traced
+from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer

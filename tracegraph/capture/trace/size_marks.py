@@ -12,8 +12,8 @@ from typing import Any
 
 from tracegraph.capture.guards import eager
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.arguments import described
-from tracegraph.ops.canonical import normalize_dim
+from tracegraph.ops.core.arguments import described
+from tracegraph.ops.core.canonical import normalize_dim
 
 
 @dataclass(frozen=True)

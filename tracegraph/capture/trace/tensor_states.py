@@ -23,10 +23,10 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.ir import Node, Value
 from tracegraph.ops import functional as F
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.graphs.recording import Traced, base_of
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.ops.kinds import View
-from tracegraph.ops.recording import Traced, base_of
-from tracegraph.ops.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -41,8 +41,8 @@ from tracegraph.capture.trace.tensor_states import TensorStates, root_of
 from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphError
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.nn.uninitialized import is_uninitialized
-from tracegraph.ops.recording import Traced
-from tracegraph.ops.tensor_class import REPLACEMENTS
+from tracegraph.ops.graphs.recording import Traced
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 
 if TYPE_CHECKING:
     from tracegraph.capture.tensors.gradient_hooks import HookedTensor

@@ -1,7 +1,6 @@
 """The kinds of ops: each supplies inference, eager execution and the rule the code generator reads."""
 
 from tracegraph.ops.kinds.composite import Composite
-from tracegraph.ops.kinds.control import ControlFlow
 from tracegraph.ops.kinds.creation import Creation, DerivedCreation
 from tracegraph.ops.kinds.derived import Derived
 from tracegraph.ops.kinds.element import Element, Rearrangement
@@ -14,7 +13,6 @@ from tracegraph.ops.kinds.view import View
 __all__ = [
     "Composite",
     "Contraction",
-    "ControlFlow",
     "Creation",
     "Derived",
     "DerivedCreation",

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tracegraph.ir import Builder, Kind, TensorType, interpret
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.error_names import CALL_ERRORS, name_after
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.core.error_names import CALL_ERRORS, name_after
 
 
 class Composite(Definition):
@@ -29,7 +29,7 @@ class Composite(Definition):
         return self.eager is None and type(self).run is Composite.run
 
     def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
-        from tracegraph.ops.recording import record_into
+        from tracegraph.ops.graphs.recording import record_into
 
         builder = Builder(self.name)
         values = [builder.placeholder(o) if isinstance(o, TensorType) else o for o in operands]
@@ -44,7 +44,7 @@ class Composite(Definition):
         if self.eager is not None:
             return super().run(*operands, **attrs)
         from tracegraph.dtypes import from_numpy
-        from tracegraph.ops.recording import record_into
+        from tracegraph.ops.graphs.recording import record_into
 
         builder = Builder(self.name)
         arrays = [o for o in operands if isinstance(o, np.ndarray)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tracegraph.ir import Kind
-from tracegraph.ops.device import check_device
+from tracegraph.ops.core.device import check_device
 from tracegraph.ops.kinds.derived import Derived
 from tracegraph.ops.kinds.element import Element
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracegraph.ops.autocast import CASTING, apply_cast, is_casting
-from tracegraph.ops.error_names import CALL_ERRORS, name_after
+from tracegraph.ops.core.autocast import CASTING, apply_cast, is_casting
+from tracegraph.ops.core.error_names import CALL_ERRORS, name_after
 from tracegraph.ops.kinds.composite import Composite
 
 

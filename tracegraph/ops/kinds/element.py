@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from tracegraph.ir import Kind
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 
 
 class Element(Definition):

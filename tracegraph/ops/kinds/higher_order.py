@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 
 
 class HigherOrder(Definition):
@@ -19,6 +19,6 @@ class HigherOrder(Definition):
     enter: ClassVar[Callable[..., Any]]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from tracegraph.ops.nested import record_body
+        from tracegraph.ops.graphs.nested import record_body
 
         return self.enter(record_body, *args, **kwargs)

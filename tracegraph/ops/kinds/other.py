@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tracegraph.ir import Kind
-from tracegraph.ops.definition import Definition
+from tracegraph.ops.core.definition import Definition
 
 
 class Contraction(Definition):

@@ -15,11 +15,11 @@ from tracegraph.ir import Kind, TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar, operand_shape
-from tracegraph.ops.definition import Definition, Handle
-from tracegraph.ops.promotion import broadcast_shapes, result_type
-from tracegraph.ops.quiet import enter_quiet, leave_quiet
-from tracegraph.ops.scalar import NUMPY, cast_array
-from tracegraph.ops.weak_numbers import SMALL, fitting, wrapped
+from tracegraph.ops.core.definition import Definition, Handle
+from tracegraph.ops.core.promotion import broadcast_shapes, result_type
+from tracegraph.ops.core.weak_numbers import SMALL, fitting, wrapped
+from tracegraph.ops.numerics.quiet import enter_quiet, leave_quiet
+from tracegraph.ops.numerics.scalar import NUMPY, cast_array
 
 #: how a pointwise op runs on operands of some dtypes and Python types: the dtype each operand is converted to (None if
 #: all are arrays of that dtype), the dtype of the result, and the eager rule or the scalar rule on arrays

@@ -12,9 +12,9 @@ from tracegraph.errors import DTypeError
 from tracegraph.ir import Kind, TensorType
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Reduce, Scalar
-from tracegraph.ops.definition import Definition
-from tracegraph.ops.quiet import quiet
-from tracegraph.ops.scalar import cast_array
+from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.numerics.quiet import quiet
+from tracegraph.ops.numerics.scalar import cast_array
 
 
 class Reduction(Definition):

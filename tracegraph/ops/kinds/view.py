@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from tracegraph.ir import Kind
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
-from tracegraph.ops.definition import Definition, Reads
+from tracegraph.ops.core.definition import Definition, Reads
 
 
 class View(Definition):

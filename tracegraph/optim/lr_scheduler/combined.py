@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 from tracegraph.optim.lr_scheduler.scheduler import LRScheduler
 from tracegraph.optim.optimizer import Optimizer
 

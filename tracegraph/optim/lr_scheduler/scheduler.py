@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracegraph.errors import ArgumentError, ValueRangeError
-from tracegraph.ops.arguments import described
+from tracegraph.ops.core.arguments import described
 from tracegraph.optim.optimizer import Optimizer
 
 

@@ -1,0 +1,1 @@
+"""Ops that hold graphs: branches, loops, gradients of one's own."""

@@ -1,0 +1,1 @@
+"""What a definition is: signature, arguments, types, autocasting, samples, dispatch."""

@@ -1,0 +1,1 @@
+"""Ops that do more than compute: writes to operands, and assertions."""

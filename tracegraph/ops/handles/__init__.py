@@ -1,0 +1,1 @@
+"""What every tensor-shaped handle has, eager or traced: its methods, what it answers, and how it is indexed."""

@@ -1,0 +1,1 @@
+"""Ops that read and write at positions: slices, index tensors, gather and scatter, masks."""

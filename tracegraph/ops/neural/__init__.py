@@ -1,0 +1,1 @@
+"""Ops of the layers of neural networks."""

@@ -1,0 +1,1 @@
+"""Ops of one element of each operand."""

@@ -1,0 +1,1 @@
+"""Random tensors: the generator, the bits, and the distributions made of them."""

@@ -1,0 +1,1 @@
+"""Ops that make one element of many: sums, extrema, statistics, and their running forms."""
