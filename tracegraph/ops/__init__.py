@@ -10,15 +10,15 @@ from tracegraph.ops.control import (
     scan,
     while_loop,
 )
-from tracegraph.ops.creation.creation import (
+from tracegraph.ops.creation import (
     creation,
     signal_windows,
 )
-from tracegraph.ops.effects.effects import (
+from tracegraph.ops.effects import (
     assertions,
     effects,
 )
-from tracegraph.ops.handles.indexing import (
+from tracegraph.ops.indexing import (
     advanced_index,
     basic_index,
     embedding,
@@ -79,7 +79,7 @@ from tracegraph.ops.random import (
     sampling,
     variates,
 )
-from tracegraph.ops.reductions.reductions import (
+from tracegraph.ops.reductions import (
     differences,
     extrema,
     predicates,
