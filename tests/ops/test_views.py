@@ -7,6 +7,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph.errors import IndexRangeError, ShapeError
+from tracegraph.ops.core.dispatch import dispatch
 
 MATRIX = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -50,7 +51,7 @@ def scattered(base, source, chain):
     (op, attrs), *rest = chain
     if not rest:
         return op.scatter(base, source, **attrs)
-    return op.scatter(base, scattered(tg.ops.dispatch.dispatch(op, (base,), attrs), source, rest), **attrs)
+    return op.scatter(base, scattered(dispatch(op, (base,), attrs), source, rest), **attrs)
 
 
 def test_in_place_through_views_differentiates() -> None:
