@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from numbers import Integral
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tracegraph.errors import UndecidableError
 from tracegraph.settings import ThreadStack
@@ -363,6 +363,13 @@ def specialise(dim: SymExpr) -> int:
     if ACTIVE.stack:
         return ACTIVE.stack[-1].specialise(dim)
     raise UndecidableError(f"{_text(dim)} is used as a number{_for_want_of(dim)}")
+
+
+def as_float(dim: SymExpr) -> Any:
+    """`dim` as a float: one that varies with it where a trace has such numbers, else its value, guarded on."""
+    if ACTIVE.stack:
+        return ACTIVE.stack[-1].as_float(dim)
+    return float(specialise(dim))
 
 
 def _for_want_of(dim: object) -> str:

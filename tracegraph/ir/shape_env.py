@@ -7,9 +7,10 @@ recorded in `guards`, so that the graph is only reused for sizes that would have
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from tracegraph.ir import dim as dims
 from tracegraph.ir.bounds import bounds_decide
@@ -52,6 +53,8 @@ class ShapeEnv:
     equal: dict[str, Dim] = field(default_factory=dict)
     #: the user's line being traced, for the guards that it asks for
     location: Location | None = None
+    #: makes a float that varies of a size, if what traces has such
+    varying_float: Callable[[SymExpr], Any] | None = None
 
     def fresh(self, example: int, low: int = 2, high: int | None = None) -> SymExpr:
         """A new symbol whose example value is `example`.
@@ -100,6 +103,10 @@ class ShapeEnv:
         if guard not in self._recorded():
             self.guards.append(guard)
         return value
+
+    def as_float(self, dim: SymExpr) -> Any:
+        """`dim` as a float that varies with it, or as the float it is here; then the graph is valid for that only."""
+        return float(self.specialise(dim)) if self.varying_float is None else self.varying_float(dim)
 
     def example(self, dim: object) -> int:
         """`dim` with every symbol at its example value."""

@@ -30,7 +30,7 @@ def pad_sequence(
             )
         missing = longest - s.shape[0]
         widths = (missing, 0) if padding_side == "left" else (0, missing)
-        padded.append(ops.pad(s, (0, 0) * (s.ndim - 1) + widths, value=padding_value) if missing else s)
+        padded.append(ops.pad(s, (0, 0) * (s.ndim - 1) + widths, value=padding_value))
     return ops.stack(padded, 0 if batch_first else 1)
 
 

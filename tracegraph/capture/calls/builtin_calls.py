@@ -11,6 +11,7 @@ import functools
 import heapq
 import inspect
 import itertools
+import math
 import operator
 import sys
 from collections.abc import Callable
@@ -382,6 +383,7 @@ _TABLE: dict[Any, Handler] = {
     int: _call_int,
     float: _call_float,
     sum: _with_polyfill(sum, polyfills.sum_),
+    math.prod: _with_polyfill(math.prod, polyfills.prod_),
     min: _extremum(min, polyfills.min_),
     max: _extremum(max, polyfills.max_),
     polyfills.lesser: _step_of(min, polyfills.lesser),

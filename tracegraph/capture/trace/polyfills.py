@@ -16,6 +16,13 @@ def sum_(iterable: Iterable[Any], /, start: Any = 0) -> Any:
     return start
 
 
+def prod_(iterable: Iterable[Any], /, *, start: Any = 1) -> Any:
+    """`math.prod`."""
+    for item in iterable:
+        start = start * item
+    return start
+
+
 def any_(iterable: Iterable[Any], /) -> bool:
     """Whether some item is true."""
     for item in iterable:  # noqa: SIM110 - this is what any() means

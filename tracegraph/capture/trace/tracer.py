@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards import eager
@@ -108,6 +109,7 @@ class Tracer:
     def __post_init__(self) -> None:
         self.builder = Builder(self.name)
         self.numbers = TraceNumbers(self)
+        self.sizes.env.varying_float = partial(self.numbers.compute, float)
         self.tensors = TensorStates(self)
         self.random = RandomStreams(self)
         self.draws = NativeDraws(self)

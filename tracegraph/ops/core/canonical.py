@@ -7,7 +7,7 @@ from typing import Any
 
 from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, DTypeError, IndexRangeError
-from tracegraph.ir.dim import SymExpr
+from tracegraph.ir.dim import SymExpr, as_float
 from tracegraph.ops.core.arguments import FLOAT_TYPES, described, is_number
 
 #: takes the op, the parameter, the value given and the rank of the first operand; the value as graphs hold it
@@ -40,6 +40,8 @@ def _int(op: str, name: str, value: Any, rank: int = 0) -> Any:
 def _float(op: str, name: str, value: Any, rank: int) -> Any:
     if type(value) in FLOAT_TYPES:
         return value
+    if type(value) is SymExpr:
+        return as_float(value)
     if isinstance(value, bool) or not (isinstance(value, int | float) or hasattr(value, "__float__")):
         raise ArgumentError(f"{op}: argument {name!r} must be a number, got {described(value)}")
     return float(value)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tracegraph import dtypes
-from tracegraph.errors import DataDependentError, DTypeError, ElementError, ShapeError
+from tracegraph.errors import DataDependentError, DTypeError, ElementError, ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
@@ -167,13 +167,30 @@ class TriangleIndices(DerivedCreation):
     """The row and column indices of a triangle of a matrix of `row` times `col`, as a tensor of two rows."""
 
     signature = "(row: int, col: int, offset: int = 0, *, dtype: OptionalDtype = None)"
-    samples = samples()  # through nonzero: tests of its own
+    samples = samples(call(3, 4), call(4, 3, -1), call(3, 3, 1, dtype=dtypes.int32), call(2, 5, 9), call(0, 3))
     upper: ClassVar[bool]
 
-    def decompose(self, *, row: Dim, col: Dim, offset: int, dtype: dtypes.DType | None) -> Handle:
-        ones = F.ones((row, col), dtype=_BOOL)
-        mask = F.triu(ones, offset) if self.upper else F.tril(ones, offset)
-        return F.nonzero(mask).t().contiguous().to(dtype or _I64)
+    def decompose(self, *, row: Dim, col: Dim, offset: Dim, dtype: dtypes.DType | None) -> Handle:
+        if dims.is_below(row, 0) or dims.is_below(col, 0):
+            raise ValueRangeError(f"{self.name}: row={row} and col={col} must not be negative")
+        # of every row: the first column on or above the diagonal; below it, how many are to the left
+        edge = (F.arange(row) + (offset if self.upper else offset + 1)).clamp(0, col)
+        total = _elements_above(row, col, offset) if self.upper else row * col - _elements_above(row, col, offset + 1)
+        counts = col - edge if self.upper else edge
+        ends, places = counts.cumsum(0), F.arange(total)
+        rows = F.searchsorted(ends, places, right=True)
+        columns = places - (ends - counts).index_select(0, rows)
+        if self.upper:
+            columns = columns + edge.index_select(0, rows)
+        return F.stack([rows, columns]).to(dtype or _I64)
+
+
+def _elements_above(row: Dim, col: Dim, offset: Dim) -> Dim:
+    """How many elements of a matrix lie on and above a diagonal: whole rows, then rows of one element less each."""
+    whole = min(row, max(-offset, 0))
+    shrinking = max(min(row, col - offset) - whole, 0)
+    longest = col - whole - offset
+    return whole * col + shrinking * longest - shrinking * (shrinking - 1) // 2
 
 
 @define_op

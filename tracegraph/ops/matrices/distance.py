@@ -52,7 +52,7 @@ class Cdist(Derived):
 
 def _many_rows(x1: Handle, x2: Handle) -> bool:
     rows = (x1.shape[-2], x2.shape[-2])
-    return any(not dims.is_static(n) or n > PRODUCT_ROWS for n in rows)
+    return any(dims.is_below(PRODUCT_ROWS, n) for n in rows)
 
 
 def _by_product(x1: Handle, x2: Handle) -> Handle:

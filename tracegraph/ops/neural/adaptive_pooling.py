@@ -27,9 +27,9 @@ def _target(op: str, x: Any, size: Any) -> tuple[Dim, Dim]:
 
 
 def _even_windows(x: Handle, size: tuple[Dim, Dim]) -> tuple[Dim, Dim] | None:
-    """The kernel of equal windows that make `size` outputs, or None if they are not equal."""
+    """The kernel of equal windows that make `size` outputs, or None if not all sizes that may come give them."""
     pairs = list(zip(x.shape[-2:], size, strict=True))
-    return tuple(n // m for n, m in pairs) if all(n % m == 0 for n, m in pairs) else None
+    return tuple(n // m for n, m in pairs) if all(dims.same(n % m, 0) for n, m in pairs) else None
 
 
 @define_op

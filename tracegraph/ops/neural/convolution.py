@@ -10,7 +10,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import Dim
+from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.autocast import Autocast
 from tracegraph.ops.core.definition import Gradient, Handle, define_op
@@ -274,7 +274,7 @@ def padding_sides(op: str, weight: Any, attrs: Attrs) -> tuple[int, int, int, in
     listed = padding if isinstance(padding, tuple) else (padding,)
     if not all(hasattr(p, "__index__") for p in listed):
         raise ArgumentError(f"{op}: padding={padding!r} must be an int, two ints, 'same' or 'valid'")
-    return four_sides(op, tuple(p.__index__() for p in listed))
+    return four_sides(op, tuple(p if isinstance(p, SymExpr) else p.__index__() for p in listed))
 
 
 def check_convolution(op: str, x: Any, weight: Any, bias: Any, groups: int, channel_dim: int) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import Dim
+from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, equal
 from tracegraph.ops.kinds import Derived
 
+#: elements of the result per element of the input, if that is what was asked for
+Factor: TypeAlias = "float | SymExpr | None"
 # the modes, and how many spatial dimensions they are for (None: any)
 _RANKS = {
     "nearest": None,
@@ -98,7 +100,7 @@ class Interpolate(Derived):
             wanted = f"{rank + 2} dimensions" if rank else "3, 4 or 5 dimensions"
             raise ShapeError(f"interpolate: mode={mode!r} takes an input of {wanted}, got {describe(x)}")
 
-    def _target(self, x: Handle, size: Any, scale_factor: Any) -> tuple[tuple[Dim, ...], tuple[float | None, ...]]:
+    def _target(self, x: Handle, size: Any, scale_factor: Any) -> tuple[tuple[Dim, ...], tuple[Factor, ...]]:
         """The spatial sizes, and the factors they come from."""
         rank = x.ndim - 2
         given = size if scale_factor is None else scale_factor
@@ -112,13 +114,15 @@ class Interpolate(Derived):
             target, factors = listed, (None,) * rank
         else:
             target = tuple(_scaled(n, f) for n, f in zip(x.shape[2:], listed, strict=True))
-            factors = tuple(map(float, listed))
+            factors = tuple(f if isinstance(f, SymExpr) else float(f) for f in listed)
         if any(dims.is_below(n, 1) for n in target):
             raise ShapeError(f"interpolate: sizes {list(target)} must be at least 1 everywhere, for {describe(x)}")
         return target, factors
 
 
-def _scaled(size: Dim, factor: float) -> Dim:
+def _scaled(size: Dim, factor: float | SymExpr) -> Dim:
+    if isinstance(factor, SymExpr):
+        return size * factor
     if float(factor).is_integer():
         return size * int(factor)
     if dims.is_static(size):
@@ -134,11 +138,11 @@ def _averaged(x: Handle, target: tuple[Dim, ...]) -> Handle:
     return F.adaptive_avg_pool2d(x, target) if x.ndim == 4 else F.adaptive_avg_pool1d(x, *target)
 
 
-def _ratio(size: Dim, count: Dim, factor: float | None, dtype: DType) -> Any:
+def _ratio(size: Dim, count: Dim, factor: Factor, dtype: DType) -> Any:
     """Elements of the input per element of the result."""
-    if factor is not None:
-        return 1.0 / factor
-    return _quotient(size, count, dtype)
+    if factor is None:
+        return _quotient(size, count, dtype)
+    return _quotient(1, factor, dtype) if isinstance(factor, SymExpr) else 1.0 / factor
 
 
 def _quotient(numerator: Dim, denominator: Dim, dtype: DType) -> Any:
@@ -147,13 +151,13 @@ def _quotient(numerator: Dim, denominator: Dim, dtype: DType) -> Any:
     return F.full((), numerator, dtype=dtype) / F.full((), denominator, dtype=dtype)
 
 
-def _nearest(x: Handle, axis: int, count: Dim, factor: float | None, offset: float) -> Handle:
+def _nearest(x: Handle, axis: int, count: Dim, factor: Factor, offset: float) -> Handle:
     size, working = x.shape[axis], x.dtype
     place = (F.arange(count, dtype=working) + offset) * _ratio(size, count, factor, working)
     return x.index_select(axis, place.floor().to(dtypes.int64).clamp(max=size - 1))
 
 
-def _positions(x: Handle, axis: int, count: Dim, factor: float | None, align_corners: bool, mode: str) -> Handle:
+def _positions(x: Handle, axis: int, count: Dim, factor: Factor, align_corners: bool, mode: str) -> Handle:
     """Where the elements of the result lie among those of the input."""
     size, working = x.shape[axis], x.dtype
     number = F.arange(count, dtype=working)
