@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from captured import assert_same, capture_of, graphs_of, ramp, specialisation_count
+from captured import assert_close, assert_same, capture_of, graphs_of, ramp, specialisation_count
 
 import tracegraph as tg
+import tracegraph.nn.functional as F
 from tracegraph import nn
 from tracegraph.tensor import Tensor, from_numpy
 
@@ -101,6 +104,70 @@ def test_sizes_as_values() -> None:
     function = capture_of(sizes, dynamic=True)
     for shape in ((2, 3), (4, 3), (4, 5), (2, 3)):
         assert_same(function(ramp(*shape)), sizes(ramp(*shape)))
+
+
+def wave(*shape: int) -> Tensor:
+    return ramp(*shape).cos()
+
+
+#: programs of a tensor and a number that varies
+OF_A_NUMBER = {
+    "padding": lambda x, n: F.conv1d(x, tg.ones(2, 1, 3), padding=n),
+    "padding of images": lambda x, n: F.conv2d(x, tg.ones(1, 1, 3, 3), padding=(n, 1)),
+    "padding, stride and dilation": lambda x, n: F.conv1d(x, tg.ones(2, 1, 3), padding=n, stride=n, dilation=n),
+    "a kernel": lambda x, n: F.conv1d(x, tg.ones(2, 1, n)),
+    "scale_factor": lambda x, n: F.interpolate(x, scale_factor=n),
+    "scale_factor, linear": lambda x, n: F.interpolate(x, scale_factor=n, mode="linear"),
+    "an int for a float": lambda x, n: tg.linspace(0, n, 4) + F.leaky_relu(-x[..., :4], n),
+    "an adaptive pool": lambda x, n: F.adaptive_avg_pool1d(x, n),
+}
+
+
+@pytest.mark.parametrize("name", OF_A_NUMBER)
+def test_two_graphs_serve_numbers_that_vary(name: str) -> None:
+    program = OF_A_NUMBER[name]
+    function = capture_of(program)
+    x = wave(1, 24, 24) if name == "padding of images" else wave(1, 1, 24)
+    for n in (3, 5, 4, 6, 2):
+        assert_close([function(x, n)], [program(x, n)])
+    assert specialisation_count(function) == 2
+
+
+#: programs of a tensor whose sizes vary
+OF_SIZES = {
+    "math.prod": lambda x: x.sum() / math.prod(x.shape),
+    "triu_indices": lambda x: tg.triu_indices(x.shape[0], x.shape[0], 1),
+    "tril_indices": lambda x: tg.tril_indices(x.shape[0], x.shape[1], -1),
+    "linspace": lambda x: tg.linspace(0, x.shape[0] - 1, x.shape[0]),
+    "adaptive pools": lambda x: F.adaptive_avg_pool2d(x[None], 3) + F.adaptive_max_pool2d(x[None], 3),
+    "distances": lambda x: tg.cdist(x, x),
+}
+
+
+@pytest.mark.parametrize("name", OF_SIZES)
+def test_two_graphs_serve_sizes_that_vary(name: str) -> None:
+    program = OF_SIZES[name]
+    function = capture_of(program)
+    for n in (3, 5, 4, 6, 9):
+        assert_close([function(wave(n, n + 1))], [program(wave(n, n + 1))])
+    assert specialisation_count(function) == 2
+
+
+def test_the_longest_sequence_may_be_any() -> None:
+    def program(*sequences: Tensor) -> Tensor:
+        return nn.utils.rnn.pad_sequence(sequences, batch_first=True)
+
+    function = capture_of(program)
+    for lengths in ((2, 3, 4), (4, 5, 3), (3, 3, 5), (7, 2, 2), (2, 8, 9)):
+        sequences = list(map(wave, lengths))
+        assert_same(function(*sequences), program(*sequences))
+    assert specialisation_count(function) == 2
+
+
+def test_distances_come_from_a_product_where_eager_takes_one() -> None:
+    function = capture_of(tg.cdist, dynamic=True)
+    for n in (20, 30, 12, 40):
+        assert_same(function(wave(n, 3), wave(n, 3)), tg.cdist(wave(n, 3), wave(n, 3)))
 
 
 def test_sizes_as_keys_and_types() -> None:
