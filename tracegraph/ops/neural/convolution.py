@@ -274,7 +274,8 @@ def padding_sides(op: str, weight: Any, attrs: Attrs) -> tuple[int, int, int, in
     listed = padding if isinstance(padding, tuple) else (padding,)
     if not all(hasattr(p, "__index__") for p in listed):
         raise ArgumentError(f"{op}: padding={padding!r} must be an int, two ints, 'same' or 'valid'")
-    return four_sides(op, tuple(p if isinstance(p, SymExpr) else p.__index__() for p in listed))
+    sides: tuple[Any, ...] = tuple(p if isinstance(p, SymExpr) else p.__index__() for p in listed)
+    return four_sides(op, sides)
 
 
 def check_convolution(op: str, x: Any, weight: Any, bias: Any, groups: int, channel_dim: int) -> None:
