@@ -18,15 +18,24 @@ def parse(text: str) -> Graph:
     return ir.verify(ir.parse(text))
 
 
-def on_tape(graph: Graph, inputs: list[np.ndarray], requiring: list[bool]) -> tuple[list, list, list]:
-    """Outputs, cotangents of the differentiable ones (all 1, 2, ...), and gradients, by the tape."""
+def on_tape(
+    graph: Graph, inputs: list[np.ndarray], requiring: list[bool]
+) -> tuple[list, list, dict[int, tg.Tensor | None]]:
+    """Outputs, cotangents of the differentiable ones (all 1, 2, ...), and gradients by input, by the tape.
+
+    Gradients stand in the order in which the tape finds them, the missing ones last.
+    """
     tensors = [tg.Tensor(a.copy(), r) for a, r in zip(inputs, requiring, strict=True)]
     outputs = GraphModule(graph, tg.Tensor)(*tensors)
     roots = [o for o in outputs if isinstance(o, tg.Tensor) and o.requires_grad]
     cotangents = [tg.Tensor(np.full(r.shape, i, r.dtype.np)) for i, r in enumerate(roots, 1)]
-    wanted = [t for t in tensors if t.requires_grad]
-    gradients = grad(roots, wanted, cotangents, allow_unused=True) if roots else [None] * len(wanted)
-    return list(outputs), cotangents, list(gradients)
+    wanted = {i: t for i, t in enumerate(tensors) if t.requires_grad}
+    reached: list[int] = []
+    for position, leaf in wanted.items():
+        leaf.register_hook(lambda _, position=position: reached.append(position))  # type: ignore[misc]
+    gradients = grad(roots, list(wanted.values()), cotangents, allow_unused=True) if roots else [None] * len(wanted)
+    found = dict(zip(wanted, gradients, strict=True))
+    return list(outputs), cotangents, {i: found[i] for i in [*reached, *(i for i in wanted if i not in reached)]}
 
 
 def check(graph: Graph, inputs: list[np.ndarray], requiring: list[bool]) -> None:
@@ -35,8 +44,8 @@ def check(graph: Graph, inputs: list[np.ndarray], requiring: list[bool]) -> None
     with unwarned():
         outputs, cotangents, gradients = on_tape(graph, inputs, requiring)
         found = ir.interpret(joint.graph, *inputs, *(c.numpy() for c in cotangents))
-    assert len(joint.gradients) == sum(requiring)
-    for a, b in zip(found, [*outputs, *gradients], strict=True):
+    assert joint.requiring == tuple(gradients)
+    for a, b in zip(found, [*outputs, *gradients.values()], strict=True):
         assert_same(a, b.detach().numpy() if isinstance(b, tg.Tensor) else b)
 
 
@@ -61,7 +70,8 @@ def test_detach_stops_gradients() -> None:
 }""")
     joint = differentiate(graph, [True, True])
     assert joint.differentiable == (1,)
-    assert joint.gradients[0] is None
+    assert joint.requiring == (1, 0)  # what no gradient reaches comes last
+    assert joint.gradients[1] is None
     check(graph, inputs_for(graph), [True, True])
 
 

@@ -222,9 +222,9 @@ class _BackwardStep:
         self.joint, self.partition = scan.joint, scan.partition
         self.inlined = _Inlined(f"{self.joint.graph.name}.backward")
         gradients = self.partition.backward.outputs
-        self.wanted = [
+        self.wanted = sorted(
             i for i, g in zip(self.joint.requiring, gradients, strict=True) if i < scan.carried or g is not None
-        ]
+        )
         self.emitted = [i for i in self.wanted if scan.carried <= i < scan.carried + scan.scanned]
         self.carry = {i: self._start(i) for i in self.wanted if i not in self.emitted}
         self.states = {i: self.inlined.input(handle.type) for i, handle in self.carry.items()}

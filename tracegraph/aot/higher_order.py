@@ -76,9 +76,14 @@ def with_kept(joint: Joint) -> Joint:
 
 
 class Pullback(NamedTuple):
-    """A pull-back, and which gradients of outputs it hands out on the way, in order."""
+    """A pull-back, and which gradients of outputs it hands out on the way, in order.
+
+    Attributes:
+        requiring: positions of the inputs that it returns the gradients of, as the tape reaches them.
+    """
 
     graph: Graph
+    requiring: tuple[int, ...]
     inspections: tuple[Inspection, ...]
 
 
@@ -115,7 +120,7 @@ def pullback_graph(
         Inspection(i.output, copied[i.gradient], copied[i.changed])  # type: ignore[arg-type]
         for i in joint.inspections
     ]
-    return Pullback(rebuilder.graph, tuple(inspections))
+    return Pullback(rebuilder.graph, joint.requiring, tuple(inspections))
 
 
 def at_fixed_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:

@@ -12,7 +12,7 @@ noted, so that whoever runs the compiled graph can refuse what the tape refuses.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,6 +63,18 @@ class Read:
         return self.before != self.writes
 
 
+class Arrival(NamedTuple):
+    """A gradient formula sends a gradient to an input.
+
+    Attributes:
+        gradient: the number of the input among those that require grad.
+        cotangents: numbers of the cotangents that reach the formula.
+    """
+
+    gradient: int
+    cotangents: frozenset[int]
+
+
 class Inspection(NamedTuple):
     """The gradient of an output, which whoever runs the graph looks at and may change before it goes on.
 
@@ -86,10 +98,12 @@ class Joint:
         inputs: the number of inputs of the primal graph.
         outputs: the number of its outputs.
         differentiable: positions of the outputs that depend on inputs that require grad, in the order of cotangents.
-        requiring: positions of the inputs that require grad, in the order of gradients.
+        requiring: positions of the inputs that require grad, in the order of gradients, which is that in which the
+            tape reaches them.
         reads: which inputs and outputs the gradient formulas read, in the order in which the tape evaluates them.
         with_history: which of the kept values depend on inputs that require grad.
         sources: for each gradient, the numbers of the cotangents it comes from.
+        arrivals: what reaches inputs, in the order of the tape.
         output_sources: the same for the gradients of the differentiable outputs themselves; without their own
             cotangent where they pass it on as it is.
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
@@ -109,6 +123,7 @@ class Joint:
     reads: tuple[Read, ...] = ()
     with_history: tuple[bool, ...] = ()
     sources: tuple[frozenset[int], ...] = ()
+    arrivals: tuple[Arrival, ...] = ()
     output_sources: tuple[frozenset[int], ...] = ()
     asks_presence: bool = False
     not_from_zeros: frozenset[frozenset[int]] = frozenset()
@@ -166,56 +181,54 @@ def differentiate(
     tracer = _ForwardTracer(Builder(graph.name))
     handles = _forward(graph, tracer, requires_grad)
     forward_nodes = tuple(tracer.builder.graph.nodes)
-    backward = _Backward(tracer)
-    tracer.builder.location = None
+    results = [handles[v].value if isinstance(v, Value) else v for v in graph.outputs]
     differentiable = tuple(
         i
         for i, v in enumerate(graph.outputs)
         if isinstance(v, Value) and handles[v].requires_grad and (cotangents is None or cotangents[i])
     )
-    results = [handles[v].value if isinstance(v, Value) else v for v in graph.outputs]
-    bare = {i: _without_hooks(v) for i, v in enumerate(results) if isinstance(v, Value)}
-    backward.inspected = {bare[i]: i for i in inspected}
-    for number, result in enumerate(results[i] for i in differentiable):
-        assert isinstance(result, Value)
-        cotangent = tracer.builder.placeholder(result.type, f"t{number}", Role.COTANGENT)
-        backward.start(number, result, tracer.traced(cotangent))
+    tensors = {i: v for i, v in enumerate(results) if isinstance(v, Value)}
+    backward = _Backward(tracer, [tensors[i] for i in differentiable], {tensors[i]: i for i in inspected})
     with tracer.active():
         backward.undo(forward_nodes)
-    requiring = tuple(i for i, p in enumerate(graph.placeholders) if handles[p].requires_grad)
-    wanted = [handles[graph.placeholders[i]].value for i in requiring]
-    gradients = [backward.gradients[v].value if v in backward.gradients else None for v in wanted]
-    sources = tuple(backward.sources.get(v, frozenset()) for v in wanted)
-    output_sources = tuple(
-        backward.sources.get(bare[i], frozenset()) - ({n} if bare[i] is results[i] else frozenset())
-        for n, i in enumerate(differentiable)
-    )
-    connected = [
-        backward.gradients[bare[i]].value for i, others in zip(differentiable, output_sources, strict=True) if others
-    ]
-    kept = _kept(forward_nodes, backward, [*gradients, *connected]) if keep else ()
+    primals = [handles[p].value for p in graph.placeholders]
+    requiring, arrivals = _in_order([v for v in primals if v in tracer.tracked], backward.arrivals)
+    gradients = [g.value if (g := backward.gradients.get(v)) is not None else None for v in requiring]
+    kept = _kept(forward_nodes, backward, [*gradients, *backward.connecting()]) if keep else ()
     joint = tracer.builder.output(*results, *gradients, *kept)
     places = tuple(replace(h, value=handles[h.value].value) for h in held)
-    reads = tuple(_aliased_reads(backward.reads, joint.placeholders, results, places))
-    with_history = tuple(v in tracer.tracked for v in kept)
+    reads = _aliased_reads(backward.reads, primals, results, places)
     readers = _readers(backward.reads, forward_nodes)
     return Joint(
         joint,
-        len(graph.placeholders),
-        len(results),
-        differentiable,
-        requiring,
-        reads,
-        with_history,
-        sources,
-        output_sources,
-        backward.asks_presence,
-        frozenset(backward.not_from_zeros),
-        tuple(backward.inspections),
-        frozenset(backward.meetings),
-        tuple(readers.get(p, frozenset()) for p in joint.placeholders[: len(graph.placeholders)]),
-        places,
+        inputs=len(primals),
+        outputs=len(results),
+        differentiable=differentiable,
+        requiring=tuple(map(primals.index, requiring)),
+        reads=tuple(reads),
+        with_history=tuple(v in tracer.tracked for v in kept),
+        sources=tuple(backward.sources.get(v, frozenset()) for v in requiring),
+        arrivals=arrivals,
+        output_sources=backward.output_sources,
+        asks_presence=backward.asks_presence,
+        not_from_zeros=frozenset(backward.not_from_zeros),
+        inspections=tuple(backward.inspections),
+        meetings=frozenset(backward.meetings),
+        input_cotangents=tuple(readers.get(p, frozenset()) for p in primals),
+        held=places,
     )
+
+
+def _in_order(
+    requiring: Sequence[Value], arrivals: Sequence[tuple[Value, frozenset[int]]]
+) -> tuple[list[Value], tuple[Arrival, ...]]:
+    """Inputs that require grad in the order in which gradients reach them, those that none reaches last; and arrivals
+    by their numbers.
+    """
+    reached = dict.fromkeys(v for v, _ in arrivals)
+    ordered = [*reached, *(v for v in requiring if v not in reached)]
+    numbers = {v: i for i, v in enumerate(ordered)}
+    return ordered, tuple(Arrival(numbers[v], cotangents) for v, cotangents in dict.fromkeys(arrivals))
 
 
 def _forward(graph: Graph, tracer: _ForwardTracer, requires_grad: Sequence[bool]) -> dict[Value, Traced]:
@@ -293,8 +306,13 @@ class _FormulaRead(NamedTuple):
 class _Backward(BackwardPass):
     """The backward pass that also notes what its gradients come from, and what its formulas read.
 
+    Args:
+        results: the values that it starts from, each with a cotangent.
+        inspected: values whose gradient is handed out, with their positions among the outputs.
+
     Attributes:
         sources: numbers of the cotangents that a gradient comes from, by value.
+        arrivals: the inputs that gradients have been sent to, and the numbers of the cotangents that brought them.
         reads: what the formulas evaluated so far read, by the account they give to the tape.
         asks_presence: whether one of them asks which results have a gradient.
         not_from_zeros: the numbers of the cotangents that reach a node whose gradients may make something of zeros.
@@ -303,21 +321,39 @@ class _Backward(BackwardPass):
         meetings: for every node gone through, the numbers of the cotangents that reach it.
     """
 
-    def __init__(self, tracer: _ForwardTracer) -> None:
+    def __init__(self, tracer: _ForwardTracer, results: Sequence[Value], inspected: Mapping[Value, int]) -> None:
         super().__init__(tracer, tracer.tracked)
         self._control_flow = tracer.control_flow
+        self._results = results
         self.sources: dict[Value, frozenset[int]] = {}
+        self.arrivals: list[tuple[Value, frozenset[int]]] = []
         self.reads: list[_FormulaRead] = []
         self.asks_presence = False
         self.not_from_zeros: set[frozenset[int]] = set()
-        self.inspected: dict[Value, int] = {}
+        self.inspected = {_without_hooks(v): i for v, i in inspected.items()}
         self.inspections: list[Inspection] = []
         self.meetings: set[frozenset[int]] = set()
+        tracer.builder.location = None
+        for number, result in enumerate(results):
+            cotangent = tracer.builder.placeholder(result.type, f"t{number}", Role.COTANGENT)
+            self.accumulate(result, tracer.traced(cotangent))
+            self._add_sources(result, frozenset({number}))
 
-    def start(self, number: int, output: Value, cotangent: Traced) -> None:
-        """Let `cotangent` be the cotangent of `output` and have this number."""
-        self.accumulate(output, cotangent)
-        self._add_sources(output, frozenset({number}))
+    @property
+    def output_sources(self) -> tuple[frozenset[int], ...]:
+        """For each result, the numbers of the cotangents that its gradient comes from; without its own where that is
+        passed on as it is.
+        """
+        bare = map(_without_hooks, self._results)
+        return tuple(
+            self.sources.get(b, frozenset()) - ({n} if b is r else frozenset())
+            for n, (r, b) in enumerate(zip(self._results, bare, strict=True))
+        )
+
+    def connecting(self) -> list[Value]:
+        """The gradients of results that come from other cotangents too."""
+        zipped = zip(self._results, self.output_sources, strict=True)
+        return [self.gradients[_without_hooks(r)].value for r, others in zipped if others]
 
     def visit(self, node: Node) -> list[Value]:
         for value in node.values:
@@ -374,6 +410,8 @@ class _Backward(BackwardPass):
         self.gradients[value] = self.recorder.traced(changed)
 
     def _add_sources(self, value: Value, sources: frozenset[int]) -> None:
+        if value.node.op == "placeholder" and value in self.tracked:
+            self.arrivals.append((value, sources))
         self.sources[value] = self.sources.get(value, frozenset()) | sources
 
     def _sources_of(self, node: Node) -> frozenset[int]:

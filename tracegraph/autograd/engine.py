@@ -183,7 +183,9 @@ def _traverse(
             found = _shown(node, cotangents, asked, hooks or {}, send)
         else:
             found = _computed(node, cotangents, node.backward)
-        for edge, gradient in zip(node.edges, found, strict=True):
+        edges, order = node.edges, node.order
+        for i in range(len(edges)) if order is None else order:
+            edge, gradient = edges[i], found[i]
             if edge is not None and gradient is not None:
                 send(*edge, gradient)
         if not retain:

@@ -123,6 +123,11 @@ class Node(Abstract):
         return self.backward(tuple(seen))
 
     @property
+    def order(self) -> Sequence[int] | None:
+        """The order in which the last pass reaches what the edges lead to; None for that of the edges."""
+        return None
+
+    @property
     def identity(self) -> Node:
         """The node that hooks and seekers of the results know; another one for a stand-in."""
         return self

@@ -147,6 +147,7 @@ def _differentiation(
         differentiable=joint.differentiable,
         wanted=joint.requiring,
         sources=joint.sources,
+        arrivals=joint.arrivals,
         output_sources=joint.output_sources,
         asks_presence=joint.asks_presence,
         not_from_zeros=joint.not_from_zeros,

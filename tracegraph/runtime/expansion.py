@@ -135,7 +135,7 @@ class _Inspected(GraphModule):
 class Expansion(Node):
     """Stands for the node of a compiled call; its results are the differentiable outputs, then the kept values."""
 
-    __slots__ = ("_call", "_changed", "_formulas", "_kept", "_sizes", "_storages")
+    __slots__ = ("_call", "_changed", "_formulas", "_kept", "_order", "_sizes", "_storages")
 
     def __init__(self, formulas: Formulas, call: GraphNode, saved: Sequence[np.ndarray], sizes: Sizes) -> None:
         super().__init__(call.edges, call.results + len(formulas.joint.kept))
@@ -143,6 +143,7 @@ class Expansion(Node):
         self._call = call
         self._formulas = formulas
         self._sizes = sizes
+        self._order: Sequence[int] | None = None
         #: inputs from which values were restored that are not those of forward
         self._changed = call.changed_inputs()
         #: of the inputs: what formulas read of them is refused, as any operation does, if it is written to
@@ -187,7 +188,14 @@ class Expansion(Node):
             for i, c in enumerate(cotangents)
             if c is not None
         ]
-        return _Inspected(pullback, inspect)(*kept, *given)
+        found = dict(zip(pullback.requiring, _Inspected(pullback, inspect)(*kept, *given), strict=True))
+        wanted = self._formulas.joint.requiring
+        self._order = [wanted.index(position) for position in pullback.requiring]
+        return [found[position] for position in wanted]
+
+    @property
+    def order(self) -> Sequence[int] | None:
+        return self._order
 
     def release(self) -> None:
         self._kept, self._storages = None, {}

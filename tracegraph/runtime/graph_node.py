@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tracegraph.aot.joint import Joint, Read
+from tracegraph.aot.joint import Arrival, Joint, Read
 from tracegraph.autograd import is_grad_enabled
 from tracegraph.autograd.tape import Node, edge_to, modified_error
 from tracegraph.errors import AutogradError
@@ -41,6 +41,7 @@ class Differentiation:
         differentiable: positions of outputs with a history.
         wanted: positions of inputs whose gradient is computed.
         sources: for each of them, the numbers of the cotangents that its gradient comes from.
+        arrivals: what reaches them, in the order of the tape.
         output_sources: the same of the gradients of the differentiable outputs, as far as these are not their own
             cotangents.
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
@@ -62,6 +63,7 @@ class Differentiation:
     differentiable: tuple[int, ...]
     wanted: tuple[int, ...]
     sources: tuple[frozenset[int], ...]
+    arrivals: tuple[Arrival, ...]
     output_sources: tuple[frozenset[int], ...]
     asks_presence: bool
     not_from_zeros: frozenset[frozenset[int]]
@@ -84,6 +86,18 @@ class Differentiation:
         refused = {*self.saved_inputs, *(r.input for r in self.reads if r.input is not None)}
         watched = sorted(refused.union(self.restore_inputs))
         return tuple((p, self.writes.get(p, 0), p in refused) for p in watched)
+
+    def order(self, present: frozenset[int]) -> Sequence[int]:
+        """The numbers of the gradients in the order in which the tape finds them from these cotangents."""
+        found = self._orders.get(present)
+        if found is None:
+            reached = dict.fromkeys(a.gradient for a in self.arrivals if not present.isdisjoint(a.cotangents))
+            found = self._orders[present] = [*reached, *(i for i, _ in enumerate(self.wanted) if i not in reached)]
+        return found
+
+    @cached_property
+    def _orders(self) -> dict[frozenset[int], list[int]]:
+        return {}
 
     @cached_property
     def with_operations(self) -> frozenset[int]:
@@ -204,6 +218,11 @@ class GraphNode(Node):
         present = {i for i, c in enumerate(cotangents) if c is not None}
         is_connected = any(present & self.plan.output_sources[i] for i in results)
         return is_connected or self._living_expansion() is not None
+
+    @property
+    def order(self) -> Sequence[int] | None:
+        is_whole = len(self._reached) == len(self.plan.differentiable)  # of that it is the order of the edges
+        return None if is_whole else self.plan.order(self._reached)
 
     def stand_in(self, cotangents: Sequence[Tensor | None]) -> Node:
         self._check(cotangents)
