@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from captured import capture_of
+from captured import capture_of, check
 
 import tracegraph as tg
 from tracegraph import nn
@@ -33,6 +33,25 @@ def pulled_back(x: tg.Tensor, y: tg.Tensor) -> Any:
 def pulled_back_once(x: tg.Tensor, y: tg.Tensor) -> Any:
     output, pull_back, aux = vjp(lambda x: (x.exp(), x + 1), x, has_aux=True)
     return output, pull_back(y), aux
+
+
+def pulled_back_gradient(x: tg.Tensor, y: tg.Tensor) -> Any:
+    gradient, pull_back = vjp(grad(cube), x)
+    return gradient, pull_back(y), pull_back(x)
+
+
+def doubly_pulled_back(x: tg.Tensor, y: tg.Tensor) -> Any:
+    output, pull_back = vjp(lambda x: vjp(tg.sin, x)[1](y)[0], x)
+    return output, pull_back(y)
+
+
+def written(x: tg.Tensor) -> tg.Tensor:
+    """The sum of 2 x ** 3 but for the first element, whose cube counts three times, by writes in place."""
+    y = x * 2
+    y.mul_(x)
+    y.mul_(x)
+    y[:1].mul_(1.5)
+    return y.sum()
 
 
 COS, EYE = np.diag(np.cos(X * Y)), np.eye(3)
@@ -62,7 +81,16 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], Any]] = {
             (np.cos(X * Y) * X * Y + (Y * Y).sum(), np.cos(X * Y) * X * X + Y * X.sum()),
         ),
     ),
-    "vjp with aux": (pulled_back_once, (np.exp(X), np.exp(X) * Y, X + 1)),
+    "vjp with aux": (pulled_back_once, (np.exp(X), (np.exp(X) * Y,), X + 1)),
+    "vjp of grad": (pulled_back_gradient, (3 * X**2, (6 * X * Y,), (6 * X * X,))),
+    "vjp of vjp": (doubly_pulled_back, (np.cos(X) * Y, (-np.sin(X) * Y * Y,))),
+    "jvp of vjp": (
+        lambda x, y: jvp(lambda x: vjp(tg.sin, x)[1](y)[0], (x,), (y,)),
+        (np.cos(X) * Y, -np.sin(X) * Y * Y),
+    ),
+    "grad of vjp": (lambda x, y: grad(lambda x: vjp(tg.exp, x)[1](y)[0].sum())(x), np.exp(X) * Y),
+    "grad of writes": (lambda x, y: grad(written)(x), np.array([9, 6, 6]) * X**2),
+    "hessian of writes": (lambda x, y: hessian(written)(x), np.diag([18, 12, 12] * X)),
     "jvp": (
         lambda x, y: jvp(several, (x, y), (y, x)),
         (
@@ -155,8 +183,11 @@ def test_no_grad_outside_and_inside() -> None:
     x = tg.tensor(X, requires_grad=True)
     with tg.no_grad():
         outside = grad(cube)(x)
+        value, pull_back = vjp(cube, x)
+        (pulled_back,) = pull_back(tg.tensor(1.0, dtype=tg.float64))
     same(outside, 3 * X**2)
-    assert not outside.requires_grad
+    same(pulled_back, 3 * X**2)
+    assert not outside.requires_grad and not value.requires_grad and not pulled_back.requires_grad
 
     def half(x: tg.Tensor) -> tg.Tensor:
         with tg.no_grad():
@@ -164,6 +195,19 @@ def test_no_grad_outside_and_inside() -> None:
         return (x * constant).sum()
 
     same(grad(half)(x), X)
+
+
+def test_a_derivative_that_breaks_the_graph_has_the_histories_of_eager() -> None:
+    """What begins at tensors of its own ends with it, although the tape has it by then."""
+
+    def program(x: tg.Tensor) -> Any:
+        def f(y: tg.Tensor) -> tg.Tensor:
+            print("called")
+            return (y * x).sum()
+
+        return grad(f)(x * 2)
+
+    check(program, lambda: (tg.tensor(X),), lambda: (tg.tensor(X, requires_grad=True),), breaks=None)
 
 
 @pytest.mark.parametrize(

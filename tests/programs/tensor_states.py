@@ -305,7 +305,7 @@ def a_write_outside_grad_mode_between(x, w):
     return w.grad, h.detach()
 
 
-@program(data_and_leaf, breaks=("backward",))
+@program(data_and_leaf)
 def a_formula_reads_what_was_overwritten(x, w):
     h = w * x
     h.mul_(w)

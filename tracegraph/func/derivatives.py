@@ -52,7 +52,7 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
     def gradient_and_value(*args: Any, **kwargs: Any) -> Any:
         create_graph = is_grad_enabled()
         with enable_grad():
-            by = Differentiated("grad", args, argnums)
+            by = Differentiated("grad", args, argnums, create_graph)
             output, aux = result_and_aux("grad", func(*by.args, **kwargs), has_aux)
             if not is_tensor(output):
                 raise ArgumentError(f"grad(): the function must return a tensor, got {type(output).__name__}")
@@ -74,7 +74,7 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The result of `func(*primals)`, and the function from cotangents of it to those of the primals.
 
-    That function takes what has the structure of the result, and gives a tuple if there are several primals.
+    That function takes what has the structure of the result, and gives a tuple, also if there is one primal.
 
     Args:
         has_aux: `func` returns (result, something else), which comes third.
@@ -82,8 +82,9 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple
     Raises:
         ArgumentError: a primal or a result is no tensor.
     """
+    create_graph = is_grad_enabled()
     with enable_grad():
-        by = Differentiated("vjp", primals, tuple(range(len(primals))))
+        by = Differentiated("vjp", primals, tuple(range(len(primals))), create_graph)
         output, aux = result_and_aux("vjp", func(*by.args), has_aux)
         results, spec = tensors_of("vjp", output)
 
@@ -92,8 +93,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple
         recorded = is_grad_enabled() if create_graph is None else create_graph
         with enable_grad():
             found = left(by.gradients(results, given, recorded), by.tensors)
-        packed = by.packed(found)
-        return packed[0] if len(primals) == 1 else packed
+        return by.packed(found)
 
     value = by.leave(output)
     return (value, pull_back, by.leave(aux)) if has_aux else (value, pull_back)
@@ -118,7 +118,7 @@ def jvp(
         raise ArgumentError("jvp(): primals and tangents must be tuples of the same length")
     create_graph = is_grad_enabled()
     with enable_grad():
-        by = Differentiated("jvp", primals, tuple(range(len(primals))))
+        by = Differentiated("jvp", primals, tuple(range(len(primals))), create_graph)
         directions = _fitting("jvp", tangents, by.spec, by.tensors)
         output, aux = result_and_aux("jvp", func(*by.args), has_aux)
         results, spec = tensors_of("jvp", output)
@@ -134,14 +134,18 @@ def jvp(
 class Differentiated:
     """The arguments of a call that is differentiated, with tensors of its own in the place of some.
 
+    Args:
+        is_recorded: whether the call is made in grad mode, so that its results have histories.
+
     Attributes:
         args: the arguments.
         tensors: what is differentiated by.
         spec: the structure of the arguments chosen.
     """
 
-    def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums) -> None:
+    def __init__(self, name: str, args: tuple[Any, ...], argnums: Argnums, is_recorded: bool) -> None:
         self.name = name
+        self.is_recorded = is_recorded
         self.is_single = isinstance(argnums, int)
         places = [_place(name, n, len(args)) for n in ((argnums,) if isinstance(argnums, int) else argnums)]
         leaves, self.spec = tree_flatten(tuple([args[p] for p in places]))
@@ -172,8 +176,14 @@ class Differentiated:
         return tree[0] if self.is_single else tree
 
     def leave(self, tree: Any) -> Any:
-        """A tree without the history that begins at the tensors."""
-        return tree_map(lambda leaf: left([leaf], self.tensors)[0] if is_tensor(leaf) else leaf, tree)
+        """A tree without the history that begins at the tensors; outside of grad mode, without any."""
+
+        def outer(leaf: Any) -> Any:
+            if not is_tensor(leaf):
+                return leaf
+            return left([leaf], self.tensors)[0] if self.is_recorded else leaf.detach()
+
+        return tree_map(outer, tree)
 
 
 class Forward:

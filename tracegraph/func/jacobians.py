@@ -33,7 +33,7 @@ def jacrev(
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         create_graph = is_grad_enabled()
         with enable_grad():
-            by = Differentiated("jacrev", args, argnums)
+            by = Differentiated("jacrev", args, argnums, create_graph)
             output, aux = result_and_aux("jacrev", func(*by.args, **kwargs), has_aux)
             results, spec = tensors_of("jacrev", output)
             blocks = [by.packed(left(_rows(by, r, create_graph), by.tensors)) for r in results]
@@ -69,7 +69,7 @@ def jacfwd(
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         create_graph = is_grad_enabled()
         with enable_grad():
-            by = Differentiated("jacfwd", args, argnums)
+            by = Differentiated("jacfwd", args, argnums, create_graph)
             output, aux = result_and_aux("jacfwd", func(*by.args, **kwargs), has_aux)
             results, spec = tensors_of("jacfwd", output)
             forward = Forward(by, results)

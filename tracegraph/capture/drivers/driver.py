@@ -361,8 +361,10 @@ class DriverWriter:
             if node_symbols(p.node) & mentioned - shown:
                 self._kept.add(p)  # its elements are not read, its sizes are
 
+        unneeded = {v.node for v in self.tracer.tensors.kept.values() if not v.users}
+
         def visit(rebuilder: Rebuilder, node: Node) -> bool:
-            return node.op == "placeholder" and node.value not in self._kept
+            return (node.op == "placeholder" and node.value not in self._kept) or node in unneeded
 
         env = self.tracer.sizes.env
         env.location = None  # what inference asks of the sizes again is no line of the user's

@@ -253,12 +253,18 @@ class _TracedBackward(BackwardPass):
     def _by_formula(self, step: Step) -> Sequence[Traced | None]:
         node, op = step.node, step.op
         changed = {memory for position, memory in self._writes if position > self._place(node)}
+        kept = self._tracer.tensors.kept
+        operands = tuple(
+            self.handle(kept[node, a]) if (node, a) in kept else operand
+            for a, operand in zip(node.args, step.operands, strict=True)
+        )
 
         def on_read(names: Collection[str]) -> None:
-            if changed and any(root_of(value) in changed for value, _ in formula_reads(node, op, names)):
+            read = (v for v, _ in formula_reads(node, op, names) if (node, v) not in kept)
+            if changed and any(root_of(value) in changed for value in read):
                 raise _left_to_the_tape("a tensor on the way that is written to later")
 
-        return op.pullback(step.cotangents, step.results, step.operands, dict(node.attrs), step.needs, on_read)
+        return op.pullback(step.cotangents, step.results, operands, dict(node.attrs), step.needs, on_read)
 
     def _place(self, node: Node) -> int:
         """Where a node stands in the graph; what this pass has recorded, behind all others."""
@@ -298,7 +304,7 @@ class _TracedBackward(BackwardPass):
         gradient = self.gradients.pop(base, None)
         if gradient is None:
             return
-        if self._create_graph or any(i.value is base for i in self._tracer.inputs):
+        if any(i.value is base for i in self._tracer.inputs):
             raise _left_to_the_tape("a tensor on the way that got its history by a write in place")
         self._pass(node)
         written = gradient

@@ -47,6 +47,8 @@ class CaptureRecorder(Recorder):
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         if isinstance(op, NextKey):
             return self._random.key(attrs.get("generator") or default_generator, self._record)
+        if op.mutates and self.grad_enabled:
+            self._tensors.keep_for_gradients(*operands)
         return super().handle(op, operands, attrs)
 
     def _record(self, name: str, attrs: dict[str, Any]) -> Any:

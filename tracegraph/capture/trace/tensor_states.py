@@ -56,6 +56,8 @@ class TensorStates:
         self._grad_fns: dict[Value, GradFn] = {}
         #: writes that version counters do not count: the number of nodes before each, and the memory
         self.unnoticed: list[tuple[int, Value]] = []
+        #: copies of operands that their own operation overwrites, `x.mul_(w)`, for gradient formulas that read them
+        self.kept: dict[tuple[Node, Any], Value] = {}
 
     # ------------------------------------------------------------------------------------ leaves
 
@@ -159,6 +161,21 @@ class TensorStates:
         """As `check_history`, of the arguments that have a history because they were written to."""
         written = (i.value for i in self._tracer.inputs if self._tracer.recorder.has_history(i.value))
         return next((leaf for leaf in map(self.check_history, written) if leaf is not None), None)
+
+    def keep_for_gradients(self, target: Traced, source: Any) -> None:
+        """Before `source` is written to `target`, copy what the gradient of the operation that made it reads there.
+
+        The tape does so too: `x.mul_(w)` is `copy_(x, mul(x, w))`, whose gradient by `w` reads the former `x`.
+        """
+        node = source.value.node if type(source) is Traced and source.requires_grad else None
+        if node is None or not node.is_call or target.value not in node.args:
+            return
+        op = node.target
+        if not isinstance(op, Definition) or op.vjp is None or (node, target.value) in self.kept:
+            return
+        reads = op.vjp_reads(len(node.args)).operands
+        if any(a is target.value and is_read for a, is_read in zip(node.args, reads, strict=True)):
+            self.kept[node, target.value] = F.clone(target).value
 
     def is_changed(self, node: Node, position: int, writes: Sequence[tuple[int, Value]]) -> bool:
         """Whether the gradient formula of the node at `position` reads memory that one of `writes` changed later."""
