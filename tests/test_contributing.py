@@ -54,7 +54,8 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def carry_out(block: Block, checkout: Path) -> None:
+def check(block: Block, checkout: Path) -> None:
+    """Make the file, or run the commands, that the block shows; what it says must be so."""
     path = checkout / block.file
     if block.language == "diff":
         lines = block.text.splitlines()
@@ -67,10 +68,10 @@ def carry_out(block: Block, checkout: Path) -> None:
         path.write_text(block.text)
     elif block.language == "sh":
         for line in block.text.splitlines():
-            run(line, checkout)
+            check_command(line, checkout)
 
 
-def run(line: str, checkout: Path) -> None:
+def check_command(line: str, checkout: Path) -> None:
     typed, _, output = line.partition(" > ")
     program, *arguments = shlex.split(typed, comments=True)
     command = [sys.executable, *COMMANDS[program], *arguments]
@@ -86,7 +87,7 @@ def run(line: str, checkout: Path) -> None:
 @pytest.mark.parametrize("title", sections())
 def test_chapter(title: str, checkout: Path) -> None:
     for block in sections()[title]:
-        carry_out(block, checkout)
+        check(block, checkout)
 
 
 @pytest.mark.parametrize("title", sections())

@@ -10,12 +10,12 @@ from captured import capture_of, family_of
 import tracegraph as tg
 
 
-def agree(expected: Any, actual: Any) -> None:
+def assert_agree(expected: Any, actual: Any) -> None:
     """Same types, values and dtypes, through tuples."""
     if isinstance(expected, tuple):
         assert len(expected) == len(actual)
         for a, b in zip(expected, actual, strict=True):
-            agree(a, b)
+            assert_agree(a, b)
     elif isinstance(expected, tg.Tensor):
         assert (expected.dtype, tuple(expected.shape)) == (actual.dtype, tuple(actual.shape))
         assert tg.allclose(expected.double(), actual.double(), rtol=1e-5, atol=1e-6, equal_nan=True)
@@ -28,7 +28,7 @@ def traces(program: Callable[..., Any], calls: Sequence[tuple[Any, ...]], **opti
     """Run eagerly and captured with each set of arguments; the number of specialisations this took."""
     captured = capture_of(program, **options)
     for args in calls:
-        agree(program(*args), captured(*args))
+        assert_agree(program(*args), captured(*args))
     return sum(len(unit.specialisations) for unit in family_of(captured).units.values())
 
 

@@ -32,22 +32,22 @@ def maybe_compiled(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return (lambda f: tg.compile(f, fullgraph=True, options={"strict": True})) if request.param else (lambda f: f)
 
 
-def same(a: Any, b: Any) -> None:
+def assert_close(a: Any, b: Any) -> None:
     if isinstance(b, tuple):
         assert isinstance(a, tuple) and len(a) == len(b)
         for one, other in zip(a, b, strict=True):
-            same(one, other)
+            assert_close(one, other)
     else:
         np.testing.assert_allclose(a.detach().numpy(), np.asarray(b), rtol=1e-12, atol=1e-14)
 
 
 def test_jacobian(maybe_compiled: Callable[..., Any]) -> None:
     (by_x, by_y), (sin_by_x, sin_by_y) = jacobian(maybe_compiled(pair), (X, Y))
-    same(by_x, np.outer(Y.numpy(), 2 * X.numpy()))
-    same(by_y, np.eye(2) * (X.numpy() ** 2).sum())
-    same(sin_by_x, np.diag(np.cos(X.numpy())))
-    same(sin_by_y, np.zeros((3, 2)))
-    same(jacobian(lambda x: x.reshape(1, 3) * 2, X), 2 * np.eye(3).reshape(1, 3, 3))
+    assert_close(by_x, np.outer(Y.numpy(), 2 * X.numpy()))
+    assert_close(by_y, np.eye(2) * (X.numpy() ** 2).sum())
+    assert_close(sin_by_x, np.diag(np.cos(X.numpy())))
+    assert_close(sin_by_y, np.zeros((3, 2)))
+    assert_close(jacobian(lambda x: x.reshape(1, 3) * 2, X), 2 * np.eye(3).reshape(1, 3, 3))
 
 
 def test_products_are_those_with_the_jacobian(maybe_compiled: Callable[..., Any]) -> None:
@@ -55,23 +55,23 @@ def test_products_are_those_with_the_jacobian(maybe_compiled: Callable[..., Any]
     v, w = (double(1.0, -1.0), double(2.0, 0.5, 1.0)), (double(0.3, 0.2, 0.1), double(-1.0, 2.0))
     blocks = jacobian(f, (X, Y))
     outputs, products = vjp(f, (X, Y), v)
-    same(outputs, tuple(o.numpy() for o in pair(X, Y)))
-    same(products, tuple(sum(v[i].numpy() @ blocks[i][j].numpy() for i in range(2)) for j in range(2)))
+    assert_close(outputs, tuple(o.numpy() for o in pair(X, Y)))
+    assert_close(products, tuple(sum(v[i].numpy() @ blocks[i][j].numpy() for i in range(2)) for j in range(2)))
     _, products = jvp(f, (X, Y), w)
-    same(products, tuple(sum(blocks[i][j].numpy() @ w[j].numpy() for j in range(2)) for i in range(2)))
+    assert_close(products, tuple(sum(blocks[i][j].numpy() @ w[j].numpy() for j in range(2)) for i in range(2)))
 
 
 def test_hessian_and_products(maybe_compiled: Callable[..., Any]) -> None:
     f, v = maybe_compiled(energy), (double(1.0, 2.0, 3.0), double(-1.0, 1.0))
     blocks = hessian(f, (X, Y))
     e = np.exp(X.numpy())
-    same(blocks, ((np.diag(e * 3.5), np.outer(e, [1, 1])), (np.outer([1, 1], e), np.diag(6 * Y.numpy()))))
+    assert_close(blocks, ((np.diag(e * 3.5), np.outer(e, [1, 1])), (np.outer([1, 1], e), np.diag(6 * Y.numpy()))))
     wanted = tuple(sum(blocks[i][j].numpy() @ v[j].numpy() for j in range(2)) for i in range(2))
     for product in (hvp, vhp):
         value, found = product(f, (X, Y), v)
         assert value.item() == pytest.approx(energy(X, Y).item())
-        same(found, wanted)
-    same(hessian(lambda x: (x**3).sum(), X), np.diag(6 * X.numpy()))
+        assert_close(found, wanted)
+    assert_close(hessian(lambda x: (x**3).sum(), X), np.diag(6 * X.numpy()))
 
 
 def test_results_may_be_differentiated_again() -> None:

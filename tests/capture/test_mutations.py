@@ -70,12 +70,12 @@ def test_a_change_is_seen(name: str) -> None:
                     continue
                 actual = _run(captured, make_args(), place, number)
                 shared.restore()
-                _compare(actual, expected, f"{place}: {text}")
+                assert_same_outcome(actual, expected, f"{place}: {text}")
         finally:
             shared.restore()
 
 
-def _compare(actual: Outcome | None, expected: Outcome, change: str) -> None:
+def assert_same_outcome(actual: Outcome | None, expected: Outcome, change: str) -> None:
     assert actual is not None
     try:
         assert _text(actual.error) == _text(expected.error)

@@ -42,7 +42,7 @@ class Thing:
         return 1
 
 
-def told(program: Any, *changes: Callable[[], Any], breaks: tuple[str, ...] = ()) -> None:
+def check_answers(program: Any, *changes: Callable[[], Any], breaks: tuple[str, ...] = ()) -> None:
     """Eager and captured agree before and after each change of the world."""
     captured = capture_of(program, recompile_limit=50)
     for change in (lambda: None, *changes):
@@ -68,17 +68,17 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         except KeyError:
             return x
 
-    told(lambda x: x * int(os.environ.get(NAME, "1")), *changes, gone)
-    told(lambda x: x * int(os.getenv(NAME, "1")), *changes, gone)
-    told(lambda x: x * 2 if NAME in os.environ else x, *changes, gone)
-    told(subscript, *changes, gone)
-    told(lambda x: x * len([n for n in os.environ if n.startswith(NAME)]), *changes, gone)
+    check_answers(lambda x: x * int(os.environ.get(NAME, "1")), *changes, gone)
+    check_answers(lambda x: x * int(os.getenv(NAME, "1")), *changes, gone)
+    check_answers(lambda x: x * 2 if NAME in os.environ else x, *changes, gone)
+    check_answers(subscript, *changes, gone)
+    check_answers(lambda x: x * len([n for n in os.environ if n.startswith(NAME)]), *changes, gone)
 
     def writes(x: Tensor) -> Any:
         os.environ[NAME] = "4"
         return x * int(os.environ[NAME])
 
-    told(writes, *changes, gone, breaks=("side-effect",))
+    check_answers(writes, *changes, gone, breaks=("side-effect",))
 
 
 def test_levels_of_loggers(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_levels_of_loggers(caplog: pytest.LogCaptureFixture, monkeypatch: pytest
         others.debug("adapted")
         return x * 2
 
-    told(silent)
+    check_answers(silent)
     captured = capture_of(silent)
     captured(ramp(2))
     caplog.clear()
@@ -106,7 +106,7 @@ def test_levels_of_loggers(caplog: pytest.LogCaptureFixture, monkeypatch: pytest
     captured(ramp(2))
     assert len(caplog.records) == 4
     monkeypatch.setattr(LOGGER, "disabled", False)
-    told(
+    check_answers(
         asks,
         lambda: LOGGER.setLevel(logging.ERROR),
         lambda: LOGGER.setLevel(logging.DEBUG),
@@ -121,7 +121,7 @@ def test_messages_of_the_root_logger() -> None:
         logging.debug("hidden")
         return x * 2
 
-    told(program)
+    check_answers(program)
 
 
 def test_loggers_that_the_function_changes(caplog: pytest.LogCaptureFixture) -> None:
@@ -131,7 +131,7 @@ def test_loggers_that_the_function_changes(caplog: pytest.LogCaptureFixture) -> 
         LOGGER.disabled = False
         return y
 
-    told(program, breaks=("side-effect",))
+    check_answers(program, breaks=("side-effect",))
 
     def makes(x: Tensor) -> Any:
         return x * len(logging.getLogger("tracegraph_test_questions.made").name)
@@ -149,9 +149,9 @@ def test_context_variables() -> None:
         except LookupError:
             return x * 5
 
-    told(lambda x: x * LEVEL.get(), lambda: LEVEL.set(3), lambda: LEVEL.set(4))
-    told(lambda x: x * UNSET.get(7))
-    told(unset, lambda: UNSET.set(3))
+    check_answers(lambda x: x * LEVEL.get(), lambda: LEVEL.set(3), lambda: LEVEL.set(4))
+    check_answers(lambda x: x * UNSET.get(7))
+    check_answers(unset, lambda: UNSET.set(3))
 
     def sets(x: Tensor) -> Any:
         token = LEVEL.set(9)
@@ -159,7 +159,7 @@ def test_context_variables() -> None:
         LEVEL.reset(token)
         return y * LEVEL.get()
 
-    told(sets, breaks=("side-effect",))
+    check_answers(sets, breaks=("side-effect",))
 
 
 def test_a_call_in_another_context_or_thread() -> None:
@@ -211,21 +211,21 @@ def test_attributes_of_a_class_derived_from_thread_local_data() -> None:
     assert [*results, captured(ramp(1)).item()] == [1, 2, 1, 2, 11, 3]
     assert counters.count == 3
     assert LOCAL.count == 3
-    told(lambda x: x * 2 if hasattr(LOCAL, "scale") else x, lambda: setattr(LOCAL, "scale", 2))
-    told(lambda x: x * LOCAL.scale, lambda: setattr(LOCAL, "scale", 3))
-    told(lambda x: x * LOCAL.scale, lambda: delattr(LOCAL, "scale"), breaks=("exception",))
+    check_answers(lambda x: x * 2 if hasattr(LOCAL, "scale") else x, lambda: setattr(LOCAL, "scale", 2))
+    check_answers(lambda x: x * LOCAL.scale, lambda: setattr(LOCAL, "scale", 3))
+    check_answers(lambda x: x * LOCAL.scale, lambda: delattr(LOCAL, "scale"), breaks=("exception",))
 
 
 def test_threads() -> None:
-    told(lambda x: x * 2 if threading.current_thread() is threading.main_thread() else x)
-    told(lambda x: (x, threading.get_ident()))
+    check_answers(lambda x: x * 2 if threading.current_thread() is threading.main_thread() else x)
+    check_answers(lambda x: (x, threading.get_ident()))
 
 
 def test_limits() -> None:
     limit = sys.getrecursionlimit()
     try:
-        told(lambda x: x * sys.getrecursionlimit(), lambda: sys.setrecursionlimit(limit + 10))
-        told(lambda x: x * 2 if gc.isenabled() else x, gc.disable)
+        check_answers(lambda x: x * sys.getrecursionlimit(), lambda: sys.setrecursionlimit(limit + 10))
+        check_answers(lambda x: x * 2 if gc.isenabled() else x, gc.disable)
     finally:
         sys.setrecursionlimit(limit)
         gc.enable()
@@ -239,9 +239,9 @@ def test_weak_references() -> None:
         thing = reference()
         return x * thing.scale if thing is not None else x
 
-    told(program, lambda: setattr(held[0], "scale", 4), held.clear)
+    check_answers(program, lambda: setattr(held[0], "scale", 4), held.clear)
     thing = Thing()
-    told(lambda x: x * weakref.ref(thing)().scale)  # type: ignore[union-attr]
+    check_answers(lambda x: x * weakref.ref(thing)().scale)  # type: ignore[union-attr]
 
 
 def test_objects_that_die_in_the_function() -> None:
@@ -273,7 +273,7 @@ def test_objects_that_die_in_the_function() -> None:
         del thing
         return x * is_there, seen() is None
 
-    told(drops_its_own, breaks=("native-call", "graph-break"))
+    check_answers(drops_its_own, breaks=("native-call", "graph-break"))
 
 
 def test_mappings_of_weak_references() -> None:
@@ -281,10 +281,12 @@ def test_mappings_of_weak_references() -> None:
     table, things = weakref.WeakKeyDictionary({key: 2}), weakref.WeakValueDictionary({"a": key})
     members = weakref.WeakSet([key])
 
-    told(lambda x: x * table[key], lambda: table.update({key: 3}))
-    told(lambda x: x * table.get(other, 5), lambda: table.update({other: 7}), lambda: table.pop(other))
-    told(lambda x: (key in table, other in table, other in members, len(members)), lambda: members.add(other))
-    told(lambda x: x * things["a"].scale, lambda: things.update({"a": other}), lambda: setattr(other, "scale", 9))
+    check_answers(lambda x: x * table[key], lambda: table.update({key: 3}))
+    check_answers(lambda x: x * table.get(other, 5), lambda: table.update({other: 7}), lambda: table.pop(other))
+    check_answers(lambda x: (key in table, other in table, other in members, len(members)), lambda: members.add(other))
+    check_answers(
+        lambda x: x * things["a"].scale, lambda: things.update({"a": other}), lambda: setattr(other, "scale", 9)
+    )
 
 
 def test_dictionaries_of_classes() -> None:
@@ -301,17 +303,21 @@ def test_dictionaries_of_classes() -> None:
     def scale() -> Any:
         return setattr(Kind, "scale", Kind.scale + 1)
 
-    told(lambda x: x * Kind.__dict__["scale"], scale)
-    told(lambda x: x * vars(Kind).get("scale", 1) * vars(Kind).get("more", 5), scale, lambda: setattr(Kind, "more", 7))
-    told(lambda x: x * type(Kind()).__dict__["scale"], scale)
-    told(
+    check_answers(lambda x: x * Kind.__dict__["scale"], scale)
+    check_answers(
+        lambda x: x * vars(Kind).get("scale", 1) * vars(Kind).get("more", 5), scale, lambda: setattr(Kind, "more", 7)
+    )
+    check_answers(lambda x: x * type(Kind()).__dict__["scale"], scale)
+    check_answers(
         lambda x: ("method" in vars(Kind), "inherited" in Kind.__dict__, "x" in vars(Kind)),
         lambda: delattr(Kind, "more"),
     )
-    told(lambda x: [n for n in vars(Kind) if not n.startswith("_")], lambda: setattr(Kind, "later", 1))
-    told(lambda x: x * sum(v for v in vars(Kind).values() if isinstance(v, int)), scale)
-    told(lambda x: [type(v).__name__ for n, v in vars(Kind).items() if n[0] != "_"], lambda: delattr(Kind, "later"))
-    told(lambda x: isinstance(Kind.__dict__["method"], staticmethod))
+    check_answers(lambda x: [n for n in vars(Kind) if not n.startswith("_")], lambda: setattr(Kind, "later", 1))
+    check_answers(lambda x: x * sum(v for v in vars(Kind).values() if isinstance(v, int)), scale)
+    check_answers(
+        lambda x: [type(v).__name__ for n, v in vars(Kind).items() if n[0] != "_"], lambda: delattr(Kind, "later")
+    )
+    check_answers(lambda x: isinstance(Kind.__dict__["method"], staticmethod))
 
     def writes(x: Tensor) -> Any:
         Kind.scale = 40
@@ -321,5 +327,5 @@ def test_dictionaries_of_classes() -> None:
         except TypeError as error:
             return y, str(error), len([n for n in Kind.__dict__ if n == "scale"])
 
-    told(writes)
-    told(lambda x: Kind.__dict__["scale"] + len(dict(Kind.__dict__)))
+    check_answers(writes)
+    check_answers(lambda x: Kind.__dict__["scale"] + len(dict(Kind.__dict__)))

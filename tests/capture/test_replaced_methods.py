@@ -42,7 +42,7 @@ def square() -> tuple[Any, ...]:
     return (ramp(2, 2),)
 
 
-def agree(captured: Any, program: Any, make: Callable[[], tuple[Any, ...]]) -> None:
+def assert_agree(captured: Any, program: Any, make: Callable[[], tuple[Any, ...]]) -> None:
     expected, actual = observe(program, make()), observe(captured, make())
     assert actual.error == expected.error
     assert actual.printed == expected.printed
@@ -53,13 +53,13 @@ def agree(captured: Any, program: Any, make: Callable[[], tuple[Any, ...]]) -> N
 def check(program: Any, cls: type, name: str, *values: Any, make: Callable[[], tuple[Any, ...]] = square) -> None:
     """Eager and captured agree while the attribute is the library's, each of `values`, and the library's again."""
     early, late = capture_of(program), capture_of(copy_of(program))
-    agree(early, program, make)
+    assert_agree(early, program, make)
     for value in values:
         with replaced(cls, name, value):
-            agree(early, program, make)
-            agree(late, program, make)
-        agree(early, program, make)
-        agree(late, program, make)
+            assert_agree(early, program, make)
+            assert_agree(late, program, make)
+        assert_agree(early, program, make)
+        assert_agree(late, program, make)
 
 
 def tripled(self: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -92,9 +92,9 @@ def test_methods(part: int) -> None:
         program = program_of(f"x.{name}()")
         late = capture_of(program)
         with replaced(Tensor, name, tripled):
-            agree(late, program, square)
+            assert_agree(late, program, square)
         with replaced(Tensor, name, negated):
-            agree(late, program, square)
+            assert_agree(late, program, square)
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
@@ -187,7 +187,7 @@ def test_methods_bound_before() -> None:
         return y + relu()
 
     check(program, Tensor, "relu", tripled)
-    agree(capture_of(lambda y: types.MethodType(tripled, y)()), lambda y: MUL(y, 3.0), square)
+    assert_agree(capture_of(lambda y: types.MethodType(tripled, y)()), lambda y: MUL(y, 3.0), square)
 
 
 def test_methods_of_derived_classes() -> None:
@@ -203,14 +203,14 @@ def test_calls_of_mocks() -> None:
         return x.relu() * 2
 
     captured = capture_of(program)
-    agree(captured, program, square)
+    assert_agree(captured, program, square)
     for _ in range(2):
         with mock.patch.object(Tensor, "relu", return_value=ramp(2, 2)) as relu:
-            agree(captured, program, square)
+            assert_agree(captured, program, square)
             assert relu.call_count == 2
         with mock.patch.object(Tensor, "relu", autospec=True, side_effect=negated):
-            agree(captured, program, square)
-        agree(captured, program, square)
+            assert_agree(captured, program, square)
+        assert_agree(captured, program, square)
 
 
 def test_what_is_put_back_is_not_captured_again() -> None:
@@ -234,4 +234,4 @@ def test_classes_that_captured_code_changes() -> None:
         finally:
             del Tensor.tripled  # type: ignore[attr-defined]
 
-    agree(capture_of(program), program, square)
+    assert_agree(capture_of(program), program, square)

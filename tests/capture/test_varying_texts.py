@@ -6,7 +6,7 @@ import functools
 import re
 
 from captured import capture_of, family_of
-from varying_numbers import agree, traces, x
+from varying_numbers import assert_agree, traces, x
 
 
 def test_text_is_formatted_anew():
@@ -74,7 +74,7 @@ def test_exceptions_and_attributes_have_plain_text():
         except KeyError as error:
             return getattr(record, f"field_{n}"), hasattr(record, f"field_{n + 1}"), str(error), error.args
 
-    traces(program, [(x(), n) for n in (1, 2, 3)])
+    assert traces(program, [(x(), n) for n in (1, 2, 3)]) == 3
 
 
 def test_printing_numbers_takes_no_further_graphs(capsys):
@@ -85,7 +85,7 @@ def test_printing_numbers_takes_no_further_graphs(capsys):
 
     captured = capture_of(program)
     for step in range(1, 8):
-        agree(program(x(), step), captured(x(), step))
+        assert_agree(program(x(), step), captured(x(), step))
         eager, ours = capsys.readouterr().out.splitlines()
         assert eager == ours
     assert all(len(unit.specialisations) <= 2 for unit in family_of(captured).units.values())

@@ -63,7 +63,9 @@ def test_constants_of_comparisons_get_a_name() -> None:
     k = LoopRecorder("k")
     y = k.buffer("y", bool_, (1,), Mode.OUT)
     k.store(y, (0,), k.const(1.0, float32) < k.const(2.0, float32))
-    verify_kernel(k.kernel())
+    kernel = k.kernel()
+    verify_kernel(kernel)
+    assert "let %v3: bool = lt(%v1, %v2)" in print_kernel(kernel)
 
 
 def test_misuse() -> None:

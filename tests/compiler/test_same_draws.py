@@ -102,7 +102,7 @@ def runs(function: Callable[[Tensor], Tensor]) -> list[Any]:
     return found
 
 
-def agree(function: Callable[[Tensor], Tensor], **options: Any) -> Any:
+def check_draws(function: Callable[[Tensor], Tensor], **options: Any) -> Any:
     compiled = tg.compile(function, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -118,13 +118,13 @@ def agree(function: Callable[[Tensor], Tensor], **options: Any) -> Any:
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_compiled_draws_are_eagers(name: str) -> None:
-    agree(DRAWS[name], fullgraph=True)
+    check_draws(DRAWS[name], fullgraph=True)
 
 
 @pytest.mark.parametrize("name", BREAKING)
 def test_draws_with_a_break_are_eagers(name: str) -> None:
     function, reason = BREAKING[name]
-    compiled = agree(function)
+    compiled = check_draws(function)
     assert reason in {stop.reason.id for _, stop in family_of(compiled).breaks}
 
 

@@ -52,7 +52,7 @@ def call(function: Callable[[], Any], is_compiled: bool) -> np.ndarray:
     return (capture_of(function, fullgraph=True) if is_compiled else function)().numpy()
 
 
-def same(found: Any, wanted: Any) -> None:
+def assert_close(found: Any, wanted: Any) -> None:
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, np.asarray(wanted), rtol=1e-7, atol=1e-9)
 
@@ -61,21 +61,21 @@ def same(found: Any, wanted: Any) -> None:
 @pytest.mark.parametrize(("make", "known"), CONTINUOUS.values(), ids=CONTINUOUS)
 def test_continuous(make: Callable[[], Any], known: Any, compiled: bool) -> None:
     value = tg.tensor(known.ppf(0.3))
-    same(call(lambda: make().log_prob(value), compiled), known.logpdf(value.numpy()))
-    same(call(lambda: make().entropy(), compiled), known.entropy())
+    assert_close(call(lambda: make().log_prob(value), compiled), known.logpdf(value.numpy()))
+    assert_close(call(lambda: make().entropy(), compiled), known.entropy())
     for rule, wanted in (("cdf", 0.3), ("icdf", value.numpy())):
         try:
             found = getattr(make(), rule)(value if rule == "cdf" else double(0.3))
         except MissingRuleError:
             continue
-        same(found.numpy(), np.broadcast_to(wanted, found.shape))
+        assert_close(found.numpy(), np.broadcast_to(wanted, found.shape))
 
 
 @compiled
 @pytest.mark.parametrize(("make", "known"), DISCRETE.values(), ids=DISCRETE)
 def test_discrete(make: Callable[[], Any], known: Any, compiled: bool) -> None:
     value = double(1.0)
-    same(call(lambda: make().log_prob(value), compiled), known.logpmf(1))
+    assert_close(call(lambda: make().log_prob(value), compiled), known.logpmf(1))
 
 
 @pytest.mark.parametrize(("make", "known"), (CONTINUOUS | DISCRETE).values(), ids=CONTINUOUS | DISCRETE)
@@ -83,9 +83,9 @@ def test_moments_and_samples(make: Callable[[], Any], known: Any) -> None:
     """Half of the samples lie below the median, a tenth above the last decile (to five standard errors)."""
     found = make()
     if np.isfinite(known.var()).all():
-        same(found.mean.numpy(), known.mean())
-        same(found.variance.numpy(), known.var())
-        same(found.stddev.numpy(), known.std())
+        assert_close(found.mean.numpy(), known.mean())
+        assert_close(found.variance.numpy(), known.var())
+        assert_close(found.stddev.numpy(), known.std())
     tg.manual_seed(7)
     count = 20_000
     samples = found.sample((count,))
@@ -120,21 +120,21 @@ def test_expand_repr_and_shapes() -> None:
     assert normal.perplexity().shape == (3,)
     for distribution in (D.LogNormal(A, B), D.Beta(A, B), D.Chi2(A), D.Gamma(A, 1.0), D.Binomial(4, P)):
         wide = distribution.expand((2, 3))
-        same(wide.mean.numpy(), np.broadcast_to(distribution.mean.numpy(), (2, 3)))
+        assert_close(wide.mean.numpy(), np.broadcast_to(distribution.mean.numpy(), (2, 3)))
 
 
 def test_categorical() -> None:
     weights = [[1.0, 3.0, 0.0], [2.0, 2.0, 4.0]]
     probs = double(*weights)
     categorical = D.Categorical(probs)
-    same(categorical.probs.numpy(), [[0.25, 0.75, 0.0], [0.25, 0.25, 0.5]])
-    same(categorical.log_prob(double(1, 2)).numpy(), np.log([0.75, 0.5]))
+    assert_close(categorical.probs.numpy(), [[0.25, 0.75, 0.0], [0.25, 0.25, 0.5]])
+    assert_close(categorical.log_prob(double(1, 2)).numpy(), np.log([0.75, 0.5]))
     # two categories of one probability each
-    same(categorical.entropy()[1].numpy(), 0.5 * math.log(2) + 0.5 * math.log(4))
+    assert_close(categorical.entropy()[1].numpy(), 0.5 * math.log(2) + 0.5 * math.log(4))
     assert categorical.mode.tolist() == [1, 2] and categorical.enumerate_support().shape == (3, 2)
     assert categorical.enumerate_support(expand=False).tolist() == [[0], [1], [2]]
     logits = D.Categorical(logits=probs.log()).expand((4, 2))
-    same(logits.probs[0].numpy(), categorical.probs.numpy())
+    assert_close(logits.probs[0].numpy(), categorical.probs.numpy())
     tg.manual_seed(0)
     drawn = categorical.sample((4000,))
     shares = np.stack([np.bincount(column, minlength=3) for column in drawn.numpy().T]) / 4000
@@ -142,7 +142,7 @@ def test_categorical() -> None:
     assert shares[0, 2] == 0 and categorical.sample((0, 5)).shape == (0, 5, 2)
     one_hot = D.OneHotCategorical(probs)
     assert one_hot.sample((5,)).sum(-1).tolist() == [[1.0, 1.0]] * 5
-    same(one_hot.log_prob(tg.eye(3, dtype=tg.float64)[1]).numpy(), np.log([0.75, 0.25]))
+    assert_close(one_hot.log_prob(tg.eye(3, dtype=tg.float64)[1]).numpy(), np.log([0.75, 0.25]))
     assert one_hot.event_shape == (3,) and one_hot.enumerate_support().shape == (3, 2, 3)
 
 
@@ -152,7 +152,7 @@ def test_gradients_of_one_hot_samples_are_those_of_the_probabilities() -> None:
     (D.OneHotCategoricalStraightThrough(logits=logits).rsample() * weights).sum().backward()
     wanted = double(0.1, 0.2, 0.3).requires_grad_()
     (wanted.softmax(-1) * weights).sum().backward()
-    same(logits.grad.numpy(), wanted.grad.numpy())
+    assert_close(logits.grad.numpy(), wanted.grad.numpy())
 
 
 @pytest.mark.parametrize("given", ["covariance_matrix", "precision_matrix", "scale_tril"])
@@ -166,12 +166,12 @@ def test_multivariate_normal(given: str) -> None:
     found = D.MultivariateNormal(loc, **{given: matrix})
     known = stats.multivariate_normal(loc.numpy(), COVARIANCE)
     value = double([0.3, 0.2], [1.0, -2.0])
-    same(found.log_prob(value).numpy(), known.logpdf(value.numpy()))
-    same(found.entropy().numpy(), known.entropy())
+    assert_close(found.log_prob(value).numpy(), known.logpdf(value.numpy()))
+    assert_close(found.entropy().numpy(), known.entropy())
     for name in ("covariance_matrix", "precision_matrix", "scale_tril"):
         wanted = {"covariance_matrix": np.asarray(COVARIANCE), "precision_matrix": np.linalg.inv(COVARIANCE),
                   "scale_tril": np.linalg.cholesky(COVARIANCE)}[name]  # fmt: skip
-        same(getattr(found, name).numpy(), wanted)
+        assert_close(getattr(found, name).numpy(), wanted)
     tg.manual_seed(1)
     np.testing.assert_allclose(np.cov(found.sample((20_000,)).numpy().T), COVARIANCE, atol=0.1)
     assert found.expand((3,)).rsample().shape == (3, 2)
@@ -180,10 +180,10 @@ def test_multivariate_normal(given: str) -> None:
 def test_dirichlet() -> None:
     found, known = D.Dirichlet(A), stats.dirichlet(a)
     value = double(0.2, 0.3, 0.5)
-    same(found.log_prob(value).numpy(), known.logpdf(value.numpy()))
-    same(found.entropy().numpy(), known.entropy())
-    same(found.mean.numpy(), known.mean())
-    same(found.variance.numpy(), known.var())
+    assert_close(found.log_prob(value).numpy(), known.logpdf(value.numpy()))
+    assert_close(found.entropy().numpy(), known.entropy())
+    assert_close(found.mean.numpy(), known.mean())
+    assert_close(found.variance.numpy(), known.var())
     tg.manual_seed(0)
     drawn = found.sample((20_000,))
     np.testing.assert_allclose(drawn.sum(-1).numpy(), 1.0)
@@ -220,8 +220,8 @@ def test_mixture() -> None:
     mixture = D.MixtureSameFamily(D.Categorical(weights), D.Normal(loc, 1.0))
     value = double(0.5, 0.1)
     densities = stats.norm(loc.numpy(), 1.0).pdf(value.numpy()[:, None])
-    same(mixture.log_prob(value).numpy(), np.log(densities @ weights.numpy()))
-    same(mixture.mean.numpy(), loc.numpy() @ weights.numpy())
+    assert_close(mixture.log_prob(value).numpy(), np.log(densities @ weights.numpy()))
+    assert_close(mixture.mean.numpy(), loc.numpy() @ weights.numpy())
     tg.manual_seed(0)
     drawn = mixture.sample((20_000,)).numpy()
     np.testing.assert_allclose(drawn.mean(0), mixture.mean.numpy(), atol=0.05)
@@ -242,10 +242,10 @@ def test_relaxed_samples_are_nearly_discrete() -> None:
     # the density of the sigmoid of a logistic variable, at the temperature 1
     found = D.RelaxedBernoulli(1.0, logits=double(0.4)).log_prob(double(0.3))
     x = math.log(0.3 / 0.7)
-    same(found.numpy(), [stats.logistic(0.4).logpdf(x) - math.log(0.3 * 0.7)])
+    assert_close(found.numpy(), [stats.logistic(0.4).logpdf(x) - math.log(0.3 * 0.7)])
     # of two categories, it is that of the first
     pair = D.RelaxedOneHotCategorical(1.0, logits=double(0.4, 0.0)).log_prob(double(0.3, 0.7))
-    same(pair.numpy(), found.numpy()[0])
+    assert_close(pair.numpy(), found.numpy()[0])
 
 
 @pytest.mark.parametrize(

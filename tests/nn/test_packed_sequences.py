@@ -56,11 +56,11 @@ def test_layers_treat_each_sequence_by_itself(kind: str, bidirectional: bool) ->
     for i, (sequence, found) in enumerate(zip(given, unpack_sequence(output), strict=True)):
         own = (state[:, i], state[:, i] * 2) if kind == "LSTM" else state[:, i]
         wanted, wanted_last = layer(sequence, own)
-        same(found, wanted)
-        same(tuple(s[:, i] for s in last) if kind == "LSTM" else last[:, i], wanted_last)
+        assert_close(found, wanted)
+        assert_close(tuple(s[:, i] for s in last) if kind == "LSTM" else last[:, i], wanted_last)
 
 
-def same(found: Any, wanted: Any) -> None:
+def assert_close(found: Any, wanted: Any) -> None:
     for f, w in zip(found, wanted, strict=True) if isinstance(wanted, tuple) else [(found, wanted)]:
         np.testing.assert_allclose(f.detach().numpy(), w.detach().numpy(), atol=1e-6)
 
@@ -77,7 +77,7 @@ def test_compiled_and_differentiated() -> None:
         x = given.clone().requires_grad_()
         function(x).backward()
         gradients.append(x.grad)
-    same(*gradients)
+    assert_close(*gradients)
     assert gradients[0][3:, 1].tolist() == [[0.0] * 3] * 2
 
 

@@ -31,7 +31,7 @@ def leaf(*shape: int, seed: int = 0) -> tg.Tensor:
     return tg.tensor(values, dtype=tg.float64, requires_grad=True)
 
 
-def same(found: Sequence[Any], wanted: Sequence[Any]) -> None:
+def assert_same(found: Sequence[Any], wanted: Sequence[Any]) -> None:
     assert [f is None for f in found] == [w is None for w in wanted]
     for a, b in zip(found, wanted, strict=True):
         if a is not None:
@@ -175,7 +175,7 @@ USES = [gradients, gradients_from_outside, retained, hooked, removed_hooks, seco
 @pytest.mark.parametrize("use", USES, ids=lambda u: u.__name__)
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
 def test_gradients_of_results(compiled: Function, program: Function, use: Function) -> None:
-    same(run(compiled(program, fullgraph=True), use), run(program, use))
+    assert_same(run(compiled(program, fullgraph=True), use), run(program, use))
 
 
 @pytest.mark.parametrize("use", [gradients, hooked, second_order], ids=lambda u: u.__name__)
@@ -185,7 +185,7 @@ def test_sizes_that_vary(compiled: Function, use: Function) -> None:
         x, y = leaf(rows, 3), leaf(rows, 3)
         *results, loss = function(x)
         *eager, eager_loss = chained(y)
-        same(use(x, loss, results), use(y, eager_loss, eager))
+        assert_same(use(x, loss, results), use(y, eager_loss, eager))
 
 
 def test_a_chain_of_graphs(compiled: Function) -> None:
@@ -201,7 +201,7 @@ def test_a_chain_of_graphs(compiled: Function) -> None:
         m.register_hook(lambda g: g + 1)
         return grad(loss, [x, h, k, m])
 
-    same(both(compiled(first), compiled(summed)), both(first, summed))
+    assert_same(both(compiled(first), compiled(summed)), both(first, summed))
 
 
 def test_a_graph_break_between_forward_and_gradient(compiled: Function) -> None:
@@ -215,7 +215,7 @@ def test_a_graph_break_between_forward_and_gradient(compiled: Function) -> None:
         return g, h.grad
 
     x, y = leaf(4), leaf(4)
-    same((*compiled(step)(x), x.grad), (*step(y), y.grad))
+    assert_same((*compiled(step)(x), x.grad), (*step(y), y.grad))
 
 
 def test_hooks_in_the_graph_come_first(compiled: Function) -> None:
@@ -230,7 +230,7 @@ def test_hooks_in_the_graph_come_first(compiled: Function) -> None:
         y.register_hook(lambda g: g + 1)
         return grad(y.sum() + z, [x, y], retain_graph=True) + grad(y.sum(), [x, y])
 
-    same(use(compiled(f, fullgraph=True)), use(f))
+    assert_same(use(compiled(f, fullgraph=True)), use(f))
 
 
 def test_saved_values_are_freed_once(compiled: Function) -> None:
@@ -239,7 +239,7 @@ def test_saved_values_are_freed_once(compiled: Function) -> None:
     with pytest.raises(AutogradError, match="a second time"):
         grad(loss, h)
     h, loss = compiled(summed)(leaf(3))
-    same(grad(loss, h, retain_graph=True), grad(loss, h))
+    assert_same(grad(loss, h, retain_graph=True), grad(loss, h))
 
 
 def test_what_was_written_since_is_an_error(compiled: Function) -> None:
@@ -265,4 +265,4 @@ def test_anomaly_detection_sees_it(compiled: Function) -> None:
     function = compiled(summed)
     h, loss = function(leaf(3))
     with tg.autograd.detect_anomaly():
-        same(grad(loss, h), [tg.ones(3)])
+        assert_same(grad(loss, h), [tg.ones(3)])

@@ -29,7 +29,7 @@ def leaf(*shape: int, seed: int = 0) -> tg.Tensor:
     return tg.tensor(values, dtype=tg.float64, requires_grad=True)
 
 
-def same(found: Any, wanted: Any) -> None:
+def assert_close(found: Any, wanted: Any) -> None:
     found, wanted = list(found), list(wanted)
     assert [f is None for f in found] == [w is None for w in wanted]
     for a, b in zip(found, wanted, strict=True):
@@ -94,7 +94,7 @@ def test_derivatives_of_several_orders(function: Callable[..., tg.Tensor], compi
     fast = compiled(function)
     for dims in ((2, 3), (2, 3)):
         inputs = [leaf(*dims), leaf(*dims, seed=1)]
-        same(derivatives(fast, inputs, 3), derivatives(function, inputs, 3))
+        assert_close(derivatives(fast, inputs, 3), derivatives(function, inputs, 3))
 
 
 class Network(nn.Module):
@@ -125,7 +125,7 @@ def test_gradient_penalty_of_a_module(compiled: Callable[..., Any]) -> None:
         tg.manual_seed(0)
         model = Network().double()
         results.append(penalised_step(wrap(model), model, leaf(5, 3)))
-    same(*results)
+    assert_close(*results)
 
 
 def test_second_derivatives_in_space_and_time(compiled: Callable[..., Any]) -> None:
@@ -149,7 +149,7 @@ def test_second_derivatives_in_space_and_time(compiled: Callable[..., Any]) -> N
             losses.append(loss)
         return [*losses, *model.parameters()]
 
-    same(train(compiled), train(lambda f: f))
+    assert_close(train(compiled), train(lambda f: f))
 
 
 def test_hessian_vector_products_are_finite_differences_of_gradients(compiled: Callable[..., Any]) -> None:
@@ -171,7 +171,7 @@ def test_symbolic_sizes(compiled: Callable[..., Any]) -> None:
     fast = compiled(function, dynamic=True)
     for rows, columns in ((2, 3), (5, 4), (5, 4), (7, 2)):
         inputs = [leaf(rows, 3), leaf(3, columns, seed=1)]
-        same(derivatives(fast, inputs, 3), derivatives(function, inputs, 3))
+        assert_close(derivatives(fast, inputs, 3), derivatives(function, inputs, 3))
 
 
 def test_inputs_with_a_history_and_several_calls(compiled: Callable[..., Any]) -> None:
@@ -181,7 +181,7 @@ def test_inputs_with_a_history_and_several_calls(compiled: Callable[..., Any]) -
         return lambda x, y: f(f(x * y, y).exp() * y, x.sin())
 
     inputs = [leaf(2, 3), leaf(2, 3, seed=1)]
-    same(derivatives(chained(fast), inputs, 3), derivatives(chained(shared), inputs, 3))
+    assert_close(derivatives(chained(fast), inputs, 3), derivatives(chained(shared), inputs, 3))
 
 
 def test_some_of_several_outputs(compiled: Callable[..., Any]) -> None:
