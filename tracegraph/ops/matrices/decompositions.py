@@ -22,7 +22,7 @@ from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, equal, equal_shapes, type_of
 from tracegraph.ops.kinds import Derived, Library
 
-_NONE = samples()  # samples cannot say "invertible": tests/ops/test_decompositions.py
+_NONE = samples()  # samples cannot say "invertible": tests/ops/matrices/test_decompositions.py
 
 
 class Factorisation(Library):

@@ -15,7 +15,7 @@ class Allclose(Derived):
     """Whether |input - other| <= atol + rtol * |other| holds for all elements."""
 
     signature = "(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False)"
-    samples = samples()  # the generated tests record calls, and these have no graph; see tests/ops/test_predicates.py
+    samples = samples()  # the generated tests record calls, and these have no graph
 
     def decompose(self, input: Handle, other: Handle, **attrs: Any) -> bool:
         return bool(input.isclose(other, **attrs).all())
@@ -26,7 +26,7 @@ class Equal(Derived):
     """Whether two tensors have the same shape and the same elements."""
 
     signature = "(input: Tensor, other: Tensor)"
-    samples = samples()  # the generated tests record calls, and these have no graph; see tests/ops/test_predicates.py
+    samples = samples()  # the generated tests record calls, and these have no graph
 
     def decompose(self, input: Handle, other: Handle) -> bool:
         return dims.same_shape(tuple(input.shape), tuple(other.shape)) and bool((input == other).all())
