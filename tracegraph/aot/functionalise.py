@@ -42,6 +42,7 @@ from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides
+from tracegraph.ops.core.random_key import KEY
 from tracegraph.ops.graphs.recording import Recorder, Traced
 from tracegraph.ops.kinds import View
 
@@ -50,7 +51,9 @@ def functionalise(graph: Graph) -> tuple[Graph, MutationRecord]:
     """The pure graph of `graph`, and the record of what it leaves to its caller.
 
     The pure graph takes the inputs of `graph` and then a placeholder of role `rng_key` for every random key drawn. It
-    returns the new elements of inputs written to, then the tensors that the results are made of.
+    returns the new elements of inputs written to, then the tensors that the results are made of. Where how many keys
+    are drawn shows only when it runs, the last of these placeholders is the first of them, and the last output the one
+    that is to be drawn next.
 
     Inputs that are written to must share no memory with other inputs; whoever calls the pure graph checks.
 
@@ -158,6 +161,8 @@ class _Functionaliser:
         self.recorder = Recorder(self.builder)
         self.aliases: dict[Value, _Alias] = {}
         self.keys = 0
+        #: of the next draw, where its number shows only when the graph runs
+        self.key: Value | None = None
         #: what each value that is no view holds: the elements of which memory, after how many writes
         self.held: dict[Value, tuple[_Alias, int]] = {}
         #: operands that the gradient of a node reads, while its result overwrites them: their elements are kept
@@ -274,10 +279,29 @@ class _Functionaliser:
         self.write(alias, elements)
 
     def next_key(self, node: Node) -> None:
-        """A random key that the graph drew is an input, to be drawn by the caller."""
-        key = self.builder.placeholder(node.value.type, f"key{self.keys}", Role.RNG_KEY)
-        self.keys += 1
+        """A random key that the graph drew is an input, to be drawn by the caller, or follows from the one before."""
+        if self.key is None:
+            key = self.key_input()
+        else:
+            key = self.key
+            following = F.add(self.recorder.traced(key), self.recorder.constant(np.array([0, 1])))
+            self.key = following.value
         self.aliases[node.value] = self.made(key)
+
+    def key_input(self) -> Value:
+        key = self.builder.placeholder(KEY, f"key{self.keys}", Role.RNG_KEY)
+        self.keys += 1
+        return key
+
+    def reserve_keys(self, node: Node) -> None:
+        """The key from which a node draws any number of others."""
+        if self.key is None:
+            self.key = self.key_input()
+        self.aliases[node.value] = self.made(self.key)
+
+    def release_keys(self, node: Node) -> None:
+        """The key that such a node leaves to the draws after it."""
+        self.key = self.current(self.aliases[node.operands[1]])
 
     def converted(self, source: Value, target: Value) -> Traced:
         """`source` in the dtype and shape of `target`."""
@@ -308,6 +332,8 @@ class _Functionaliser:
                 outputs.append(self.current(alias))
         positions: dict[_Alias, int] = {}
         results = self.results(outputs, positions)
+        if self.key is not None:
+            outputs.append(self.key)
         versions = tuple((o, alias.counter.writes) for alias, o in positions.items() if alias.counter.writes)
         record = MutationRecord(
             len(self.graph.placeholders),
@@ -316,6 +342,7 @@ class _Functionaliser:
             results,
             versions,
             self.places(positions, results),
+            None if self.key is None else len(outputs) - 1,
         )
         return self.builder.output(*outputs), record
 
@@ -368,6 +395,8 @@ class _Functionaliser:
 _EFFECTS: dict[str, Callable[[_Functionaliser, Node], None]] = {
     "copy_": _Functionaliser.copy_into,
     "next_key": _Functionaliser.next_key,
+    "reserve_keys": _Functionaliser.reserve_keys,
+    "release_keys": _Functionaliser.release_keys,
 }
 
 

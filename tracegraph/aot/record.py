@@ -138,6 +138,8 @@ class MutationRecord:
             share one record object.
         versions: outputs that are new tensors and have been written to, each with the number of writes.
         held: the values of the pure graph in memory that others can write to or the graph itself has overwritten.
+        next_key: the output that is the key to be drawn next, where how many are drawn shows only then. The last of the
+            keys is the first of them.
     """
 
     inputs: int
@@ -146,6 +148,7 @@ class MutationRecord:
     results: tuple[Result, ...]
     versions: tuple[tuple[int, int], ...] = ()
     held: tuple[Held, ...] = ()
+    next_key: int | None = None
 
     def takes_cotangent(self, outputs: int) -> list[bool]:
         """Which of the outputs of the pure graph get a cotangent if they are differentiable."""
@@ -165,6 +168,11 @@ class MutationRecord:
             first, last = self.inputs, self.inputs + self.keys - 1
             which = f"input {first} is a random key" if first == last else f"inputs {first} to {last} are random keys"
             lines.append(f"{which}, drawn at each call")
+        if self.next_key is not None:
+            first = self.inputs + self.keys - 1
+            lines.append(
+                f"input {first} is the first of any number of keys, output {self.next_key} the next to be drawn"
+            )
         return "\n".join(f"// {line}" for line in lines)
 
 

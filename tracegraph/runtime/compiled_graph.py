@@ -34,6 +34,7 @@ from tracegraph.ir.types import TensorType
 from tracegraph.ops import functional
 from tracegraph.ops.effects.effects import check_writable
 from tracegraph.ops.random.generator import get_rng_state, set_rng_state
+from tracegraph.ops.random.random_bits import release_keys_from
 from tracegraph.runtime.graph_node import Differentiation, Executable, GraphNode
 from tracegraph.tensor import Tensor
 
@@ -132,13 +133,15 @@ class CompiledGraph:
         for position in self._written:
             check_writable(arrays[position])
         self._check_targets(inputs)
-        keys = [functional.next_key()._np for _ in range(record.keys)]
+        keys = _drawn(record)
         arrays += keys
         try:
             outputs = self.forward(arrays)
         except BaseException:
-            _undo_draws(keys)
+            _undo_draws(record, keys)
             raise
+        if record.next_key is not None:
+            release_keys_from(keys[-1], outputs[record.next_key])
         # operations outside grad mode are detached in the graph, so the mode of the call does not matter
         plan = self.differentiation
         node = GraphNode(plan, inputs, arrays, outputs) if plan is not None else None
@@ -253,8 +256,18 @@ def _is_unrecorded(result: FromOutput) -> bool:
     return len(result.chain) == 1 and not result.chain[0][0].is_recorded
 
 
-def _undo_draws(keys: Sequence[np.ndarray]) -> None:
+def _drawn(record: MutationRecord) -> list[np.ndarray]:
+    """The random keys that a call takes."""
+    if record.next_key is None:
+        return [functional.next_key()._np for _ in range(record.keys)]
+    return [functional.next_key()._np for _ in range(record.keys - 1)] + [functional.reserve_keys()._np]
+
+
+def _undo_draws(record: MutationRecord, keys: Sequence[np.ndarray]) -> None:
     """Let the generator draw `keys` again, unless others have drawn since."""
+    if record.next_key is not None:
+        release_keys_from(keys[-1], keys[-1])
+        keys = keys[:-1]
     seed, draws = get_rng_state()
     if keys and draws == int(keys[-1][1]) + 1:
         set_rng_state((seed, int(keys[0][1])))

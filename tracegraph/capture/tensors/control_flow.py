@@ -17,7 +17,7 @@ from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.values import Observed
 from tracegraph.capture.trace.mutation_watch import MutationWatch
 from tracegraph.capture.trace.safety import flatten, is_opaque
-from tracegraph.ops.graphs.nested import Input, RecordedBody, record_body
+from tracegraph.ops.graphs.nested import Draws, Input, RecordedBody, record_body
 from tracegraph.ops.graphs.recording import Recorder
 from tracegraph.ops.kinds import HigherOrder
 
@@ -56,11 +56,12 @@ def _record(
     name: str,
     function: Callable[..., Any],
     inputs: Sequence[Input],
+    draws: Draws = Draws.REFUSED,
 ) -> RecordedBody:
     """As `record_body`, with everything that the function does noticed."""
     watch = MutationWatch(tracer, reachable)
     try:
-        body = record_body(outer, name, function, inputs)
+        body = record_body(outer, name, function, inputs, draws)
     except Observed as observed:
         detail = f"it raises {type(observed.exception).__name__}: {observed.exception}"
         raise Break(reasons.CONTROL_FLOW, f"{op}: {name}: {detail}") from None

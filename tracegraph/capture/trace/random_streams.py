@@ -24,6 +24,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.values import STAND_INS, is_constant, is_varying
 from tracegraph.ir import Role, TensorType
+from tracegraph.ops.graphs.recording import NESTED
 from tracegraph.ops.random.generator import (
     Generator,
     State,
@@ -80,6 +81,7 @@ class Stream:
         found: where later calls find the state it has when the trace begins.
         is_set: whether the trace has set its state.
         is_live: whether the graph draws from it.
+        is_vague: whether it shows only when the graph has run how much was drawn.
     """
 
     generator: Generator
@@ -87,6 +89,7 @@ class Stream:
     found: Source
     is_set: bool = False
     is_live: bool = False
+    is_vague: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class RandomStreams:
         """Let `generator` go on from a state."""
         stream = self.stream(generator)
         self._tracer.effects.note_random(generator)
-        stream.state, stream.is_set, stream.is_live = state, True, False
+        stream.state, stream.is_set, stream.is_live, stream.is_vague = state, True, False, False
 
     def seeded(self, seed: Any) -> StreamState:
         """The state that `manual_seed(seed)` sets.
@@ -220,6 +223,18 @@ class RandomStreams:
         example = key_input(key_of(state.example, state.draws))
         return self._tracer.add_input(source, example, TensorType(dtypes.int64, (2,)), Role.PRIMAL, key_input)
 
+    def note_draws(self) -> None:
+        """The graph draws some number of keys from the default generator.
+
+        Raises:
+            Break: it goes on from a state that the trace has set; the graph knows its keys by their number only.
+        """
+        stream = self.stream(default_generator)
+        if not stream.is_live:
+            raise Break(reasons.CONTROL_FLOW, "random numbers in a branch or loop, after a generator was set")
+        stream.is_vague = True
+        self.draws += 1
+
 
 def key_input(key: np.ndarray) -> Tensor:
     """A key as graphs take it."""
@@ -257,7 +272,10 @@ def _call_manual_seed(tracer: Tracer, generator: Generator, seed: Any) -> Genera
 
 
 def _call_get_state(tracer: Tracer, generator: Generator) -> State | StreamState:
-    state = tracer.random.stream(generator).state
+    stream = tracer.random.stream(generator)
+    if stream.is_vague or NESTED.stack:
+        raise Break(reasons.CONTROL_FLOW, "the state of a generator that a branch or a loop has drawn from")
+    state = stream.state
     return state if state.known is None else state.known
 
 

@@ -51,6 +51,10 @@ class CaptureRecorder(Recorder):
             self._tensors.keep_for_gradients(*operands)
         return super().handle(op, operands, attrs)
 
+    def begin_draws(self) -> Traced:
+        self._random.note_draws()
+        return super().begin_draws()
+
     def _record(self, name: str, attrs: dict[str, Any]) -> Any:
         return super().handle(lookup(name), (), attrs)  # type: ignore[arg-type]
 

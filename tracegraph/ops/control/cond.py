@@ -10,12 +10,20 @@ from tracegraph.errors import ControlFlowError, IRError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ops.control.body_runners import Runner
-from tracegraph.ops.control.control_flow import check_callable, check_sequence, condition_of, fitted, fresh, record_node
+from tracegraph.ops.control.control_flow import (
+    check_callable,
+    check_sequence,
+    condition_of,
+    fitted,
+    fresh,
+    record_node,
+    recorded_bodies,
+)
 from tracegraph.ops.control.control_flow_samples import COND
 from tracegraph.ops.control.kind import ControlFlow
 from tracegraph.ops.core.arguments import is_tensor
 from tracegraph.ops.core.definition import define_op
-from tracegraph.ops.graphs.nested import BodyMaker, Input, RecordedBody
+from tracegraph.ops.graphs.nested import BodyMaker, Draws, Input, RecordedBody
 from tracegraph.ops.graphs.pytree import Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.graphs.recording import Traced, recorder_of
 from tracegraph.providers import provided
@@ -61,14 +69,18 @@ class Cond(ControlFlow):
         outer = recorder_of((condition, *given))
         leaves = [outer.inside(leaf) for leaf in given]
         inputs = [_input(leaf) for leaf in leaves]
-        true = record(outer, "true_fn", lambda *xs: true_fn(*unflatten(structure, xs)), inputs)
-        alike = partial(fitted, types=true.types)
-        false = record(outer, "false_fn", lambda *xs: alike(false_fn(*unflatten(structure, xs))), inputs)
+
+        def branches(draws: Draws) -> dict[str, RecordedBody]:
+            true = record(outer, "true_fn", lambda *xs: true_fn(*unflatten(structure, xs)), inputs, draws)
+            alike = partial(fitted, types=true.types)
+            false = record(outer, "false_fn", lambda *xs: alike(false_fn(*unflatten(structure, xs))), inputs, draws)
+            return {"true_graph": true, "false_graph": false}
+
+        bodies = recorded_bodies(branches)
+        true, false = bodies.values()
         _check_branches(true, false)
         tracked = [a or b for a, b in zip(true.requires_grad, false.requires_grad, strict=True)]
-        results = record_node(
-            self, outer, (condition, *leaves), {"true_graph": true, "false_graph": false}, {}, tracked
-        )
+        results = record_node(self, outer, [condition], leaves, bodies, {}, tracked)
         return unflatten(true.structure, results)
 
     def infer(self, *operands: Any, **attrs: Any) -> tuple[TensorType, ...]:

@@ -7,7 +7,7 @@ the tape sees what ran. On traced tensors the functions are recorded as graphs, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,33 +22,53 @@ from tracegraph.ops.core.arguments import is_number, is_tensor
 from tracegraph.ops.core.canonical import normalize_dim
 from tracegraph.ops.core.definition import Handle
 from tracegraph.ops.core.dispatch import dispatch
-from tracegraph.ops.graphs.nested import RecordedBody, closed
+from tracegraph.ops.graphs.nested import Draws, RecordedBody, closed
 from tracegraph.ops.graphs.pytree import Structure, Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.graphs.recording import Recorder, Traced
 
 # --------------------------------------------------------------------------------------------- one node
 
 
+def recorded_bodies(make: Callable[[Draws], dict[str, RecordedBody]]) -> dict[str, RecordedBody]:
+    """The bodies of one node as `make` records them: all of them keyed if one draws random numbers."""
+    bodies = make(Draws.NOTED)
+    return make(Draws.KEYED) if any(body.draws for body in bodies.values()) else bodies
+
+
 def record_node(
     op: ControlFlow,
     outer: Recorder,
-    operands: Sequence[Traced],
+    leading: Sequence[Traced],
+    given: Sequence[Traced],
     bodies: dict[str, RecordedBody],
     attrs: dict[str, Any],
     tracked: Sequence[bool],
 ) -> list[Handle]:
-    """Record the node; its results, which require grad where `tracked` says so."""
+    """Record the node.
+
+    Args:
+        leading: operands that the bodies are not given.
+        given: operands that they are given, after the key of the next draw if they are keyed.
+        tracked: which of the results require grad.
+
+    Returns:
+        the results, without the key after the draws.
+    """
     graphs, captured = closed(list(bodies.values()))
-    if not bodies[op.bodies[-1]].types:
+    is_keyed = bodies[op.bodies[-1]].is_keyed
+    if not bodies[op.bodies[-1]].types and not is_keyed:
         return []
+    keys = [outer.begin_draws()] if is_keyed else []
     held: dict[str, Graph] = dict(zip(bodies, graphs, strict=True))
     attrs = {**attrs, **held, "sizes": sizes_of(graphs)}
     requiring = frozenset[Value]().union(*(body.requiring for body in bodies.values()))
-    every = [*operands, *(outer.traced(v, v in requiring) for v in captured)]
+    every = [*leading, *keys, *given, *(outer.traced(v, v in requiring) for v in captured)]
     if not outer.grad_enabled:
         every = [o.detach() if o.requires_grad else o for o in every]
     packed = dispatch(op, tuple(every), attrs)
     results = list(packed) if isinstance(packed, tuple) else [packed]
+    if is_keyed:
+        outer.end_draws(keys[0], results.pop(0))
     for result, is_tracked in zip(results, tracked, strict=True):
         result.requires_grad = result.requires_grad and is_tracked
     return results

@@ -25,7 +25,7 @@ from tracegraph.ops.control.kind import ControlFlow
 from tracegraph.ops.core.canonical import normalize_dim
 from tracegraph.ops.core.definition import Handle, define_op
 from tracegraph.ops.core.shapes import equal
-from tracegraph.ops.graphs.nested import BodyMaker, Input
+from tracegraph.ops.graphs.nested import BodyMaker, Draws, Input
 from tracegraph.ops.graphs.pytree import Structure, Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.graphs.recording import Traced, recorder_of
 
@@ -98,9 +98,13 @@ class Scan(ControlFlow):
             state, y = combine(*leaves)
             return fitted(state, types), y
 
+        draws = Draws.NOTED
         while True:
             inputs = [Input(type, t) for type, t in zip(types, tracked, strict=True)]
-            body = record(outer, "combine_fn", step, [*inputs, *slices])
+            body = record(outer, "combine_fn", step, [*inputs, *slices], draws)
+            if body.draws and draws is Draws.NOTED:
+                draws = Draws.KEYED
+                continue
             found, ys = body.structure.items  # type: ignore[union-attr]
             given = (carry_structure, types)
             check_carried("scan", "combine_fn", given, (found, body.types[: len(carry)]))
@@ -109,8 +113,8 @@ class Scan(ControlFlow):
                 break
             tracked = later  # the second step is given what the first one made
         _check_scanned_results(ys)
-        attrs = {"carried": len(carry), "scanned": len(scanned), "reverse": reverse}
-        results = record_node(self, outer, (*carry, *scanned), {"body": body}, attrs, body.requires_grad)
+        attrs = {"carried": len(carry) + body.is_keyed, "scanned": len(scanned), "reverse": reverse}
+        results = record_node(self, outer, [], (*carry, *scanned), {"body": body}, attrs, body.requires_grad)
         return results[: len(carry)], unflatten(ys, results[len(carry) :])
 
     def infer(self, *operands: Any, carried: int, scanned: int, reverse: bool, **attrs: Any) -> tuple[TensorType, ...]:

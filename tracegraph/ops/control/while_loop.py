@@ -20,13 +20,15 @@ from tracegraph.ops.control.control_flow import (
     fitted,
     fresh,
     record_node,
+    recorded_bodies,
     type_of,
 )
 from tracegraph.ops.control.control_flow_samples import WHILE_LOOP
 from tracegraph.ops.control.kind import ControlFlow
 from tracegraph.ops.core.arguments import is_tensor
 from tracegraph.ops.core.definition import Handle, define_op
-from tracegraph.ops.graphs.nested import BodyMaker, Input
+from tracegraph.ops.core.random_key import KEY
+from tracegraph.ops.graphs.nested import BodyMaker, Draws, Input, RecordedBody
 from tracegraph.ops.graphs.pytree import Structure, Tree, flatten, unflatten
 from tracegraph.ops.graphs.recording import Traced, recorder_of
 
@@ -93,15 +95,27 @@ class WhileLoop(ControlFlow):
             found = condition_of("while_loop", "what cond_fn returns", cond_fn(*unflatten(structure, xs)))
             return found if is_tensor(found) else F.full((), found, dtype=dtypes.bool_)
 
-        cond = record(outer, "cond_fn", condition, inputs)
         types = [leaf.type for leaf in leaves]
         alike = partial(fitted, types=types)
-        body = record(outer, "body_fn", lambda *xs: alike(_as_tuple(body_fn(*unflatten(structure, xs)))), inputs)
+
+        def functions(draws: Draws) -> dict[str, RecordedBody]:
+            is_keyed = draws is Draws.KEYED
+            asked = (lambda key, *xs: condition(*xs)) if is_keyed else condition
+            cond = record(outer, "cond_fn", asked, [Input(KEY)] * is_keyed + inputs, Draws.NOTED)
+            if cond.draws:
+                raise ControlFlowError("while_loop: cond_fn draws random numbers; draw them in body_fn, and carry them")
+            body = record(
+                outer, "body_fn", lambda *xs: alike(_as_tuple(body_fn(*unflatten(structure, xs)))), inputs, draws
+            )
+            return {"cond_graph": cond, "body_graph": body}
+
+        bodies = recorded_bodies(functions)
+        cond, body = bodies.values()
         check_carried("while_loop", "body_fn", (structure, types), (body.structure, body.types))
         if outer.grad_enabled and (any(i.requires_grad for i in inputs) or cond.requiring or body.requiring):
             raise ControlFlowError(f"while_loop in a graph {NO_GRADIENT}")
-        attrs = {"carried": len(leaves)}
-        results = record_node(self, outer, leaves, {"cond_graph": cond, "body_graph": body}, attrs, body.requires_grad)
+        attrs = {"carried": len(leaves) + body.is_keyed}
+        results = record_node(self, outer, [], leaves, bodies, attrs, body.requires_grad)
         return unflatten(structure, results)
 
     def infer(self, *operands: Any, carried: int, **attrs: Any) -> tuple[TensorType, ...]:

@@ -6,6 +6,16 @@
 
 What the function closes over becomes a further input of its graph: handles of the enclosing graph are taken in as ops
 meet them, through as many levels as there are. Constants of the enclosing graph are copied.
+
+A function that draws random numbers becomes a graph that is given the key of the next draw, and returns the one after
+its own, so that it is pure, and whoever runs it, however often, draws in the order of the program:
+
+    lambda a: a * tg.rand(3)    -->    graph true_fn(%key: i64[2], %arg0: f32[3]) {
+                                         %0: f32[3] = philox_uniform(%key, size=[3], dtype=f32)
+                                         %1: f32[3] = mul(%arg0, %0)
+                                         %2: i64[2] = add(%key, constant [0, 1])
+                                         return %2, %1
+                                       }
 """
 
 from __future__ import annotations
@@ -13,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 import numpy as np
@@ -21,6 +32,7 @@ from tracegraph.errors import ControlFlowError
 from tracegraph.ir import Builder, Graph, Kind, Rebuilder, TensorType, Value
 from tracegraph.ops.core.definition import Definition, Handle
 from tracegraph.ops.core.layout import Strides
+from tracegraph.ops.core.random_key import KEY
 from tracegraph.ops.graphs.pytree import Structure, flatten
 from tracegraph.ops.graphs.recording import NESTED, Recorder, Traced
 
@@ -39,11 +51,14 @@ class RecordedBody:
     """A function as a graph.
 
     Attributes:
-        graph: takes the inputs, then what was captured; returns the tensors among the results.
+        graph: takes the key of the next draw if it is keyed, the inputs, then what was captured; returns the key after
+            its draws if it is keyed, then the tensors among the results.
+        inputs: the number of inputs, the key among them.
         captured: values of the enclosing graph, and the placeholders of `graph` that stand for them.
-        requires_grad: of each output, whether gradients flow to it.
+        requires_grad: of each result, whether gradients flow to it.
         structure: of the results.
         requiring: the captured values that require grad.
+        draws: whether the function draws random numbers; a graph of such a one that is not keyed is of no use.
     """
 
     name: str
@@ -53,24 +68,41 @@ class RecordedBody:
     requires_grad: tuple[bool, ...]
     structure: Structure
     requiring: frozenset[Value]
+    draws: bool
+    is_keyed: bool
 
     @property
     def types(self) -> tuple[TensorType, ...]:
-        """The types of the outputs."""
-        return tuple(o.type for o in self.graph.outputs if isinstance(o, Value))
+        """The types of the results."""
+        return tuple(o.type for o in self.graph.outputs[self.is_keyed :] if isinstance(o, Value))
 
 
 #: `record_body`, or what capture puts in its place
-BodyMaker = Callable[[Recorder, str, Callable[..., Any], Sequence[Input]], RecordedBody]
+BodyMaker = Callable[..., RecordedBody]
 
 
-def record_body(outer: Recorder, name: str, function: Callable[..., Any], inputs: Sequence[Input]) -> RecordedBody:
+class Draws(Enum):
+    """What becomes of random numbers that a function draws."""
+
+    REFUSED = auto()
+    #: the recorded body says whether there are any, and is not to be used if there are
+    NOTED = auto()
+    KEYED = auto()
+
+
+def record_body(
+    outer: Recorder,
+    name: str,
+    function: Callable[..., Any],
+    inputs: Sequence[Input],
+    draws: Draws = Draws.REFUSED,
+) -> RecordedBody:
     """Call `function` on handles of a graph of its own inside that of `outer`.
 
     Raises:
         ControlFlowError: it writes to a tensor from outside, draws random numbers, or leaves grad mode changed.
     """
-    recorder = BodyRecorder(name, outer)
+    recorder = BodyRecorder(name, outer, draws)
     handles = [recorder.input(i) for i in inputs]
     mode = outer.grad_enabled
     with recorder.active():
@@ -80,14 +112,17 @@ def record_body(outer: Recorder, name: str, function: Callable[..., Any], inputs
             raise ControlFlowError(f"{name} leaves grad mode switched")
         leaves, structure = flatten(result)
         outputs = [recorder.inside(leaf) for leaf in leaves]
+    keys = [] if recorder.key is None else [recorder.key]
     return RecordedBody(
         name,
-        recorder.builder.output(*(o.value for o in outputs)),
-        len(inputs),
+        recorder.builder.output(*(o.value for o in (*keys, *outputs))),
+        len(inputs) + len(keys),
         {value: handle.value for value, handle in recorder.captured.items()},
         tuple(o.requires_grad for o in outputs),
         structure,
         frozenset(value for value, handle in recorder.captured.items() if handle.requires_grad),
+        recorder.has_drawn,
+        bool(keys),
     )
 
 
@@ -117,11 +152,15 @@ def _taking(body: RecordedBody, captured: Sequence[Value]) -> Graph:
 class BodyRecorder(Recorder):
     """Records a graph inside that of `outer`."""
 
-    def __init__(self, name: str, outer: Recorder) -> None:
+    def __init__(self, name: str, outer: Recorder, draws: Draws = Draws.REFUSED) -> None:
         self.outer = outer
         super().__init__(Builder(name))
         #: what was taken in, by its value in the enclosing graph
         self.captured: dict[Value, Traced] = {}
+        self.draws = draws
+        self.has_drawn = False
+        #: of the next draw
+        self.key = self.traced(self.builder.placeholder(KEY, "key")) if draws is Draws.KEYED else None
 
     @property
     def grad_enabled(self) -> bool:
@@ -159,13 +198,28 @@ class BodyRecorder(Recorder):
         return self.outer.prepared(op, operands, attrs)
 
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        if op.kind is Kind.EFFECT and op.draws_key(attrs):
+            key = self.begin_draws()
+            self.end_draws(key, key + self.constant(np.array([0, 1])))
+            return key
         if op.kind is Kind.EFFECT and not op.mutates:
             raise ControlFlowError(
                 f"{self.builder.graph.name} calls {op.name}, whose effect depends on how often it runs; "
-                "draw random numbers before, and pass them in"
+                "draw from the default generator, or before, and pass the numbers in"
             )
         self.builder.location = self.outer.builder.location
         return super().handle(op, operands, attrs)
+
+    def begin_draws(self) -> Traced:
+        if self.draws is Draws.REFUSED:
+            name = self.builder.graph.name
+            raise ControlFlowError(f"{name} draws random numbers; draw them before, and pass them in")
+        self.has_drawn = True
+        return self.constant(np.zeros(2, np.int64)) if self.key is None else self.key
+
+    def end_draws(self, first: Traced, next: Traced) -> None:
+        if self.draws is Draws.KEYED:
+            self.key = next
 
     def check_write(self, target: Traced) -> None:
         root = self.inside(target).value

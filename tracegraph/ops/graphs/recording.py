@@ -122,6 +122,15 @@ class Recorder:
                 self.rewritten[base] = self.rewritten.get(base, 0) + 1
         return operands
 
+    def begin_draws(self) -> Traced:
+        """The key of the next draw, for a node that draws by itself; `end_draws` tells how far it came."""
+        key: Traced = self.handle(lookup("reserve_keys"), (), {})  # type: ignore[arg-type]
+        return key
+
+    def end_draws(self, first: Traced, next: Traced) -> None:
+        """The node that was given the key `first` leaves `next` to the draws after it."""
+        self.handle(lookup("release_keys"), (first, next), {})  # type: ignore[arg-type]
+
     def set_requires_grad(self, tensor: Traced, requires_grad: bool) -> None:
         """Let `tensor` be a leaf that requires grad, or one that does not."""
         raise DataDependentError("requires_grad_() on a tensor made inside the trace")

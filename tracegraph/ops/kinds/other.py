@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tracegraph.ir import Kind
@@ -41,3 +42,7 @@ class Effect(Definition):
 
     kind = Kind.EFFECT
     is_pure = False
+
+    def draws_key(self, attrs: Mapping[str, Any]) -> bool:
+        """Whether a call gives the key of the next draw from the default generator."""
+        return False

@@ -19,6 +19,8 @@ _SIGN, _ALL = 1 << 63, (1 << 64) - 1
 
 #: a generator's state: its seed and the number of draws taken
 State = tuple[int, int]
+#: how many draws a reservation is of: more than any call takes
+_RESERVED = 1 << 40
 
 
 #: of all generators: a draw is short
@@ -91,6 +93,16 @@ class Generator:
         if self.get_state() == after(state, count):
             self.set_state(state)
 
+    def reserve(self) -> State:
+        """Take more draws than anybody needs, for who cannot say how many it will be; the state before."""
+        return self.take(_RESERVED)
+
+    def release(self, state: State, used: int) -> None:
+        """Undo the `reserve()` that gave `state` but for its first draws, unless others have drawn since."""
+        with _LOCK:
+            if (self._seed & _ALL, self._draws) == after(state, _RESERVED):
+                self._draws = state[1] + used
+
     def get_state(self) -> State:
         """The seed and the number of draws taken; `set_state` continues from there."""
         with _LOCK:
@@ -132,6 +144,11 @@ def after(state: State, count: int) -> State:
 def key_of(state: State, count: int = 0) -> np.ndarray:
     """The key of the draw that follows `count` others on `state`: int64 [seed, number of the draw]."""
     return np.array([_signed(state[0]), state[1] + count], dtype=np.int64)
+
+
+def state_of(key: np.ndarray) -> State:
+    """The state whose next draw has this key."""
+    return int(key[0]) & _ALL, int(key[1])
 
 
 #: the generator of every random op that is not given another

@@ -1,13 +1,14 @@
 """Random tensors as pure functions of a key: the primitives under `rand`, `randn`, `randint` and dropout.
 
-`next_key` draws a key from a generator, and is the one impure op here. Element i (counted in row-major
-order) of what a key makes is made of the Philox words at position i.
+`next_key` draws a key from a generator; `reserve_keys` and `release_keys` draw a number of keys that shows only
+when the graph runs. All others are pure. Element i (counted in row-major order) of what a key makes is made of the
+Philox words at position i.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar
 from tracegraph.ops.core.definition import define_op
 from tracegraph.ops.core.layout import Shape, contiguous_strides
+from tracegraph.ops.core.random_key import KEY
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import equal
 from tracegraph.ops.creation.creation import check_size
@@ -27,10 +29,9 @@ from tracegraph.ops.kinds import Creation, Effect, Element
 from tracegraph.ops.numerics import philox
 from tracegraph.ops.numerics.quiet import quiet
 from tracegraph.ops.numerics.scalar import NUMPY, cast_array
-from tracegraph.ops.random.generator import Generator, default_generator
+from tracegraph.ops.random.generator import Generator, default_generator, key_of, state_of
 
 _I64 = dtypes.int64
-_KEY = TensorType(_I64, (2,))
 _A_KEY = A((2,), 0, 1 << 40, dtype=_I64)
 # elements the numpy rule works on at a time: what it makes on the way stays in the cache
 _CHUNK = 1 << 14
@@ -58,13 +59,59 @@ class NextKey(Effect):
             raise ArgumentError(f"generator must be a tracegraph.Generator or None, got {type(generator).__name__}")
         return operands, attrs
 
+    def draws_key(self, attrs: Mapping[str, Any]) -> bool:
+        return (attrs.get("generator") or default_generator) is default_generator
+
     def infer(self, *, generator: Generator | None = None) -> tuple[TensorType, ...]:
         if generator is not None:
             raise DataDependentError("a random number from a generator of its own")
-        return (_KEY,)
+        return (KEY,)
 
     def eager(self, *, generator: Generator | None = None) -> np.ndarray:
         return (generator or default_generator).next_key()
+
+
+@define_op
+class ReserveKeys(Effect):
+    """The key of the next draw from the default generator, i64[2], for who draws keys from there on itself.
+
+    `release_keys` ends that. Between the two the generator gives other keys.
+    """
+
+    signature = "()"
+    method = False
+    takes_scalars = True
+    samples = samples()  # as those of next_key
+
+    def infer(self) -> tuple[TensorType, ...]:
+        return (KEY,)
+
+    def eager(self) -> np.ndarray:
+        return key_of(default_generator.reserve())
+
+
+@define_op
+class ReleaseKeys(Effect):
+    """Let the default generator go on at the key `next`, after those drawn since `reserve_keys` gave `first`.
+
+    If others have drawn from it since, it goes on after them.
+    """
+
+    signature = "(first: Tensor, next: Tensor)"
+    method = False
+    samples = samples()
+
+    def infer(self, first: TensorType, next: TensorType) -> tuple[TensorType, ...]:
+        return ()
+
+    def run(self, first: np.ndarray, next: np.ndarray) -> tuple[np.ndarray, ...]:
+        release_keys_from(first, next)
+        return ()
+
+
+def release_keys_from(first: np.ndarray, next: np.ndarray) -> None:
+    """`release_keys`, of arrays."""
+    default_generator.release(state_of(first), int(next[1]) - int(first[1]))
 
 
 @define_op
@@ -75,7 +122,7 @@ class FixedKey(Creation):
     samples = samples(call(7, 3))
 
     def infer(self, *, seed: int, draw: int) -> tuple[TensorType, ...]:
-        return (_KEY,)
+        return (KEY,)
 
     def eager(self, *, seed: int, draw: int) -> np.ndarray:
         return np.array([seed, draw], np.int64)
