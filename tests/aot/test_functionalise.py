@@ -270,6 +270,26 @@ def test_symbolic_sizes() -> None:
     assert str(ir.verify(pure).outputs[0].type) == "f32[s0, 4]"  # type: ignore[union-attr]
 
 
+def test_draws_after_a_number_of_draws_that_shows_later_follow_from_it() -> None:
+    pure, record = functionalise(
+        parse("""graph f(%x: f32[2]) {
+  %0: i64[2] = next_key()
+  %1: i64[2] = reserve_keys()
+  %2: i64[2] = add(%1, %0)
+  release_keys(%1, %2)
+  %3: i64[2] = next_key()
+  %4: i64[2] = reserve_keys()
+  release_keys(%4, %4)
+  return %3
+}""")
+    )
+    assert record.keys == 2 and record.next_key == 1
+    first, reserved = np.array([1, 5]), np.array([0, 6])
+    drawn, following = ir.interpret(pure, X[0], first, reserved)
+    assert drawn.tolist() == [1, 11] and following.tolist() == [1, 12]
+    assert "input 2 is the first of any number of keys, output 1 the next to be drawn" in str(record)
+
+
 def test_effects_without_a_pure_counterpart_are_refused() -> None:
     class Shout(ir.Op):
         name, kind, is_pure = "shout", ir.Kind.EFFECT, False

@@ -79,7 +79,7 @@ def test_a_number_that_varies() -> None:
 # --------------------------------------------------------------------------------------------- breaks
 
 
-def test_random_numbers_in_a_branch_break() -> None:
+def test_random_numbers_after_a_seed_in_the_trace_break() -> None:
     def program(x: Tensor) -> Tensor:
         tg.manual_seed(3)
         return tg.cond(x.sum() > 0, lambda a: a + tg.rand(3), lambda a: a, (x,)) + tg.rand(3)

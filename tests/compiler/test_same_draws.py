@@ -14,8 +14,26 @@ from tracegraph import nn
 from tracegraph.capture.compiled_function import family_of
 from tracegraph.nn import functional as F
 from tracegraph.nn import init
+from tracegraph.ops.random.generator import default_generator
 from tracegraph.tensor import Tensor
 from tracegraph.utils.checkpoint import checkpoint
+
+
+def _noisy_walk(x: Tensor) -> Tensor:
+    """How often the loop runs, and so draws, depends on the elements; a draw follows."""
+    (y,) = tg.while_loop(lambda y: y.sum() < 30, lambda y: (y + tg.rand(3),), (x.detach(),))
+    return x * y + tg.rand(3)
+
+
+def _recurrent(x: Tensor) -> Tensor:
+    """Draws of the body, of a branch in it, and of what comes before and after."""
+
+    def step(h: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+        h = tg.cond(row.sum() > 2, lambda h: F.dropout(h, 0.5) * tg.rand(3), lambda h: h * row, (h,))
+        return h + row, F.dropout(h, 0.3)
+
+    last, every = tg.scan(step, F.dropout(tg.ones(3), 0.2), x)
+    return every * F.dropout(x, 0.5) + last
 
 
 def _as_channels(x: Tensor) -> Tensor:
@@ -64,22 +82,43 @@ DRAWS: dict[str, Callable[[Tensor], Tensor]] = {
     "LSTM": lambda x: LSTM(x[None])[0],
     "MultiheadAttention": lambda x: ATTENTION(x[None], x[None], x[None])[0],
     "TransformerEncoderLayer": lambda x: ENCODER(x[None]),
+    "cond": lambda x: tg.cond(x.sum() > 7, lambda x: F.dropout(x, 0.5), lambda x: x, (F.dropout(x, 0.2),)) + tg.rand(3),
+    "while_loop": lambda x: (
+        tg.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, F.dropout(x, 0.5)), (tg.tensor(0), x.detach()))[1] * x
+    ),
+    "while_loop_of_any_length": _noisy_walk,
+    "scan": lambda x: tg.scan(lambda c, y: (c + F.dropout(y, 0.5), c), tg.zeros(3), x)[0],
+    "scan_of_conds": _recurrent,
+    "draws_without_results": lambda x: (
+        tg.cond(x.sum() > 7, lambda: [None, tg.rand(2)][:1], lambda: [None]) and tg.rand(3)
+    ),
     "checkpoint": lambda x: checkpoint(lambda x: F.dropout(x.sin(), 0.5).cos(), x),
 }
 #: right, with a break
 BREAKING: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
-    "cond": (lambda x: tg.cond(x.sum() > 0, lambda x: F.dropout(x, 0.5), lambda x: x, (x,)), "control-flow"),
-    "while_loop": (
-        lambda x: tg.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, F.dropout(x, 0.5)), (tg.tensor(0), x))[1],
+    "condition": (
+        lambda x: tg.while_loop(lambda y: tg.rand(()) < 0.8, lambda y: (y + 1,), (x.detach(),))[0] * x,
         "control-flow",
     ),
-    "scan": (lambda x: tg.scan(lambda c, y: (c + F.dropout(y, 0.5), c), tg.zeros(3), x)[0], "control-flow"),
+    "seeded_in_the_trace": (
+        lambda x: tg.manual_seed(3) and tg.cond(x.sum() > 7, lambda x: x * tg.rand(3), lambda x: x, (x,)) + tg.rand(3),
+        "control-flow",
+    ),
+    "state_after_a_branch": (
+        lambda x: tg.cond(x.sum() > 7, lambda x: x * tg.rand(3), lambda x: x, (x,)) + tg.get_rng_state()[1],
+        "control-flow",
+    ),
+    "generator_of_its_own": (
+        lambda x: tg.cond(x.sum() > 7, lambda x: x * tg.rand(3, generator=OWN), lambda x: x, (x,)),
+        "control-flow",
+    ),
     "checkpoint_that_draws_anew": (
         lambda x: checkpoint(lambda x: F.dropout(x.sin(), 0.5).cos(), x, preserve_rng_state=False),
         "native-call",
     ),
     "orthogonal_": (lambda x: init.orthogonal_(x.clone()), "data-dependent"),
 }
+OWN = tg.Generator()
 LSTM = nn.LSTM(3, 3, 2, dropout=0.5, batch_first=True)
 ATTENTION = nn.MultiheadAttention(3, 1, dropout=0.5, batch_first=True)
 ENCODER = nn.TransformerEncoderLayer(3, 1, 8, batch_first=True)
@@ -88,6 +127,7 @@ ENCODER = nn.TransformerEncoderLayer(3, 1, 8, batch_first=True)
 def runs(function: Callable[[Tensor], Tensor]) -> list[Any]:
     """Of five calls, of three sizes: the result, the gradient taken twice, the state after the call and after that."""
     tg.manual_seed(5)
+    OWN.manual_seed(6)
     found = []
     for rows in (4, 4, 5, 6, 4):
         x = ((tg.arange(rows * 3).reshape(rows, 3) + 1) / 10).requires_grad_()
@@ -126,6 +166,38 @@ def test_draws_with_a_break_are_eagers(name: str) -> None:
     function, reason = BREAKING[name]
     compiled = check_draws(function)
     assert reason in {stop.reason.id for _, stop in family_of(compiled).breaks}
+
+
+@pytest.mark.parametrize("backend", ["eager", "interpreter"])
+def test_graphs_run_op_by_op_draw_in_bodies(backend: str) -> None:
+    for name in ("cond", "while_loop_of_any_length", "scan_of_conds"):
+        agree(DRAWS[name], fullgraph=True, backend=backend)
+
+
+def test_a_reservation_gives_back_what_nobody_else_has_taken() -> None:
+    tg.manual_seed(4)
+    first = default_generator.reserve()
+    default_generator.release(first, 3)
+    assert tg.get_rng_state() == (4, 3)
+    second = default_generator.reserve()
+    tg.rand(1)
+    default_generator.release(second, 2)
+    assert tg.get_rng_state()[1] > 1 << 40
+
+
+def test_a_failing_graph_takes_no_keys() -> None:
+    def function(x: Tensor, i: Tensor) -> Tensor:
+        return tg.cond(x.sum() > 0, lambda x: x * tg.rand(3), lambda x: x, (x,))[i]
+
+    compiled, i = tg.compile(function, fullgraph=True), tg.tensor([1, 2])
+    compiled(tg.ones(3), i)
+    states = []
+    for f in (function, compiled):
+        tg.manual_seed(2)
+        with pytest.raises(IndexError):
+            f(tg.ones(3), i + 7)
+        states.append(tg.get_rng_state())
+    assert states[0] == states[1]
 
 
 def test_what_is_computed_again_in_backward_is_not_drawn_again() -> None:

@@ -205,7 +205,14 @@ def test_a_node() -> None:
             lambda x: tg.cond(x.sum() > 0, lambda a: a.add_(1), lambda a: a, (x,)),
             "true_fn writes to a tensor from outside",
         ),
-        (lambda x: tg.cond(x.sum() > 0, lambda a: a + tg.rand(3), lambda a: a, (x,)), "true_fn calls next_key"),
+        (
+            lambda x: tg.cond(x.sum() > 0, lambda a: a + tg.rand(3, generator=tg.Generator()), lambda a: a, (x,)),
+            "true_fn calls next_key",
+        ),
+        (
+            lambda x: tg.while_loop(lambda a: tg.rand(()) < 1, lambda a: (a,), (x,)),
+            "cond_fn draws random numbers; draw them in body_fn",
+        ),
     ],
 )
 def test_what_cannot_be_a_node(function: Callable[[Any], Any], message: str) -> None:
