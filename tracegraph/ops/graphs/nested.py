@@ -35,6 +35,7 @@ from tracegraph.ops.core.layout import Strides
 from tracegraph.ops.core.random_key import KEY
 from tracegraph.ops.graphs.pytree import Structure, flatten
 from tracegraph.ops.graphs.recording import NESTED, Recorder, Traced
+from tracegraph.ops.kinds import Effect
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ class BodyRecorder(Recorder):
         return self.outer.prepared(op, operands, attrs)
 
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        if op.kind is Kind.EFFECT and op.draws_key(attrs):
+        if isinstance(op, Effect) and op.draws_key(attrs):
             key = self.begin_draws()
             self.end_draws(key, key + self.constant(np.array([0, 1])))
             return key
