@@ -32,12 +32,17 @@ def has_finalizer(value: Any) -> bool:
     """Whether code may run when `value` dies, or a builtin iterator dies that goes through it."""
     if class_lookup(type(value), "__del__") is not MISSING:
         return True
-    if may_be_watched(value) and any(r.__callback__ is not None for r in weakref.getweakrefs(value)):
+    if may_be_watched(value) and any(map(_may_call_back, weakref.getweakrefs(value))):
         return True
     if type(value) not in _ADAPTORS:
         return False
     held = gc.get_referents(value)
     return any(map(has_finalizer, [p for h in held for p in (h if type(h) is tuple else (h,))]))
+
+
+def _may_call_back(reference: Any) -> bool:
+    """Whether a weak reference calls a function when its referent dies; of a proxy that cannot be seen."""
+    return not issubclass(type(reference), weakref.ReferenceType) or reference.__callback__ is not None
 
 
 def is_noticed(value: Any) -> bool:
