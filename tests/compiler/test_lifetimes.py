@@ -134,6 +134,17 @@ def switches_grad_mode(x, h):
         return x * h.tensor
 
 
+class Hashed:
+    def __hash__(self):
+        return 3
+
+
+def breaks_earlier_than_it_seems(x, h):
+    made, keys = Holder(h), frozenset([Hashed()])
+    tg.compiler.graph_break()
+    return x * made.tensor.tensor * len(keys)
+
+
 def branches(x, h):
     return tg.cond(x.sum() > 0, lambda v: v * h.tensor, lambda v: v + 1, (x,))
 

@@ -17,7 +17,7 @@ from typing import Any
 from tracegraph.capture import opcodes
 from tracegraph.capture.drivers import native_ops
 from tracegraph.capture.drivers.driver import DriverWriter
-from tracegraph.capture.drivers.not_reconstructible import NotReconstructible
+from tracegraph.capture.drivers.rebuilding.not_reconstructible import NotReconstructible
 from tracegraph.capture.drivers.result import CaptureResult
 from tracegraph.capture.drivers.units import Unit, entry
 from tracegraph.capture.guards import eager
@@ -168,6 +168,7 @@ class _Attempt:
         if not call.unit.is_entry:
             self.owned = arguments
         self.frame = _root_frame(self.tracer, call, arguments)
+        self.writer = DriverWriter(self.tracer, self.unit, self.frame)
 
     def run(self) -> CaptureResult | tuple[Break, int]:
         """The capture, or the break it met and the root instruction to stop before.
@@ -198,13 +199,13 @@ class _Attempt:
         A trace is full of cycles: without this its arguments would live until the cycle collector runs.
         """
         self.owned.clear()
+        self.writer.release()
         self.frame.release()
         self.tracer.release()
 
     def _trace(self) -> CaptureResult | tuple[Break, int]:
-        writer = DriverWriter(self.tracer, self.unit, self.frame)
         try:
-            result = self._write_end(writer)
+            result = self._write_end()
         except NotReconstructible as e:
             stop = self._not_carried(e)
             step = self.tracer.step_of_creation(e.value)
@@ -225,7 +226,7 @@ class _Attempt:
         _guard_mutation(self.tracer)
         keep_apart(self.tracer)
         self.tracer.guards.add(GuardKind.TENSOR_METHODS, None, self.tracer.replaced_methods)
-        return writer.result()
+        return self.writer.result()
 
     def _not_carried(self, error: NotReconstructible) -> Break:
         """The break at an object that cannot outlive the trace; what ended the trace is its cause."""
@@ -239,7 +240,7 @@ class _Attempt:
         stop.location, stop.is_early = cause.location, True
         return stop
 
-    def _write_end(self, writer: DriverWriter) -> Any:
+    def _write_end(self) -> Any:
         """Trace to the end; what the function returns, NULL if the trace ends earlier."""
         try:
             outcome = self.frame.run()
@@ -251,12 +252,12 @@ class _Attempt:
             check_early_reads(self.tracer.early_reads, self.frame, is_complete=False)
             if self.stop.until is not None:
                 self.tracer.guards.add(*self.stop.until)
-            writer.end_with_break(self.stop)
+            self.writer.end_with_break(self.stop)
             return NULL
         else:
             assert isinstance(outcome, Returned)
             check_early_reads(self.tracer.early_reads, self.frame, is_complete=True)
-            writer.end_with_return(outcome.value)
+            self.writer.end_with_return(outcome.value)
             return outcome.value
 
     def _restart(self, stop: Break) -> tuple[Break, int]:

@@ -26,7 +26,8 @@ from tracegraph.capture.bytecode.liveness import live_names
 from tracegraph.capture.drivers import native_ops
 from tracegraph.capture.drivers.effect_replay import write_effects
 from tracegraph.capture.drivers.native_ops import Exit, NativeStep
-from tracegraph.capture.drivers.reconstruct import Reconstructor, history_from
+from tracegraph.capture.drivers.rebuilding.reconstructor import Reconstructor
+from tracegraph.capture.drivers.rebuilding.tensors import history_from
 from tracegraph.capture.drivers.result import CaptureResult, Continuation
 from tracegraph.capture.drivers.units import CALLS_OF_MODULES, Unit
 from tracegraph.capture.guards.checker import CHECKS
@@ -113,6 +114,10 @@ class DriverWriter:
         self.stop: Break | None = None
         #: whether the driver runs an operation of the program after the graph
         self.runs_natively = False
+
+    def release(self) -> None:
+        """Let go of the program's objects."""
+        self.values.release()
 
     # ------------------------------------------------------------------------------ ways to end
 

@@ -7,7 +7,7 @@ import threading
 import types
 from typing import Any
 
-from tracegraph.capture.drivers.reconstruct import Reconstructor
+from tracegraph.capture.drivers.rebuilding.reconstructor import Reconstructor
 from tracegraph.capture.stack.storage import MISSING, base_of_container
 from tracegraph.capture.stack.values import is_instance_of_python_class
 from tracegraph.capture.trace.effects import AttributeWrite, CellWrite, TrackedCopy, Write

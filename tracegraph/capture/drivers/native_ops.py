@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracegraph.capture.bytecode.decode import NULL_AFTER_CALLABLE, Instruction, Program
-from tracegraph.capture.drivers.reconstruct import Reconstructor
+from tracegraph.capture.drivers.rebuilding.reconstructor import Reconstructor
 from tracegraph.capture.reporting.user_frame import warn_for_program
 from tracegraph.capture.stack.values import NULL, is_constant
 

@@ -1,4 +1,4 @@
-"""Builtin iterators that outlive a trace, made anew where they stand."""
+"""Iterators that outlive a trace, made anew where they stand."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import gc
 import itertools
 import operator
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.drivers.not_reconstructible import NotReconstructible
+from tracegraph.capture.drivers.rebuilding.not_reconstructible import NotReconstructible
+from tracegraph.capture.tensors.arrays import ArrayIterator
+from tracegraph.capture.trace.adapters import IteratorAdapter
 
 if TYPE_CHECKING:
-    from tracegraph.capture.drivers.reconstruct import Reconstructor
+    from tracegraph.capture.drivers.rebuilding.reconstructor import Reconstructor
 
 #: iterators of itertools that never end
 _ENDLESS = (itertools.count, itertools.cycle, itertools.repeat)
@@ -22,8 +25,8 @@ _DICT_ITERATORS: dict[type, str] = {
 }  # fmt: skip
 
 
-def expression(reconstructor: Reconstructor, value: Any) -> str:
-    """A name for an iterator once the lines that `reconstructor` emits have run.
+def build_iterator(reconstructor: Reconstructor, value: Any) -> str:
+    """A builtin iterator.
 
     Raises:
         NotReconstructible: it does not describe itself.
@@ -31,7 +34,7 @@ def expression(reconstructor: Reconstructor, value: Any) -> str:
     if type(value) in _DICT_ITERATORS:
         return _of_dict(reconstructor, value)
     if type(value) in _ENDLESS:
-        kind, args = reconstructor.tracer.fresh(_endless(value))  # kept: what is built is known by its id
+        kind, args = _endless(value)
         return reconstructor.assign(value, f"{reconstructor.pool.name(kind)}({reconstructor.expressions(args)})")
     if type(value).__module__ != "builtins":
         raise NotReconstructible(value)
@@ -83,3 +86,18 @@ def _of_dict(reconstructor: Reconstructor, value: Any) -> str:
     code = f"for _ in range({len(owner) - left}): next({name})"
     reconstructor.last.append(lambda: reconstructor.lines.append(code))
     return name
+
+
+def _of_array(reconstructor: Reconstructor, value: ArrayIterator) -> str:
+    """An iterator over an array, advanced as far."""
+    name = reconstructor.assign(value, f"iter({reconstructor.expression(value.array)})")
+    if value.position:
+        reconstructor.lines.append(f"{name}.__setstate__({value.position})")
+    return name
+
+
+def _adapted(reconstructor: Reconstructor, value: IteratorAdapter) -> str:
+    return reconstructor.expression(value.iterator)
+
+
+BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {ArrayIterator: _of_array, IteratorAdapter: _adapted}
