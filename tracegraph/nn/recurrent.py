@@ -14,33 +14,9 @@ from tracegraph.nn.module import Module
 from tracegraph.nn.packed_sequences import PackedSequence
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
+from tracegraph.ops.neural.recurrent import gru_step, lstm_step, rnn_step
 
 # ------------------------------------------------------------------------------------------------ one step
-
-
-# `projected` is W_ih x + b_ih: over a sequence one product for all steps
-
-
-def rnn_step(projected: Any, h: Any, w_hh: Any, b_hh: Any, nonlinearity: str) -> Any:
-    """nonlinearity(W_ih x + b_ih + W_hh h + b_hh), the new h."""
-    total = projected + F.linear(h, w_hh, b_hh)
-    return total.tanh() if nonlinearity == "tanh" else total.relu()
-
-
-def lstm_step(projected: Any, h: Any, c: Any, w_hh: Any, b_hh: Any) -> tuple[Any, Any]:
-    """One step of an LSTM: gates input, forget, cell, output, in this order; the new h and c."""
-    i, f, g, o = (projected + F.linear(h, w_hh, b_hh)).chunk(4, -1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def gru_step(projected: Any, h: Any, w_hh: Any, b_hh: Any) -> Any:
-    """One step of a GRU: gates reset, update, new, in this order; the new h."""
-    ir, iz, inew = projected.chunk(3, -1)
-    hr, hz, hnew = F.linear(h, w_hh, b_hh).chunk(3, -1)
-    update = (iz + hz).sigmoid()
-    new = (inew + (ir + hr).sigmoid() * hnew).tanh()
-    return new + update * (h - new)
 
 
 class _Cell(Module):
@@ -151,11 +127,13 @@ class _Recurrent(Module):
 
     Rules:
         step(self, projected, state, w_hh, b_hh): the next state, a tuple; its first tensor is the output.
+        steps(self, projected, state, w_hh, b_hh, reverse): all outputs, and the last state.
     """
 
     gates: int
     states = 1
     step: Callable[..., tuple[Any, ...]]
+    steps: Callable[..., tuple[Any, ...]]
 
     def __init__(
         self,
@@ -282,16 +260,8 @@ class _Recurrent(Module):
         if sizes is not None:
             steps = list(projected.split(sizes))
             return self._packed_steps(steps, state, weight_hh, bias_hh, reverse)
-        steps = list(projected.unbind(0))
-        if reverse:
-            steps.reverse()
-        outputs = []
-        for step in steps:
-            state = self.step(step, state, weight_hh, bias_hh)
-            outputs.append(state[0])
-        if reverse:
-            outputs.reverse()
-        return ops.stack(outputs), state
+        output, *last = self.steps(projected, state, weight_hh, bias_hh, reverse)
+        return output, tuple(last)
 
     def _packed_steps(
         self, steps: list[Any], initial: tuple[Any, ...], w_hh: Any, b_hh: Any, reverse: bool
@@ -341,6 +311,9 @@ class RNN(_Recurrent):
     def step(self, projected: Any, state: tuple[Any, ...], w_hh: Any, b_hh: Any) -> tuple[Any, ...]:
         return (rnn_step(projected, state[0], w_hh, b_hh, self.nonlinearity),)
 
+    def steps(self, projected: Any, state: tuple[Any, ...], w_hh: Any, b_hh: Any, reverse: bool) -> tuple[Any, ...]:
+        return ops.rnn_steps(projected, *state, w_hh, b_hh, reverse, self.nonlinearity)
+
 
 class LSTM(_Recurrent):
     """A long short-term memory network; its state is the pair (h, c)."""
@@ -351,6 +324,9 @@ class LSTM(_Recurrent):
     def step(self, projected: Any, state: tuple[Any, ...], w_hh: Any, b_hh: Any) -> tuple[Any, ...]:
         return lstm_step(projected, state[0], state[1], w_hh, b_hh)
 
+    def steps(self, projected: Any, state: tuple[Any, ...], w_hh: Any, b_hh: Any, reverse: bool) -> tuple[Any, ...]:
+        return ops.lstm_steps(projected, *state, w_hh, b_hh, reverse)
+
 
 class GRU(_Recurrent):
     """A network of gated recurrent units."""
@@ -359,3 +335,6 @@ class GRU(_Recurrent):
 
     def step(self, projected: Any, state: tuple[Any, ...], w_hh: Any, b_hh: Any) -> tuple[Any, ...]:
         return (gru_step(projected, state[0], w_hh, b_hh),)
+
+    def steps(self, projected: Any, state: tuple[Any, ...], w_hh: Any, b_hh: Any, reverse: bool) -> tuple[Any, ...]:
+        return ops.gru_steps(projected, *state, w_hh, b_hh, reverse)

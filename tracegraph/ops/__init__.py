@@ -46,6 +46,7 @@ from tracegraph.ops.neural import (
     losses,
     normalization,
     pooling,
+    recurrent,
     resampling,
     softmax,
     volumes,
