@@ -73,6 +73,14 @@ def test_retain_graph():
         y.backward()
 
 
+def test_what_keeps_no_elements_can_be_gone_through_again():
+    x = leaf(1.0, 2.0)
+    wide = x.expand(3, 2)  # as distributions do with their parameters when they are made
+    for scale in (leaf(2.0), leaf(5.0)):
+        (wide * scale).sum().backward()
+    assert x.grad.tolist() == [21.0, 21.0]
+
+
 def test_errors_name_what_to_do():
     x = leaf(1.0, 2.0)
     with pytest.raises(RuntimeError, match="reduce the tensor first"):

@@ -334,6 +334,12 @@ def returned_after_backward(x):
     return loss, loss.requires_grad, str(loss.grad_fn), loss * 2
 
 
+def returned_without_kept_elements(x):
+    wide = x.expand(2, 2, 3)
+    (wide * x).sum().backward()
+    return wide, str(wide.grad_fn)
+
+
 def not_a_scalar(x):
     (x * x).backward()
 
@@ -381,10 +387,20 @@ def test_gradients_that_are_there_are_written_to() -> None:
     assert first.tolist() == [[4.0] * 3] * 2
 
 
+def test_a_history_that_kept_nothing_is_not_spent() -> None:
+    captured = capture_of(returned_without_kept_elements)
+    for step in (returned_without_kept_elements, captured):
+        x = leaf(2, 3)
+        wide, name = step(x)
+        assert name == "<ExpandBackward>"
+        wide.sum().backward()
+        assert x.grad.tolist() == (4 * x + 2).tolist()
+
+
 def test_a_spent_history_is_an_error_later() -> None:
     captured = capture_of(returned_after_backward)
     for step in (returned_after_backward, captured):
         loss, _, _, double = step(leaf(2, 3))
         for tensor in (loss, double):
-            with pytest.raises(tg.TracegraphError, match="backward through sum a second time"):
+            with pytest.raises(tg.TracegraphError, match="backward through mul a second time"):
                 tensor.backward()

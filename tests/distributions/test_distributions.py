@@ -13,7 +13,7 @@ from scipy import stats
 
 import tracegraph as tg
 from tracegraph import distributions as D
-from tracegraph.errors import ArgumentError, MissingRuleError, ShapeError, TracegraphError, ValueRangeError
+from tracegraph.errors import ArgumentError, DTypeError, MissingRuleError, ShapeError, TracegraphError, ValueRangeError
 
 
 def double(*values: Any) -> tg.Tensor:
@@ -344,3 +344,49 @@ def test_distributions_leave_the_graph() -> None:
     entropy, distribution = capture_of(policy, fullgraph=True)(logits)
     assert isinstance(distribution, D.Categorical)
     assert tg.allclose(distribution.entropy(), entropy) and tg.allclose(distribution.probs, logits.softmax(-1))
+
+
+def test_values_and_entropy_of_counts() -> None:
+    counts = D.Binomial(3, double(0.2, 0.5))
+    assert counts.enumerate_support(expand=False).tolist() == [[0.0], [1.0], [2.0], [3.0]]
+    assert counts.enumerate_support().shape == (4, 2)
+    assert_close(counts.entropy().numpy(), stats.binom(3, [0.2, 0.5]).entropy())
+    with pytest.raises(MissingRuleError, match="total_count differ"):
+        D.Binomial(double(3.0, 4.0), 0.5).entropy()
+
+
+def test_values_of_a_distribution_without_dimensions_of_its_own() -> None:
+    coins = D.Independent(D.Bernoulli(P), 0)
+    assert coins.has_enumerate_support and coins.enumerate_support().shape == (2, 3)
+    assert not D.Independent(D.Bernoulli(P), 1).has_enumerate_support
+
+
+def test_dtypes_of_values_and_parameters_are_promoted() -> None:
+    coin, plane = D.Bernoulli(P.float()), D.MultivariateNormal(tg.zeros(2), tg.tensor(COVARIANCE))
+    assert coin.log_prob(double(0.0, 1.0, 1.0)).dtype is tg.float64
+    assert plane.log_prob(double(0.0, 1.0)).dtype is tg.float64
+
+
+def test_relaxations_score_their_logarithms() -> None:
+    temperature, logits = double(0.7), double(-1.0, 2.0, 0.5)
+    relaxed = D.RelaxedBernoulli(temperature, logits=logits)
+    odds = double(-0.5, 1.0, 3.0)
+    value = odds.sigmoid()
+    assert_close(relaxed.log_prob(value).numpy(), relaxed.base_dist.log_prob(odds) - (value * (1 - value)).log())
+    vectors = D.RelaxedOneHotCategorical(temperature, logits=logits)
+    logs = odds.log_softmax(-1)
+    assert_close(vectors.log_prob(logs.exp()).numpy(), vectors.base_dist.log_prob(logs) - logs.sum())
+    assert vectors.expand((4,)).rsample().shape == (4, 3) and type(relaxed.expand((2, 3))) is D.RelaxedBernoulli
+
+
+def test_no_variance_has_no_gradient() -> None:
+    df = double(1.5, 2.0, 4.0).requires_grad_()
+    D.StudentT(df).variance[2].backward()
+    assert df.grad.tolist() == [0.0, 0.0, -0.5]
+
+
+def test_parameters_that_do_not_fit() -> None:
+    with pytest.raises(ShapeError, match="do not fit"):
+        D.MultivariateNormal(tg.zeros(3), tg.tensor(COVARIANCE))
+    with pytest.raises(DTypeError, match="floating concentration"):
+        D.Dirichlet(tg.tensor([1, 2])).sample()

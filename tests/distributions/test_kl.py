@@ -25,6 +25,8 @@ SAMPLED = [
     (D.Exponential(t(2.0)), D.Exponential(t(1.5))),
     (D.Laplace(t(0.5), 1.0), D.Laplace(t(0.0), 2.0)),
     (D.Gumbel(t(0.5), 1.0), D.Gumbel(t(0.0), 1.5)),
+    (D.Cauchy(t(0.5), 1.0), D.Cauchy(t(0.0), 1.5)),
+    (D.Binomial(7, t(0.3)), D.Binomial(7, t(0.4))),
     (D.Gamma(t(2.0), 1.0), D.Gamma(t(3.0), 1.5)),
     (D.Beta(t(2.0), 1.5), D.Beta(t(1.0), 3.0)),
     (D.Dirichlet(t([2.0, 1.0, 3.0])), D.Dirichlet(t([1.0, 1.0, 1.5]))),

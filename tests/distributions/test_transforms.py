@@ -12,7 +12,7 @@ from scipy import stats
 import tracegraph as tg
 from tracegraph import distributions as D
 from tracegraph.autograd import grad
-from tracegraph.errors import ArgumentError, MissingRuleError, ValueRangeError
+from tracegraph.errors import MissingRuleError, ValueRangeError
 
 
 def double(*values: Any) -> tg.Tensor:
@@ -98,10 +98,46 @@ def test_shapes() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ArgumentError, match="must be a Transform"):
+    with pytest.raises(ValueRangeError, match="must be a Transform"):
         D.TransformedDistribution(D.Normal(0.0, 1.0), [tg.exp])
     with pytest.raises(MissingRuleError, match="no log_abs_det_jacobian"):
         D.AbsTransform().log_abs_det_jacobian(X, X)
     with pytest.raises(ValueRangeError, match="support"):
         D.LogNormal(0.0, 1.0).log_prob(tg.tensor(-1.0))
     assert D.ExpTransform() == D.ExpTransform() and D.AffineTransform(0.0, X) != D.AffineTransform(0.0, X + 1)
+
+
+def test_a_function_that_falls_and_rises_has_no_quantiles() -> None:
+    absolute = D.TransformedDistribution(D.Normal(X, 1.0), D.AbsTransform())
+    for ask in (absolute.cdf, absolute.icdf):
+        with pytest.raises(MissingRuleError, match="AbsTransform has no sign"):
+            ask(tg.full_like(X, 0.5))
+
+
+def test_no_transforms_are_the_identity() -> None:
+    assert D.identity_transform.log_abs_det_jacobian(X, X).tolist() == [0.0] * len(X)
+    assert D.PowerTransform(X).forward_shape(()) == tuple(X.shape)
+
+
+def test_a_cache_of_another_size() -> None:
+    plain = D.TanhTransform()
+    cached = plain.with_cache()
+    far = tg.tensor([50.0])
+    assert cached == plain and cached.with_cache() is cached
+    assert cached.inv(cached(far)) is far and plain.inv(plain(far)).isinf().all()
+
+
+def test_dimensions_of_a_value() -> None:
+    assert (D.ExpTransform().event_dim, D.AffineTransform(0.0, X, event_dim=1).event_dim) == (0, 1)
+    rows = D.IndependentTransform(D.ExpTransform(), 2)
+    with pytest.raises(ValueRangeError, match="1 dimensions is too small, one has 2"):
+        rows(X)
+    with pytest.raises(ValueRangeError, match="at least 2 dimensions, got 1"):
+        rows.domain.check(X)
+
+
+def test_a_base_distribution_checks_the_arguments_of_its_distribution_function() -> None:
+    of_logarithms = D.LogNormal(tg.zeros(2), 1.0)
+    assert of_logarithms.cdf(tg.tensor([0.0, 1.0])).tolist() == [0.0, 0.5]
+    with pytest.raises(ValueRangeError, match="support"):
+        of_logarithms.cdf(tg.tensor([-1.0, 1.0]))

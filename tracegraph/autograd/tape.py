@@ -231,7 +231,12 @@ class OpNode(Node):
         return gradients
 
     def release(self) -> None:
-        self._operands = None
+        """Drop saved values. A node that keeps no elements can be gone through again, as in PyTorch."""
+        if any(isinstance(r, _SavedResult) for r in self._results) or any(
+            isinstance(o, Tensor) for o in self._operands or ()
+        ):
+            self._operands = None
+            self._results = []
 
     def keep_elements_of(self, tensor: Tensor) -> None:
         """Keep a copy of `tensor` where the node saved the tensor itself, before its elements are overwritten."""
@@ -299,20 +304,21 @@ def _spent(op: str) -> AutogradError:
 
 
 class SpentNode(Node):
-    """In the place of an op that a backward pass has gone through for good."""
+    """In the place of an op, when a backward pass has gone for good through it, or through one behind it (`spent`)."""
 
-    __slots__ = ("_op",)
+    __slots__ = ("_op", "_spent")
 
-    def __init__(self, op: str) -> None:
+    def __init__(self, op: str, spent: str) -> None:
         super().__init__((), 1)
         self._op = op
+        self._spent = spent
 
     @property
     def name(self) -> str:
         return f"{self._op.title().replace('_', '')}Backward"
 
     def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
-        raise _spent(self._op)
+        raise _spent(self._spent)
 
     def release(self) -> None:
         """Nothing is saved."""

@@ -7,6 +7,7 @@ from typing import Any
 from tracegraph.distributions import constraints
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import broadcast_all, check_one_given, logits_to_probs, probs_to_logits
+from tracegraph.dtypes import promote_types
 from tracegraph.errors import ValueRangeError
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Handle
@@ -72,7 +73,8 @@ class Bernoulli(BinaryDistribution):
         if self._validate_args:
             self._validate_sample(value)
         logits, value = broadcast_all(self.logits, value)
-        return -F.binary_cross_entropy_with_logits(logits, value.to(logits.dtype), reduction="none")
+        dtype = promote_types(logits.dtype, value.dtype)
+        return -F.binary_cross_entropy_with_logits(logits.to(dtype), value.to(dtype), reduction="none")
 
     def entropy(self) -> Handle:
         return F.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from tracegraph.distributions import constraints
-from tracegraph.distributions.distribution import Distribution, Shape
-from tracegraph.distributions.parameters import broadcast_all
+from tracegraph.distributions.distribution import Shape
+from tracegraph.distributions.location_scale import LocationScale
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Handle
 
 
-class Cauchy(Distribution):
+class Cauchy(LocationScale):
     """Cauchy distribution of median `loc` and half width at half maximum `scale`; it has no mean and no variance."""
-
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = broadcast_all(loc, scale)
-        super().__init__(tuple(self.loc.shape), validate_args=validate_args)
 
     @property
     def mean(self) -> Handle:
         return F.full_like(self.loc, math.nan)
-
-    @property
-    def mode(self) -> Handle:
-        return self.loc
 
     @property
     def variance(self) -> Handle:

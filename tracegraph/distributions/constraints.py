@@ -189,6 +189,8 @@ class Independent(Constraint):
 
     def check(self, value: Handle) -> Handle:
         holds = self.base_constraint.check(value)
+        if holds.ndim < self.reinterpreted_batch_ndims:
+            raise ValueRangeError(f"expected a value of at least {self.event_dim} dimensions, got {value.ndim}")
         for _ in range(self.reinterpreted_batch_ndims):
             holds = holds.all(-1)
         return holds

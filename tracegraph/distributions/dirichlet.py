@@ -9,14 +9,20 @@ from tracegraph.distributions import constraints
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.gamma import standard_gamma
 from tracegraph.distributions.parameters import broadcast_all, eps_of, tiny_of
-from tracegraph.errors import ShapeError
+from tracegraph.errors import DTypeError, ShapeError
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Handle
 from tracegraph.ops.core.shapes import describe
 
 
 def _shares(concentration: Handle) -> Handle:
-    """Gamma variables divided by their sum over the last dimension; in float64, where few are too small."""
+    """Gamma variables divided by their sum over the last dimension; in float64, where few are too small.
+
+    Raises:
+        DTypeError: the parameters are integers.
+    """
+    if not concentration.dtype.is_floating:
+        raise DTypeError(f"Dirichlet: samples need a floating concentration, got {describe(concentration)}")
     drawn = standard_gamma(concentration.to(dtypes.float64)).clamp(min=2.0**-1000)
     return (drawn / drawn.sum(-1, keepdim=True)).to(concentration.dtype)
 

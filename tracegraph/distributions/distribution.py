@@ -151,9 +151,13 @@ class Distribution:
         """This distribution with its parameters expanded to `batch_shape`."""
         shape = tuple(batch_shape)
         given = {name: _expanded(value, shape, dim) for name, (value, dim) in self._parameters().items()}
-        expanded = type(self)(**given, validate_args=False)
+        expanded = self._remade(**given, validate_args=False)
         expanded._validate_args = self._validate_args
         return expanded
+
+    def _remade(self, **given: Any) -> Any:
+        """A distribution like this one with other parameters; to be given where others than `_parameters` are."""
+        return type(self)(**given)
 
     def _parameters(self) -> dict[str, tuple[Handle, int]]:
         """The arguments that make this distribution, each with the number of dimensions of one value."""

@@ -91,8 +91,9 @@ class StudentT(Distribution):
 
     @property
     def variance(self) -> Handle:
-        finite = self.scale.pow(2) * self.df / (self.df - 2)
-        return F.where(self.df > 2, finite, F.where(self.df > 1, math.inf, math.nan))
+        is_finite = self.df > 2
+        df = F.where(is_finite, self.df, 3.0)  # no other gradient than zero where there is no variance
+        return F.where(is_finite, self.scale.pow(2) * df / (df - 2), F.where(self.df > 1, math.inf, math.nan))
 
     def rsample(self, sample_shape: Shape = ()) -> Handle:
         shape = self._extended_shape(sample_shape)

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from tracegraph.distributions import constraints
-from tracegraph.distributions.distribution import Distribution, Shape
-from tracegraph.distributions.parameters import broadcast_all, eps_of, tiny_of
+from tracegraph.distributions.distribution import Shape
+from tracegraph.distributions.location_scale import LocationScale
+from tracegraph.distributions.parameters import eps_of, tiny_of
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Handle
 
 _EULER = 0.57721566490153286060
 
 
-class Gumbel(Distribution):
+class Gumbel(LocationScale):
     """Gumbel distribution, of the largest of many: its distribution function is exp(-exp(-(x - loc) / scale))."""
-
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = broadcast_all(loc, scale)
-        super().__init__(tuple(self.loc.shape), validate_args=validate_args)
-
-    @property
-    def mean(self) -> Handle:
-        return self.loc + self.scale * _EULER
-
-    @property
-    def mode(self) -> Handle:
-        return self.loc
 
     @property
     def stddev(self) -> Handle:
@@ -40,6 +23,10 @@ class Gumbel(Distribution):
     @property
     def variance(self) -> Handle:
         return self.stddev.pow(2)
+
+    @property
+    def mean(self) -> Handle:
+        return self.loc + self.scale * _EULER
 
     def rsample(self, sample_shape: Shape = ()) -> Handle:
         drawn = F.rand(self._extended_shape(sample_shape), dtype=self.loc.dtype)

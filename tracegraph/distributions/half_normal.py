@@ -9,6 +9,7 @@ from tracegraph.distributions import constraints
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.normal import Normal
 from tracegraph.distributions.parameters import broadcast_all
+from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Handle
 
 
@@ -24,7 +25,7 @@ class HalfNormal(Distribution):
         super().__init__(tuple(self.scale.shape), validate_args=validate_args)
 
     @property
-    def _whole(self) -> Normal:
+    def base_dist(self) -> Normal:
         return Normal(0.0, self.scale, validate_args=False)
 
     @property
@@ -33,28 +34,28 @@ class HalfNormal(Distribution):
 
     @property
     def mode(self) -> Handle:
-        return self.scale * 0
+        return F.zeros_like(self.scale)
 
     @property
     def variance(self) -> Handle:
         return self.scale.pow(2) * (1 - 2 / math.pi)
 
     def rsample(self, sample_shape: Shape = ()) -> Handle:
-        return self._whole.rsample(sample_shape).abs()
+        return self.base_dist.rsample(sample_shape).abs()
 
     def log_prob(self, value: Handle) -> Handle:
         if self._validate_args:
             self._validate_sample(value)
-        found = self._whole.log_prob(value) + math.log(2)
+        found = self.base_dist.log_prob(value) + math.log(2)
         return found.masked_fill(value < 0, -math.inf)
 
     def cdf(self, value: Handle) -> Handle:
         if self._validate_args:
             self._validate_sample(value)
-        return 2 * self._whole.cdf(value) - 1
+        return 2 * self.base_dist.cdf(value) - 1
 
     def icdf(self, value: Handle) -> Handle:
-        return self._whole.icdf((value + 1) / 2)
+        return self.base_dist.icdf((value + 1) / 2)
 
     def entropy(self) -> Handle:
-        return self._whole.entropy() - math.log(2)
+        return self.base_dist.entropy() - math.log(2)

@@ -8,7 +8,7 @@ from tracegraph.distributions import constraints
 from tracegraph.distributions.constraints import Constraint
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import sum_rightmost
-from tracegraph.errors import ShapeError
+from tracegraph.errors import MissingRuleError, ShapeError
 from tracegraph.ops.core.definition import Handle
 
 
@@ -42,6 +42,10 @@ class Independent(Distribution):
         return self.base_dist.has_rsample
 
     @property
+    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+        return not self.reinterpreted_batch_ndims and self.base_dist.has_enumerate_support
+
+    @property
     def support(self) -> Constraint | None:
         base, count = self.base_dist.support, self.reinterpreted_batch_ndims
         return constraints.independent(base, count) if base is not None and count else base
@@ -69,6 +73,11 @@ class Independent(Distribution):
 
     def entropy(self) -> Handle:
         return sum_rightmost(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
+
+    def enumerate_support(self, expand: bool = True) -> Handle:
+        if self.reinterpreted_batch_ndims:
+            raise MissingRuleError("Independent has no enumerate_support: the values are products of those of its base")
+        return self.base_dist.enumerate_support(expand)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_dist!r}, {self.reinterpreted_batch_ndims})"

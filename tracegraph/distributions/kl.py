@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tracegraph.distributions.bernoulli import Bernoulli, Geometric
+from tracegraph.distributions.binomial import Binomial
 from tracegraph.distributions.categorical import Categorical, OneHotCategorical
+from tracegraph.distributions.cauchy import Cauchy
 from tracegraph.distributions.dirichlet import Beta, Dirichlet
 from tracegraph.distributions.distribution import Distribution
 from tracegraph.distributions.exponential import Exponential
@@ -84,6 +86,15 @@ def _geometric(p: Geometric, q: Geometric) -> Handle:
     return -p.entropy() - (-q.probs).log1p() / p.probs - q.logits
 
 
+@register_kl(Binomial, Binomial)
+def _binomial(p: Binomial, q: Binomial) -> Handle:
+    if (p.total_count < q.total_count).any():
+        raise MissingRuleError("no KL divergence of binomial distributions where the second has the larger count")
+    one = p.probs * (p.logits - q.logits)
+    found = p.total_count * (one + (-p.probs).log1p() - (-q.probs).log1p())
+    return found.masked_fill(p.total_count > q.total_count, math.inf)
+
+
 @register_kl(Categorical, Categorical)
 @register_kl(OneHotCategorical, OneHotCategorical)
 def _categorical(p: Any, q: Any) -> Handle:
@@ -131,6 +142,12 @@ def _exponential(p: Exponential, q: Exponential) -> Handle:
 def _laplace(p: Laplace, q: Laplace) -> Handle:
     distance = (p.loc - q.loc).abs()
     return (q.scale / p.scale).log() + (distance + p.scale * (-distance / p.scale).exp()) / q.scale - 1
+
+
+@register_kl(Cauchy, Cauchy)
+def _cauchy(p: Cauchy, q: Cauchy) -> Handle:
+    # Chyzak, Nielsen (2019), "A closed-form formula for the Kullback-Leibler divergence between Cauchy distributions"
+    return ((p.scale + q.scale).pow(2) + (p.loc - q.loc).pow(2)).log() - (4 * p.scale * q.scale).log()
 
 
 @register_kl(Gumbel, Gumbel)

@@ -7,7 +7,7 @@ from typing import Any
 from tracegraph.distributions.categorical import Categorical
 from tracegraph.distributions.constraints import Constraint
 from tracegraph.distributions.distribution import Distribution, Shape
-from tracegraph.errors import ArgumentError, ShapeError
+from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ops.core.arguments import described
 from tracegraph.ops.core.definition import Handle
 from tracegraph.ops.core.promotion import broadcast_shapes
@@ -21,7 +21,7 @@ class MixtureSameFamily(Distribution):
         component_distribution: of batch shape [..., K].
 
     Raises:
-        ArgumentError: the mixture is no Categorical.
+        ValueRangeError: the mixture is no Categorical.
         ShapeError: the numbers of components differ.
     """
 
@@ -32,7 +32,7 @@ class MixtureSameFamily(Distribution):
         validate_args: bool | None = None,
     ) -> None:
         if not isinstance(mixture_distribution, Categorical):
-            raise ArgumentError(
+            raise ValueRangeError(
                 f"MixtureSameFamily: the mixture must be a Categorical, got {described(mixture_distribution)}"
             )
         batch = component_distribution.batch_shape

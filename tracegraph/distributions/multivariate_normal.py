@@ -8,11 +8,12 @@ from typing import Any
 from tracegraph.distributions import constraints
 from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.parameters import check_one_given
+from tracegraph.dtypes import promote_types
 from tracegraph.errors import ShapeError
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Handle
 from tracegraph.ops.core.promotion import broadcast_shapes
-from tracegraph.ops.core.shapes import describe
+from tracegraph.ops.core.shapes import describe, equal
 
 
 class MultivariateNormal(Distribution):
@@ -25,7 +26,7 @@ class MultivariateNormal(Distribution):
 
     Raises:
         ValueRangeError: none of the three is given, or several are.
-        ShapeError: a vector without dimension, or a matrix with less than two.
+        ShapeError: a vector without dimension, or a matrix with less than two, or they do not fit.
     """
 
     arg_constraints = {
@@ -57,6 +58,8 @@ class MultivariateNormal(Distribution):
                 f"MultivariateNormal: loc {describe(loc)} and {name} {describe(matrix)} must be at least a vector and "
                 "a matrix"
             )
+        if not equal(loc.shape[-1], matrix.shape[-1]) or not equal(loc.shape[-1], matrix.shape[-2]):
+            raise ShapeError(f"MultivariateNormal: loc {describe(loc)} and {name} {describe(matrix)} do not fit")
         batch = broadcast_shapes(tuple(matrix.shape[:-2]), tuple(loc.shape[:-1]))
         self.loc = loc.expand((*batch, -1))
         matrix = matrix.expand((*batch, -1, -1))
@@ -106,7 +109,9 @@ class MultivariateNormal(Distribution):
 
 def mahalanobis(factor: Handle, deviation: Handle) -> Handle:
     """The squares of L^-1 x summed, for factors L [..., K, K] and vectors x [..., K], which broadcast."""
-    return F.linalg_solve_triangular(factor, deviation.unsqueeze(-1), upper=False).pow(2).sum((-2, -1))
+    dtype = promote_types(factor.dtype, deviation.dtype)
+    columns = deviation.to(dtype).unsqueeze(-1)
+    return F.linalg_solve_triangular(factor.to(dtype), columns, upper=False).pow(2).sum((-2, -1))
 
 
 def _factor_of_inverse(matrix: Handle) -> Handle:

@@ -12,7 +12,7 @@ from tracegraph.distributions.distribution import Distribution, Shape
 from tracegraph.distributions.independent import Independent
 from tracegraph.distributions.parameters import sum_rightmost
 from tracegraph.distributions.transforms import ComposeTransform, Transform
-from tracegraph.errors import ArgumentError
+from tracegraph.errors import ValueRangeError
 from tracegraph.ops.core.arguments import described
 from tracegraph.ops.core.definition import Handle
 
@@ -21,7 +21,7 @@ class TransformedDistribution(Distribution):
     """The distribution of f(X), for X of a base distribution and one or several transforms f in order.
 
     Raises:
-        ArgumentError: `transforms` holds something else.
+        ValueRangeError: `transforms` holds something else.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class TransformedDistribution(Distribution):
         self.transforms = [transforms] if isinstance(transforms, Transform) else list(transforms)
         for t in self.transforms:
             if not isinstance(t, Transform):
-                raise ArgumentError(f"transforms must be a Transform or a list of Transforms, got {described(t)}")
+                raise ValueRangeError(f"transforms must be a Transform or a list of Transforms, got {described(t)}")
         whole = ComposeTransform(self.transforms)
         shape = whole.forward_shape(base_distribution.batch_shape + base_distribution.event_shape)
         base_dims = len(base_distribution.event_shape)
@@ -91,8 +91,7 @@ class TransformedDistribution(Distribution):
         return total + sum_rightmost(self.base_dist.log_prob(y), dims - len(self.base_dist.event_shape))
 
     def cdf(self, value: Handle) -> Handle:
-        if self._validate_args:
-            self._validate_sample(value)
+        """The probability of a sample up to `value`; it is the base distribution that checks its argument."""
         for transform in reversed(self.transforms):
             value = transform.inv(value)
         return self._by_direction(self.base_dist.cdf(value))

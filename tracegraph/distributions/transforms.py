@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -57,9 +58,28 @@ class Transform:
         raise MissingRuleError(f"{type(self).__name__} has no sign")
 
     @property
+    def event_dim(self) -> int:
+        """The number of dimensions of one value.
+
+        Raises:
+            ValueRangeError: it is another one for what goes in and what comes out.
+        """
+        if self.domain.event_dim != self.codomain.event_dim:
+            raise ValueRangeError("Please use either .domain.event_dim or .codomain.event_dim")
+        return self.domain.event_dim
+
+    @property
     def inv(self) -> Transform:
         """The inverse function."""
         return _Inverse(self)
+
+    def with_cache(self, cache_size: int = 1) -> Transform:
+        """This transform, with another size of its cache."""
+        if cache_size == self._cache_size:
+            return self
+        found = copy.copy(self)
+        Transform.__init__(found, cache_size)
+        return found
 
     def __call__(self, x: Handle) -> Handle:
         if self._cached is not None and self._cached[0] is x:
@@ -170,6 +190,8 @@ class ComposeTransform(Transform):
         return y
 
     def log_abs_det_jacobian(self, x: Handle, y: Handle) -> Handle:
+        if not self.parts:
+            return F.zeros_like(x)
         total: Handle = 0
         dims = self.domain.event_dim
         values = [x]
@@ -178,7 +200,7 @@ class ComposeTransform(Transform):
         for part, before, after in zip(self.parts, values, [*values[1:], y], strict=True):
             total = total + sum_rightmost(part.log_abs_det_jacobian(before, after), dims - part.domain.event_dim)
             dims += part.codomain.event_dim - part.domain.event_dim
-        return total if self.parts else F.zeros_like(x)
+        return total
 
     def forward_shape(self, shape: Shape) -> Shape:
         for part in self.parts:
@@ -221,10 +243,16 @@ class IndependentTransform(Transform):
         return self.base_transform.sign
 
     def _call(self, x: Handle) -> Handle:
-        return self.base_transform(x)
+        return self.base_transform(self._checked(x, self.domain))
 
     def _inverse(self, y: Handle) -> Handle:
-        return self.base_transform.inv(y)
+        return self.base_transform.inv(self._checked(y, self.codomain))
+
+    @staticmethod
+    def _checked(value: Handle, constraint: Constraint) -> Handle:
+        if value.ndim < constraint.event_dim:
+            raise ValueRangeError(f"a value of {value.ndim} dimensions is too small, one has {constraint.event_dim}")
+        return value
 
     def log_abs_det_jacobian(self, x: Handle, y: Handle) -> Handle:
         return sum_rightmost(self.base_transform.log_abs_det_jacobian(x, y), self.reinterpreted_batch_ndims)
@@ -248,7 +276,6 @@ class AffineTransform(Transform):
         super().__init__(cache_size)
         self.loc = loc
         self.scale = scale
-        self.event_dim = event_dim
         self.domain = self.codomain = _with_dims(constraints.real, event_dim)
 
     @property
@@ -290,14 +317,8 @@ def _same(a: Any, b: Any) -> bool:
     return a == b if isinstance(a, int | float) and isinstance(b, int | float) else bool((a == b).all())
 
 
-class _Elementwise(Transform):
-    """Base: functions without parameters, all alike."""
-
-    bijective = True
-
-    @property
-    def sign(self) -> Any:
-        return 1
+class _WithoutParameters(Transform):
+    """Base: functions of which all of one class are alike."""
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -306,7 +327,17 @@ class _Elementwise(Transform):
         return hash(type(self))
 
 
-class ExpTransform(_Elementwise):
+class _Rising(_WithoutParameters):
+    """Base: functions of single numbers that rise everywhere."""
+
+    bijective = True
+
+    @property
+    def sign(self) -> Any:
+        return 1
+
+
+class ExpTransform(_Rising):
     """y = exp(x)."""
 
     codomain = constraints.positive
@@ -346,8 +377,18 @@ class PowerTransform(Transform):
     def log_abs_det_jacobian(self, x: Handle, y: Handle) -> Handle:
         return (self.exponent * y / x).abs().log()
 
+    def forward_shape(self, shape: Shape) -> Shape:
+        return tuple(broadcast_shapes(shape, _shape(self.exponent)))
 
-class SigmoidTransform(_Elementwise):
+    inverse_shape = forward_shape
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PowerTransform) and _same(self.exponent, other.exponent)
+
+    __hash__ = Transform.__hash__
+
+
+class SigmoidTransform(_Rising):
     """y = 1 / (1 + exp(-x))."""
 
     codomain = constraints.unit_interval
@@ -363,7 +404,7 @@ class SigmoidTransform(_Elementwise):
         return -F.softplus(-x) - F.softplus(x)
 
 
-class TanhTransform(_Elementwise):
+class TanhTransform(_Rising):
     """y = tanh(x). Far out tanh is 1 to the bit: keep x with `cache_size=1` rather than inverting."""
 
     codomain = constraints.interval(-1.0, 1.0)
@@ -379,7 +420,7 @@ class TanhTransform(_Elementwise):
         return 2.0 * (math.log(2.0) - x - F.softplus(-2.0 * x))
 
 
-class SoftplusTransform(_Elementwise):
+class SoftplusTransform(_Rising):
     """y = log(1 + exp(x))."""
 
     codomain = constraints.positive
@@ -394,11 +435,10 @@ class SoftplusTransform(_Elementwise):
         return -F.softplus(-x)
 
 
-class AbsTransform(_Elementwise):
+class AbsTransform(_WithoutParameters):
     """y = |x|; its inverse gives the one that is not negative."""
 
-    bijective = False
-    codomain = constraints.nonnegative
+    codomain = constraints.positive
 
     def _call(self, x: Handle) -> Handle:
         return x.abs()
@@ -407,10 +447,9 @@ class AbsTransform(_Elementwise):
         return y
 
 
-class SoftmaxTransform(_Elementwise):
+class SoftmaxTransform(_WithoutParameters):
     """y = softmax(x) of vectors; its inverse is the logarithm."""
 
-    bijective = False
     domain = constraints.real_vector
     codomain = constraints.simplex
 

@@ -9,6 +9,7 @@ import pytest
 import tracegraph as tg
 from tracegraph import linalg
 from tracegraph.autograd import gradcheck
+from tracegraph.errors import ShapeError
 
 
 def matrices(*shape: int, seed: int = 0) -> tg.Tensor:
@@ -110,3 +111,17 @@ def test_errors(call: Callable[[], object], message: str) -> None:
 def test_singular_matrices_are_told_apart() -> None:
     with pytest.raises(linalg.LinAlgError):
         linalg.inv(tg.zeros(2, 2))
+
+
+def test_one_matrix_may_stand_for_many_right_hand_sides() -> None:
+    """B [3, 3] of A [3, 3, 3] are vectors for solve, one matrix for those that take no vectors."""
+    lower, b = linalg.cholesky(X[0] @ X[0].mT + tg.eye(3, dtype=X.dtype)), matrices(3, 3, seed=1)
+    many = lower.expand(3, 3, 3)
+    for found, a in (
+        (linalg.solve_triangular(many, b, upper=False), lower),
+        (tg.cholesky_solve(b, many), lower @ lower.mT),
+    ):
+        assert found.shape == (3, 3, 3)
+        assert tg.allclose(a @ found, b.expand(3, 3, 3))
+    with pytest.raises(ShapeError, match="left=False"):
+        linalg.solve(many, b, left=False)

@@ -392,16 +392,30 @@ def _call_method(
 # ------------------------------------------------------------------------------------------ histories that are spent
 
 
-def spent_op(tracer: Tracer, tensor: Traced) -> str | None:
-    """The op at which a backward pass from `tensor` would fail, because another one has gone there for good."""
+def spent_op(tracer: Tracer, tensor: Traced) -> tuple[str, str] | None:
+    """The op at which a backward pass from `tensor` would fail, because another one has gone there for good.
+
+    Returns:
+        the name of the op that gave `tensor`, and of that one.
+    """
     if not tracer.undone or not tensor.requires_grad:
         return None
-    return next((n.call_op.name for n in tracer.tensors.history(tensor.value) if n in tracer.undone), None)
+    undone = (n for n in tracer.tensors.history(tensor.value) if n in tracer.undone)
+    own = tensor.value.node.call_op.name if tensor.value.node.is_call else ""
+    return next(((own, n.call_op.name) for n in undone if _keeps_elements(n)), None)
 
 
-def as_spent(tensor: Tensor, op: str) -> Tensor:
-    """`tensor` with the history of a result of `op` whose saved values have been freed."""
-    attach(SpentNode(op), (tensor,))
+def _keeps_elements(node: Node) -> bool:
+    """Whether the tape keeps elements for the gradient of a node; one that keeps none can be gone through again."""
+    op = node.call_op
+    assert isinstance(op, Definition)
+    operands, results = op.vjp_reads(len(node.args))
+    return results or any(kept and isinstance(o, Value) for kept, o in zip(operands, node.args, strict=True))
+
+
+def as_spent(tensor: Tensor, op: str, spent: str) -> Tensor:
+    """`tensor` as a result of `op` behind which the saved values of the op `spent` have been freed."""
+    attach(SpentNode(op, spent), (tensor,))
     return tensor
 
 

@@ -124,14 +124,20 @@ class LinalgSolve(Derived):
     samples = _NONE
 
     def decompose(self, a: Handle, b: Handle, *, left: bool) -> Handle:
-        if not left:
-            return F.linalg_solve(a.mT, b.mT).mT
         is_vector = b.ndim == 1 or (a.ndim - 1 == b.ndim and equal_shapes(tuple(a.shape[:-1]), tuple(b.shape)))
-        b = b.unsqueeze(-1) if is_vector else b
-        outer = broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]), op="linalg.solve")
-        a, b = (F.expand(t, (*outer, *t.shape[-2:])) for t in (a, b))
-        x = F.solve_matrix(a, b)
-        return x.squeeze(-1) if is_vector else x
+        if not is_vector:
+            return _solved("linalg.solve", a, b, left)
+        if not left:
+            raise ShapeError(f"linalg.solve: B {describe(b)} is vectors for A {describe(a)}, which left=False excludes")
+        return _solved("linalg.solve", a, b.unsqueeze(-1)).squeeze(-1)
+
+
+def _solved(op: str, a: Handle, b: Handle, left: bool = True) -> Handle:
+    """X with A X = B, or X A = B, for matrices alone, of which one may solve many."""
+    if not left:
+        return _solved(op, a.mT, b.mT).mT
+    outer = broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]), op=op)
+    return F.solve_matrix(*(F.expand(t, (*outer, *t.shape[-2:])) for t in (a, b)))
 
 
 @define_op
@@ -152,7 +158,7 @@ class SolveTriangular(Derived):
             a = (F.triu(a, 1) if upper else F.tril(a, -1)) + F.eye(a.shape[-1], dtype=a.dtype)
         else:
             a = F.triu(a) if upper else F.tril(a)
-        return F.linalg_solve(a, b, left=left)
+        return _solved("linalg.solve_triangular", a, b, left)
 
 
 @define_op
@@ -199,7 +205,7 @@ class CholeskySolve(Derived):
 
     def decompose(self, b: Handle, factor: Handle, *, upper: bool) -> Handle:
         lower = F.triu(factor).mT if upper else F.tril(factor)
-        return F.linalg_solve(lower.mT, F.linalg_solve(lower, b))
+        return _solved("cholesky_solve", lower.mT, _solved("cholesky_solve", lower, b))
 
 
 @define_op

@@ -40,7 +40,7 @@ def _tensor(reconstructor: Reconstructor, handle: Traced) -> str:
     spent = spent_op(tracer, handle)
     if spent is not None:
         without_history = _tensor(reconstructor, handle.detach())
-        return reconstructor.assign(handle, f"{reconstructor.pool.name(as_spent)}({without_history}, {spent!r})")
+        return reconstructor.assign(handle, f"{reconstructor.pool.name(as_spent)}({without_history}, *{spent!r})")
     leaf = tracer.tensors.check_history(handle.value) if handle.requires_grad else None
     if leaf is not None:
         return _leaf(reconstructor, handle, leaf)
