@@ -11,6 +11,7 @@ import pytest
 from captured import assert_same, capture_of, family_of, graphs_of, observe, specialisation_count
 
 import tracegraph as tg
+from tracegraph import nn
 from tracegraph.capture.trace.native_draws import Snapshot
 from tracegraph.tensor import Tensor
 from tracegraph.utils.checkpoint import checkpoint
@@ -328,3 +329,15 @@ def test_a_failing_call_takes_no_draws_from_others() -> None:
     with pytest.raises(IndexError):
         fails(x, tg.tensor([9]))
     assert found == random.getstate()
+
+
+def test_what_no_call_can_draw_from_is_named() -> None:
+    layers = nn.ModuleList([nn.Linear(3, 3), nn.ReLU()])
+
+    def program(x: Tensor) -> Tensor:
+        y: Tensor = random.choice(layers)(x)
+        return y
+
+    function = capture_of(program)
+    function(tg.ones(3))
+    assert [stop.detail for _, stop in family_of(function).breaks] == ["Random.choice()"]

@@ -420,3 +420,16 @@ def names_of_an_object(x, o):
 @program(lambda: (ramp(), Listed()))
 def members_of_an_object(x, o):
     return x, [n for n, _ in inspect.getmembers(o) if not n.startswith("_")], inspect.isclass(Listed)
+
+
+STORED = Listed()
+
+
+@program(breaks=None)
+def unbound_methods_of_dicts_on_attributes(x):
+    STORED.scale = 3
+    return (
+        x * dict.get(STORED.__dict__, "scale"),
+        dict.__contains__(STORED.__dict__, "absent"),
+        inspect.getattr_static(STORED, "scale", 5),
+    )

@@ -44,6 +44,7 @@ from tracegraph.capture.stack.values import (
 from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace import copying, polyfills
 from tracegraph.capture.trace.functions import inline
+from tracegraph.capture.trace.instance_dicts import InstanceDict
 from tracegraph.capture.trace.safety import is_followed, is_opaque, plain_data, stringable, with_values
 from tracegraph.ir import SymExpr
 
@@ -222,6 +223,8 @@ def _call_function(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
     is_method = isinstance(function, types.WrapperDescriptorType | types.MethodDescriptorType)
     if is_method and args and not is_pure(function):
         # an unbound method: str.upper(s), list.append(xs, x)
+        if isinstance(args[0], InstanceDict) and function.__objclass__ in (dict, types.MappingProxyType):
+            return call_native(tracer, tracer.native(getattr, args[0], function.__name__), args[1:], kwargs)
         return call_native(tracer, tracer.native(function.__get__, args[0], type(args[0])), args[1:], kwargs)
     if not is_pure(function):
         raise refused(function, getattr(function, "__module__", None))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import types
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +17,9 @@ from tracegraph.capture.objects import attributes
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_constant, is_varying
-from tracegraph.capture.tensors.computed_arrays import argument_source
+from tracegraph.capture.tensors.computed_arrays import argument_source, is_argument
 from tracegraph.capture.trace.native_draws import GENERATORS
 from tracegraph.capture.trace.safety import flatten, specialised
-from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer
@@ -27,8 +27,32 @@ if TYPE_CHECKING:
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 
-#: methods that change an argument, or give what is no number and no array
-_OTHER = frozenset({"shuffle", "getstate", "setstate", "get_state", "set_state", "bytes", "randbytes", "spawn"})
+
+@dataclass(frozen=True)
+class _Method:
+    """What a method of a generator does.
+
+    Attributes:
+        gives_numbers: all that it does is to give numbers, or an array of them, or to set the generator.
+        fills: it changes the list or array that is its first argument.
+    """
+
+    gives_numbers: bool = True
+    fills: bool = False
+
+
+_DRAWING = _Method()
+_OTHER = _Method(gives_numbers=False)
+#: those that do something else, by name: classes of generators agree about what a name means
+_METHODS: dict[str, _Method] = {
+    "shuffle": _Method(gives_numbers=False, fills=True),
+    **dict.fromkeys(("getstate", "setstate", "get_state", "set_state"), _OTHER),
+    **dict.fromkeys(("bytes", "randbytes", "spawn"), _OTHER),
+}
+
+
+def _method(name: str) -> _Method:
+    return _OTHER if name.startswith("_") else _METHODS.get(name, _DRAWING)
 
 
 def is_drawing(function: Any) -> bool:
@@ -54,7 +78,7 @@ def call_method(tracer: Tracer, method: Any, args: Args, kwargs: Kwargs) -> Any:
         return _draw_now(tracer, method, args, kwargs)
     name = method.__name__
     values = (*args, *kwargs.values())
-    if name.startswith("_") or name in _OTHER or any(type(part) is Traced for part in flatten(values)):
+    if not _method(name).gives_numbers or not all(is_argument(tracer, value) for value in values):
         raise _refused(method)
     operands = tuple(argument_source(tracer, value) for value in values)
     value = tracer.numbers.value
@@ -78,7 +102,7 @@ def _refused(method: Any) -> Break:
 def _draw_now(tracer: Tracer, method: Any, args: Args, kwargs: Kwargs) -> Any:
     """A method of a generator that the trace has made."""
     args, kwargs = tuple(specialised(tracer, a) for a in args), {k: specialised(tracer, v) for k, v in kwargs.items()}
-    if method.__name__ == "shuffle" and type(args[0]) is list:
+    if _method(method.__name__).fills and type(args[0]) is list:
         tracer.effects.note_write()
     elif not all(is_constant(p) or (type(p) is np.ndarray and tracer.is_fresh(p)) for p in flatten((args, kwargs))):
         raise Break(reasons.NATIVE_CALL, f"{method.__name__}() of a random generator, of something other than data")

@@ -38,6 +38,7 @@ from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.values import NULL
 from tracegraph.capture.trace.finalizers import guard_answer, is_noticed, may_be_watched
 from tracegraph.capture.trace.frame import Frame, Unread
+from tracegraph.capture.trace.mutation_watch import reachable
 from tracegraph.capture.trace.native_draws import Snapshot
 from tracegraph.capture.trace.tracer import Input, Tracer
 from tracegraph.ir import Graph, Node, Rebuilder, rebuild
@@ -238,8 +239,9 @@ class DriverWriter:
     def _is_carried(self, value: Any) -> bool:
         """Whether what nothing reads again lives on, to die where the program drops it."""
         if type(value) is not Unread:
-            # the operation that breaks the graph may come to refer to its operands weakly
-            return is_noticed(value) or (may_be_watched(value) and any(value is v for v in self.frame.stack))
+            # the operation that breaks the graph may come to refer weakly to its operands, and what they lead to
+            is_operand = may_be_watched(value) and any(value is v for v in reachable(self.tracer, self.frame.stack))
+            return is_noticed(value) or is_operand
         if self.unit.is_entry:
             return False  # the caller holds it
         is_carried = is_noticed(value.value)

@@ -108,6 +108,16 @@ def _value(tracer: Tracer) -> Callable[[Any], Any]:
     return value
 
 
+def is_argument(tracer: Tracer, operand: Any) -> bool:
+    """Whether later calls find an argument (see `argument_source`)."""
+    if type(operand) in _MAKERS:
+        parts = (operand.start, operand.stop, operand.step) if type(operand) is slice else operand
+        return all(is_argument(tracer, p) for p in parts)
+    is_data = is_varying(operand) or is_constant(operand) or isinstance(operand, type | np.dtype)
+    is_own = isinstance(operand, np.ndarray) and not tracer.is_outside(operand)
+    return is_data or is_own or is_given(tracer, operand)
+
+
 def argument_source(tracer: Tracer, operand: Any) -> Source:
     """Where later calls find an argument.
 

@@ -78,23 +78,30 @@ class MutationWatch(ContentsWatch):
         return super().changed()
 
 
-def _mutable(tracer: Tracer, roots: Iterable[Any]) -> Iterator[Any]:
-    """The objects reachable from `roots` that the trace changes directly."""
+def reachable(tracer: Tracer, roots: Iterable[Any]) -> Iterator[Any]:
+    """`roots`, and the objects that they lead to by way of what the trace has made or copied."""
     todo, seen = list(roots), set[int]()
     while todo:
         value = todo.pop()
         if id(value) in seen:
             continue
         seen.add(id(value))
-        if isinstance(value, (*_SEQUENCES, dict, set)):
+        yield value
+        if type(value) is not types.CellType or not tracer.is_outside(value):
+            todo += _parts(tracer, value)
+
+
+def _mutable(tracer: Tracer, roots: Iterable[Any]) -> Iterator[Any]:
+    """The objects reachable from `roots` that the trace changes directly."""
+    for value in reachable(tracer, roots):
+        if type(value) is types.CellType:
+            is_changed = not tracer.is_outside(value)
+        elif isinstance(value, (*_SEQUENCES, dict, set)) or hasattr(type(value), "__next__"):
+            is_changed = True
+        else:
+            is_changed = is_instance_of_python_class(value) and tracer.is_fresh(value)
+        if is_changed:
             yield value
-        elif type(value) is types.CellType:
-            if tracer.is_outside(value):
-                continue
-            yield value
-        elif hasattr(type(value), "__next__") or (is_instance_of_python_class(value) and tracer.is_fresh(value)):
-            yield value
-        todo += _parts(tracer, value)
 
 
 def _parts(tracer: Tracer, value: Any) -> list[Any]:
