@@ -19,7 +19,7 @@ from tracegraph.capture.calls.substitutes import substitute_of
 from tracegraph.capture.guards.sources import Slot
 from tracegraph.capture.objects import attributes, class_factories, modules
 from tracegraph.capture.objects.attribute_writes import set_attribute
-from tracegraph.capture.objects.members import are_members, call_member
+from tracegraph.capture.objects.members import are_members, call_member, look_up
 from tracegraph.capture.protocols.descriptors import bind
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
@@ -226,9 +226,9 @@ def _call_metaclass(tracer: Tracer, cls: type, meta_call: Any, args: Args, kwarg
     if issubclass(cls, enum.Enum):
         if class_factories.is_enum_factory(cls, args):
             return class_factories.call_enum_factory(tracer, cls, args, kwargs)
-        if "_missing_" in cls.__dict__ or len(args) != 1 or kwargs:
+        if len(args) != 1 or kwargs:
             raise Break(reasons.NATIVE_CALL, f"an Enum made or looked up by {cls.__name__}()")
-        return call_member(tracer, cls, args, kwargs)
+        return look_up(tracer, cls, args[0])
     return call(tracer, bind(tracer, meta_call, cls, type(cls), "__call__"), args, kwargs)
 
 

@@ -283,6 +283,10 @@ def _call_class_method(tracer: Tracer, method: Any, owner: Any, args: Args, kwar
         from tracegraph.capture.calls.callables import instantiate
 
         return instantiate(tracer, owner, args, kwargs)
+    if name == "__getattribute__" and method == type.__getattribute__.__get__(owner):
+        from tracegraph.capture.objects.attributes import class_get
+
+        return class_get(tracer, owner, *args)
     if (owner, name) in _CLASS_METHODS:
         return inline(tracer, _CLASS_METHODS[owner, name], args, kwargs)
     if name == "fromkeys" and owner in (dict, collections.OrderedDict):

@@ -276,19 +276,37 @@ def _get_of_numpy_number(tracer: Tracer, number: NumpyNumber, name: str) -> Any:
 
 
 def _get_of_class(tracer: Tracer, cls: type, name: str) -> Any:
-    """Attributes of a class object; metaclasses other than `type` may only add plain methods."""
+    """Attributes of a class object: those of its metaclass are asked as a class's are for an instance."""
     meta = type(cls)
     tracer.note_metaclass(cls)
+    custom = tracer.class_entry(meta, "__getattribute__")
+    from tracegraph.capture.calls.callables import call
+
+    try:
+        if isinstance(custom, types.FunctionType):
+            return call(tracer, custom, (cls, name), {})
+        return class_get(tracer, cls, name)
+    except Observed as observed:
+        if not isinstance(observed.exception, AttributeError):
+            raise
+        fallback = tracer.class_entry(meta, "__getattr__")
+        if fallback is MISSING:
+            raise
+    return call(tracer, bind(tracer, fallback, cls, meta, "__getattr__"), (name,), {})
+
+
+def class_get(tracer: Tracer, cls: type, name: str) -> Any:
+    """What `type.__getattribute__(cls, name)` does."""
+    meta = type(cls)
     meta_raw = tracer.class_entry(meta, name)
     if meta_raw is not MISSING and is_data_descriptor(tracer, meta_raw):
-        return _class_data(tracer, cls, name)
+        is_native = isinstance(meta_raw, types.GetSetDescriptorType | types.MemberDescriptorType)
+        return _class_data(tracer, cls, name) if is_native else bind(tracer, meta_raw, cls, meta, name)
     raw = tracer.class_entry(cls, name)
     if raw is not MISSING:
         return bind(tracer, raw, None, cls, name)
     if meta_raw is not MISSING:
         return bind(tracer, meta_raw, cls, meta, name)
-    if tracer.class_entry(meta, "__getattr__") is not MISSING:
-        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__}.{name} is computed by the metaclass")
     raise missing(tracer, cls, name)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.sources import constant_source
 from tracegraph.capture.stack.values import is_constant, is_varying
+from tracegraph.capture.trace.functions import inline
 from tracegraph.capture.trace.safety import specialised
 
 if TYPE_CHECKING:
@@ -26,6 +27,16 @@ def are_members(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 def _is_fixed(value: Any) -> bool:
     is_plain = is_constant(value) or is_varying(value)
     return is_plain or isinstance(value, enum.Enum) or (isinstance(value, type) and issubclass(value, enum.Enum))
+
+
+def look_up(tracer: Tracer, cls: type[enum.Enum], value: Any) -> Any:
+    """`cls(value)`: natively, unless the program's own `_missing_` is asked."""
+    missing = tracer.class_entry(cls, "_missing_")
+    function = missing.__func__ if isinstance(missing, classmethod) else missing
+    is_of_enum = getattr(function, "__module__", None) == "enum"
+    if is_of_enum or value in cls._value2member_map_ or isinstance(value, cls):
+        return call_member(tracer, cls, (value,), {})
+    return inline(tracer, enum.Enum.__new__, (cls, specialised(tracer, value)), {})
 
 
 def call_member(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

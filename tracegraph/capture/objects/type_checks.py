@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import sys
 import types
 import typing
 from typing import TYPE_CHECKING, Any
@@ -71,22 +72,25 @@ def _is_subclass(tracer: Tracer, cls: Any, classes: Any, check: str) -> bool:
 def _meets(tracer: Tracer, value: Any, protocol: Any) -> bool:
     """Whether `value` has the members of a `runtime_checkable` protocol, in its class or of its own.
 
+    Python 3.11 asks with `hasattr`, later ones look only at what is stored.
+
     Raises:
-        Break: the class computes attributes.
+        Break: the class computes all attributes.
     """
     cls = type(value)
     if protocol in cls.__mro__:
         return True
     is_python = is_instance_of_python_class(value)
-    if is_python and (
-        class_lookup(cls, "__getattr__") is not MISSING or class_lookup(cls, "__getattribute__") is not _GET_ATTRIBUTE
-    ):
+    asks = is_python and sys.version_info < (3, 12)
+    if asks and class_lookup(cls, "__getattribute__") is not _GET_ATTRIBUTE:
         raise Break(reasons.NATIVE_CALL, f"a check against {protocol.__name__} of an object that computes attributes")
     for name in sorted(vars(typing)["_get_protocol_attrs"](protocol)):
         found = tracer.class_entry(cls, name)
         if is_python and (found is MISSING or not is_data_descriptor(tracer, found)):
             own = instance_entry(tracer, value, name)
             found = own if own is not MISSING else found
+        if found is MISSING and asks:
+            found = attributes.find(tracer, value, name)
         if found is MISSING or (found is None and callable(getattr(protocol, name, None))):
             return False
     return True

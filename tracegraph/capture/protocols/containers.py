@@ -64,6 +64,8 @@ def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
         return arrays.compute(tracer, operator.getitem, (container, key), {})
     if not is_plain(tracer, container):
         result = special(tracer, container, "__getitem__", key)
+        if result is NotImplemented and isinstance(container, type):
+            return _of_class(tracer, container, key)
         if result is NotImplemented:
             raise Observed(TypeError(f"{type(container).__name__!r} object is not subscriptable"))
         return result

@@ -18,7 +18,7 @@ from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace import polyfills
 from tracegraph.capture.trace.instance_dicts import InstanceDict
 from tracegraph.capture.trace.replaced_methods import is_replaced
-from tracegraph.capture.trace.safety import check_metaclass, is_opaque
+from tracegraph.capture.trace.safety import has_operators, is_opaque
 from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
@@ -33,13 +33,11 @@ def iterate(tracer: Tracer, value: Any) -> Any:
         return tracer.fresh(iter(list(tracer.native(value.unbind, 0)))) if value.shape else tracer.native(iter, value)
     if type(value) is np.ndarray and not value.dtype.hasobject:
         return arrays.iterate(tracer, value)
-    if not is_instance_of_python_class(value):
+    if not is_instance_of_python_class(value) and not has_operators(tracer, value):
         if is_opaque(tracer, value) and iter_returns_self(value):
             return value
         if is_opaque(tracer, value):
             raise Break(reasons.OPAQUE_ITERATOR, f"iteration over an object of type {type(value).__name__}")
-        if isinstance(value, type):
-            check_metaclass(tracer, value)
         iterator = tracer.native(iter, value)
         return iterator if iterator is value else tracer.fresh(iterator)
     result = special(tracer, value, "__iter__")
@@ -62,7 +60,7 @@ def backwards(tracer: Tracer, value: Any) -> Any:
         return special(tracer, value, "__reversed__")
     if type(value) is Traced:
         return backwards(tracer, list(walk(tracer, value)))
-    if not is_instance_of_python_class(value):
+    if not is_instance_of_python_class(value) and not has_operators(tracer, value):
         if is_opaque(tracer, value):
             raise Break(reasons.OPAQUE_ITERATOR, f"reversed() of an object of type {type(value).__name__}")
         return tracer.fresh(tracer.native(reversed, value))

@@ -20,7 +20,7 @@ from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import Observed, is_instance_of_python_class
 from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace.replaced_methods import is_replaced
-from tracegraph.capture.trace.safety import check_metaclass, is_followed, is_opaque, specialised
+from tracegraph.capture.trace.safety import has_operators, is_followed, is_opaque, specialised
 from tracegraph.ir import SymExpr
 from tracegraph.ops.graphs.recording import Traced
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def special(tracer: Tracer, value: Any, name: str, *args: Any) -> Any:
     """`type(value).name(value, *args)`, NotImplemented if the class has no such method."""
-    if not is_instance_of_python_class(value):
+    if not is_instance_of_python_class(value) and not has_operators(tracer, value):
         slot = getattr(type(value), name, None)
         return NotImplemented if slot is None else tracer.native(slot, value, *args)
     raw = tracer.class_entry(type(value), name)
@@ -90,7 +90,7 @@ def _native_slot(tracer: Tracer, slot: Any, value: Any, *args: Any) -> Any:
         tracer.pin(value)
         for arg in args:
             tracer.pin(arg)
-    elif not is_followed(tracer, value):
+    elif not isinstance(value, type) and not is_followed(tracer, value):
         raise Break(
             reasons.UNSUPPORTED_VALUE, f"{slot.__objclass__.__name__}.{slot.__name__} of {type(value).__name__}"
         )
@@ -119,9 +119,7 @@ def is_plain(tracer: Tracer, value: Any) -> bool:
     """
     if is_opaque(tracer, value):
         raise Break(reasons.UNSUPPORTED_VALUE, f"an operator on an object of type {type(value).__name__}")
-    if isinstance(value, type) and type(value) is not type:
-        check_metaclass(tracer, value)
-    return not is_instance_of_python_class(value)
+    return not is_instance_of_python_class(value) and not has_operators(tracer, value)
 
 
 def truth(tracer: Tracer, value: Any) -> bool:
@@ -130,9 +128,7 @@ def truth(tracer: Tracer, value: Any) -> bool:
         return value
     if isinstance(value, np.ndarray):
         return truth(tracer, arrays.compute(tracer, bool, (value,), {}))
-    if isinstance(value, type) and type(value) is not type:
-        check_metaclass(tracer, value)
-    if not is_instance_of_python_class(value):
+    if not is_instance_of_python_class(value) and not has_operators(tracer, value):
         if is_opaque(tracer, value) and (hasattr(type(value), "__bool__") or hasattr(type(value), "__len__")):
             raise Break(reasons.UNSUPPORTED_VALUE, f"the truth of an object of type {type(value).__name__}")
         return bool(tracer.native(bool, value))

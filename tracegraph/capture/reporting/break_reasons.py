@@ -186,27 +186,23 @@ UNTRACKED_ATTRIBUTE = _reason(
     "The attribute is computed by code that capture does not follow, so its value cannot be guarded.",
     "Read the attribute before calling the compiled function and pass the value.",
     """
-    class Sized(type):
-        @property
-        def size(cls):
-            return 3
+    def helper(x):
+        return x
 
-    class Layer(metaclass=Sized):
-        pass
+    helper.__globals__["SCALE"] = 3
 
     def f(x):
-        return x * Layer.size
+        return helper(x) * helper.__globals__["SCALE"]
 
     f(tg.ones(3))
     """,
     """
-    class Layer:
-        size = 3
+    SCALE = 3
 
-    def f(x, size):
-        return x * size
+    def f(x):
+        return x * SCALE
 
-    f(tg.ones(3), Layer.size)
+    f(tg.ones(3))
     """,
 )
 TENSOR_ATTRIBUTE = _reason(

@@ -44,22 +44,36 @@ def is_opaque(tracer: Tracer, value: Any) -> bool:
     return not known and not is_instance_of_python_class(value)
 
 
+def has_operators(tracer: Tracer, value: Any) -> bool:
+    """Whether `value` is a class whose metaclass, a program's, defines operators; else they are C code."""
+    return isinstance(value, type) and type(value) is not type and _operator_of(tracer, value) is not None
+
+
 def check_metaclass(tracer: Tracer, cls: type) -> None:
-    """Operators on a class are C code, if its metaclass does not define them.
+    """What C code is given to hash.
 
     Raises:
-        Break: it does.
+        Break: the metaclass of `cls` defines operators.
     """
+    name = _operator_of(tracer, cls)
+    if name is not None:
+        raise Break(reasons.UNSUPPORTED_VALUE, f"{name} of the metaclass of {cls.__name__}")
+
+
+def _operator_of(tracer: Tracer, cls: type) -> str | None:
+    """An operator that a metaclass of the program defines."""
     meta: type = type(cls)
     for base in meta.__mro__:
         if not is_python_class(base) or base.__module__ in ("abc", "enum", "typing"):
             continue
-        name = next((n for n in vars(base) if n in _CLASS_OPERATORS), "")
-        if name:
-            raise Break(reasons.UNSUPPORTED_VALUE, f"{name} of the metaclass of {cls.__name__}")
+        name = next((n for n in vars(base) if n in _CLASS_OPERATORS), None)
+        if name is not None:
+            tracer.note_metaclass(cls)
+            return name
         if not tracer.is_fresh(base):
             tracer.note_metaclass(cls)
             tracer.guards.add(GuardKind.KEYS, Slot(tracer.class_source(base), "__dict__"), tuple(vars(base)))
+    return None
 
 
 #: special methods of a class that decide how operators, functions and statements treat it
