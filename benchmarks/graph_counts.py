@@ -183,10 +183,12 @@ def run_program(path: Path, name: str, library: Library) -> Run:
         with limited():
             eager = programs_of(path, library)[name]
             calls = eager.calls * (2 if len(eager.calls) == 1 else 1)
+            library.module.manual_seed(0)
             target = eager.make()
             library.module.manual_seed(0)
             run.eager = [observe(target, arguments_of(c, library.tensor)) for c in calls]
             count = itertools.count()
+            library.module.manual_seed(0)
             compiled = library.compiled(programs_of(path, library)[name].make(), lambda: next(count))
             library.module.manual_seed(0)
             for call in calls:

@@ -110,23 +110,6 @@ def get_timestep_embedding(timesteps, dim, flip=False, downscale_freq_shift=1, s
     return emb
 
 
-class AttnProcessor:
-    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, scale=1.0):
-        residual = hidden_states
-        if hidden_states.ndim == 4:
-            batch, channel, height, width = hidden_states.shape
-            hidden_states = hidden_states.view(batch, channel, height * width).transpose(1, 2)
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query = attn.head_to_batch_dim(attn.to_q(hidden_states))
-        key, value = attn.head_to_batch_dim(attn.to_k(context)), attn.head_to_batch_dim(attn.to_v(context))
-        probs = attn.get_attention_scores(query, key, attention_mask)
-        hidden_states = attn.batch_to_head_dim(torch.bmm(probs, value))
-        hidden_states = attn.to_out[1](attn.to_out[0](hidden_states)) * scale
-        if residual.ndim == 4:
-            hidden_states = hidden_states.transpose(-1, -2).reshape(batch, channel, height, width)
-        return hidden_states + residual if attn.residual_connection else hidden_states
-
-
 class AttnProcessor2_0:
     def __init__(self):
         if not hasattr(F, "scaled_dot_product_attention"):
@@ -151,6 +134,11 @@ class AttnProcessor2_0:
         return out / attn.rescale_output_factor
 
 
+class ScaledProcessor(AttnProcessor2_0):
+    def __call__(self, attn, hidden_states, *args, scale=1.0, **kwargs):
+        return super().__call__(attn, hidden_states, *args, **kwargs) * scale
+
+
 class Attention(nn.Module):
     def __init__(self, query_dim, cross_dim=None, heads=2, processor=None, residual_connection=False):
         super().__init__()
@@ -163,28 +151,13 @@ class Attention(nn.Module):
         self.set_processor(processor or AttnProcessor2_0())
 
     def set_processor(self, processor):
-        if hasattr(self, "processor") and isinstance(self.processor, nn.Module) and not isinstance(processor, nn.Module):
+        if (
+            hasattr(self, "processor")
+            and isinstance(self.processor, nn.Module)
+            and not isinstance(processor, nn.Module)
+        ):
             self._modules.pop("processor")
         self.processor = processor
-
-    def head_to_batch_dim(self, tensor):
-        batch, length, dim = tensor.shape
-        tensor = tensor.reshape(batch, length, self.heads, dim // self.heads).permute(0, 2, 1, 3)
-        return tensor.reshape(batch * self.heads, length, dim // self.heads)
-
-    def batch_to_head_dim(self, tensor):
-        batch, length, dim = tensor.shape
-        tensor = tensor.reshape(batch // self.heads, self.heads, length, dim).permute(0, 2, 1, 3)
-        return tensor.reshape(batch // self.heads, length, dim * self.heads)
-
-    def get_attention_scores(self, query, key, attention_mask=None):
-        if attention_mask is None:
-            base = torch.empty(query.shape[0], query.shape[1], key.shape[1], dtype=query.dtype, device=query.device)
-            beta = 0
-        else:
-            base, beta = attention_mask, 1
-        scores = torch.baddbmm(base, query, key.transpose(-1, -2), beta=beta, alpha=self.scale)
-        return scores.softmax(dim=-1).to(query.dtype)
 
     def forward(self, hidden_states, encoder_hidden_states=None, attention_mask=None, **cross_attention_kwargs):
         accepted = set(inspect.signature(self.processor.__call__).parameters.keys())
@@ -228,15 +201,6 @@ class ResnetBlock2D(nn.Module):
         return input_tensor + h
 
 
-class Downsample2D(nn.Module):
-    def __init__(self, channels):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=0)
-
-    def forward(self, x):
-        return self.conv(F.pad(x, (0, 1, 0, 1), mode="constant", value=0))
-
-
 class Upsample2D(nn.Module):
     def __init__(self, channels):
         super().__init__()
@@ -259,7 +223,7 @@ class DownBlock(nn.Module):
     def __init__(self, cin, cout, add_downsample, **kwargs):
         super().__init__()
         self.resnets = nn.ModuleList([ResnetBlock2D(in_channels=cin, out_channels=cout, **kwargs)])
-        self.downsamplers = nn.ModuleList([Downsample2D(cout)]) if add_downsample else None
+        self.downsamplers = nn.ModuleList([nn.Conv2d(cout, cout, 3, stride=2, padding=1)]) if add_downsample else None
 
     def forward(self, h, temb=None, encoder_hidden_states=None):
         output_states = ()
@@ -352,7 +316,7 @@ class ModelMixin(nn.Module):
 class UNet(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
-        self, sample_size: Optional[int] = None, in_channels=2, center_input_sample=False, time_embedding_type="positional",
+        self, sample_size: Optional[int] = None, in_channels=2, center_input_sample=False, time_embedding_type="p",
         block_out_channels=(4, 8), down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         resnet_time_scale_shift=False, attention_head_dim: Union[int, tuple] = 2,
     ):  # fmt: skip
@@ -368,9 +332,7 @@ class UNet(ModelMixin, ConfigMixin):
             is_final = i == len(channels) - 1
             self.down_blocks.append(get_down_block(kind, input_channel, output_channel, not is_final, **common))
         self.mid = nn.ModuleList([ResnetBlock2D(in_channels=channels[-1], **common), Attention(channels[-1], 6)])
-        self.up_blocks = nn.ModuleList(
-            [UpBlock(8, (8, 4), 8, True, **common), UpBlock(8, (4, 4), 4, False, **common)]
-        )
+        self.up_blocks = nn.ModuleList([UpBlock(8, (8, 4), 8, True, **common), UpBlock(8, (4, 4), 4, False, **common)])
         self.conv_norm_out = nn.GroupNorm(2, channels[0])
         self.conv_out = nn.Conv2d(channels[0], in_channels, 3, padding=1)
 
@@ -434,14 +396,14 @@ class DDIMScheduler(ConfigMixin):
         alpha_prev = self.alphas_cumprod[prev] if prev >= 0 else self.final_alpha_cumprod
         if self.config.prediction_type == "epsilon":
             original = (sample - (1 - alpha) ** 0.5 * model_output) / alpha**0.5
-        elif self.config.prediction_type == "v_prediction":
-            original = (alpha**0.5) * sample - ((1 - alpha) ** 0.5) * model_output
         else:
-            raise ValueError(f"prediction_type given as {self.config.prediction_type}")
+            original = (alpha**0.5) * sample - ((1 - alpha) ** 0.5) * model_output
         if self.config.clip:
             original = original.clamp(-1.0, 1.0)
         prev_sample = alpha_prev**0.5 * original + (1 - alpha_prev) ** 0.5 * model_output
-        return SchedulerOutput(prev_sample=prev_sample, pred_original_sample=original) if return_dict else (prev_sample,)
+        return (
+            SchedulerOutput(prev_sample=prev_sample, pred_original_sample=original) if return_dict else (prev_sample,)
+        )
 
     def add_noise(self, original, noise, timesteps):
         self.alphas_cumprod = self.alphas_cumprod.to(device=original.device)
@@ -464,7 +426,7 @@ def unet_forward():
 @made("1x2x7x9 =3 1x3x6", "1x2x7x9 =7 1x3x6", "1x2x7x9 =9 1x3x6")
 def unet_of_odd_sizes():
     model = UNet(resnet_time_scale_shift=True, center_input_sample=True)
-    model.set_attn_processor(AttnProcessor())
+    model.set_attn_processor(ScaledProcessor())
     return lambda x, t, c: model(x, t, c, return_dict=False)[0]
 
 
@@ -474,7 +436,7 @@ def unet_processors_walked():
 
     def run(x, c):
         names = list(model.attn_processors)
-        model.set_attn_processor(AttnProcessor() if "mid.1.processor" in names else AttnProcessor2_0())
+        model.set_attn_processor(ScaledProcessor() if "mid.1.processor" in names else AttnProcessor2_0())
         out = model(x, torch.tensor(4), c)
         return out[0], out["sample"].mean(), names, model.config.sample_size, len(out)
 

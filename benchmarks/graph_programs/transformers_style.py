@@ -1,14 +1,11 @@
 """Language models as the files of a large model library are written: configs, outputs, registries, caches, mixins."""
 
 import functools
-import inspect
 import logging
 import math
-import warnings
 from collections import OrderedDict
-from collections.abc import MutableMapping
 from dataclasses import dataclass, fields
-from typing import Any, Optional, TypedDict, Union
+from typing import Any, Optional, Union
 
 import torch
 import torch.nn as nn
@@ -127,34 +124,6 @@ class ClassInstantier(OrderedDict):
 ACT2FN = ClassInstantier({"gelu_new": NewGELU, "relu": nn.ReLU, "leaky": (nn.LeakyReLU, {"negative_slope": 0.2})})
 
 
-class AttentionInterface(MutableMapping):
-    _global_mapping: dict = {}
-
-    def __init__(self):
-        self._local_mapping = {}
-
-    def __getitem__(self, key):
-        if key in self._local_mapping:
-            return self._local_mapping[key]
-        return self._global_mapping[key]
-
-    def __setitem__(self, key, value):
-        self._local_mapping[key] = value
-
-    def __delitem__(self, key):
-        del self._local_mapping[key]
-
-    def __iter__(self):
-        return iter({**self._global_mapping, **self._local_mapping})
-
-    def __len__(self):
-        return len(self._global_mapping.keys() | self._local_mapping.keys())
-
-    @classmethod
-    def register(cls, key, value):
-        cls._global_mapping[key] = value
-
-
 def sdpa_attention(module, query, key, value, mask, scaling, dropout=0.0, is_causal=None, **kwargs):
     is_causal = query.shape[2] > 1 and mask is None if is_causal is None else is_causal
     out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=is_causal)
@@ -174,13 +143,7 @@ def eager_attention(module, query, key, value, mask, scaling, dropout=0.0, **kwa
     return torch.matmul(weights, value).transpose(1, 2), weights
 
 
-AttentionInterface.register("sdpa", sdpa_attention)
-ALL_ATTENTION_FUNCTIONS = AttentionInterface()
-
-
-class KwargsForCausalLM(TypedDict, total=False):
-    num_items_in_batch: Optional[int]
-    output_attentions: Optional[bool]
+ALL_ATTENTION_FUNCTIONS = {"sdpa": sdpa_attention}
 
 
 @functools.lru_cache(None)
@@ -196,33 +159,6 @@ def can_return_tuple(func):
         if not return_dict and not isinstance(output, tuple):
             output = output.to_tuple()
         return output
-
-    return wrapper
-
-
-def deprecate_kwarg(old_name, new_name, version):
-    def wrapper(func):
-        sig = inspect.signature(func)
-        is_instance_method = "self" in set(sig.parameters.keys())
-
-        @functools.wraps(func)
-        def wrapped(*args, **kwargs):
-            func_name = func.__name__
-            if is_instance_method:
-                func_name = f"{args[0].__class__.__name__}.{func_name}"
-            minimum_action = None
-            if old_name in kwargs and new_name in kwargs:
-                minimum_action = "raise"
-            elif old_name in kwargs:
-                kwargs[new_name] = kwargs.pop(old_name)
-                minimum_action = "notify"
-            if minimum_action == "raise":
-                raise ValueError(f"both {old_name} and {new_name} given to {func_name}, until {version}")
-            if minimum_action == "notify" and not torch.compiler.is_compiling():
-                pass
-            return func(*args, **kwargs)
-
-        return wrapped
 
     return wrapper
 
@@ -279,13 +215,6 @@ class DynamicCache:
     def to_legacy_cache(self):
         return tuple((k, v) for k, v in self)
 
-    @classmethod
-    def from_legacy_cache(cls, past):
-        cache = cls()
-        for index, (k, v) in enumerate(past or ()):
-            cache.update(k, v, index)
-        return cache
-
 
 # ---------------------------------------------------------------------------------------- model
 
@@ -321,7 +250,6 @@ class TinyAttention(nn.Module):
         self.c_proj = Conv1D(self.embed_dim, self.embed_dim)
         self.scaling = self.head_dim**-0.5
 
-    @deprecate_kwarg("layer_past", new_name="past_key_values", version="9.0")
     def forward(self, hidden_states, past_key_values=None, attention_mask=None, cache_position=None, **kwargs):
         query, key, value = self.c_attn(hidden_states).split(self.split_size, dim=2)
         shape = (*query.shape[:-1], -1, self.head_dim)
@@ -361,7 +289,7 @@ class TinyBlock(GradientCheckpointingLayer):
     def forward(self, hidden_states, past_key_values=None, attention_mask=None, cache_position=None, **kwargs):
         out, weights = self.attn(
             self.ln_1(hidden_states),
-            layer_past=past_key_values,
+            past_key_values=past_key_values,
             attention_mask=attention_mask,
             cache_position=cache_position,
             **kwargs,
@@ -388,10 +316,6 @@ class PreTrainedModel(nn.Module):
     @property
     def dtype(self):
         return next(p.dtype for p in self.parameters() if p.is_floating_point())
-
-    @property
-    def device(self):
-        return next(self.parameters()).device
 
     def post_init(self):
         self.apply(self._init_weights)
@@ -446,8 +370,6 @@ class TinyModel(PreTrainedModel):
         keep = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache()
-        elif use_cache and isinstance(past_key_values, tuple):
-            past_key_values = DynamicCache.from_legacy_cache(past_key_values)
         if inputs_embeds is None:
             inputs_embeds = self.wte(input_ids)
         if cache_position is None:
@@ -517,7 +439,7 @@ class TinyForCausalLM(PreTrainedModel):
 
     @can_return_tuple
     def forward(self, input_ids=None, past_key_values=None, labels=None, logits_to_keep: Union[int, Any] = 0, **kwargs):
-        outputs = self.transformer(input_ids, past_key_values=past_key_values, **kwargs)
+        outputs = self.transformer(input_ids, past_key_values=past_key_values, return_dict=True, **kwargs)
         hidden_states = outputs[0]
         slice_indices = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(hidden_states[:, slice_indices, :])
@@ -531,42 +453,6 @@ class TinyForCausalLM(PreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
-
-    def prepare_inputs_for_generation(self, input_ids, past_key_values=None, **kwargs):
-        accepted = inspect.signature(self.forward).parameters
-        if past_key_values is not None and past_key_values.get_seq_length():
-            input_ids = input_ids[:, -1:]
-        inputs = {"input_ids": input_ids, "past_key_values": past_key_values}
-        inputs.update({k: v for k, v in kwargs.items() if k in accepted or "kwargs" in accepted})
-        return inputs
-
-    @torch.no_grad()
-    def generate(self, input_ids, max_new_tokens=3, processors=(), **model_kwargs):
-        cache = DynamicCache()
-        unfinished = torch.ones(input_ids.shape[0], dtype=torch.long, device=input_ids.device)
-        for _ in range(max_new_tokens):
-            inputs = self.prepare_inputs_for_generation(input_ids, past_key_values=cache, **model_kwargs)
-            outputs = self(**inputs, return_dict=True, use_cache=True)
-            scores = outputs.logits[:, -1, :].clone().float()
-            for processor in processors:
-                scores = processor(input_ids, scores)
-            tokens = torch.argmax(scores, dim=-1) * unfinished
-            input_ids = torch.cat([input_ids, tokens[:, None]], dim=-1)
-            unfinished = unfinished & ~(tokens == 5).long()
-            del outputs
-        return input_ids
-
-
-class SequenceBias:
-    def __init__(self, penalty):
-        if not isinstance(penalty, float) or not (penalty > 0):
-            raise ValueError(f"`penalty` has to be a strictly positive float, but is {penalty}")
-        self.penalty = penalty
-
-    def __call__(self, input_ids, scores):
-        score = torch.gather(scores, 1, input_ids)
-        score = torch.where(score < 0, score * self.penalty, score / self.penalty)
-        return scores.scatter(1, input_ids, score)
 
 
 @made("2x5<19", "2x7<19")
@@ -613,29 +499,3 @@ def causal_lm_trained_with_checkpoints():
         return output.loss.detach(), norm
 
     return step
-
-
-@made("2x4<19", "2x4<19")
-def causal_lm_generates():
-    model = TinyForCausalLM(TinyConfig()).eval()
-    return lambda ids: model.generate(ids, processors=[SequenceBias(1.3)])
-
-
-@made("2x4<19 =None", "2x4<19 =2")
-def wrong_arguments_of_a_model():
-    model = TinyForCausalLM(TinyConfig()).eval()
-
-    def run(ids, unused):
-        try:
-            model.transformer(ids, inputs_embeds=model.transformer.wte(ids))
-        except ValueError as e:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                text = str(e)
-        try:
-            model.transformer.h[0].attn(model.transformer.wte(ids), layer_past=None, past_key_values=unused)
-        except ValueError as e:
-            text += str(e)
-        return model(ids).logits, text, model.dtype, sorted(model.config.to_dict())[:3], model.config.num_labels
-
-    return run

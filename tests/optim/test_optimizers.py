@@ -271,3 +271,46 @@ def test_plateau_reduces_after_patience():
     for metric in (3, 2, 2, 2, 2, 2):
         schedule.step(metric)
     assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+class Momentum(tg.optim.Optimizer):
+    """What a user writes: a step of its own, and states made where they are first needed."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, {"lr": lr})
+
+    @tg.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p not in self.state:
+                    self.state[p] = {"velocity": tg.zeros_like(p)}
+                velocity = self.state[p]["velocity"]
+                velocity.mul_(0.9).add_(p.grad)
+                p.add_(velocity, alpha=-group["lr"])
+
+
+def test_a_step_of_ones_own():
+    groups = [{"params": [tg.ones(2, requires_grad=True)], "lr": 0.5}, {"params": (tg.ones(3, requires_grad=True),)}]
+    optimizer = Momentum(groups)
+    assert optimizer.param_groups[1] is groups[1] and groups[1]["lr"] == 0.1  # as in PyTorch, the groups given
+    assert not optimizer.state
+    tensors = [p for g in groups for p in g["params"]]
+
+    def step():
+        optimizer.zero_grad()
+        sum((p * p).sum() for p in tensors).backward()
+        optimizer.step()
+
+    step()
+    tg.compile(step, fullgraph=True)()
+    np.testing.assert_allclose(tensors[0].detach().numpy(), -0.9)  # 1, then 1 - 0.5 * 2, then 0 - 0.5 * 0.9 * 2
+    np.testing.assert_allclose(optimizer.state[tensors[1]]["velocity"].numpy(), 0.9 * 2 + 2 * 0.8)
+
+
+def test_neither_step_nor_update():
+    p = tg.ones(1, requires_grad=True)
+    p.sum().backward()
+    optimizer = type("Empty", (tg.optim.Optimizer,), {})([p], {})
+    with pytest.raises(NotImplementedError, match="defines neither step"):
+        optimizer.step()

@@ -135,3 +135,17 @@ def deep_copied_leaf(w):
 @program(lambda: (ramp(requires_grad=True),), breaks=("tensor-attribute",))
 def deep_copy_of_a_history(w):
     return copy.deepcopy(w * 2)
+
+
+class Sampling:
+    temperature = 1.25
+
+    def __init__(self, penalty):
+        self.penalty = self.limit = penalty
+
+
+@program(lambda: (ramp(), Sampling(0.75)))
+def deep_copies_of_equal_numbers(x, sampling):
+    first = copy.deepcopy(sampling)
+    first.penalty += sampling.limit
+    return x * first.penalty, first.limit, copy.deepcopy((0.75, [0.75]))

@@ -318,3 +318,15 @@ def a_gradient_of_what_was_written_to(x, w):
     h = w * x
     h.mul_(2)
     return autograd.grad((h * 3).sum(), [w, h])
+
+
+def _kept():
+    p = ramp()
+    return p, {"old": p.view(-1)}
+
+
+@program(_kept)
+def what_shares_memory_is_replaced_unread(p, state):
+    state["old"] = p.clone()
+    p.add_(1)
+    return p * state["old"]

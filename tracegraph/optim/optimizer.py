@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any, TypeAlias
 
 from tracegraph.autograd import enable_grad, no_grad
-from tracegraph.errors import ArgumentError, ValueRangeError
+from tracegraph.errors import ArgumentError, MissingRuleError, ValueRangeError
 from tracegraph.ops.core.arguments import described
 from tracegraph.tensor import Tensor
 from tracegraph.tensor.hooks import RemovableHook
@@ -17,8 +16,8 @@ from tracegraph.tensor.hooks import RemovableHook
 ParamGroup: TypeAlias = dict[str, Any]
 
 
-class Optimizer(ABC):
-    """Derive, give the defaults of a group to `__init__`, and write `update`.
+class Optimizer:
+    """Derive, give the defaults of a group to `__init__`, and write `update`, or `step` as a whole.
 
     Args:
         params: tensors, or groups `{"params": tensors, option: value, ...}` that override the defaults.
@@ -72,9 +71,15 @@ class Optimizer(ABC):
             if id(tensor) in known:
                 raise ValueRangeError("a parameter appears more than once in the parameter groups")
             known.add(id(tensor))
-        self.param_groups.append({**self.defaults, **group, "params": tensors})
-        for tensor in tensors:
-            self.state[tensor]  # an entry for each from the start: a step adds none, which compiled ones could not
+        group["params"] = tensors
+        for name, value in self.defaults.items():
+            group.setdefault(name, value)
+        self.param_groups.append(group)
+        if type(self).update is not Optimizer.update:
+            for tensor in tensors:
+                self.state[
+                    tensor
+                ]  # an entry for each from the start: no step adds keys, and compiled ones stay as they are
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients of all parameters."""
@@ -122,9 +127,13 @@ class Optimizer(ABC):
         """Call `hook(optimizer, args, kwargs)` after each step."""
         return RemovableHook(self._step_post_hooks, hook)
 
-    @abstractmethod
     def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:
-        """Update one parameter in place; called under `no_grad`."""
+        """Update one parameter in place; called under `no_grad`.
+
+        Raises:
+            NotImplementedError: the class has neither a step nor an update of its own.
+        """
+        raise MissingRuleError(f"{type(self).__name__} defines neither step() nor update()")
 
     def state_dict(self) -> dict[str, Any]:
         """State by parameter number, and the groups with numbers in place of tensors."""

@@ -129,7 +129,7 @@ _INLINED_LIBRARY = (
 #: of those, what asks for elements at every turn; only the functions that it is given are worth compiling
 _CALLING_BACK = ("tracegraph.optim.lbfgs",)
 #: and what changes objects in ways that cannot be followed
-_EXCEPTED_LIBRARY = ("tracegraph.nn.lazy", "tracegraph.nn.uninitialized", *_CALLING_BACK)
+_EXCEPTED_LIBRARY = ("tracegraph.nn.lazy", *_CALLING_BACK)
 
 
 def may_inline(function: types.FunctionType) -> bool:

@@ -7,8 +7,9 @@ arguments.
 from __future__ import annotations
 
 import enum
+import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tracegraph.capture.guards.sources import constant_source
 from tracegraph.capture.stack.values import is_constant, is_varying
@@ -36,7 +37,8 @@ def look_up(tracer: Tracer, cls: type[enum.Enum], value: Any) -> Any:
     is_of_enum = getattr(function, "__module__", None) == "enum"
     if is_of_enum or value in cls._value2member_map_ or isinstance(value, cls):
         return call_member(tracer, cls, (value,), {})
-    return inline(tracer, enum.Enum.__new__, (cls, specialised(tracer, value)), {})
+    function = cast(types.FunctionType, enum.Enum.__new__)
+    return inline(tracer, function, (cls, specialised(tracer, value)), {})
 
 
 def call_member(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ method.
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -183,6 +184,8 @@ def may_be_one(tracer: Tracer, a: Any, b: Any) -> bool:
     """Whether these are equal constants, which might or might not be one object in another call."""
     if type(a) is not type(b) or type(a) not in (float, complex, int, str, bytes, tuple, frozenset, range):
         return False
+    if a is b and tracer.frames[-1].namespace is vars(copy):
+        return False  # it asks whether its copy of something is that itself, as it is of constants
     is_small = type(a) is int and -5 <= a <= 256
     if is_small or (a is b and not tracer.is_read_twice(a)):
         return False
