@@ -152,6 +152,23 @@ def what_is_referred_to_weakly_lives_as_long(x):
     return y, len(named), seen() is None
 
 
+class Scaling(Plain):
+    """With a method, which leads to it."""
+
+    def scale(self, x):
+        return x * 2
+
+
+@program(breaks=None)
+def what_operands_of_a_break_lead_to_lives_as_long(x):
+    scaling, shared = Scaling(), Plain()
+    method, proxy = weakref.WeakMethod(scaling.scale), weakref.proxy(scaling)
+    named = weakref.WeakValueDictionary([("shared", shared)])
+    y = method()(x)
+    print("first", len(named))
+    return proxy.scale(y), len(named), isinstance(proxy, Scaling), isinstance(proxy, dict)
+
+
 @program(breaks=None)
 def tensors_die_where_deleted(x):
     y = x * 3

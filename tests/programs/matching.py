@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import enum
+import typing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -222,3 +224,119 @@ def guard_on_data(x):
             return x + 1
         case _:
             return x - 1
+
+
+class Even(type):
+    """A metaclass that decides who is an instance."""
+
+    def __instancecheck__(cls, value):
+        return type(value) is int and value % 2 == 0
+
+    def __subclasscheck__(cls, other):
+        return other is int
+
+
+class EvenNumber(metaclass=Even):
+    pass
+
+
+@typing.runtime_checkable
+class Sized(typing.Protocol):
+    def __len__(self): ...
+
+
+class Pretender:
+    """Claims another class."""
+
+    size = 4
+    label = "pretended"
+
+    @property
+    def __class__(self):
+        return Square
+
+
+class Number(int):
+    pass
+
+
+class Table(collections.UserDict):
+    """Counts how it is asked."""
+
+    asked = 0
+
+    def get(self, key, default=None):
+        self.asked += 1
+        return super().get(key, default)
+
+
+def named(value):
+    match value:
+        case EvenNumber():
+            return "even"
+        case Number(n):
+            return "number", n
+        case Square(size, label):
+            return size, label
+        case {"a": a, "b": b, **rest}:
+            return a, b, rest
+        case [first, *_]:
+            return first
+        case Sized():
+            return "sized"
+    return "nothing"
+
+
+@program()
+def classes_decide_what_matches(x):
+    table = Table(a=1, b=2, c=3)
+    values = [4, 3, Number(5), Pretender(), table, {"a": 1}, collections.deque([7]), {1}, range(2), "text"]
+    checks = isinstance(3, EvenNumber), isinstance("a", (EvenNumber, str)), issubclass(int, EvenNumber)
+    return x, [named(v) for v in values], table.asked, checks
+
+
+class Plain:
+    pass
+
+
+class Listed:
+    __match_args__ = ["a"]
+
+
+class Doubled:
+    __match_args__ = ("a", "a")
+    a = 1
+
+
+def refused(value):
+    match value:
+        case Plain(1):
+            return "plain"
+        case Listed(1):
+            return "listed"
+        case Doubled(1, 1):
+            return "doubled"
+        case int(1, 2):
+            return "numbers"
+
+
+@program()
+def patterns_that_raise(x):
+    found = []
+    for value in (Plain(), Listed(), Doubled(), 3):
+        try:
+            refused(value)
+        except TypeError as error:
+            found.append(str(error))
+    key = "k"
+
+    class Keys:
+        first = second = key
+
+    try:
+        match {"k": 1}:
+            case {Keys.first: _, Keys.second: _}:
+                pass
+    except ValueError as error:
+        found.append(str(error))
+    return x, found

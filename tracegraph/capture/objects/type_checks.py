@@ -6,16 +6,18 @@ import abc
 import sys
 import types
 import typing
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Reference
 from tracegraph.capture.objects import attributes
-from tracegraph.capture.protocols.descriptors import is_data_descriptor
+from tracegraph.capture.protocols.descriptors import bind, is_data_descriptor
+from tracegraph.capture.protocols.special_methods import truth
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING, class_lookup
-from tracegraph.capture.stack.values import Observed, is_instance_of_python_class, is_python_class
+from tracegraph.capture.stack.values import Observed, is_instance_of_python_class, is_of_python, is_python_class
 from tracegraph.capture.trace.instance_dicts import instance_entry
 from tracegraph.capture.trace.safety import flatten
 
@@ -28,9 +30,13 @@ def call_isinstance(tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any
     """`isinstance(value, classes)`: by the class of the value, and by the class that it claims to have."""
     value, classes = args
     cls = tracer.type_of(value)
+    if cls in weakref.ProxyTypes:
+        raise Break(reasons.NATIVE_CALL, "isinstance() of a weak proxy, which claims the class of its referent")
     if isinstance(classes, tuple | types.UnionType):
         parts = classes if isinstance(classes, tuple) else classes.__args__
         return any(call_isinstance(tracer, (value, part), kwargs, frame) for part in parts)
+    if _decides_itself(classes, "__instancecheck__"):
+        return cls is classes or _answer(tracer, classes, "__instancecheck__", value)
     if isinstance(classes, _ProtocolMeta) and vars(classes).get("_is_runtime_protocol") and cls is type(value):
         return _meets(tracer, value, classes)
     try:
@@ -50,7 +56,25 @@ def call_isinstance(tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any
 def call_issubclass(tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any], frame: Frame | None) -> bool:
     """`issubclass(cls, classes)`."""
     cls, classes = args
+    if isinstance(classes, tuple):
+        return any(call_issubclass(tracer, (cls, part), kwargs, frame) for part in classes)
+    if _decides_itself(classes, "__subclasscheck__"):
+        return _answer(tracer, classes, "__subclasscheck__", cls)
     return _is_subclass(tracer, cls, classes, "__subclasscheck__")
+
+
+def _decides_itself(cls: Any, check: str) -> bool:
+    """Whether the program has a metaclass that answers what `cls` is asked."""
+    method = class_lookup(type(cls), check)
+    return isinstance(cls, type) and isinstance(method, types.FunctionType) and not is_of_python(method)
+
+
+def _answer(tracer: Tracer, cls: Any, check: str, value: Any) -> bool:
+    from tracegraph.capture.calls.callables import call
+
+    tracer.note_metaclass(cls)
+    method = bind(tracer, tracer.class_entry(type(cls), check), cls, type(cls), check)
+    return truth(tracer, call(tracer, method, (value,), {}))
 
 
 def _is_subclass(tracer: Tracer, cls: Any, classes: Any, check: str) -> bool:

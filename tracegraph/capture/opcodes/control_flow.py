@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tracegraph.capture.calls.callables import call
 from tracegraph.capture.objects import attributes
+from tracegraph.capture.objects.type_checks import call_isinstance, call_issubclass
 from tracegraph.capture.protocols.branches import is_taken
-from tracegraph.capture.protocols.containers import contains, subscript
+from tracegraph.capture.protocols.containers import contains
 from tracegraph.capture.protocols.iteration import advance, iterate
 from tracegraph.capture.protocols.special_methods import truth
-from tracegraph.capture.reporting import break_reasons as reasons
-from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import Observed
 from tracegraph.capture.trace.frame import Frame, Returned
 
@@ -77,52 +78,68 @@ def op_RETURN_VALUE(frame: Frame, arg: object) -> Returned:
 
 def op_MATCH_SEQUENCE(frame: Frame, arg: object) -> None:
     is_text = issubclass(frame.tracer.type_of(frame.peek()), str | bytes | bytearray)
-    frame.push(_matches(frame, Sequence) and not is_text)
+    frame.push(_counts_as(frame, Sequence) and not is_text)
 
 
 def op_MATCH_MAPPING(frame: Frame, arg: object) -> None:
-    frame.push(_matches(frame, Mapping))
+    frame.push(_counts_as(frame, Mapping))
 
 
-def _matches(frame: Frame, abstract: type) -> bool:
-    return issubclass(frame.tracer.type_of(frame.peek()), abstract)
+def _counts_as(frame: Frame, abstract: type) -> bool:
+    return call_issubclass(frame.tracer, (frame.tracer.type_of(frame.peek()), abstract), {}, frame)
 
 
 def op_MATCH_KEYS(frame: Frame, arg: object) -> None:
     subject, keys = frame.peek(2), frame.peek()
-    if all(contains(frame.tracer, subject, k) for k in keys):
-        frame.push(tuple(subscript(frame.tracer, subject, k) for k in keys))
-    else:
-        frame.push(None)
+    get = attributes.get(frame.tracer, subject, "get") if keys else None
+    found: list[Any] = []
+    for position, key in enumerate(keys):
+        if contains(frame.tracer, list(keys[:position]), key):
+            raise Observed(ValueError(f"mapping pattern checks duplicate key ({key!r})"))
+        found.append(call(frame.tracer, get, (key, MISSING), {}))
+        if found[-1] is MISSING:
+            frame.push(None)
+            return
+    frame.push(tuple(found))
 
 
 def op_MATCH_CLASS(frame: Frame, count: int) -> None:
     subject, cls, names = frame.pop_many(3)
     if not isinstance(cls, type):
         raise Observed(TypeError("called match pattern must be a class"))
-    if not issubclass(frame.tracer.type_of(subject), cls):
-        frame.push(None)
-        return
-    frame.push(_pattern_attributes(frame, subject, cls, count, names))
+    is_instance = call_isinstance(frame.tracer, (subject, cls), {}, frame)
+    frame.push(_pattern_attributes(frame, subject, cls, count, names) if is_instance else None)
 
 
-#: classes whose single positional pattern is the subject itself
+#: classes whose single positional pattern is the subject itself, with those derived from them
 _SELF_MATCHING = (bool, bytearray, bytes, dict, float, frozenset, int, list, set, str, tuple)
 
 
 def _pattern_attributes(frame: Frame, subject: Any, cls: type, count: int, names: tuple[str, ...]) -> Any:
     found: list[Any] = []
-    if count and cls in _SELF_MATCHING:
-        if count > 1:
-            raise Break(reasons.UNSUPPORTED_VALUE, f"{count} positional patterns for {cls.__name__}")
-        found.append(subject)
-        count = 0
-    order: tuple[str, ...] = attributes.get(frame.tracer, cls, "__match_args__") if count else ()
-    if len(order) < count:
-        text = f"{cls.__name__}() accepts {len(order)} positional sub-patterns ({count} given)"
+    order: Any = attributes.find(frame.tracer, cls, "__match_args__") if count else ()
+    is_itself = order is MISSING and issubclass(cls, _SELF_MATCHING)
+    order = () if order is MISSING else order
+    if type(order) is not tuple:
+        text = f"{cls.__name__}.__match_args__ must be a tuple (got {frame.tracer.type_of(order).__name__})"
         raise Observed(TypeError(text))
+    allowed = 1 if is_itself else len(order)
+    if allowed < count:
+        plural = "" if allowed == 1 else "s"
+        text = f"{cls.__name__}() accepts {allowed} positional sub-pattern{plural} ({count} given)"
+        raise Observed(TypeError(text))
+    if is_itself:
+        found, count = [subject] * count, 0
+    asked: list[str] = []
     for name in (*order[:count], *names):
-        if not attributes.has(frame.tracer, subject, name):
+        if type(name) is not str:
+            kind = frame.tracer.type_of(name).__name__
+            raise Observed(TypeError(f"__match_args__ elements must be strings (got {kind})"))
+        if name in asked:
+            raise Observed(TypeError(f"{cls.__name__}() got multiple sub-patterns for attribute {name!r}"))
+        asked.append(name)
+        value = attributes.find(frame.tracer, subject, name)
+        if value is MISSING:
             return None
-        found.append(attributes.get(frame.tracer, subject, name))
+        found.append(value)
     return tuple(found)
