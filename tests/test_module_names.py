@@ -60,6 +60,15 @@ import tracegraph.amp
 from tracegraph.amp import autocast
 import tracegraph.compiler
 from tracegraph.library import custom_op
+import tracegraph._dynamo as dynamo
+from tracegraph.testing import assert_close
+from tracegraph.version import cuda
+from tracegraph.nn.modules.activation import MultiheadAttention, ReLU
+from tracegraph.nn.modules.batchnorm import LazyBatchNorm2d, _BatchNorm
+from tracegraph.nn.modules.utils import _ntuple, _pair, _single, _triple
+from tracegraph.nn.modules.linear import LazyLinear
+from tracegraph.nn.parallel import DataParallel, DistributedDataParallel
+from tracegraph.utils.hooks import RemovableHandle
 """.strip().splitlines()
 
 
@@ -89,7 +98,7 @@ def test_attributes_need_no_import():
     used = "t.utils.data.DataLoader, t.utils.checkpoint.checkpoint, t.nn.utils.rnn.pad_sequence, t.linalg.norm"
     output, errors = run(f"import tracegraph as t; print(len(({used})))")
     assert (output, errors) == (["4"], "")
-    assert dir(tg.utils) == ["_pytree", "checkpoint", "data"]
+    assert dir(tg.utils) == ["_pytree", "checkpoint", "data", "hooks"]
 
 
 def test_a_function_keeps_its_name():
@@ -117,6 +126,30 @@ def test_other_names_are_no_modules(name):
 def test_every_name_is_an_attribute_without_an_import_of_its_own() -> None:
     code = "import operator, tracegraph as tg; from tracegraph.module_names import NAMES\n"
     assert run(code + "for name in NAMES: operator.attrgetter(name)(tg)\nprint('found')") == (["found"], "")
+
+
+def test_the_compiler_under_the_name_of_its_first_years() -> None:
+    assert tg._dynamo is tg.compiler
+    for name in (
+        "allow_in_graph",
+        "config",
+        "disable",
+        "explain",
+        "graph_break",
+        "mark_dynamic",
+        "mark_static",
+        "reset",
+    ):
+        assert hasattr(tg._dynamo, name)
+
+
+def test_classes_that_are_in_another_module_here() -> None:
+    from tracegraph.nn.modules import activation, conv
+
+    assert activation.MultiheadAttention is tg.nn.MultiheadAttention
+    assert conv.LazyConvTranspose3d is tg.nn.LazyConvTranspose3d
+    with pytest.raises(AttributeError, match=r"module 'tracegraph\.nn\.activation' has no attribute 'Linear'"):
+        _ = activation.Linear
 
 
 def test_other_attributes_are_missing() -> None:

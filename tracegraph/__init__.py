@@ -37,8 +37,7 @@ from tracegraph.errors import TracegraphError
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.providers import provide
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, set_printoptions, tensor
-
-__version__ = "0.1.0"
+from tracegraph.version import __version__
 
 #: an index that adds a dimension
 newaxis = None
@@ -107,6 +106,9 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "random": ("tracegraph.random", None),
     "func": ("tracegraph.func", None),
     "jit": ("tracegraph.jit", None),
+    "testing": ("tracegraph.testing", None),
+    "version": ("tracegraph.version", None),
+    "_dynamo": ("tracegraph.compiler", None),
     "profiler": ("tracegraph.profiler", None),
     "_assert": ("tracegraph.tensor.assertions", "_assert"),
     "_assert_async": ("tracegraph.tensor.assertions", "_assert_async"),
@@ -151,6 +153,7 @@ __all__ = [
     "DType",
     "Tensor",
     "TracegraphError",
+    "__version__",
     "as_tensor",
     "autograd",
     "bfloat16",

@@ -16,10 +16,12 @@ from typing import Any
 
 #: below `tracegraph`; what is below a name is looked up below what it stands for, unless it has a line of its own
 NAMES = {
+    "_dynamo": "compiler",
     "_higher_order_ops": "ops.functional",
     "_higher_order_ops.associative_scan": "ops.functional",
     "_higher_order_ops.scan": "ops.functional",
     "_higher_order_ops.while_loop": "ops.functional",
+    "autograd.anomaly_mode": "autograd.anomaly",
     "autograd.profiler": "profiler",
     "cuda": "tensor.cuda",
     "distributions.beta": "distributions.dirichlet",
@@ -33,17 +35,25 @@ NAMES = {
     "linalg": "tensor.linalg",
     "special": "tensor.special",
     "utils._pytree": "pytree",
+    "utils.hooks": "tensor.hooks",
     "utils.checkpoint": "autograd.checkpoint",
     "utils.data": "data",
     "utils.data.dataloader": "data.loader",
     "nn.modules": "nn",
     "nn.modules.batchnorm": "nn.normalization",
+    "nn.modules.channelshuffle": "nn.resampling",
     "nn.modules.container": "nn.containers",
     "nn.modules.conv": "nn.convolution",
+    "nn.modules.distance": "nn.losses",
+    "nn.modules.flatten": "nn.linear",
+    "nn.modules.fold": "nn.resampling",
+    "nn.modules.instancenorm": "nn.normalization",
     "nn.modules.loss": "nn.losses",
+    "nn.modules.pixelshuffle": "nn.resampling",
     "nn.modules.rnn": "nn.recurrent",
     "nn.modules.sparse": "nn.embedding",
     "nn.modules.upsampling": "nn.resampling",
+    "nn.modules.utils": "nn.ntuples",
     "nn.utils": "nn.parameter_tools",
     "nn.utils.clip_grad": "nn.gradient_clipping",
     "nn.utils.convert_parameters": "nn.parameter_vectors",
@@ -55,6 +65,13 @@ NAMES = {
     "nn.utils.weight_norm": "nn.weight_norm",
     "optim.adamw": "optim.adam",
     "optim.swa_utils": "weight_averaging",
+}
+#: classes that PyTorch defines in a module of which ours, of that subject, does not hold them: they are the package's
+ELSEWHERE = {
+    "nn.activation": ("MultiheadAttention",),
+    "nn.convolution": tuple(f"Lazy{name}{rank}d" for name in ("Conv", "ConvTranspose") for rank in (1, 2, 3)),
+    "nn.linear": ("LazyLinear",),
+    "nn.normalization": tuple(f"Lazy{name}{rank}d" for name in ("BatchNorm", "InstanceNorm") for rank in (1, 2, 3)),
 }
 #: names that only hold others
 SHELLS = ("utils",)
@@ -132,6 +149,18 @@ def names_below(package: str) -> Callable[[str], ModuleType]:
             if f"{prefix}.{name}" in NAMES:
                 return importlib.import_module(f"{_PACKAGE}.{prefix}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return get
+
+
+def names_elsewhere(module: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a module that PyTorch has more classes in."""
+    package, _, own = module.removeprefix(f"{_PACKAGE}.").rpartition(".")
+
+    def get(name: str) -> Any:
+        if name in ELSEWHERE[f"{package}.{own}"]:
+            return getattr(importlib.import_module(f"{_PACKAGE}.{package}"), name)
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
     return get
 

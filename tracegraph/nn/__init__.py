@@ -136,6 +136,7 @@ from tracegraph.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from tracegraph.nn.parallel import DataParallel
 from tracegraph.nn.parameter import Buffer, Parameter
 from tracegraph.nn.pooling import (
     AdaptiveAvgPool1d,
@@ -216,6 +217,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",

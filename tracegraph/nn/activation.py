@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracegraph.module_names import names_elsewhere
 from tracegraph.nn import functional as F
 from tracegraph.nn import init
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
+
+__getattr__ = names_elsewhere(__name__)
 
 
 class _InPlace(Module):

@@ -6,12 +6,15 @@ from typing import Any
 
 from tracegraph import dtypes
 from tracegraph.errors import ShapeError, ValueRangeError
+from tracegraph.module_names import names_elsewhere
 from tracegraph.nn import functional as F
 from tracegraph.nn import init
 from tracegraph.nn.arguments import check_sizes, check_windows
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as ops
+
+__getattr__ = names_elsewhere(__name__)
 
 
 class _AffineNorm(Module):

@@ -97,6 +97,13 @@ def load_state(module: Module, state: dict[str, Any], strict: bool, assign: bool
     return found
 
 
+def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:
+    """Take `prefix` off the keys that begin with it, in place: those of a wrapped module fit the module then."""
+    for key in list(state_dict):
+        if key.startswith(prefix):
+            state_dict[key.removeprefix(prefix)] = state_dict.pop(key)
+
+
 def _extras(module: Module) -> dict[str, Module]:
     """The parts of the module that have more to restore than tensors, by key."""
     parts = module.named_modules(remove_duplicate=False)

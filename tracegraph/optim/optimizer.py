@@ -11,7 +11,7 @@ from tracegraph.autograd import enable_grad, no_grad
 from tracegraph.errors import ArgumentError, MissingRuleError, ValueRangeError
 from tracegraph.ops.core.arguments import described
 from tracegraph.tensor import Tensor
-from tracegraph.tensor.hooks import RemovableHook
+from tracegraph.tensor.hooks import RemovableHandle
 
 ParamGroup: TypeAlias = dict[str, Any]
 
@@ -119,13 +119,13 @@ class Optimizer:
                         self.update(p, gradient, self.state[p], group)
         return loss
 
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; what it returns replaces args and kwargs."""
-        return RemovableHook(self._step_pre_hooks, hook)
+        return RemovableHandle(self._step_pre_hooks, hook)
 
-    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHook:
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return RemovableHook(self._step_post_hooks, hook)
+        return RemovableHandle(self._step_post_hooks, hook)
 
     def update(self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: ParamGroup) -> None:
         """Update one parameter in place; called under `no_grad`.

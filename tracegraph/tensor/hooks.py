@@ -29,21 +29,21 @@ def hooked_gradients(hooks: dict[int, Any], *gradients: Any) -> tuple[Any, ...]:
     return tuple([hooked(hooks, g) for g in gradients])
 
 
-class RemovableHook:
+class RemovableHandle:
     """Handle of a registered hook; `remove()` takes it away again. Usable as a context manager."""
 
     _next = 0
 
     def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        RemovableHook._next += 1
-        self.id = RemovableHook._next
+        RemovableHandle._next += 1
+        self.id = RemovableHandle._next
         self._hooks = hooks
         hooks[self.id] = hook
 
     def remove(self) -> None:
         self._hooks.pop(self.id, None)
 
-    def __enter__(self) -> RemovableHook:
+    def __enter__(self) -> RemovableHandle:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -17,7 +17,7 @@ from tracegraph.errors import ArgumentError, AutogradError, DTypeError, ShapeErr
 from tracegraph.ops.core.device import Device
 from tracegraph.ops.core.layout import contiguous_strides
 from tracegraph.ops.handles.methods import TensorMethods
-from tracegraph.tensor.hooks import PostAccumulate, RemovableHook
+from tracegraph.tensor.hooks import PostAccumulate, RemovableHandle
 from tracegraph.tensor.printing import format_tensor
 from tracegraph.tensor.storage import Storage, ViewOf
 
@@ -328,7 +328,7 @@ class Tensor(TensorMethods):
         retain = create_graph if retain_graph is None else retain_graph
         Tensor.engine.backward(self, gradient, retain, create_graph, inputs)
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHook:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook(grad)` when this tensor's gradient is known; a tensor it returns replaces the gradient."""
         if not self.requires_grad:
             raise AutogradError("register_hook() on a tensor that does not require grad")
@@ -336,9 +336,9 @@ class Tensor(TensorMethods):
             self._hooks = {}
             if self.grad_fn is not None:
                 self.grad_fn.add_hooks(self)
-        return RemovableHook(self._hooks, hook)
+        return RemovableHandle(self._hooks, hook)
 
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHook:
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Call `hook(tensor)` when a backward pass has added to the `.grad` of this leaf.
 
         Raises:
@@ -348,7 +348,7 @@ class Tensor(TensorMethods):
             raise AutogradError("register_post_accumulate_grad_hook() is for leaves that require grad")
         if self._hooks is None:
             self._hooks = {}
-        return RemovableHook(self._hooks, PostAccumulate(hook))
+        return RemovableHandle(self._hooks, PostAccumulate(hook))
 
     def retain_grad(self) -> None:
         """Keep the gradient of this non-leaf in `.grad` too."""

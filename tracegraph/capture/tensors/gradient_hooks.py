@@ -28,7 +28,7 @@ from tracegraph.ops.graphs.recording import Traced
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.ops.kinds import View
 from tracegraph.tensor import Tensor
-from tracegraph.tensor.hooks import RemovableHook, hooked_gradients
+from tracegraph.tensor.hooks import RemovableHandle, hooked_gradients
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer
@@ -48,7 +48,7 @@ class HookedTensor:
     hooks: dict[int, Any] = field(default_factory=dict)
 
 
-class TracedHook(RemovableHook):
+class TracedHook(RemovableHandle):
     """The handle of a hook registered in a trace; it can be removed there, and cannot leave it."""
 
     def __init__(self, hooks: dict[int, Any], hook: Any, registration: HookRegistration | None = None) -> None:
@@ -148,7 +148,7 @@ def _call_retain_grad(tracer: Tracer, tensor: Traced) -> None:
     raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor.retain_grad")
 
 
-def _call_remove(tracer: Tracer, handle: RemovableHook) -> None:
+def _call_remove(tracer: Tracer, handle: RemovableHandle) -> None:
     """`handle.remove()`.
 
     Raises:
@@ -170,7 +170,7 @@ def _call_remove(tracer: Tracer, handle: RemovableHook) -> None:
         _apply(tracer, hooked)
 
 
-_REMOVE: types.FunctionType = RemovableHook.__dict__["remove"]
+_REMOVE: types.FunctionType = RemovableHandle.__dict__["remove"]
 
 #: handlers by function of the library
 HANDLERS: dict[Any, Any] = {_REMOVE: _call_remove}

@@ -23,6 +23,7 @@ from tracegraph.ops.core.samples import A, Sampler, call, samples
 from tracegraph.ops.core.shapes import describe, type_of
 from tracegraph.ops.kinds import Composite, Derived, Reduction
 from tracegraph.ops.kinds.reduction import reduced_axes
+from tracegraph.ops.numerics.reduce import reduce
 from tracegraph.ops.reductions.reductions import spread
 
 VALUES = samples(
@@ -162,7 +163,7 @@ class Position(Reduction):
 
     def eager(self, x: np.ndarray, dim: tuple[int, ...], keepdim: bool) -> Any:
         position = np.argmax if self.combine == "argmax" else np.argmin
-        return position(x, axis=dim[0] if len(dim) == 1 else None, keepdims=keepdim)
+        return reduce(position, x, dim[0] if len(dim) == 1 else None, keepdim)
 
 
 @define_op

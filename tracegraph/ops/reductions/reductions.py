@@ -19,6 +19,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.kinds import Composite, Derived, Reduction
 from tracegraph.ops.kinds.reduction import reduced_axes
+from tracegraph.ops.numerics.reduce import reduce
 from tracegraph.ops.numerics.scalar import cast_array
 
 
@@ -76,7 +77,7 @@ class Sum(Accumulation):
     samples = reduction_samples(dtypes=dtypes.ALL)
 
     def eager(self, x: np.ndarray, dim: tuple[int, ...], keepdim: bool, dtype: DType | None = None) -> Any:
-        return np.sum(x, axis=dim, keepdims=keepdim)
+        return reduce(np.sum, x, dim, keepdim)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None) -> Gradient:
         return spread(g, x, dim, keepdim).expand(tuple(x.shape))
@@ -103,7 +104,7 @@ class Mean(Accumulation):
         return total / count_scalar(k, count, k.dtype(total))
 
     def eager(self, x: np.ndarray, dim: tuple[int, ...], keepdim: bool, dtype: DType | None = None) -> Any:
-        total = np.sum(x, axis=dim, keepdims=keepdim)
+        total = reduce(np.sum, x, dim, keepdim)
         return total / total.dtype.type(dims.product(tuple(x.shape[a] for a in dim)))
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None) -> Gradient:
@@ -124,7 +125,7 @@ class Prod(Accumulation):
     )
 
     def eager(self, x: np.ndarray, dim: tuple[int, ...], keepdim: bool, dtype: DType | None = None) -> Any:
-        return np.prod(x, axis=dim, keepdims=keepdim)
+        return reduce(np.prod, x, dim, keepdim)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None) -> Gradient:
         # Without zeros the product of the others is y / x. With one zero only that element has others whose product

@@ -19,6 +19,7 @@ from tracegraph.ops.core.shapes import type_of
 from tracegraph.ops.core.sym_float import Float
 from tracegraph.ops.kinds import Composite, Derived
 from tracegraph.ops.kinds.reduction import floating_result, reduced_axes
+from tracegraph.ops.numerics.reduce import reduce
 from tracegraph.ops.numerics.scalar import cast_array
 from tracegraph.ops.reductions.extrema import check_not_empty
 from tracegraph.ops.reductions.reductions import reduced_count, spread
@@ -83,7 +84,7 @@ class Var(Spread):
     def eager(self, x: np.ndarray, dim: Any, keepdim: bool, correction: Any) -> Any:
         wide, axes = widened(x), axes_of(x, dim)
         mean = np.sum(wide, axis=axes, keepdims=True) / wide.dtype.type(reduced_count(x, dim))
-        total = np.sum(np.square(wide - mean), axis=axes, keepdims=keepdim)
+        total = reduce(np.sum, np.square(wide - mean), axes, keepdim)
         return cast_array(total / wide.dtype.type(degrees_of_freedom(x, dim, correction)), dtypes.from_numpy(x.dtype))
 
     def decompose(self, x: Handle, dim: Any, keepdim: bool, correction: Any) -> Handle:
@@ -218,13 +219,13 @@ class VectorNorm(Composite):
         size, axes = np.abs(widened(x)), axes_of(x, dim)
         if math.isinf(ord):
             check_not_empty(self.name, type_of(x), dim)
-            result = (np.max if ord > 0 else np.min)(size, axis=axes, keepdims=keepdim)
+            result = reduce(np.max if ord > 0 else np.min, size, axes, keepdim)
         elif ord in (0, 1):
-            result = np.sum(size if ord else size != 0, axis=axes, keepdims=keepdim)
+            result = reduce(np.sum, size if ord else size != 0, axes, keepdim)
         elif ord == 2:
-            result = np.sqrt(np.sum(size * size, axis=axes, keepdims=keepdim))
+            result = np.sqrt(reduce(np.sum, size * size, axes, keepdim))
         else:
-            result = np.sum(size**ord, axis=axes, keepdims=keepdim) ** (1 / ord)
+            result = reduce(np.sum, size**ord, axes, keepdim) ** (1 / ord)
         return cast_array(np.asarray(result), dtypes.from_numpy(x.dtype))
 
     def decompose(self, x: Handle, ord: float, dim: Any, keepdim: bool) -> Handle:
