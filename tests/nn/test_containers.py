@@ -75,3 +75,21 @@ def test_parameter_containers():
 def test_only_modules_go_in():
     with pytest.raises(TypeError, match="expected a Module, got int"):
         nn.Sequential(3)
+
+
+def test_parts_are_taken_away():
+    layers = nn.ModuleList([nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 3)])
+    assert isinstance(layers.pop(-1), nn.Linear) and len(layers) == 2
+    assert isinstance(nn.Sequential(*layers).pop(1), nn.ReLU)
+    named = nn.ParameterDict({"a": tg.ones(1)})
+    named.update({"b": tg.zeros(1)})
+    assert named.get("c") is None and named.get("b") is named["b"]
+    assert named.pop("a").item() == 1.0 and list(named) == ["b"]
+    named.clear()
+    assert not len(named)
+
+
+def test_shared_modules_are_listed_once_or_every_time():
+    shared = nn.ReLU()
+    twice = nn.Sequential(shared, shared)
+    assert (len(list(twice.modules())), len(list(twice.modules(remove_duplicate=False)))) == (2, 3)

@@ -5,6 +5,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import nn
+from tracegraph.errors import ShapeError
 
 
 def test_evaluation_changes_nothing():
@@ -47,3 +48,12 @@ def test_whole_channels(layer, shape):
 def test_probabilities_are_checked():
     with pytest.raises(ValueError, match=r"Dropout: p=1\.5"):
         nn.Dropout(1.5)
+
+
+def test_alpha_dropout_of_whole_channels():
+    layer = nn.FeatureAlphaDropout(0.5)
+    found = layer(tg.zeros(8, 16, 3))
+    assert (found == found[..., :1]).all() and len(found.unique()) == 2
+    assert layer.eval()(found) is found
+    with pytest.raises(ShapeError, match="2 dimensions or more"):
+        nn.FeatureAlphaDropout()(tg.zeros(3))

@@ -4,6 +4,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import nn
+from tracegraph.errors import ValueRangeError
 from tracegraph.nn import functional as F
 
 X, T, P = tg.tensor([[0.2, 0.7], [0.4, 0.1]]), tg.tensor([1, 0]), tg.tensor([[0.9, 0.1], [0.5, 0.5]])
@@ -76,3 +77,30 @@ def test_the_gradient_of_a_variance_that_is_too_small_is_not_lost():
         run(tg.tensor([1.0, 1.0]), tg.tensor([3.0, 3.0]), variance).backward()
         # 1 / (2 v) - 4 / (2 v^2) at v = 0.5 and 2
         assert variance.grad.tolist() == pytest.approx([-7.0, -0.25])
+
+
+def test_margins_of_several_right_classes() -> None:
+    scores = tg.tensor([0.1, 0.2, 0.4, 0.8], requires_grad=True)
+    target = tg.tensor([3, 0, -1, 1])  # 3 and 0; what is behind -1 does not count
+    wanted = (1 - (0.8 - 0.2)) + (1 - (0.8 - 0.4)) + (1 - (0.1 - 0.2)) + (1 - (0.1 - 0.4))
+    loss = nn.MultiLabelMarginLoss()(scores, target)
+    assert loss.item() == pytest.approx(wanted / 4)
+    loss.backward()
+    assert scores.grad.tolist() == [-0.5, 0.5, 0.5, -0.5]
+
+
+def test_triplets_of_any_distance() -> None:
+    near, far = tg.tensor([[1.0, 1.0]]), tg.tensor([[2.0, 5.0]])
+    zero = tg.zeros(1, 2)
+
+    def taxi(x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        return (x - y).abs().sum(-1)
+
+    assert nn.TripletMarginWithDistanceLoss(distance_function=taxi, margin=6.0)(zero, near, far).item() == 1.0
+    assert (
+        nn.TripletMarginWithDistanceLoss(distance_function=taxi, margin=6.0, swap=True)(zero, near, far).item() == 3.0
+    )
+    plain = nn.TripletMarginWithDistanceLoss()(zero, far, near)
+    assert plain.item() == pytest.approx(nn.TripletMarginLoss()(zero, far, near).item())
+    with pytest.raises(ValueRangeError, match="must be positive"):
+        nn.TripletMarginWithDistanceLoss(margin=0.0)(zero, near, far)

@@ -5,6 +5,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import nn
+from tracegraph.errors import ArgumentError, ShapeError
 
 
 def test_running_statistics_follow_the_batches(rng):
@@ -99,3 +100,21 @@ def test_parameters_and_gradients(layer, parameters):
 def test_refusals(call, message):
     with pytest.raises(tg.TracegraphError, match=message):
         call()
+
+
+def test_statistics_of_all_processes_are_those_of_the_one():
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Sequential(nn.BatchNorm2d(2, affine=False))).eval()
+    state = net.state_dict()
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    assert [type(m) for m in converted.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)] == [
+        nn.SyncBatchNorm,
+        nn.SyncBatchNorm,
+    ]
+    assert list(converted.state_dict()) == list(state) and not converted[1].training
+    assert converted[1].weight is state["1.weight"] or converted[1].weight.tolist() == state["1.weight"].tolist()
+    x = tg.randn(5, 4)
+    assert nn.SyncBatchNorm(4)(x).tolist() == nn.BatchNorm1d(4)(x).tolist()
+    with pytest.raises(ShapeError, match="at least 2 dimensions"):
+        nn.SyncBatchNorm(4)(x[0])
+    with pytest.raises(ArgumentError, match="no process groups"):
+        nn.SyncBatchNorm(4, process_group=1)

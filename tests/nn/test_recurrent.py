@@ -122,3 +122,14 @@ def test_relu_networks():
 def test_refusals(call, message):
     with pytest.raises(tg.TracegraphError, match=message):
         call()
+
+
+def test_weights_by_layer_and_direction():
+    layer = nn.GRU(2, 3, 2, bidirectional=True)
+    layer.flatten_parameters()
+    assert [[tuple(p.shape) for p in weights] for weights in layer.all_weights][1:3] == [
+        [(9, 2), (9, 3), (9,), (9,)],
+        [(9, 6), (9, 3), (9,), (9,)],
+    ]
+    assert layer.all_weights[3][1] is layer.weight_hh_l1_reverse
+    assert isinstance(layer, nn.RNNBase) and isinstance(nn.GRUCell(2, 3), nn.RNNCellBase)

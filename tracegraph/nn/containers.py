@@ -52,6 +52,12 @@ class _ModuleSequence(Module):
         del modules[index if isinstance(index, slice) else self._position(index)]
         self._replace_all(modules)
 
+    def pop(self, index: int) -> Module:
+        """Take a module away and return it."""
+        module: Module = self[index]
+        del self[index]
+        return module
+
     def append(self, module: Module) -> Any:
         """Add a module at the end; returns the container."""
         self.add_module(str(len(self)), module)
@@ -217,8 +223,7 @@ class ParameterDict(Module):
 
     def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        for name, value in (parameters or {}).items():
-            self[name] = value
+        self.update(parameters or {})
 
     def __len__(self) -> int:
         return len(self._parameters)
@@ -247,6 +252,26 @@ class ParameterDict(Module):
 
     def items(self) -> Iterable[tuple[str, Parameter]]:
         return self._parameters.items()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A parameter, or `default`."""
+        return self._parameters.get(key, default)
+
+    def update(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        """Add or replace parameters."""
+        for name, value in dict(parameters).items():
+            self[name] = value
+
+    def pop(self, key: str) -> Parameter:
+        """Take a parameter away and return it."""
+        parameter = self[key]
+        del self[key]
+        return parameter
+
+    def clear(self) -> None:
+        """Take all parameters away."""
+        self._parameters.clear()
+        self._changed()
 
     def __repr__(self) -> str:
         return _parameters_repr(self)

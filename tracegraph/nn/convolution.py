@@ -23,7 +23,7 @@ def _tuple(value: Any, rank: int) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, tuple | list) else (value,) * rank
 
 
-class _Convolution(Module):
+class _ConvNd(Module):
     """What convolutions of any rank share; `rank` is the number of spatial dimensions."""
 
     rank: int
@@ -114,7 +114,7 @@ class _Convolution(Module):
         return text
 
 
-class Conv1d(_Convolution):
+class Conv1d(_ConvNd):
     """Convolution of signals [N, in_channels, L] or [in_channels, L]."""
 
     rank = 1
@@ -124,7 +124,7 @@ class Conv1d(_Convolution):
         return F.conv1d(input, self.weight, self.bias, self.stride[0], padding, self.dilation[0], self.groups)
 
 
-class Conv2d(_Convolution):
+class Conv2d(_ConvNd):
     """Convolution of images [N, in_channels, H, W] or [in_channels, H, W]."""
 
     rank = 2
@@ -134,7 +134,7 @@ class Conv2d(_Convolution):
         return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
-class _TransposedConvolution(_Convolution):
+class _ConvTransposeNd(_ConvNd):
     """The arguments of transposed convolutions, in PyTorch's order, which is not that of convolutions."""
 
     transposed = True
@@ -160,7 +160,7 @@ class _TransposedConvolution(_Convolution):
         self.output_padding = _tuple(output_padding, self.rank)
 
 
-class ConvTranspose1d(_TransposedConvolution):
+class ConvTranspose1d(_ConvTransposeNd):
     """Transposed convolution of signals [N, in_channels, L] or [in_channels, L]."""
 
     rank = 1
@@ -172,7 +172,7 @@ class ConvTranspose1d(_TransposedConvolution):
         )  # fmt: skip
 
 
-class ConvTranspose2d(_TransposedConvolution):
+class ConvTranspose2d(_ConvTransposeNd):
     """Transposed convolution of images [N, in_channels, H, W] or [in_channels, H, W]."""
 
     rank = 2
@@ -183,7 +183,7 @@ class ConvTranspose2d(_TransposedConvolution):
         )
 
 
-class Conv3d(_Convolution):
+class Conv3d(_ConvNd):
     """Convolution of volumes [N, in_channels, D, H, W] or [in_channels, D, H, W]."""
 
     rank = 3
@@ -193,7 +193,7 @@ class Conv3d(_Convolution):
         return F.conv3d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
-class ConvTranspose3d(_TransposedConvolution):
+class ConvTranspose3d(_ConvTransposeNd):
     """Transposed convolution of volumes [N, in_channels, D, H, W] or [in_channels, D, H, W]."""
 
     rank = 3

@@ -9,7 +9,7 @@ from tracegraph.nn.arguments import check_probabilities
 from tracegraph.nn.module import Module
 
 
-class _Dropout(Module):
+class _DropoutNd(Module):
     """A layer with a dropout probability."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
@@ -22,35 +22,42 @@ class _Dropout(Module):
         return f"p={self.p}, inplace={self.inplace}"
 
 
-class Dropout(_Dropout):
+class Dropout(_DropoutNd):
     """Zeros elements with probability `p`, scales the rest by 1 / (1 - p)."""
 
     def forward(self, input: Any) -> Any:
         return F.dropout(input, self.p, self.training, self.inplace)
 
 
-class Dropout1d(_Dropout):
+class Dropout1d(_DropoutNd):
     """Zeros whole channels of signals [N, C, L] or [C, L]."""
 
     def forward(self, input: Any) -> Any:
         return F.dropout1d(input, self.p, self.training, self.inplace)
 
 
-class Dropout2d(_Dropout):
+class Dropout2d(_DropoutNd):
     """Zeros whole channels of images [N, C, H, W] or [C, H, W]."""
 
     def forward(self, input: Any) -> Any:
         return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
-class Dropout3d(_Dropout):
+class Dropout3d(_DropoutNd):
     """Zeros whole channels of volumes [N, C, D, H, W] or [C, D, H, W]."""
 
     def forward(self, input: Any) -> Any:
         return F.dropout3d(input, self.p, self.training, self.inplace)
 
 
-class AlphaDropout(_Dropout):
+class FeatureAlphaDropout(_DropoutNd):
+    """`AlphaDropout` of whole channels of [N, C, ...]."""
+
+    def forward(self, input: Any) -> Any:
+        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class AlphaDropout(_DropoutNd):
     """Dropout that keeps mean and variance, for networks of SELU."""
 
     def forward(self, input: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tracegraph import dtypes
-from tracegraph.errors import ShapeError, ValueRangeError
+from tracegraph.errors import ArgumentError, ShapeError, ValueRangeError
 from tracegraph.module_names import names_elsewhere
 from tracegraph.nn import functional as F
 from tracegraph.nn import init
@@ -35,7 +35,7 @@ class _AffineNorm(Module):
             init.zeros_(self.bias)
 
 
-class _StatisticsNorm(_AffineNorm):
+class _NormBase(_AffineNorm):
     """A normalisation per channel that may keep running statistics.
 
     Class attributes:
@@ -103,7 +103,7 @@ class _StatisticsNorm(_AffineNorm):
         )
 
 
-class _BatchNorm(_StatisticsNorm):
+class _BatchNorm(_NormBase):
     """Normalises each channel by the statistics of the batch, in evaluation by the running ones."""
 
     def forward(self, input: Any) -> Any:
@@ -146,7 +146,51 @@ class BatchNorm3d(_BatchNorm):
     ranks = (5,)
 
 
-class _InstanceNorm(_StatisticsNorm):
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation of [N, C, ...] whose statistics are those of all processes, of which there is one here."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if process_group is not None:
+            raise ArgumentError("SyncBatchNorm: there are no process groups")
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def check(self, input: Any) -> None:
+        if input.ndim < 2:
+            raise ShapeError(f"SyncBatchNorm expects an input of at least 2 dimensions, got shape {list(input.shape)}")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """`module` with this layer in the place of every other batch normalisation, with its parameters and state."""
+        converted = module
+        if isinstance(module, _BatchNorm) and not isinstance(module, SyncBatchNorm):
+            converted = cls(
+                module.num_features,
+                module.eps,
+                module.momentum,
+                module.affine,
+                module.track_running_stats,
+                process_group,
+            )
+            for kind in ("_parameters", "_buffers"):
+                for name, value in module.__dict__[kind].items():
+                    setattr(converted, name, value)
+            converted.training = module.training
+        for name, child in module.named_children():
+            converted.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return converted
+
+
+class _InstanceNorm(_NormBase):
     """Normalises each channel of each example on its own."""
 
     def __init__(

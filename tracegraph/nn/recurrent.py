@@ -19,7 +19,7 @@ from tracegraph.ops.neural.recurrent import gru_step, lstm_step, rnn_step
 # ------------------------------------------------------------------------------------------------ one step
 
 
-class _Cell(Module):
+class RNNCellBase(Module):
     """Weights of one step; `gates` of them stand one above the other."""
 
     gates: int
@@ -70,7 +70,7 @@ def _reset(module: Module, hidden_size: int) -> None:
         init.uniform_(p, -bound, bound)
 
 
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu."""
 
     gates = 1
@@ -93,7 +93,7 @@ class RNNCell(_Cell):
         return rnn_step(self.projected(input), h, self.weight_hh, self.bias_hh, self.nonlinearity)
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """One step of a long short-term memory: (h, c) to (h', c')."""
 
     gates = 4
@@ -103,7 +103,7 @@ class LSTMCell(_Cell):
         return lstm_step(self.projected(input), h, c, self.weight_hh, self.bias_hh)
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """One step of a gated recurrent unit."""
 
     gates = 3
@@ -116,7 +116,7 @@ class GRUCell(_Cell):
 # ------------------------------------------------------------------------------------------------ sequences
 
 
-class _Recurrent(Module):
+class RNNBase(Module):
     """Steps over sequences [L, N, input_size] (or [N, L, input_size], or [L, input_size]), in layers.
 
     Weights are called as in PyTorch: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, `..._l0_reverse`, ...
@@ -174,6 +174,16 @@ class _Recurrent(Module):
     def reset_parameters(self) -> None:
         """Draw new values, uniform on +-1 / sqrt(hidden_size)."""
         _reset(self, self.hidden_size)
+
+    def flatten_parameters(self) -> None:
+        """Nothing: there is no library that wants the weights in one piece."""
+
+    @property
+    def all_weights(self) -> list[list[Parameter]]:
+        """The parameters of each layer and direction."""
+        kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ()))
+        suffixes = [_suffix(layer, d) for layer in range(self.num_layers) for d in range(1 + self.bidirectional)]
+        return [[getattr(self, kind + suffix) for kind in kinds] for suffix in suffixes]
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """Outputs of the last layer at every step, and the last state of every layer and direction.
@@ -298,7 +308,7 @@ def _suffix(layer: int, direction: int) -> str:
     return f"_l{layer}{'_reverse' if direction else ''}"
 
 
-class RNN(_Recurrent):
+class RNN(RNNBase):
     """A simple recurrent network with tanh or relu."""
 
     gates = 1
@@ -315,7 +325,7 @@ class RNN(_Recurrent):
         return ops.rnn_steps(projected, *state, w_hh, b_hh, reverse, self.nonlinearity)
 
 
-class LSTM(_Recurrent):
+class LSTM(RNNBase):
     """A long short-term memory network; its state is the pair (h, c)."""
 
     gates = 4
@@ -328,7 +338,7 @@ class LSTM(_Recurrent):
         return ops.lstm_steps(projected, *state, w_hh, b_hh, reverse)
 
 
-class GRU(_Recurrent):
+class GRU(RNNBase):
     """A network of gated recurrent units."""
 
     gates = 3

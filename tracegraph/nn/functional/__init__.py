@@ -30,17 +30,20 @@ from tracegraph.nn.functional.dropout import (
     dropout1d,
     dropout2d,
     dropout3d,
+    feature_alpha_dropout,
 )
 from tracegraph.nn.functional.losses import (
     cosine_embedding_loss,
     hinge_embedding_loss,
     margin_ranking_loss,
     multi_margin_loss,
+    multilabel_margin_loss,
     multilabel_soft_margin_loss,
     pairwise_distance,
     poisson_nll_loss,
     soft_margin_loss,
     triplet_margin_loss,
+    triplet_margin_with_distance_loss,
 )
 from tracegraph.nn.functional.normalization import (
     batch_norm,
@@ -48,12 +51,20 @@ from tracegraph.nn.functional.normalization import (
     local_response_norm,
     normalize,
 )
-from tracegraph.nn.functional.pooling import lp_pool1d, lp_pool2d
+from tracegraph.nn.functional.pooling import (
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
 from tracegraph.nn.functional.sampling import gumbel_softmax
 from tracegraph.nn.functional.windows import (
     fold,
-    max_pool1d,
-    max_pool2d,
     unfold,
 )
 from tracegraph.ops import functional as ops
@@ -76,7 +87,6 @@ adaptive_avg_pool1d = ops.adaptive_avg_pool1d
 adaptive_avg_pool2d = ops.adaptive_avg_pool2d
 adaptive_max_pool2d = ops.adaptive_max_pool2d
 adaptive_max_pool1d = ops.adaptive_max_pool1d
-max_pool3d = ops.max_pool3d
 avg_pool3d = ops.avg_pool3d
 adaptive_avg_pool3d = ops.adaptive_avg_pool3d
 adaptive_max_pool3d = ops.adaptive_max_pool3d
@@ -161,6 +171,7 @@ __all__ = [
     "elu_",
     "embedding",
     "embedding_bag",
+    "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",
     "gelu",
@@ -188,13 +199,18 @@ __all__ = [
     "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
+    "lp_pool3d",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_margin_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
@@ -227,6 +243,7 @@ __all__ = [
     "threshold",
     "threshold_",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
     "unfold",
     "upsample",
 ]

@@ -57,10 +57,27 @@ _SELU_FLOOR = -1.7580993408473766
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """Dropout to SELU's lower limit that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
-    _check_probability("alpha_dropout", p)
+    return _alpha_dropout("alpha_dropout", input, tuple(input.shape), p, training, inplace)
+
+
+def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """`alpha_dropout` of whole channels of [N, C, ...].
+
+    Raises:
+        ShapeError: there are no channels.
+    """
+    if input.ndim < 2:
+        raise ShapeError(f"feature_alpha_dropout: an input of shape {list(input.shape)} must have 2 dimensions or more")
+    shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
+    return _alpha_dropout("feature_alpha_dropout", input, shape, p, training, inplace)
+
+
+def _alpha_dropout(name: str, input: Any, shape: tuple[int, ...], p: float, training: bool, inplace: bool) -> Any:
+    """Dropout by a mask of `shape`."""
+    _check_probability(name, p)
     if not training or p == 0:
         return input
-    is_kept = ops.dropout_with_key(ops.ones_like(input), ops.next_key(), p) > 0
+    is_kept = ops.dropout_with_key(ops.ones(shape, dtype=input.dtype), ops.next_key(), p) > 0
     scale = 0.0 if p == 1 else ((1 - p) * (1 + p * _SELU_FLOOR**2)) ** -0.5
     result = ops.where(is_kept, input, _SELU_FLOOR) * scale - scale * _SELU_FLOOR * p
     return in_place(input, result, inplace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from tracegraph.errors import ValueRangeError
@@ -37,6 +38,30 @@ def triplet_margin_loss(
     near, far = (pairwise_distance(anchor, x, p, eps) for x in (positive, negative))
     if swap:
         far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
+    return _reduced((near - far + margin).clamp(min=0), reduction)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    distance_function: Callable[[Any, Any], Any] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
+    """`triplet_margin_loss` with another distance than `pairwise_distance`.
+
+    Raises:
+        ValueRangeError: the margin is not positive.
+    """
+    if margin <= 0:
+        raise ValueRangeError(f"triplet_margin_with_distance_loss: margin={margin} must be positive")
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = ops.minimum(far, distance(positive, negative))
     return _reduced((near - far + margin).clamp(min=0), reduction)
 
 
@@ -79,6 +104,22 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, red
     loss = -(target * ops.logsigmoid(input) + (1 - target) * ops.logsigmoid(-input))
     loss = loss if weight is None else loss * weight
     return _reduced(loss.mean(-1), reduction)
+
+
+def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """By how much classes that are not targets come closer than 1 to those that are, over the number of classes.
+
+    Args:
+        input: scores [N, C] or [C].
+        target: in each row numbers of classes, up to the first -1.
+    """
+    is_given = (target < 0).cumsum(-1) == 0
+    names = (target.unsqueeze(-1) == ops.arange(input.shape[-1])) & is_given.unsqueeze(-1)
+    is_other = names.any(-2).logical_not()
+    scores = input.gather(-1, target.clamp(min=0))
+    excess = (1 - scores.unsqueeze(-1) + input.unsqueeze(-2)).clamp(min=0)
+    counted = is_given.unsqueeze(-1) & is_other.unsqueeze(-2)
+    return _reduced(ops.where(counted, excess, 0).sum((-2, -1)) / input.shape[-1], reduction)
 
 
 def multi_margin_loss(

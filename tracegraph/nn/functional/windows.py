@@ -1,4 +1,4 @@
-"""Pooling that may return indices, and images as columns of windows."""
+"""Images as columns of windows."""
 
 from __future__ import annotations
 
@@ -6,37 +6,6 @@ from typing import Any
 
 from tracegraph.errors import ShapeError
 from tracegraph.ops import functional as ops
-
-
-def max_pool2d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """Maximum of each window of images; with `return_indices` also where it was, in the flattened image."""
-    op = ops.max_pool2d_with_indices if return_indices else ops.max_pool2d
-    return op(input, kernel_size, stride, padding, dilation, ceil_mode)
-
-
-def max_pool1d(
-    input: Any,
-    kernel_size: int,
-    stride: int | None = None,
-    padding: int = 0,
-    dilation: int = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """Maximum of each window of signals; with `return_indices` also where it was."""
-    if not return_indices:
-        return ops.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)
-    pairs = ((1, kernel_size), (1, kernel_size if stride is None else stride), (0, padding), (1, dilation))
-    values, indices = ops.max_pool2d_with_indices(input.unsqueeze(-2), *pairs, ceil_mode)
-    return values.squeeze(-2), indices.squeeze(-2)
 
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
