@@ -28,6 +28,29 @@ def test_a_failed_write_leaves_the_history_as_it_was() -> None:
     assert gradients[0] == gradients[1]
 
 
+def test_a_failed_call_leaves_tensors_in_their_memory() -> None:
+    """What a leaf and the tensor whose memory it was given hold is put back before the call starts over."""
+
+    def program(w, v, i):
+        w.data = v
+        v.add_(1)
+        try:
+            return w * v[i]
+        except IndexError:
+            return w * 3
+
+    seen = []
+    for function in (program, tg.compile(program, backend="eager")):
+        w = tg.tensor([2.0, 3.0], requires_grad=True)
+        former, v = w.data, tg.tensor([1.0, 5.0])
+        result = function(w, v, tg.tensor([9]))
+        result.sum().backward()
+        seen.append([t.tolist() for t in (result, w.grad, w, v, former)])
+        assert w.data_ptr() == v.data_ptr()
+    assert seen[0] == seen[1]
+    assert seen[0] == [[6.0, 18.0], [3.0, 3.0], [2.0, 6.0], [2.0, 6.0], [2.0, 3.0]]
+
+
 def test_a_failing_backend_is_not_taken_for_the_program() -> None:
     calls = []
 

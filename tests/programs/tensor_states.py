@@ -45,13 +45,13 @@ def data_set(x, w):
     return w.requires_grad, w.is_leaf
 
 
-@program(data_and_leaf, breaks=("tensor-attribute",))
+@program(data_and_leaf)
 def data_set_and_a_result_of_it(x, w):
     w.data = x * 2
     return (w * 3).sum()
 
 
-@program(data_and_leaf, breaks=("tensor-attribute",))
+@program(data_and_leaf)
 def data_written_before_gradients_read_it(x, w):
     y = w * x * w
     w.data.mul_(3)

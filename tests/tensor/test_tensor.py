@@ -67,6 +67,16 @@ def test_views_share_storage_and_versions():
     assert not v.is_contiguous()
 
 
+def test_a_tensor_in_other_memory_keeps_its_version_counter():
+    x, y = tg.zeros(4), tg.ones(4)
+    part = x[2:]
+    x.data = y
+    x.add_(1)
+    assert (x._version, part._version, y._version) == (1, 1, 0)
+    assert (x.tolist(), y.tolist(), part.tolist()) == ([2.0] * 4, [2.0] * 4, [0.0] * 2)
+    assert (x.storage_offset(), x[1:].storage_offset(), part.storage_offset()) == (0, 1, 2)
+
+
 def test_fresh_results_are_contiguous_whatever_the_operands():
     x = tg.ones(3, 4).t()
     assert (x * 2).is_contiguous()

@@ -43,6 +43,7 @@ from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides
 from tracegraph.ops.core.random_key import KEY
+from tracegraph.ops.graphs.backward_pass import read_results
 from tracegraph.ops.graphs.recording import Recorder, Traced
 from tracegraph.ops.kinds import View
 
@@ -97,7 +98,10 @@ class _Alias:
     `value` holds its elements as of `version` of the memory.
     """
 
-    __slots__ = ("attrs", "has_history", "input", "op", "origin", "tracked_write", "value", "version", "writes")
+    __slots__ = (
+        "attrs", "counted", "formerly", "has_history", "input", "op", "origin", "tracked_write", "value", "version",
+        "writes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -119,10 +123,16 @@ class _Alias:
         self.tracked_write = False
         #: of what counts its versions: how often it was written to
         self.writes = 0
+        #: of a tensor that was given other memory: what it was before, whose counter it keeps
+        self.formerly: _Alias | None = None
+        #: how many writes `value` has seen
+        self.counted = self.counter.writes
 
     @property
     def counter(self) -> _Alias:
         """The alias that counts the writes to this one: the memory, but for views that share no counter with it."""
+        if self.formerly is not None:
+            return self.formerly.counter
         return self if self.origin is None or (self.op and not self.op.shares_version) else self.origin.counter
 
     @property
@@ -165,6 +175,10 @@ class _Functionaliser:
         self.key: Value | None = None
         #: what each value that is no view holds: the elements of which memory, after how many writes
         self.held: dict[Value, tuple[_Alias, int]] = {}
+        #: the elements that tensors had before, each with the number of writes that they have seen
+        self.former: list[tuple[_Alias, Value, int]] = []
+        #: tensors that were given other memory, and what they are since
+        self.moved: dict[_Alias, _Alias] = {}
         #: operands that the gradient of a node reads, while its result overwrites them: their elements are kept
         self.kept = _read_and_overwritten(graph)
 
@@ -178,10 +192,10 @@ class _Functionaliser:
             elements = self.current(alias.origin)
             if alias.has_history:
                 traced = map(self.recorder.traced, (alias.value, elements))
-                alias.value = alias.op.scatter(*traced, **alias.attrs).value
+                self.put(alias, alias.op.scatter(*traced, **alias.attrs).value)
                 self.hold(alias)
             else:
-                alias.value = self.builder.call(alias.op, elements, **alias.attrs)
+                self.put(alias, self.builder.call(alias.op, elements, **alias.attrs))
             alias.version = version
         return alias.value
 
@@ -196,9 +210,14 @@ class _Functionaliser:
             with self.recorder.active():
                 scattered = alias.op.scatter(base, elements, **alias.attrs)
             self.write(alias.origin, scattered)
-        alias.value = elements.value
+        self.put(alias, elements.value)
         alias.version = alias.root.version
         self.hold(alias)
+
+    def put(self, alias: _Alias, value: Value) -> None:
+        """Let `value` be the elements of `alias`."""
+        self.former.append((alias, alias.value, alias.counted))
+        alias.value, alias.counted = value, alias.counter.writes
 
     def hold(self, alias: _Alias) -> None:
         """Note that the value of `alias`, which no other alias has, holds its elements as they are now."""
@@ -278,6 +297,16 @@ class _Functionaliser:
         alias.counter.writes += 1
         self.write(alias, elements)
 
+    def set_data(self, node: Node) -> None:
+        """A tensor in other memory is another alias, with the history that the tensor has."""
+        memory, tensor = (self.aliases[o] for o in node.operands)
+        elements = F.replace_elements(*(self.recorder.traced(self.current(a)) for a in (tensor, memory)))
+        alias = _Alias(elements.value, memory, lookup("tensor_data"))  # type: ignore[arg-type]
+        alias.has_history, alias.formerly = True, tensor
+        alias.counted = alias.counter.writes
+        self.hold(alias)
+        self.aliases[node.value] = self.moved[tensor] = alias
+
     def next_key(self, node: Node) -> None:
         """A random key that the graph drew is an input, to be drawn by the caller, or follows from the one before."""
         if self.key is None:
@@ -327,7 +356,7 @@ class _Functionaliser:
         write_backs = []
         for position, old in enumerate(self.graph.placeholders):
             alias = self.aliases[old]
-            if alias.origin is None and alias.version:
+            if alias.origin is None and (alias.version or alias.writes):  # if only to be counted
                 write_backs.append(WriteBack(position, len(outputs), not alias.tracked_write, alias.writes))
                 outputs.append(self.current(alias))
         positions: dict[_Alias, int] = {}
@@ -344,7 +373,20 @@ class _Functionaliser:
             self.places(positions, results),
             None if self.key is None else len(outputs) - 1,
         )
+        self.read_in_backward()
         return self.builder.output(*outputs), record
+
+    def read_in_backward(self) -> None:
+        """Put what gradient formulas find in backward where no counter tells that it is not what there was."""
+        present = dict.fromkeys(self.aliases.values())
+        for alias, value, counted in (*self.former, *((a, a.value, a.counted) for a in present)):
+            if counted != alias.counter.writes or not _may_be_read(value):
+                continue
+            while alias in self.moved:
+                alias = self.moved[alias]
+            now = self.current(alias)
+            if now is not value:
+                F.read_in_backward(self.recorder.traced(value), self.recorder.traced(now))
 
     def places(self, positions: Mapping[_Alias, int], results: Iterable[Result]) -> tuple[Held, ...]:
         """The values in memory of inputs or results, and those that hold what has been overwritten since."""
@@ -394,6 +436,7 @@ class _Functionaliser:
 #: the effects a captured graph may have, and what becomes of them
 _EFFECTS: dict[str, Callable[[_Functionaliser, Node], None]] = {
     "copy_": _Functionaliser.copy_into,
+    "set_data": _Functionaliser.set_data,
     "next_key": _Functionaliser.next_key,
     "reserve_keys": _Functionaliser.reserve_keys,
     "release_keys": _Functionaliser.release_keys,
@@ -416,6 +459,21 @@ def _read_and_overwritten(graph: Graph) -> dict[Node, list[int]]:
                     i for i, (a, is_read) in enumerate(zip(node.args, reads, strict=True)) if a is target and is_read
                 ]
     return kept
+
+
+def _may_be_read(value: Value) -> bool:
+    """Whether a gradient formula reads the elements of `value`, if it is evaluated."""
+    for node in (value.node, *value.users):
+        op = node.target
+        if not isinstance(op, Definition) or not op.is_differentiable:
+            continue
+        if op.vjp is None:
+            return True  # its decomposition decides
+        operands, results = op.vjp_reads(len(node.args))
+        read = [a for a, is_read in zip(node.args, operands, strict=True) if is_read]
+        if any(v is value for v in (*read, *(read_results(node, op) if results else ()))):
+            return True
+    return False
 
 
 def _is_dense(alias: _Alias) -> bool:

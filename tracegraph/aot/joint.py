@@ -12,16 +12,17 @@ noted, so that whoever runs the compiled graph can refuse what the tape refuses.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tracegraph.aot.dataflow import memory_of, needed
+from tracegraph.aot.dataflow import needed
+from tracegraph.aot.reads import FormulaRead, Read, aliased_reads, readers_by_value
 from tracegraph.aot.record import Held
 from tracegraph.aot.written_formulas import pure_pullback
-from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value
+from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value
 from tracegraph.ops.control.kind import ControlFlow
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.backward_pass import BackwardPass, Step, formula_reads, read_results
@@ -29,38 +30,6 @@ from tracegraph.ops.graphs.recording import Recorder, Traced
 
 if TYPE_CHECKING:
     from tracegraph.aot.control_flow import Gradient
-
-
-@dataclass(frozen=True)
-class Read:
-    """A gradient formula reads what lies in the memory of an input or an output: a write there before backward is
-    an error. Or it reads what the graph itself has overwritten, which is one already.
-
-    `before` of the `writes` to that memory which the graph does came before what is read.
-
-    Attributes:
-        input: the position of the input; None if it is none.
-        output: the position of the output; None if it is none.
-        what: what the formula reads: "an operand" or "the result".
-        op: the name of the op whose formula it is.
-        type: the type of what is read, which may be a view.
-        cotangents: numbers of the cotangents that reach the formula; without any of them it is not evaluated.
-        is_live: the formula reads an input as it is in backward: a write is no error.
-    """
-
-    input: int | None
-    output: int | None
-    what: str
-    op: str
-    type: TensorType
-    cotangents: frozenset[int]
-    is_live: bool = False
-    before: int = 0
-    writes: int = 0
-
-    @property
-    def is_overwritten(self) -> bool:
-        return self.before != self.writes
 
 
 class Arrival(NamedTuple):
@@ -197,8 +166,8 @@ def differentiate(
     kept = _kept(forward_nodes, backward, [*gradients, *backward.connecting()]) if keep else ()
     joint = tracer.builder.output(*results, *gradients, *kept)
     places = tuple(replace(h, value=handles[h.value].value) for h in held)
-    reads = _aliased_reads(backward.reads, primals, results, places)
-    readers = _readers(backward.reads, forward_nodes)
+    reads = aliased_reads(backward.reads, primals, results, places)
+    readers = readers_by_value(backward.reads, forward_nodes)
     return Joint(
         joint,
         inputs=len(primals),
@@ -295,14 +264,6 @@ def _requires_grad(operand: Any) -> bool:
     return isinstance(operand, Traced) and operand.requires_grad
 
 
-class _FormulaRead(NamedTuple):
-    value: Value
-    what: str
-    op: str
-    cotangents: frozenset[int]
-    is_live: bool = False
-
-
 class _Backward(BackwardPass):
     """The backward pass that also notes what its gradients come from, and what its formulas read.
 
@@ -324,10 +285,16 @@ class _Backward(BackwardPass):
     def __init__(self, tracer: _ForwardTracer, results: Sequence[Value], inspected: Mapping[Value, int]) -> None:
         super().__init__(tracer, tracer.tracked)
         self._control_flow = tracer.control_flow
+        #: what formulas read in the place of values whose memory has other elements in backward
+        self._read_as = {
+            n.args[op.read_for]: n.value
+            for n in tracer.builder.graph.nodes
+            if isinstance(op := n.target, Definition) and op.read_for is not None
+        }
         self._results = results
         self.sources: dict[Value, frozenset[int]] = {}
         self.arrivals: list[tuple[Value, frozenset[int]]] = []
-        self.reads: list[_FormulaRead] = []
+        self.reads: list[FormulaRead] = []
         self.asks_presence = False
         self.not_from_zeros: set[frozenset[int]] = set()
         self.inspected = {_without_hooks(v): i for v, i in inspected.items()}
@@ -366,6 +333,8 @@ class _Backward(BackwardPass):
 
     def pullback(self, step: Step) -> Sequence[Traced | None]:
         node, sources = step.node, self._sources_of(step.node)
+        if self._read_as and step.op.read_for is None:
+            step = self._as_in_backward(step)
         self.meetings.add(sources)
         if not step.op.gives_zeros_for_zeros(node.attrs):
             self.not_from_zeros.add(sources)
@@ -374,14 +343,14 @@ class _Backward(BackwardPass):
         self.asks_presence |= step.op.asks_presence(node.attrs)
 
         self.reads += [
-            _FormulaRead(operand, "an operand", step.op.name, sources, is_live=True)
+            FormulaRead(operand, "an operand", step.op.name, sources, is_live=True)
             for position in step.op.unversioned_operands(node.attrs)
             if isinstance(operand := node.args[position], Value)
         ]
 
         def on_read(names: Collection[str]) -> None:
             self.reads += [
-                _FormulaRead(v, what, called, sources)
+                FormulaRead(v, what, called, sources)
                 for v, operand in formula_reads(node, step.op, names)
                 for what, called in [step.op.reads_as or (operand, step.op.name)]
             ]
@@ -390,6 +359,17 @@ class _Backward(BackwardPass):
             return pure_pullback(step, self.recorder, on_read)
         return step.op.pullback(step.cotangents, step.results, step.operands, dict(node.attrs), step.needs, on_read)
 
+    def _as_in_backward(self, step: Step) -> Step:
+        """A step with what its formula reads in the place of values that have changed since."""
+
+        def handle(value: Any, before: Any) -> Any:
+            return self.handle(self._read_as[value]) if value in self._read_as else before
+
+        return step._replace(
+            results=tuple(map(handle, step.node.values, step.results)),
+            operands=tuple(map(handle, step.node.args, step.operands)),
+        )
+
     def _through_control_flow(self, step: Step, sources: frozenset[int]) -> list[Traced | None]:
         """The gradients of a node that holds graphs; what the nodes recorded for them use of its operands is read."""
         node, nodes = step.node, self.recorder.builder.graph.nodes
@@ -397,7 +377,7 @@ class _Backward(BackwardPass):
         found = self._control_flow[node].gradients(node, step.operands, step.results, step.cotangents)
         used = {o for new in nodes[before:] for o in new.operands}
         self.reads += [
-            _FormulaRead(o, "an operand", step.op.name, sources) for o in dict.fromkeys(node.operands) if o in used
+            FormulaRead(o, "an operand", step.op.name, sources) for o in dict.fromkeys(node.operands) if o in used
         ]
         # what is carried may get a history in the course of a loop without having one at its start
         return [gradient if is_needed else None for gradient, is_needed in zip(found, step.needs, strict=True)]
@@ -427,43 +407,6 @@ def _without_hooks(value: Value) -> Value:
     operand = value.node.args[position]
     assert isinstance(operand, Value)
     return _without_hooks(operand)
-
-
-def _aliased_reads(
-    reads: Iterable[_FormulaRead], inputs: Sequence[Value], results: Sequence[Operand], held: Iterable[Held]
-) -> Iterator[Read]:
-    """The reads of memory that whoever calls the graph can write to, of inputs and outputs, and of what is gone."""
-    places = {v: Held(v, i, None, 0, 0) for i, v in enumerate(inputs)}
-    for i, result in enumerate(results):
-        if isinstance(result, Value):
-            memory = memory_of(result)
-            places.setdefault(memory, Held(memory, None, i, 0, 0))
-    places.update({h.value: h for h in held})
-    for value, what, op, cotangents, is_live in dict.fromkeys(reads):
-        place = places.get(memory_of(value))
-        if place is not None:
-            anew = is_live and place.input is not None and not place.writes
-            yield Read(place.input, place.output, what, op, value.type, cotangents, anew, place.before, place.writes)
-
-
-def _readers(reads: Iterable[_FormulaRead], nodes: Sequence[Node]) -> dict[Value, frozenset[int]]:
-    """By value, the numbers of the cotangents that reach formulas which read it, or what `nodes` compute from it.
-
-    Inputs that are read as they are in backward do not count for that.
-    """
-    readers: dict[Value, frozenset[int]] = {}
-    for value, _, _, cotangents, is_live in reads:
-        if not is_live or memory_of(value).node.is_call:
-            readers[value] = readers.get(value, frozenset()) | cotangents
-    for node in reversed(nodes):
-        op = node.target
-        below = frozenset[int]().union(*(readers[v] for v in node.values if v in readers))
-        if not below or not isinstance(op, Definition):
-            continue
-        for position, operand in enumerate(node.args):
-            if isinstance(operand, Value) and not op.is_for_gradient_alone(position, node.attrs):
-                readers[operand] = readers.get(operand, frozenset()) | below
-    return readers
 
 
 def _kept(nodes: Sequence[Node], backward: _Backward, gradients: Sequence[Operand]) -> tuple[Value, ...]:

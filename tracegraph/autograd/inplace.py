@@ -19,6 +19,19 @@ from tracegraph.tensor import eager
 from tracegraph.tensor.tensor import Tensor
 
 
+def change(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """Execute an op that changes its operands; the tensor, if it is one that comes to lie in the memory of another.
+
+    Raises:
+        AutogradError: see `write`.
+    """
+    if not op.rebinds:
+        return write(op, operands, attrs)
+    memory, tensor = operands
+    tensor.data = memory
+    return tensor
+
+
 def write(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> None:
     """Execute a mutating op and record what it means for gradients.
 

@@ -335,10 +335,10 @@ def attach(node: Node, results: Sequence[Tensor]) -> None:
 
 def handle(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     """The dispatch handler of eager tensors: execute, and record if a gradient may be wanted."""
-    if op.mutates:
-        from tracegraph.autograd.inplace import write
+    if op.changes_operands:
+        from tracegraph.autograd.inplace import change
 
-        return write(op, operands, attrs)
+        return change(op, operands, attrs)
     arrays = []
     requires_grad = False
     for o in operands:

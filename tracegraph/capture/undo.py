@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph.capture.trace.tensor_states import root_of
-from tracegraph.ir import Graph
+from tracegraph.ir import Graph, Node
 from tracegraph.ops.random.generator import get_rng_state, set_rng_state
 from tracegraph.tensor import Tensor
 
@@ -22,7 +22,8 @@ def atomic(graph: Graph, run: RunGraph) -> RunGraph:
     """`run`, the backend's callable for `graph`, such that a call that raises has no effects."""
     if all(n.is_pure for n in graph.calls) or getattr(run, "is_atomic", False):
         return run
-    roots = {root_of(n.operands[i]) for n in graph.calls for i in getattr(n.call_op, "mutates", ())}
+    changes = ((n, i) for n in graph.calls for i in (*getattr(n.call_op, "mutates", ()), *_rebound(n)))
+    roots = {root_of(n.operands[i]) for n, i in changes}
     written = [i for i, placeholder in enumerate(graph.placeholders) if placeholder in roots]
 
     def run_or_undo(inputs: list[Any]) -> Sequence[Any]:
@@ -39,6 +40,11 @@ def atomic(graph: Graph, run: RunGraph) -> RunGraph:
     return run_or_undo
 
 
+def _rebound(node: Node) -> tuple[int, ...]:
+    """Positions of the operands that a call gives other memory."""
+    return getattr(node.call_op, "rebinds", ())
+
+
 def _snapshot(tensor: Tensor) -> Callable[[], None]:
     """What puts back elements, history and version of a tensor and of the base it is a view of."""
     elements = tensor._np.copy()
@@ -48,12 +54,12 @@ def _snapshot(tensor: Tensor) -> Callable[[], None]:
     slots = [(t, n, getattr(t, n)) for t in involved for n in Tensor.__slots__ if n != "__weakref__" and hasattr(t, n)]
 
     def restore() -> None:
+        for owner, name, content in slots:
+            setattr(owner, name, content)
         if tensor._np.flags.writeable:
             np.copyto(tensor._np, elements)
         storage.version = version
         if view is not None:
             view.node = node
-        for owner, name, content in slots:
-            setattr(owner, name, content)
 
     return restore

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tracegraph.aot.joint import Arrival, Joint, Read
+from tracegraph.aot.joint import Arrival, Joint
+from tracegraph.aot.reads import Read
 from tracegraph.autograd import is_grad_enabled
 from tracegraph.autograd.tape import Node, edge_to, modified_error
 from tracegraph.errors import AutogradError

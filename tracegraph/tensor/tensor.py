@@ -112,7 +112,10 @@ class Tensor(TensorMethods):
         """Elements between the start of the memory and this tensor's first element."""
         if self._storage is None:
             return 0
-        return (self._np.ctypes.data - self._storage.memory.ctypes.data) // self._np.itemsize
+        memory = self._storage.memory
+        if _owner(memory) is not _owner(self._np):
+            memory = _owner(self._np)  # a view in the memory that its base had before, see `data`
+        return (self._np.ctypes.data - memory.ctypes.data) // self._np.itemsize
 
     def is_contiguous(self) -> bool:
         return self._np.flags.c_contiguous
@@ -290,9 +293,7 @@ class Tensor(TensorMethods):
         self._np = value._np
         self.dtype = value.dtype
         if self._storage is not None:
-            version = self._storage.version
-            self._storage = Storage(value._np)
-            self._storage.version = version
+            self._storage.memory = value._np  # the version counter stays, for views in the former memory too
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Start or stop recording operations on this leaf; returns the tensor.
@@ -445,6 +446,13 @@ class Tensor(TensorMethods):
             copy.grad = self.grad.__deepcopy__(memo)
         memo[id(self)] = copy
         return copy
+
+
+def _owner(array: np.ndarray) -> np.ndarray:
+    """The array that all arrays in the same memory are views of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def _rebuild(cls: type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:

@@ -22,6 +22,7 @@ from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.tensors.autograd_functions import is_alone, is_view, with_gradient
 from tracegraph.capture.trace.effects import HookRegistration
 from tracegraph.capture.trace.functions import inline
+from tracegraph.capture.trace.tensor_states import beginning
 from tracegraph.ir import Value
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.recording import Traced
@@ -59,7 +60,7 @@ class TracedHook(RemovableHandle):
 def gradient_value(tracer: Tracer, tensor: Traced) -> Value:
     """The value whose gradient is that of `tensor`, its hooks included."""
     hooked = tracer.hooked.get(id(tensor))
-    return tensor.value if hooked is None else hooked.value
+    return beginning(tensor.value) if hooked is None else hooked.value
 
 
 def _call_register_hook(tracer: Tracer, tensor: Traced, hook: Any) -> TracedHook:

@@ -26,7 +26,14 @@ from tracegraph.capture.guards.sources import Slot
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.tensors.gradient_hooks import gradient_value
-from tracegraph.capture.trace.tensor_states import root_of, view_chain, view_op, written_positions
+from tracegraph.capture.trace.tensor_states import (
+    is_rebinding,
+    is_seen_through_data,
+    root_of,
+    view_chain,
+    view_op,
+    written_positions,
+)
 from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
@@ -190,7 +197,8 @@ class _TracedBackward(BackwardPass):
             (self._position[node], root_of(node.operands[i]))
             for node in tracer.builder.graph.calls
             for i in written_positions(node)
-        ] + tracer.tensors.unnoticed
+            if not is_seen_through_data(node.operands[i])  # formulas read what is there, and nobody notices
+        ]
         #: what this pass has gone through: where a tensor is written to, views of it early, and perhaps once more
         self._passed: set[Node] = set()
         self._visited: set[Node] = set()
@@ -254,8 +262,9 @@ class _TracedBackward(BackwardPass):
         node, op = step.node, step.op
         changed = {memory for position, memory in self._writes if position > self._place(node)}
         kept = self._tracer.tensors.kept
+        read_in_backward = self._tracer.tensors.read_in_backward
         operands = tuple(
-            self.handle(kept[node, a]) if (node, a) in kept else operand
+            self.handle(kept.get((node, a)) or read_in_backward(a)) if isinstance(a, Value) else operand
             for a, operand in zip(node.args, step.operands, strict=True)
         )
 
@@ -276,6 +285,8 @@ class _TracedBackward(BackwardPass):
         Raises:
             Break: another one did, for good.
         """
+        if is_rebinding(node):
+            return  # of a leaf, which has no way behind it
         if node in self._tracer.undone and node not in self._passed:
             raise _left_to_the_tape("a way that was gone before, without retain_graph=True")
         self._passed.add(node)

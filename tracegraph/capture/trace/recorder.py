@@ -8,7 +8,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.trace.numbers import TraceNumbers
 from tracegraph.capture.trace.random_streams import RandomStreams
-from tracegraph.capture.trace.tensor_states import TensorStates, is_seen_through_data
+from tracegraph.capture.trace.tensor_states import TensorStates
 from tracegraph.ir import Builder, lookup
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.recording import Recorder, Traced
@@ -61,8 +61,6 @@ class CaptureRecorder(Recorder):
     def check_write(self, target: Traced) -> None:
         if self.grad_enabled and target.requires_grad and self._tensors.is_leaf_memory(target.value):
             raise Break(reasons.USER_EXCEPTION, "an in-place operation on a leaf that requires grad")
-        if is_seen_through_data(target.value):
-            self._tensors.note_unnoticed_write(target.value)
 
     def set_requires_grad(self, tensor: Traced, requires_grad: bool) -> None:
         self._tensors.set_requires_grad(tensor, requires_grad)

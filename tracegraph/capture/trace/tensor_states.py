@@ -7,9 +7,14 @@ another history or other memory gives the handle another value, and what was rec
     y.requires_grad_()                 %1: f32[4] = detach(%0)         y stands for %1 from here on
     z = (y * y).sum()                  %2: f32[4] = mul(%1, %1)        ...
 
-On tensors that existed before the trace, the change is replayed as an effect when the graph has run. A tensor that
-becomes a leaf in the midst of a graph is seen by backward passes inside the trace (`gradients`), but no result of the
-graph can have a history that begins there: where one would, the graph ends before the tensor becomes a leaf.
+On tensors that existed before the trace, the change is replayed as an effect when the graph has run. A leaf that is
+given other memory (`leaf.data = elements`) keeps its history:
+
+    leaf.data = y                      %1: f32[4] = set_data(%0, %leaf)        gradients of %1 are those of %leaf
+
+A tensor that becomes a leaf in the midst of a graph is seen by backward passes inside the trace (`gradients`), but no
+result of the graph can have a history that begins there: where one would, the graph ends before the tensor becomes a
+leaf.
 """
 
 from __future__ import annotations
@@ -20,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.sources import Slot
 from tracegraph.capture.reporting import break_reasons as reasons
-from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.ir import Node, Value
+from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.recording import Traced, base_of
@@ -54,8 +60,8 @@ class TensorStates:
         #: gradients of tensors made by the trace, by the identity of their handles, which are kept
         self._grads: dict[int, tuple[Traced, Any]] = {}
         self._grad_fns: dict[Value, GradFn] = {}
-        #: writes that version counters do not count: the number of nodes before each, and the memory
-        self.unnoticed: list[tuple[int, Value]] = []
+        #: tensors that were given other memory, by the values at which their histories begin
+        self._rebound: dict[Value, Traced] = {}
         #: copies of operands that their own operation overwrites, `x.mul_(w)`, for gradient formulas that read them
         self.kept: dict[tuple[Node, Any], Value] = {}
 
@@ -67,14 +73,15 @@ class TensorStates:
 
     def end_leaf(self, tensor: Traced) -> None:
         """Let no backward pass to come end at `tensor`, nor the history of a result."""
-        self._leaves.pop(tensor.value, None)
+        self._leaves.pop(beginning(tensor.value), None)
 
     def is_leaf(self, tensor: Traced) -> bool:
         """`tensor.is_leaf`, guarded where it depends on the arguments."""
-        if not tensor.requires_grad or tensor.value in self._leaves:
+        value = beginning(tensor.value)
+        if not tensor.requires_grad or value in self._leaves:
             return True
         given = self._tracer.input_of(tensor)
-        if given is None or tensor.value is not given.value or tensor.recorder.has_history(tensor.value):
+        if given is None or value is not given.value or tensor.recorder.has_history(tensor.value):
             return False
         return bool(self._tracer.read(given.tensor.is_leaf, Slot(given.source, "is_leaf")))
 
@@ -86,7 +93,7 @@ class TensorStates:
 
     def is_leaf_memory(self, value: Value) -> bool:
         """Whether `value` is, or is a view of, a leaf that requires grad: eager execution refuses to write to it."""
-        base = base_of(value)
+        base = beginning(base_of(value))
         if base in self._leaves:
             return True
         return any(i.value is base and i.tensor.requires_grad and i.tensor.is_leaf for i in self._tracer.inputs)
@@ -140,18 +147,8 @@ class TensorStates:
     # ------------------------------------------------------------------------------------ results
 
     def check_history(self, value: Value) -> Leaf | None:
-        """The leaf of this trace at which the history of a result begins, if there is one.
-
-        Raises:
-            Break: a gradient formula reads what was written to through `data` since: the tape takes the new elements.
-        """
-        if not self._leaves and not self.unnoticed:
-            return None
-        positions = {node: i for i, node in enumerate(self._tracer.builder.graph.nodes)}
-        for node in self.history(value):
-            if self.is_changed(node, positions[node], self.unnoticed):
-                detail = "a write through Tensor.data to what gradients are computed from"
-                raise Break(reasons.TENSOR_ATTRIBUTE, detail, Extent.FRAME)
+        """The leaf of this trace at which the history of a result begins, if there is one."""
+        for node in self.history(value) if self._leaves else ():
             leaf = next((self._leaves[v] for v in node.values if v in self._leaves), None)
             if leaf is not None:
                 return leaf
@@ -231,13 +228,28 @@ class TensorStates:
         given = self._tracer.input_of(tensor)
         if given is not None and self._tracer.read(given.tensor._view, Slot(given.source, "_view")) is not None:
             raise Break(reasons.TENSOR_ATTRIBUTE, "assignment to Tensor.data of a view")
-        self.note_unnoticed_write(tensor.value)
-        self._become(tensor, F.tensor_data(elements), tensor.requires_grad)
-        self._replay(tensor, "data", tensor.recorder.traced(tensor.value))
+        memory = F.tensor_data(elements)
+        if _same_type(tensor, memory):
+            self._rebind(tensor, memory)
+        elif any(isinstance(n.target, Definition) and n.target.is_differentiable for n in tensor.value.users):
+            raise Break(reasons.TENSOR_ATTRIBUTE, "assignment of another shape or dtype to Tensor.data after its use")
+        else:
+            self._become(tensor, memory, tensor.requires_grad)
+        self._replay(tensor, "data", memory)
 
-    def note_unnoticed_write(self, value: Value) -> None:
-        """The memory of `value` changes, and the tape does not notice."""
-        self.unnoticed.append((len(self._tracer.builder.graph.nodes), root_of(value)))
+    def _rebind(self, tensor: Traced, memory: Traced) -> None:
+        recorder = tensor.recorder
+        mode, recorder.grad_enabled = recorder.grad_enabled, True  # its history stays what it is in any mode
+        try:
+            tensor.value = F.set_data(memory, tensor).value
+        finally:
+            recorder.grad_enabled = mode
+        self._rebound[beginning(tensor.value)] = tensor
+
+    def read_in_backward(self, value: Value) -> Value:
+        """What a formula that read `value` reads in a backward pass that begins now."""
+        tensor = self._rebound.get(beginning(value)) if self._rebound else None
+        return tensor.value if tensor is not None and beginning(tensor.value) is beginning(value) else value
 
     # ------------------------------------------------------------------------------------ gradients
 
@@ -270,6 +282,23 @@ def root_of(value: Value) -> Value:
     while value.node.is_call and isinstance(value.node.target, View):
         value = value.node.operands[0]
     return value
+
+
+def is_rebinding(node: Node) -> bool:
+    """Whether a call gives a tensor other memory."""
+    return node.is_call and bool(getattr(node.target, "rebinds", ()))
+
+
+def beginning(value: Value) -> Value:
+    """The value at which the history of a leaf begins: what it was before it was given other memory."""
+    while is_rebinding(value.node):
+        (position,) = value.node.call_op.rebinds  # type: ignore[attr-defined]
+        value = value.node.operands[position]
+    return value
+
+
+def _same_type(a: Traced, b: Traced) -> bool:
+    return a.dtype is b.dtype and dims.same_shape(tuple(a.shape), tuple(b.shape))
 
 
 def view_chain(base: Value, view: Value) -> list[Node]:

@@ -58,6 +58,8 @@ class Definition(Op):
         idempotent: f(f(x)) is f(x), with equal attributes.
         gradient_is_slope: `vjp` gives the derivative of the result; False where it is another by definition (a
             straight-through estimate), which finite differences then say nothing about.
+        rebinds: positions of the operands, tensors, that lie in other memory after the op.
+        read_for: the position of the operand in whose place gradient formulas read the result, in backward.
         autocast: what becomes of the floating operands where a program autocasts; None: they stay what they are.
         samples: inputs for the generated tests and the documentation.
         gradient_is_error: `vjp` raises: there is no gradient, and it is an error to ask for it.
@@ -90,6 +92,8 @@ class Definition(Op):
     takes_scalars: ClassVar[bool] = False
     #: positions of the operands whose elements the op overwrites
     mutates: ClassVar[tuple[int, ...]] = ()
+    rebinds: ClassVar[tuple[int, ...]] = ()
+    read_for: ClassVar[int | None] = None
     #: whether the sign of a zero result is specified even where zeros of both signs compete, to be the extreme
     zero_signs: ClassVar[bool] = True
     commutative: ClassVar[bool] = False
@@ -117,6 +121,8 @@ class Definition(Op):
         self.binder = Signature(self.name, cls.signature)
         self._canonicalizes = cls.canonicalize is not Definition.canonicalize
         self.is_view = cls.kind is Kind.VIEW
+        #: whether the op changes operands, in their elements or where these lie
+        self.changes_operands = bool(cls.mutates or cls.rebinds)
         #: whether gradients flow through the op, by its own rule or through its decomposition
         self.is_differentiable = self.vjp is not None or self.decompose is not None
         self.result_type = namedtuple(self.name, cls.result_names) if cls.result_names else None

@@ -118,6 +118,21 @@ class ReplaceElements(Overwritten):
         return g, None
 
 
+@define_op
+class ReadInBackward(Overwritten):
+    """What gradient formulas that read `input` read in its place: the elements of `source`, with its history.
+
+    So they do where the memory of `input` has other elements by then, and no version counter tells of it, as it is with
+    writes through `Tensor.data`.
+    """
+
+    read_for = 0
+    gradient_is_slope = False
+
+    def vjp(self, g: Handle, y: Handle, x: Handle, source: Handle) -> Gradient:
+        return g, None
+
+
 def check_broadcasts(op: str, source: tuple[Dim, ...], target: tuple[Dim, ...]) -> None:
     """Check that `source` broadcasts to `target`.
 
