@@ -269,6 +269,9 @@ def _call_pow(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -
 
 def _call_divmod(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     result = conversions.divide(tracer, *args) if any(map(is_instance_of_python_class, args)) else NotImplemented
+    if result is NotImplemented and any(map(is_instance_of_python_class, args)) and len(args) == 2:
+        left, right = (tracer.type_of(a).__name__ for a in args)
+        raise Observed(TypeError(f"unsupported operand type(s) for divmod(): {left!r} and {right!r}"))
     return _native(tracer, divmod, args, kwargs) if result is NotImplemented else result
 
 
@@ -292,13 +295,15 @@ def _call_exception(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | N
     handled = tracer.handled_exception()
     if handled is None and frame is not None and frame.namespace.get("__name__") != "contextlib":
         # it might be one that the caller handles; contextlib only asks to tell contexts apart
-        return refuse_frame_access(tracer, args, kwargs, frame)
+        if sys.exception() is not None:
+            return refuse_frame_access(tracer, args, kwargs, frame)
+        return questions.ask(tracer, sys.exception, (), {})
     return handled
 
 
 def _call_exc_info(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     handled = _call_exception(tracer, args, kwargs, frame)
-    return (None, None, None) if handled is None else (type(handled), handled, None)
+    return (None, None, None) if handled is None else (type(handled), handled, handled.__traceback__)
 
 
 def _refuse_side_effect(name: str) -> Handler:
@@ -403,6 +408,10 @@ _TABLE: dict[Any, Handler] = {
     divmod: _call_divmod,
     operator.getitem: _call_getitem,
     operator.length_hint: _call_length_hint,
+    operator.contains: lambda tracer, args, kwargs, frame: containers.contains(tracer, *args),
+    operator.not_: lambda tracer, args, kwargs, frame: not special_methods.truth(tracer, *args),
+    operator.is_: lambda tracer, args, kwargs, frame: operators.identical(tracer, *args),
+    operator.is_not: lambda tracer, args, kwargs, frame: not operators.identical(tracer, *args),
     operator.truth: _call_bool,
     **{function: _binary(symbol) for function, symbol in operators.BINARY_FUNCTIONS.items()},
     **{function: _comparison(symbol) for function, symbol in operators.COMPARISONS.items()},

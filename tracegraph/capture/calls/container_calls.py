@@ -5,10 +5,12 @@ Three properties count: whether a method iterates its argument, hashes a key, an
 
 from __future__ import annotations
 
+import collections
 import types
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.calls.native_arguments import for_c, known, refuse_objects
+from tracegraph.capture.protocols.containers import index
 from tracegraph.capture.protocols.ordering import sort_items
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
@@ -45,6 +47,8 @@ _READING = frozenset({
 #: methods whose first argument is a key
 _KEYED = frozenset({"get", "pop", "setdefault", "add", "discard", "remove", "move_to_end", "__setitem__",
                     "__getitem__", "__delitem__", "__contains__"})  # fmt: skip
+#: methods of sequences whose first argument is a position, or a number of them
+_COUNTED = frozenset({"pop", "insert", "rotate"})
 #: methods that compare elements
 _COMPARING = frozenset({"index", "remove", "count", "sort"})
 
@@ -56,11 +60,14 @@ def call_container(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: 
     if is_keyed and name in _KEYED and args:
         args = (check_hashable(tracer, args[0], owner), *args[1:])
     elif not is_keyed:
-        args = known(tracer, args) if name in ("pop", "insert", "rotate") else args
+        args = (index(tracer, args[0]), *args[1:]) if name in _COUNTED and args else args
+        args = known(tracer, args) if name in _COUNTED else args
     if name not in _READING:
         tracer.effects.note_write()
     if name in _ITERATING or (is_keyed and name == "update"):
-        args = hashable_items(tracer, owner, args) if is_keyed else args
+        has_factory = name == "__init__" and isinstance(owner, collections.defaultdict)
+        factory, args = (args[:1], args[1:]) if has_factory else ((), args)
+        args = (*factory, *(hashable_items(tracer, owner, args) if is_keyed else args))
         return tracer.native(method, *for_c(tracer, args), **kwargs)
     if name in _COMPARING:
         return _call_comparing(tracer, method, owner, args, kwargs)
@@ -98,7 +105,7 @@ def hashable_items(tracer: Tracer, owner: Any, args: Args) -> Args:
     """Items that become keys of `owner`, checked, in a form that C code may iterate."""
     from tracegraph.capture.protocols.iteration import mapping, materialised
 
-    if not args or args[-1] is None or callable(args[-1]):
+    if not args or args[-1] is None:
         return args
     items = args[-1]
     if isinstance(owner, dict) and (isinstance(items, types.MappingProxyType) or _is_mapping(tracer, items)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
-from tracegraph.capture.stack.values import is_instance_of_python_class, is_python_class
+from tracegraph.capture.stack.values import is_instance_of_python_class
 from tracegraph.capture.trace.adapters import CallableAdapter, IteratorAdapter
 from tracegraph.capture.trace.instance_dicts import InstanceDict
 from tracegraph.capture.trace.safety import flatten, is_opaque, specialised
@@ -53,9 +53,8 @@ def adapted_argument(tracer: Tracer, value: Any) -> Any:
 
 
 def called_argument(tracer: Tracer, value: Any) -> Any:
-    """A function that C code is going to call."""
-    is_native = value is None or (isinstance(value, type) and not is_python_class(value))
-    return value if is_native or not callable(value) else CallableAdapter(tracer, value)
+    """A function that C code is going to call; also one written in C, which may call methods of its arguments."""
+    return CallableAdapter(tracer, value) if callable(value) else value
 
 
 def known(tracer: Tracer, args: Args) -> Args:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracegraph.capture.calls.container_calls import call_container, hashable_items
+from tracegraph.capture.calls.iterating_classes import call_iterating, is_iterating
 from tracegraph.capture.calls.native_arguments import adapted_argument, called_argument, for_c, known, refuse_objects
 from tracegraph.capture.calls.pure_calls import is_pure, keeps_symbols
 from tracegraph.capture.calls.questions import ask_variable, make_reference
@@ -35,6 +36,7 @@ from tracegraph.capture.stack.values import (
     DICT_VIEW_TYPES,
     NUMPY_NUMBERS,
     STAND_INS,
+    Observed,
     is_constant,
     is_instance_of_python_class,
     is_number,
@@ -54,24 +56,6 @@ if TYPE_CHECKING:
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 
-#: classes whose instances are iterators over their arguments, or containers of them
-_ITERATING_CLASSES: frozenset[Any] = frozenset({
-    list, tuple, dict, set, frozenset, zip, map, filter, enumerate, reversed, collections.deque,
-    collections.OrderedDict, collections.defaultdict, itertools.chain, itertools.islice, itertools.product,
-    itertools.zip_longest, itertools.accumulate, itertools.repeat, itertools.cycle, itertools.count,
-    itertools.takewhile, itertools.dropwhile, itertools.starmap, itertools.combinations, itertools.permutations,
-    itertools.combinations_with_replacement, itertools.compress, itertools.filterfalse, itertools.groupby,
-    itertools.pairwise, *(vars(itertools)[name] for name in ("batched",) if name in vars(itertools)),
-})  # fmt: skip
-#: of those, the ones that call an argument: its position or name
-_CALLED: dict[Any, frozenset[int | str]] = {
-    map: frozenset([0]), filter: frozenset([0]), collections.defaultdict: frozenset([0]),
-    itertools.takewhile: frozenset([0]), itertools.dropwhile: frozenset([0]), itertools.filterfalse: frozenset([0]),
-    itertools.starmap: frozenset([0]), itertools.accumulate: frozenset([1, "func"]),
-    itertools.groupby: frozenset([1, "key"]),
-}  # fmt: skip
-#: of those, the ones that keep their arguments as they are
-_KEEPING: frozenset[Any] = frozenset({itertools.repeat, itertools.count})
 #: class methods of C classes in Python
 _CLASS_METHODS: dict[tuple[Any, str], Any] = {(itertools.chain, "from_iterable"): polyfills.chain_from_iterable}
 #: classes of immutable data, made from immutable data
@@ -186,17 +170,8 @@ def _noted(tracer: Tracer, result: Any) -> Any:
 
 
 def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
-    if cls in _ITERATING_CLASSES:
-        if cls in (dict, set, frozenset, collections.OrderedDict, collections.defaultdict):
-            args = hashable_items(tracer, {} if issubclass(cls, dict) else (), args)
-        if cls in _KEEPING:
-            return tracer.native(cls, *known(tracer, args), **kwargs)
-        called = _CALLED.get(cls, frozenset())
-        args = tuple(
-            called_argument(tracer, a) if i in called else adapted_argument(tracer, a) for i, a in enumerate(args)
-        )
-        kwargs = {k: called_argument(tracer, v) if k in called else v for k, v in kwargs.items()}
-        return tracer.native(cls, *args, **kwargs)
+    if is_iterating(cls):
+        return call_iterating(tracer, cls, args, kwargs)
     if cls in _VALUE_CLASSES:
         is_settled, args = convert(tracer, cls, args)
         if is_settled:
@@ -317,7 +292,15 @@ def _joined(tracer: Tracer, value: Any) -> Any:
     """What `join` iterates: of a dict the keys."""
     from tracegraph.capture.protocols.iteration import materialised
 
-    return list(value) if isinstance(value, dict) else materialised(tracer, value)
+    if isinstance(value, dict):
+        return list(value)
+    try:
+        return materialised(tracer, value)
+    except Observed as observed:
+        is_iterable = not isinstance(observed.exception, TypeError) or hasattr(type(value), "__iter__")
+        if is_iterable or hasattr(type(value), "__getitem__"):
+            raise
+        raise Observed(TypeError("can only join an iterable")) from None
 
 
 def _call_inherited(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:

@@ -169,7 +169,10 @@ def generic_delete(tracer: Tracer, target: Any, name: str) -> None:
     """What `object.__delattr__(target, name)` does."""
     raw = tracer.class_entry(type(target), name)
     if isinstance(raw, types.MemberDescriptorType):
-        bind(tracer, raw, target, type(target), name)
+        try:
+            bind(tracer, raw, target, type(target), name)
+        except Observed:
+            raise Observed(AttributeError(name)) from None
     elif raw is not MISSING and has_part(tracer, raw, "__delete__"):
         _delete_through_descriptor(tracer, raw, target, name)
         return

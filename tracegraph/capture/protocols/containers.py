@@ -81,7 +81,7 @@ def subscript(tracer: Tracer, container: Any, key: Any) -> Any:
         return tracer.native(operator.getitem, container, key)
     if type(container) is not Traced:
         key = specialised(tracer, key)
-    key = _index(tracer, key)
+    key = index(tracer, key)
     return tracer.native(operator.getitem, container, key)
 
 
@@ -115,7 +115,7 @@ def set_subscript(tracer: Tracer, container: Any, key: Any, value: Any) -> None:
             raise Observed(TypeError(f"{type(container).__name__!r} object does not support item assignment"))
         return
     tracer.effects.note_write()
-    key = check_hashable(tracer, key, container) if isinstance(container, dict) else _index(tracer, key)
+    key = check_hashable(tracer, key, container) if isinstance(container, dict) else index(tracer, key)
     value = materialised(tracer, value) if isinstance(key, slice) and isinstance(container, list) else value
     tracer.native(operator.setitem, container, key, value)
 
@@ -127,16 +127,16 @@ def delete_subscript(tracer: Tracer, container: Any, key: Any) -> None:
             raise Observed(TypeError(f"{type(container).__name__!r} object doesn't support item deletion"))
         return
     tracer.effects.note_write()
-    key = check_hashable(tracer, key, container) if isinstance(container, dict) else _index(tracer, key)
+    key = check_hashable(tracer, key, container) if isinstance(container, dict) else index(tracer, key)
     tracer.native(operator.delitem, container, key)
 
 
-def _index(tracer: Tracer, key: Any) -> Any:
+def index(tracer: Tracer, key: Any) -> Any:
     """A position or slice with `__index__` called on objects."""
     if type(key) is tuple:
-        return tuple(_index(tracer, part) for part in key)
+        return tuple(index(tracer, part) for part in key)
     if type(key) is slice:
-        return slice(*(_index(tracer, part) for part in (key.start, key.stop, key.step)))
+        return slice(*(index(tracer, part) for part in (key.start, key.stop, key.step)))
     if isinstance(key, np.ndarray) and tracer.is_outside(key):
         return arrays.as_input(tracer, key)
     if not is_instance_of_python_class(key) or isinstance(key, str):

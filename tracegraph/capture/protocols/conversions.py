@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.protocols.operators import binary, either
 from tracegraph.capture.protocols.special_methods import special
-from tracegraph.capture.stack.values import is_instance_of_python_class
+from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.values import is_instance_of_python_class, native_base
 from tracegraph.capture.trace.safety import plain_number
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ _METHODS: dict[Any, tuple[str, ...]] = {
     math.trunc: ("__trunc__",),
     bytes: ("__bytes__",),
     **dict.fromkeys((range, bin, hex, oct, chr), ("__index__",)),
+    **dict.fromkeys((math.gcd, math.lcm, math.comb, math.perm, math.factorial, math.isqrt), ("__index__",)),
 }
+_OF_NUMBERS = ("__int__", "__index__", "__float__", "__complex__", "__trunc__")
 #: those whose method is given the arguments that follow, and whose answer is the result as it is
 _FINAL: frozenset[Any] = frozenset({abs, round, operator.abs, math.trunc, bytes})
 
@@ -45,6 +48,8 @@ def convert(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...])
     converted: list[Any] = []
     for position, arg in enumerate(args):
         name = _method_of(tracer, arg, methods)
+        if methods and not position and function is not bytes and _is_no_number(tracer, arg, methods):
+            return True, tracer.native(function, *args)  # which raises
         if name is None:
             converted.append(plain_number(tracer, arg) if methods else arg)
         elif function in _FINAL or name in ("__floor__", "__ceil__"):
@@ -63,6 +68,13 @@ def _method_of(tracer: Tracer, value: Any, methods: tuple[str, ...]) -> str | No
     if not is_instance_of_python_class(value):
         return None
     return next((n for n in methods if isinstance(tracer.class_entry(type(value), n), types.FunctionType)), None)
+
+
+def _is_no_number(tracer: Tracer, value: Any, methods: tuple[str, ...]) -> bool:
+    """Whether an object has none of the methods by which a builtin could make a number of it."""
+    if not is_instance_of_python_class(value) or native_base(type(value)) is not object:
+        return False
+    return all(tracer.class_entry(type(value), name) is MISSING for name in {*methods, *_OF_NUMBERS})
 
 
 def divide(tracer: Tracer, a: Any, b: Any) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tracegraph.capture.guards.checker import same_constant
 from tracegraph.capture.protocols.special_methods import is_plain, special
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.texts import VaryingText, percent
 from tracegraph.capture.stack.values import (
     CONTAINER_TYPES,
@@ -74,6 +76,9 @@ def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     computed = NotImplemented if symbol.endswith("=") else arrays.operate(tracer, _FUNCTIONS[symbol], a, b)
     if computed is not NotImplemented:
         return computed
+    is_filled_in = type(a) in _TEXTS and symbol.startswith("%") and is_instance_of_python_class(b)
+    if is_filled_in and tracer.class_entry(type(b), "__rmod__") is MISSING:
+        return _on_text(tracer, symbol, a, _values_to_fill_in(tracer, b))
     if is_plain(tracer, a) and is_plain(tracer, b):
         if {type(a), type(b)} & _TEXTS:
             return _on_text(tracer, symbol, a, b)
@@ -88,11 +93,19 @@ def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     result = either(tracer, (a, f"__{name}__", b), (b, f"__r{name}__", a))
     if result is NotImplemented:
         left, right = (tracer.type_of(v).__name__ for v in (a, b))
-        raise Observed(TypeError(f"unsupported operand type(s) for {symbol}: {left!r} and {right!r}"))
+        shown = "** or pow()" if symbol == "**" else symbol
+        raise Observed(TypeError(f"unsupported operand type(s) for {shown}: {left!r} and {right!r}"))
     return result
 
 
 _TEXTS = frozenset((str, VaryingText))
+
+
+def _values_to_fill_in(tracer: Tracer, value: Any) -> Any:
+    """What the right operand of `text % object` stands for: values of its own, a mapping, or one value."""
+    if isinstance(value, tuple):
+        return tuple(tuple.__iter__(value))
+    return (value,) if tracer.class_entry(type(value), "__getitem__") is MISSING else value
 
 
 def _on_text(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
@@ -128,8 +141,12 @@ def either(tracer: Tracer, left: tuple[Any, str, Any], right: tuple[Any, str, An
         compares: two operands of one class are both asked, as in comparisons.
     """
     a, b = left[0], right[0]
-    subclass_first = type(a) is not type(b) and issubclass(type(b), type(a))
-    attempts = [right, left] if subclass_first or isinstance(a, _SEQUENCES) else [left, right]
+    right_first = type(a) is not type(b) and issubclass(type(b), type(a))
+    if not compares:
+        own = tracer.class_entry(type(a), left[1]) if isinstance(a, _SEQUENCES) else MISSING
+        is_sequence = isinstance(a, _SEQUENCES) and not isinstance(own, types.FunctionType)
+        right_first = is_sequence or (right_first and _is_overridden(tracer, type(b), type(a), right[1]))
+    attempts = [right, left] if right_first else [left, right]
     if type(a) is type(b) and not compares:
         attempts = [left]
     for value, name, other in attempts:
@@ -137,6 +154,11 @@ def either(tracer: Tracer, left: tuple[Any, str, Any], right: tuple[Any, str, An
         if result is not NotImplemented:
             return result
     return NotImplemented
+
+
+def _is_overridden(tracer: Tracer, cls: type, base: type, name: str) -> bool:
+    """Whether a class has another method than its base."""
+    return tracer.class_entry(cls, name) is not tracer.class_entry(base, name)
 
 
 def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
@@ -147,7 +169,11 @@ def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
         return computed
     if is_plain(tracer, a) and is_plain(tracer, b):
         if type(a) in CONTAINER_TYPES or type(b) in CONTAINER_TYPES:
-            a, b = comparable(tracer, (a, b))
+            items, others = comparable(tracer, (a, b))
+            has_objects = items is not a or others is not b
+            if has_objects and type(a) is type(b) and type(a) in (list, tuple) and name not in ("__eq__", "__ne__"):
+                return _compare_items(tracer, symbol, a, b)
+            a, b = items, others
         if (is_varying(a) or is_varying(b)) and _is_no_size(a, b):
             return tracer.native(tracer.numbers.compute, function, a, b)
         return tracer.native(function, a, b)
@@ -158,6 +184,16 @@ def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
         return identical(tracer, a, b) == (symbol == "==")
     left, right = (tracer.type_of(v).__name__ for v in (a, b))
     raise Observed(TypeError(f"{symbol!r} not supported between instances of {left!r} and {right!r}"))
+
+
+def _compare_items(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
+    """Which of two sequences comes first: what the first items that differ answer, whatever that is."""
+    from tracegraph.capture.protocols.containers import is_same
+
+    for first, second in zip(list(a), list(b), strict=False):
+        if not is_same(tracer, first, second):
+            return compare(tracer, symbol, first, second)
+    return compare(tracer, symbol, len(a), len(b))
 
 
 def _is_no_size(a: Any, b: Any) -> bool:

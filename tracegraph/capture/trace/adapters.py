@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
-from tracegraph.capture.stack.storage import class_lookup
+from tracegraph.capture.stack.storage import MISSING, class_lookup
 from tracegraph.capture.stack.values import STAND_INS, Observed, is_instance_of_python_class, is_varying
 
 if TYPE_CHECKING:
@@ -42,6 +42,33 @@ class CallableAdapter:
         from tracegraph.capture.calls.callables import call
 
         return called_back(lambda: call(self._tracer, self.function, args, kwargs))
+
+
+class DecisionAdapter(CallableAdapter):
+    """The truth of what a function of the traced program answers, or without a function of the argument itself."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from tracegraph.capture.calls.callables import call
+
+        def decide() -> bool:
+            answer = args[0] if self.function is None else call(self._tracer, self.function, args, kwargs)
+            return bool(call(self._tracer, bool, (answer,), {}))
+
+        return called_back(decide)
+
+
+class KeyAdapter(CallableAdapter):
+    """What a function of the traced program answers, or the argument itself, for C code that compares it with others.
+
+    Raises:
+        Break: that would run the program's code.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        key = args[0] if self.function is None else super().__call__(*args, **kwargs)
+        if is_instance_of_python_class(key) and isinstance(class_lookup(type(key), "__eq__"), types.FunctionType):
+            raise Break(reasons.UNSUPPORTED_VALUE, f"objects of type {type(key).__name__} as keys that C code compares")
+        return key
 
 
 class IteratorAdapter:
@@ -107,7 +134,30 @@ class ObjectAdapter:
         return self._compare(">=", other)
 
     def __hash__(self) -> int:
-        return id(self.value)
+        from tracegraph.capture.trace.keys import hash_of
+
+        return int(self._trace(hash_of, self.value))
+
+    def __int__(self) -> Any:
+        return self._number(int, "__int__")
+
+    def __float__(self) -> Any:
+        return self._number(float, "__float__")
+
+    def __index__(self) -> Any:
+        return self._number(operator.index, "__index__")
+
+    def _number(self, function: Any, name: str) -> Any:
+        """What C code that fills in a text asks of a number.
+
+        Raises:
+            Break: the object is none; C code would have known that from its class.
+        """
+        from tracegraph.capture.calls.callables import call
+
+        if self._tracer.class_entry(type(self.value), name) is MISSING:
+            raise Break(reasons.NATIVE_CALL, f"an object of type {type(self.value).__name__} as a number")
+        return self._trace(call, function, (self.value,), {})
 
     def _text(self, function: Any, *args: Any) -> Any:
         from tracegraph.capture.calls.callables import call
@@ -185,6 +235,6 @@ def is_plain_member(value: Any) -> bool:
 _MEMBER_METHODS = ("__eq__", "__hash__", "__lt__", "__gt__", "__le__", "__ge__", "__str__", "__repr__", "__format__")
 _MAX_DEPTH = 20
 
-STAND_INS[CallableAdapter] = None
+STAND_INS[CallableAdapter] = STAND_INS[DecisionAdapter] = STAND_INS[KeyAdapter] = None
 STAND_INS[ObjectAdapter] = None
 STAND_INS[IteratorAdapter] = None

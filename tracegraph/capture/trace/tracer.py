@@ -196,6 +196,8 @@ class Tracer:
                 # the program may look at the message, which names sizes that differ from call to call
                 raise Break(reasons.USER_EXCEPTION, f"{type(e).__name__}: {e}") from None
             raise Observed(e) from None
+        except TypeError as e:
+            raise Observed(_in_terms_of_the_program(e)) from None
         except Exception as e:
             raise Observed(e) from None
 
@@ -415,6 +417,17 @@ class Tracer:
         source = self.source_of(value)
         if source is not None and (is_instance_of_python_class(value) or isinstance(value, types.FunctionType)):
             self.guards.add(GuardKind.IDENTITY, source, self.effects.original(value))
+
+
+def _in_terms_of_the_program(error: TypeError) -> TypeError:
+    """The error, which may name classes of ours, naming those that the program sees."""
+    if len(error.args) == 1 and type(error.args[0]) is str:
+        text = error.args[0]
+        for own, seen in STAND_INS.items():
+            if seen is not None and f"'{own.__name__}'" in text:
+                text = text.replace(f"'{own.__name__}'", f"'{seen.__name__}'")
+        error.args = (text,)
+    return error
 
 
 def _plain(argument: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.drivers.rebuilding.containers import dict_display
 from tracegraph.capture.stack.values import STAND_INS
-from tracegraph.capture.trace.adapters import CallableAdapter
+from tracegraph.capture.trace.adapters import CallableAdapter, DecisionAdapter, KeyAdapter
 from tracegraph.capture.trace.native_draws import GENERATORS
 from tracegraph.capture.trace.replaced_methods import is_own
 from tracegraph.ops.graphs.recording import Traced
@@ -85,5 +85,5 @@ BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     types.MethodType: _method,
     functools.partial: _partial,
     super: _super,
-    CallableAdapter: _adapted,
+    **dict.fromkeys((CallableAdapter, DecisionAdapter, KeyAdapter), _adapted),
 }
