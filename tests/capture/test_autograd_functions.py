@@ -52,16 +52,16 @@ def test_the_text_of_the_graph() -> None:
     (graph,) = graphs_of(function)
     text = "\n".join(line.partition("//")[0].rstrip() for line in str(graph).splitlines())
     assert text == (
-        """graph apply(%args_0: f32[2, 3] primal) {
+        """graph apply(%args_0: f32[2, 3] primal, %outside_state: f32[0] primal) {
   %0: f32[2, 3] = exp(%args_0)
   %1: f32[2, 3] = detach(%0)
-  %2: f32[2, 3] = custom_vjp(%1, %args_0, backward=graph backward_fn(%arg0: f32[2, 3], %arg1: f32[2, 3]) {
+  %2: f32[2, 3] = custom_vjp(%1, %args_0, %outside_state, backward=graph backward_fn(BODY) {
     %0: f32[2, 3] = mul(%arg0, %arg1)
     %1: f32[2, 3] = mul(%0, 3)
     return %1
-  }, inputs=1, outputs=1, saved_results=[0], sizes=[])
+  }, inputs=1, outputs=1, reads_outside=true, saved_results=[0], sizes=[], unversioned=[2])
   return %2
-}"""
+}""".replace("BODY", "%arg0: f32[2, 3], %arg1: f32[2, 3], %arg2: f32[0]")
     )
 
 

@@ -43,7 +43,6 @@ from tracegraph.capture.trace.tracer import Stop, Tracer
 from tracegraph.capture.trace.tracing_state import tracing
 from tracegraph.ir import Node
 from tracegraph.settings import preserved
-from tracegraph.tensor import from_numpy
 
 opcodes.install()
 
@@ -305,7 +304,7 @@ def _root_frame(tracer: Tracer, call: Call, values: list[Unread]) -> Frame:
 def _check_aliasing(tracer: Tracer) -> None:
     """What a graph writes to must not overlap with its other inputs, now and in later calls."""
     roots = {root_of(node.operands[i]) for node in tracer.builder.graph.calls for i in _mutated(node)}
-    inputs = [i for i in tracer.inputs if i.convert is None or i.convert is from_numpy]
+    inputs = [i for i in tracer.inputs if i.has_memory]
     written = [i for i in inputs if i.value in roots]
     others = [i for i in inputs if i.value not in roots and i.value.users]
     if not written or len(inputs) == 1:

@@ -204,6 +204,8 @@ class Expansion(Node):
         """A kept value as a result of this node; made anew each time, as the tensor refers to the node."""
         tensor = Tensor(array)
         position = self._formulas.kept_inputs[index - self._call.results]
+        if position in self._call.rebound:  # no other formula reads it
+            return self._call.rebound[position].detach()
         if position is not None and position in self._storages:
             tensor._storage = self._storages[position]
         if has_history:

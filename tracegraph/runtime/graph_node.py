@@ -13,6 +13,7 @@ import numpy as np
 from tracegraph.aot.joint import Arrival, Joint
 from tracegraph.aot.reads import Read
 from tracegraph.autograd import is_grad_enabled
+from tracegraph.autograd.outside_state import OutsideState
 from tracegraph.autograd.tape import Node, edge_to, modified_error
 from tracegraph.errors import AutogradError
 from tracegraph.ir import bind_sizes
@@ -110,6 +111,15 @@ class Differentiation:
         return frozenset[int]().union(*(m for m in self.meetings if not m.isdisjoint(numbers)))
 
     @cached_property
+    def live_inputs(self) -> Mapping[int, frozenset[int]]:
+        """Positions of the inputs that formulas read as they are in backward; the cotangents that reach these."""
+        found: dict[int, frozenset[int]] = {}
+        for read in self.reads:
+            if read.is_live and read.input is not None:
+                found[read.input] = found.get(read.input, _NONE) | read.cotangents
+        return found
+
+    @cached_property
     def is_overwritten(self) -> bool:
         """Whether a gradient formula reads what the graph overwrites."""
         return any(r.is_overwritten for r in self.reads)
@@ -128,8 +138,8 @@ class GraphNode(Node):
     """The tape node of one call of a compiled graph."""
 
     __slots__ = (
-        "_expansion", "_inputs", "_only_restored", "_outputs", "_reached", "_restore", "_results", "_shapes", "_spent",
-        "plan", "saved",
+        "_expansion", "_inputs", "_live", "_only_restored", "_outputs", "_reached", "_restore", "_results", "_shapes",
+        "_spent", "plan", "rebound", "saved",
     )  # fmt: skip
 
     def __init__(
@@ -159,6 +169,9 @@ class GraphNode(Node):
                 storage = tensor._storage or tensor.storage
                 watched = storage, storage.version + writes, position
                 (self._inputs if is_refused else self._only_restored).append(watched)
+        #: inputs that are read as they are in backward, and the tensors that were in their places in the last pass
+        self._live = [(p, inputs[p]) for p in plan.live_inputs] if plan.live_inputs else []
+        self.rebound: dict[int, Tensor] = {}
         self._shapes = [t._np.shape for t in inputs] if plan.is_symbolic else None
         #: numbers of the results that the last backward pass came from, and of those that no pass may come from again
         self._reached: frozenset[int] = _NONE
@@ -276,6 +289,7 @@ class GraphNode(Node):
                 return
         self.saved = None
         self._restore = ()
+        self._live = []
         # what watches for writes holds the memory that it watches
         self._inputs, self._only_restored, self._outputs = [], [], []
 
@@ -297,6 +311,11 @@ class GraphNode(Node):
         Raises:
             AutogradError: that of eager execution; for an input that only compiled code keeps, one of its own.
         """
+        if self._live:
+            self._find_rebound(cotangents)
+        if self.rebound:
+            self._refuse_writes(cotangents, restored)
+            return True
         if self.plan.is_overwritten or restored:
             return self._refuse_writes(cotangents, restored)
         for watched in (self._inputs, self._outputs):
@@ -304,6 +323,20 @@ class GraphNode(Node):
                 if storage.version != version:
                     return self._refuse_writes(cotangents, restored)
         return False
+
+    def _find_rebound(self, cotangents: Sequence[object]) -> None:
+        """Find out which tensors are in the places of others that are read as they are in backward.
+
+        Raises:
+            AutogradError: something else that a formula reads is not what it was.
+        """
+        present = frozenset([i for i, c in enumerate(cotangents) if c is not None])
+        found: dict[int, Tensor] = {}
+        for position, tensor in self._live:
+            is_reached = max(present) >= self.results or not present.isdisjoint(self.plan.live_inputs[position])
+            if isinstance(tensor, OutsideState) and is_reached:
+                found.update(tensor.rebound())
+        self.rebound = {p: found[id(t)] for p, t in self._live if id(t) in found}
 
     def _refuse_writes(self, cotangents: Sequence[object], restored: Collection[int]) -> bool:
         inputs: dict[int | None, tuple[int, int]] = {

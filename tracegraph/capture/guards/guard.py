@@ -11,6 +11,7 @@ import operator
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -155,6 +156,7 @@ class GuardSet:
         self.late: list[Guard] = []
         #: the user's line being traced
         self.location: Location | None = None
+        self._noticed: list[Guard] | None = None
 
     def add(self, kind: GuardKind, source: Source | None, expected: Any) -> None:
         """Record a guard; a second one of the same kind on the same source is the same fact, except for names.
@@ -169,10 +171,23 @@ class GuardSet:
         several = kind in (GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT, GuardKind.ALIAS, GuardKind.DISTINCT,
                            GuardKind.SIZES)  # fmt: skip
         key = (kind, source, str(expected)) if several else (kind, source)
-        record = _RECORDS.get(kind)
         if key not in self._guards:
+            record = _RECORDS.get(kind)
             kept = record(expected) if record is not None else expected
             self._guards[key] = Guard(kind, source, kept, self.location)
+        if self._noticed is not None:
+            self._noticed.append(self._guards[key])
+
+    @contextmanager
+    def noticing(self) -> Iterator[list[Guard]]:
+        """Notice what is asked for in the block, be it known before or not."""
+        outer, self._noticed = self._noticed, []
+        try:
+            yield self._noticed
+        finally:
+            if outer is not None:
+                outer += self._noticed
+            self._noticed = outer
 
     def is_drawn(self, source: Any) -> bool:
         """Whether what is at `source` depends on what each call draws at random."""

@@ -12,7 +12,7 @@ import sys
 import types
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -197,6 +197,16 @@ class Contents(_Step):
     """What a cell holds."""
 
     evaluated = "{0}.cell_contents"
+
+
+@dataclass(frozen=True)
+class FreeVariable(_Step):
+    """The cell of a variable that a function has from an enclosing one."""
+
+    index: int
+    name: str
+    evaluated = "{0}.__closure__[{1.index}]"
+    shown = "{0}.__closure__[{1.index}]"
 
 
 @dataclass(frozen=True)
@@ -390,12 +400,16 @@ def object_text(value: Any) -> str:
 
 
 class SourceWriter:
-    """Emits straight-line Python that evaluates sources, each path prefix once."""
+    """Emits straight-line Python that evaluates sources, each path prefix once.
 
-    def __init__(self, pool: Pool) -> None:
+    Args:
+        known: expressions for sources that are there already.
+    """
+
+    def __init__(self, pool: Pool, known: Mapping[Source, str] | None = None) -> None:
         self.pool = pool
         self.lines: list[str] = []
-        self._names: dict[Source, str] = {}
+        self._names: dict[Source, str] = dict(known or {})
         self._count = 0
 
     def name(self, source: Source) -> str:

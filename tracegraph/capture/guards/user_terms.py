@@ -80,6 +80,7 @@ _SOURCES: dict[type, Callable[[Any], str]] = {
     sources.Stored: lambda source: source_text(source.parent),
     sources.Constant: str,
     sources.GlobalName: lambda source: source.name,
+    sources.FreeVariable: lambda source: source.name,
     sources.Entry: _attribute,
     sources.Slot: _attribute,
     sources.ClassEntry: _attribute,

@@ -124,12 +124,13 @@ def with_gradient(
     custom_vjp = lookup("custom_vjp")
     assert isinstance(custom_vjp, CustomVjp)
     try:
-        found: tuple[Traced, ...] = call_higher_order(
-            tracer,
-            custom_vjp,
-            (outputs, inputs, backward),
-            {"materialize": materialize, "is_hook": is_hook, "versioned": list(saved)},
-        )
+        with tracer.backward_reads.noticing() as noticed:
+            found: tuple[Traced, ...] = call_higher_order(
+                tracer,
+                custom_vjp,
+                (outputs, inputs, backward),
+                {"materialize": materialize, "is_hook": is_hook, "versioned": list(saved), "outside": noticed.operand},
+            )
     except Break as stop:
         if stop.extent is Extent.FRAME:
             raise
@@ -142,7 +143,8 @@ def with_gradient(
             raise
         detail = str(observed.exception).removeprefix("custom_vjp: backward ")
         raise Break(reasons.CUSTOM_GRADIENT, f"{where}: it {detail}") from None
-    tracer.early_reads.append(EarlyRead(where, ContentsWatch(tracer, [backward, *reads])))
+    watch = ContentsWatch(tracer, [backward, *reads, *noticed.values])
+    tracer.early_reads.append(EarlyRead(where, watch, noticed.places))
     return found
 
 

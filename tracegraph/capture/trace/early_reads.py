@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.trace.effects import Places
 from tracegraph.capture.trace.mutation_watch import ContentsWatch
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EarlyRead:
-    """What was read: `what` it was that read it, and what its objects held."""
+    """What was read: `what` it was that read it, what its objects held, and the places where it looked outside."""
 
     what: str
     watch: ContentsWatch
+    places: Places
 
 
 def check_early_reads(reads: list[EarlyRead], frame: Frame, is_complete: bool) -> None:
@@ -45,6 +47,8 @@ def check_early_reads(reads: list[EarlyRead], frame: Frame, is_complete: bool) -
         changed = read.watch.changed()
         if not changed and any(a is b for a in read.watch.cells for b in assigned):
             changed = "may change a variable"
+        if not changed and frame.tracer.effects.are_written(read.places):
+            changed = "writes to an attribute or a global variable"
         if changed:
             raise Break(reasons.CUSTOM_GRADIENT, f"what {read.what} reads: the function {changed} later", Extent.FRAME)
 

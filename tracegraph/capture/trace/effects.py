@@ -82,6 +82,8 @@ class HookRegistration:
 
 
 Write = AttributeWrite | CellWrite | GlobalWrite
+#: places that can be written to, with the writes to them that were pending when they were read
+Places = dict[tuple[int, str], Write | None]
 
 
 class Effects:
@@ -99,6 +101,7 @@ class Effects:
         #: lists that were appended to and not read, by their ids
         self.growing: dict[int, Any] = {}
         self._class_entries: set[str] = set()
+        self._noticed: Places | None = None
         self._forbidden_during = ""
 
     @contextlib.contextmanager
@@ -200,10 +203,31 @@ class Effects:
 
     def pending(self, target: Any, name: str) -> Write | None:
         """The pending write to attribute (or, of a globals dictionary, variable) `name` of `target`, if any."""
-        return self._writes.get((id(target), name))
+        return self._read((id(target), name))
 
     def cell(self, cell: types.CellType) -> Write | None:
-        return self._writes.get((id(cell), ""))
+        return self._read((id(cell), ""))
+
+    def _read(self, place: tuple[int, str]) -> Write | None:
+        found = self._writes.get(place)
+        if self._noticed is not None:
+            self._noticed[place] = found
+        return found
+
+    @contextlib.contextmanager
+    def noticing(self) -> Iterator[Places]:
+        """Notice the places that are read in the block."""
+        outer, self._noticed = self._noticed, {}
+        try:
+            yield self._noticed
+        finally:
+            if outer is not None:
+                outer.update(self._noticed)
+            self._noticed = outer
+
+    def are_written(self, places: Places) -> bool:
+        """Whether one of the places has been written to since it was read."""
+        return any(self._writes.get(place) is not write for place, write in places.items())
 
     def written_names(self, target: Any) -> list[str]:
         """Names of the attributes of `target` with a pending write, in order."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.bytecode.per_code import PerCode
 from tracegraph.capture.guards.guard import GuardKind
-from tracegraph.capture.guards.sources import Constant, Item, Reference, Slot
+from tracegraph.capture.guards.sources import Constant, FreeVariable, Item, Reference, Slot
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.values import Observed
@@ -106,7 +106,7 @@ def _slots(tracer: Tracer, function: types.FunctionType, bound: list[Any]) -> di
     source = tracer.source_of(function)
     for i, (name, cell) in enumerate(zip(code.co_freevars, function.__closure__ or (), strict=True)):
         if source is not None and not tracer.is_fresh(cell):
-            tracer.read(cell, Item(Slot(source, "__closure__"), i))
+            tracer.read(cell, FreeVariable(source, i, name))
         slots[name] = cell
     return slots
 

@@ -43,6 +43,12 @@ MAX_ELEMENTS = 10_000
 
 def read(tracer: Tracer, value: Any, source: Source) -> Any:
     """Guard `value` and return what stands for it in the trace."""
+    found = _read(tracer, value, source)
+    tracer.backward_reads.note(source, found)
+    return found
+
+
+def _read(tracer: Tracer, value: Any, source: Source) -> Any:
     if is_constant(value):
         return _read_constant(tracer, value, source)
     if is_namespace(value):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tracegraph.autograd.outside_state import OutsideState
 from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.guard import GuardKind, GuardSet, Stride
 from tracegraph.capture.guards.sources import ClassEntry, Computed, Constant, Reference, Slot, Source, constant_source
@@ -28,6 +29,7 @@ from tracegraph.capture.stack.values import (
     is_python_class,
     is_varying,
 )
+from tracegraph.capture.trace.backward_reads import BackwardReads
 from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.effects import Effects
 from tracegraph.capture.trace.foresight import Foresight
@@ -44,6 +46,7 @@ from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.nn.uninitialized import is_uninitialized
 from tracegraph.ops.graphs.recording import Traced
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
+from tracegraph.tensor import from_numpy
 
 if TYPE_CHECKING:
     from tracegraph.capture.tensors.gradient_hooks import HookedTensor
@@ -71,6 +74,11 @@ class Input:
     handle: Traced
     value: Value
     convert: Callable[[Any], Any] | None = None
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether it lies in memory that the program knows."""
+        return not isinstance(self.tensor, OutsideState) and (self.convert is None or self.convert is from_numpy)
 
 
 @dataclass
@@ -116,6 +124,7 @@ class Tracer:
         self.recorder = CaptureRecorder(self.builder, self.numbers, self.tensors, self.random)
         self.initial_grad_mode = self.recorder.grad_enabled = eager.is_grad_enabled()
         self.guards.add(GuardKind.GRAD_MODE, None, self.initial_grad_mode)
+        self.backward_reads = BackwardReads(self)
         self.settings = TraceSettings(self)
         #: what the program has changed of tensor classes
         self.replaced_methods = REPLACEMENTS.names

@@ -63,6 +63,9 @@ class CustomVjp(HigherOrder):
     Of what `backward_fn` uses besides, writes before backward are errors; with `versioned`, only those to the tensors
     that this lists, and all others are read as they are in backward.
 
+    `outside`, asked when `backward_fn` has been recorded, gives what stands for the state of the program that it reads:
+    `autograd.outside_state.OutsideState`. It becomes the last operand.
+
     With `is_hook`, `inputs` are `outputs`, and so are the results: whoever asks for their gradient gets what
     `backward_fn` makes of it.
 
@@ -79,7 +82,7 @@ class CustomVjp(HigherOrder):
     reads_as = ("a saved tensor", "autograd.Function")
     signature = (
         "(outputs: any, inputs: any, backward_fn: any, materialize: any = True, is_hook: bool = False, "
-        "versioned: any = None)"
+        "versioned: any = None, outside: any = None)"
     )
     samples = samples(
         call([A((3, 4))], [A((3, 4))], _scaled),
@@ -96,6 +99,7 @@ class CustomVjp(HigherOrder):
         materialize: bool | Sequence[int] = True,
         is_hook: bool = False,
         versioned: Sequence[Handle] | None = None,
+        outside: Callable[[], Handle | None] | None = None,
     ) -> tuple[Handle, ...]:
         """The outputs with their new history; `record` makes a graph of `backward_fn`."""
         if not outputs or not all(map(is_tensor, (*outputs, *inputs))):
@@ -111,7 +115,8 @@ class CustomVjp(HigherOrder):
         used = dict.fromkeys(v for body in bodies.values() for v, p in body.captured.items() if p.users)
         results = [o.value if isinstance(o, Traced) else None for o in outputs]
         saved_results = [i for i, v in enumerate(results) if v in used]
-        saved = [v for v in used if v not in results]
+        state = outside() if outside is not None else None
+        saved = [v for v in used if v not in results] + ([] if state is None else [outer.inside(state).value])
         graphs = {n: _graph(b, [*(results[i] for i in saved_results), *saved]) for n, b in bodies.items()}
         first = len(outputs) + len(inputs)
         refused = saved if versioned is None else [t.value for t in versioned if isinstance(t, Traced)]
@@ -126,6 +131,7 @@ class CustomVjp(HigherOrder):
             **({"materialized": materialize} if isinstance(materialize, tuple) and materialize else {}),
             **({"is_hook": True} if is_hook else {}),
             **({"unversioned": unversioned} if unversioned else {}),
+            **({"reads_outside": True} if state is not None else {}),
         }
         packed = dispatch(self, (*outputs, *inputs, *(captured_from(v, v in requiring) for v in saved)), attrs)
         return packed if isinstance(packed, tuple) else (packed,)
@@ -168,6 +174,9 @@ class CustomVjp(HigherOrder):
     def vjp(self, g: Any, y: Any, *operands: Handle, **attrs: Any) -> Gradient:
         count, end = attrs["outputs"], attrs["outputs"] + attrs["inputs"]
         cotangents, results = (g, y) if count > 1 else ((g,), (y,))
+        if attrs.get("reads_outside") and hasattr(type(operands[-1]), "rebound"):  # else whoever has it has asked it
+            rebound = operands[-1].rebound()
+            operands = tuple(rebound.get(id(o), o) for o in operands)
         always = attrs.get("materialized", ())
         present = tuple(i for i, c in enumerate(cotangents) if c is not None or i in always)
         name = _body_name(present, count)

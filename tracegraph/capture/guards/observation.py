@@ -1,0 +1,201 @@
+"""What a trace has read early, observed again: at the end of each call, and when eager execution would read it.
+
+The values are read by their sources, from the objects that eager execution holds until then. An observation is one
+generated function; which of its values has changed is asked for only if one has.
+"""
+
+from __future__ import annotations
+
+import collections
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracegraph.autograd.outside_state import OutsideState
+from tracegraph.capture.guards import eager
+from tracegraph.capture.guards.checker import CHECKS, same_constant
+from tracegraph.capture.guards.failures import describe_object
+from tracegraph.capture.guards.guard import Guard
+from tracegraph.capture.guards.sources import Pool, Source, SourceWriter
+from tracegraph.capture.guards.user_terms import condition_text, full_place, source_text
+from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.values import is_constant
+from tracegraph.errors import AutogradError
+from tracegraph.ir import Location
+from tracegraph.ops.handles.tensor_class import REPLACEMENTS
+from tracegraph.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A place whose value is observed.
+
+    Attributes:
+        is_replaceable: whether another tensor there may take the part of the one that was there.
+    """
+
+    source: Source
+    location: Location | None
+    is_replaceable: bool = False
+
+
+class Observer:
+    """Observes places and conditions.
+
+    Args:
+        given: sources of the objects that it starts from.
+    """
+
+    __name__ = "outside_state"
+
+    def __init__(self, given: Sequence[Source], places: Sequence[Observed], conditions: Sequence[Guard]) -> None:
+        self.places = tuple(places)
+        self.conditions = tuple(conditions)
+        known = {source: f"given[{i}]" for i, source in enumerate(given)}
+        self.values = _compiled([p.source for p in places], conditions, known)
+        #: one by one, to find out which of them fail
+        self._each = [_compiled([p.source], [], known) for p in places]
+        self._each += [_compiled([], [c], known) for c in conditions]
+
+    def __call__(self, *given: Any) -> ObservedState:
+        """The state as it is observed from these objects."""
+        return ObservedState(self, given)
+
+    def values_so_far(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The values, MISSING where there is none any more."""
+        found: list[Any] = []
+        for observe in self._each:
+            try:
+                found += observe(given)
+            except Exception:  # whatever a broken path raises
+                found.append(MISSING)
+        return tuple(found)
+
+
+def _compiled(
+    sources: Sequence[Source], conditions: Sequence[Guard], known: Mapping[Source, str]
+) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A function from the given objects to the values at `sources`, then the truth of `conditions`."""
+    pool = Pool()
+    writer = SourceWriter(pool, known)
+    values = [f"{pool.name(contents, 'contents')}({writer.name(source)})" for source in sources]
+    values += [f"({' and '.join(CHECKS[guard.kind](writer, guard))})" for guard in conditions]
+    lines = "".join(f"    {line}\n" for line in writer.lines)
+    namespace = pool.names
+    exec(f"def observe(given):\n{lines}    return ({''.join(f'{v}, ' for v in values)})\n", namespace)
+    observe: Callable[[tuple[Any, ...]], tuple[Any, ...]] = namespace["observe"]
+    return observe
+
+
+def contents(value: Any) -> Any:
+    """A value as it is compared later: of a container, what it holds now."""
+    kind = type(value)
+    if kind in _SEQUENCES:
+        return _Contents((kind, *map(contents, value)))
+    if kind in _DICTS:
+        return _Contents((kind, *(part for k, v in value.items() for part in (k, contents(v)))))
+    return value
+
+
+_SEQUENCES = frozenset({list, tuple, set, collections.deque})
+_DICTS = frozenset({dict, collections.OrderedDict, collections.defaultdict})
+
+
+class _Contents(tuple[Any, ...]):
+    """A container type and what a container holds."""
+
+    __slots__ = ()
+
+
+def _is_same(before: Any, now: Any) -> bool:
+    if before is now:
+        return True
+    if type(before) is not type(now):
+        return False
+    if type(before) is _Contents:
+        return len(before) == len(now) and all(map(_is_same, before, now))
+    if isinstance(before, np.ndarray):
+        return before.dtype == now.dtype and np.array_equal(before, now)
+    return is_constant(before) and same_constant(before, now)
+
+
+class ObservedState(OutsideState):
+    """The state outside of one call."""
+
+    __slots__ = ("_before", "_given", "_observer")
+
+    def __init__(self, observer: Observer, given: tuple[Any, ...]) -> None:
+        super().__init__()
+        self._observer = observer
+        self._given = given
+        self._before: tuple[Any, ...] = ()
+
+    def remember(self) -> None:
+        """Note what there is now that the call has ended."""
+        self._before = self._observed()
+
+    def _observed(self) -> tuple[Any, ...]:
+        try:
+            return self._observer.values(self._given)
+        except Exception:  # whatever a broken path raises
+            return self._observer.values_so_far(self._given)
+
+    def rebound(self) -> Mapping[int, Tensor]:
+        now = self._observed()
+        if all(map(operator.is_, self._before, now)):
+            return {}
+        replaced: dict[int, Tensor] = {}
+        kept = {id(b) for b, n in zip(self._before, now, strict=True) if b is n}
+        for i, (before, found) in enumerate(zip(self._before, now, strict=True)):
+            if _is_same(before, found):
+                continue
+            place = self._observer.places[i] if i < len(self._observer.places) else None
+            is_alone = id(before) not in kept and replaced.get(id(before), found) is found
+            if place is None or not place.is_replaceable or not is_alone or not _is_alike(before, found):
+                raise self._error(i, before, found)
+            replaced[id(before)] = found
+        return replaced
+
+    def _error(self, position: int, before: Any, now: Any) -> AutogradError:
+        places, conditions = self._observer.places, self._observer.conditions
+        if position < len(places):
+            place = places[position]
+            name, location = source_text(place.source), place.location
+            was, found = _text(before), _text(now)
+            found = f"another {found.removeprefix('a ')}" if found == was else found
+            change = f"was {was} when the compiled function returned and is {found} now"
+        else:
+            condition = conditions[position - len(places)]
+            name, location = condition_text(condition), condition.location
+            change = f"was {before} when the compiled function returned and is {now} now"
+        read = f" (read at {full_place(location)})" if location is not None else ""
+        return AutogradError(
+            f"backward of a compiled function reads {name}, which {change}{read}: the compiled gradient is that of "
+            "what was there. Read it in forward and keep it on ctx, change it after backward(), or exclude the "
+            "function with tracegraph.compiler.disable"
+        )
+
+
+def _text(value: Any) -> str:
+    if value is MISSING:
+        return "not there"
+    if type(value) is not _Contents:
+        return describe_object(value)
+    kind, *held = value
+    texts = list(map(_text, held))
+    if kind in _DICTS:
+        texts = [f"{k}: {v}" for k, v in zip(texts[::2], texts[1::2], strict=True)]
+    return f"{kind.__name__}({', '.join(texts)})"
+
+
+def _is_alike(before: Any, now: Any) -> bool:
+    """Whether a graph for the one tensor fits the other."""
+    if not eager.is_tensor(before) or type(now) is not type(before):
+        return False
+    return now.dtype is before.dtype and now.shape == before.shape and now.requires_grad == before.requires_grad
+
+
+REPLACEMENTS.seal(ObservedState)
