@@ -49,6 +49,23 @@ def without_grad(write: Callable[[tg.Tensor], object]) -> Callable[[tg.Tensor, t
     return change
 
 
+def written_when_detached(x: tg.Tensor, y: tg.Tensor) -> Any:
+    product = x * y
+    alias = product.detach()
+    alias.mul_(2)
+    return alias, alias * x
+
+
+def views_of_detached(x: tg.Tensor, y: tg.Tensor) -> Any:
+    base = (x * y).exp()
+    return base.detach().view(3, 1).t(), base
+
+
+def parts(x: tg.Tensor, y: tg.Tensor) -> Any:
+    base = tg.stack([x, y]).exp()
+    return *base.chunk(2, 1), base * base
+
+
 def unused_after_all(x: tg.Tensor, y: tg.Tensor) -> Any:
     first = x.exp()
     lost = first * 2
@@ -152,6 +169,9 @@ CASES: dict[str, tuple[Program, Callable[[Any, Any, Any], Any]]] = {
     "a result of which the call wrote to a part": (written_part_of_a_result, lambda x, y, r: r[0].add_(1)),
     "a result that another one was detached from": (detached_from_a_result, lambda x, y, r: r[0].add_(1)),
     "a result detached from another one": (detached_from_a_result, lambda x, y, r: r[1].add_(1)),
+    "a result that the call wrote to through detach": (written_when_detached, lambda x, y, r: r[0].mul_(3)),
+    "a view of a result that another one was detached from": (views_of_detached, lambda x, y, r: r[0].mul_(3)),
+    "a part of a result, through another part": (parts, lambda x, y, r: r[1].mul_(3)),
     "the argument of a function that returns it": (through_a_function, lambda x, y, r: y.add_(1)),
     "the result of a function that is its argument": (through_a_function, lambda x, y, r: r[0].add_(1)),
     "one of two results, not gone back from": (lambda x, y: (x.exp(), x * y), lambda x, y, r: r[0].add_(1)),
@@ -197,6 +217,23 @@ def test_as_on_the_tape(name: str, dynamic: bool, backend: str) -> None:
     (error, wanted), (found_error, found) = seen
     assert found_error is error
     assert found == (wanted if error is not None else pytest.approx(wanted, rel=1e-6))
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_result_in_the_memory_of_what_is_kept_that_counts_its_own_writes(is_written: bool) -> None:
+    """Eager goes on with the new elements; the compiled call, which has the former ones, refuses."""
+
+    def program(x: tg.Tensor) -> Any:
+        kept = x * 2
+        alias = kept.data
+        if is_written:
+            alias.mul_(2)
+        return (kept * x).sum(), alias
+
+    loss, alias = tg.compile(program, fullgraph=True, options={"strict": True})(tg.ones(3, requires_grad=True))
+    alias.mul_(3)
+    with pytest.raises(RuntimeError, match="was modified by an in-place operation"):
+        loss.backward()
 
 
 def test_an_input_that_only_compiled_code_keeps() -> None:

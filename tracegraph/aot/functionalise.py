@@ -392,8 +392,10 @@ class _Functionaliser:
         """The values in memory of inputs or results, and those that hold what has been overwritten since."""
         own = {place.output for place in map(memory_of_result, results) if isinstance(place, FromOutput)}
         outputs = {alias.counter: output for alias, output in positions.items() if output in own}
+        # where the memory is a result under a counter of its own (`Tensor.data`), writes to that are the ones noticed
+        memories = {alias.root: output for alias, output in positions.items() if output in own}
         every = (
-            Held(value, counter.input, outputs.get(counter), before, counter.writes)
+            Held(value, counter.input, outputs.get(counter, memories.get(counter.root)), before, counter.writes)
             for value, (counter, before) in self.held.items()
         )
         return tuple(h for h in every if h.is_overwritten or h.input is not None or h.output is not None)
