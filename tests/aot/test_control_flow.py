@@ -199,7 +199,7 @@ def test_slopes() -> None:
     graph = recorded(lambda *xs: (rnn(*xs)[2].sum(),), types, [True] * 4)
     joint = differentiate(graph, [True] * 4)
     gradients = ir.interpret(joint.graph, *inputs, np.array(1.0))[1:]
-    for position, gradient in enumerate(gradients):
+    for position, gradient in zip(joint.requiring, gradients, strict=True):
         direction = np.random.default_rng(position).standard_normal(inputs[position].shape)
         values = []
         for sign in (1, -1):

@@ -70,9 +70,20 @@ def three_losses(a: Any, b: Any, c: Any, d: Any, u: Any) -> Any:
     return (b * a).sum(), (a * c).sum(), (d * b * c).sum()
 
 
+def looping(a: Any, b: Any, c: Any, d: Any, u: Any) -> Any:
+    rows = tg.stack([c, c * 2])
+    last, _ = tg.scan(lambda h, x: ((h * b + x * d).tanh(), h.clone()), a, rows)
+    return last.sum()
+
+
+def scanning(a: Any, b: Any, c: Any, d: Any, u: Any) -> Any:
+    last, every = tg.scan(lambda h, x: (h * x[0] + x[1] * b[0], h * 2), a[:1], (c, d))
+    return last.sum() + every.sum()
+
+
 PROGRAMS = [
     chain, shared, views, in_place, branches, normalised, joined, with_intermediate, hooked_inside, two_losses,
-    three_losses,
+    three_losses, looping, scanning,
 ]  # fmt: skip
 
 

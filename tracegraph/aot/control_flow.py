@@ -45,11 +45,13 @@ class Gradient(ABC):
         attrs: the attributes of the call to make in its place, which may have further results.
         outputs: the number of the call's own results.
         results: which results, the further ones among them, depend on operands that require grad.
+        order: positions of the operands that require grad in the order in which the tape of eager code reaches them.
     """
 
     attrs: dict[str, Any]
     outputs: int
     results: tuple[bool, ...]
+    order: Sequence[int]
 
     @abstractmethod
     def __init__(self, attrs: dict[str, Any], tracked: Sequence[bool]) -> None: ...
@@ -83,6 +85,7 @@ class CondGradient(Gradient):
         joints = [differentiate(attrs[name], self.tracked) for name in Cond.bodies]
         self.outputs = joints[0].outputs
         self.results = tuple(any(i in j.differentiable for j in joints) for i in range(self.outputs))
+        self.order = [i + 1 for i in joints[0].requiring]  # of the branches, the one that is taken with True
 
     def gradients(self, node: Node, operands: Sequence[Traced], results: Handles, cotangents: Handles) -> Handles:
         given = [i for i, c in enumerate(cotangents) if c is not None]
@@ -162,6 +165,10 @@ class ScanGradient(Gradient):
         self.attrs = {**attrs, "body": body, "sizes": sizes_of([body])}
         again = differentiate(body, [i in self.joint.requiring for i in range(self.joint.inputs)])
         self.results = tuple(i in again.differentiable for i in range(again.outputs))
+        # the last step, then the first one, then what took what is scanned apart, the last operand first
+        end, requiring = self.carried + self.scanned, self.joint.requiring
+        self.order = [i for i in requiring if i >= end] + [i for i in requiring if i < self.carried]
+        self.order += reversed(range(self.carried, end))
 
     def gradients(self, node: Node, operands: Sequence[Traced], results: Handles, cotangents: Handles) -> Handles:
         step = _BackwardStep(self, operands, results, cotangents)

@@ -327,6 +327,9 @@ class _Backward(BackwardPass):
             if value in self.inspected and value in self.gradients:
                 self._hand_out(value)
         reached = super().visit(node)
+        if node in self._control_flow:
+            order = [node.args[position] for position in self._control_flow[node].order]
+            reached.sort(key=order.index)
         for operand in reached:
             self._add_sources(operand, self._sources_of(node))
         return reached
