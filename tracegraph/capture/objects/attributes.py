@@ -138,11 +138,12 @@ _TENSOR_STATES: dict[str, Callable[[TensorStates, Traced], Any]] = {
     "grad": TensorStates.grad,
     "grad_fn": TensorStates.grad_fn,
     "is_leaf": TensorStates.is_leaf,
+    "_version": TensorStates.version,
 }
 #: methods of eager tensors that have a meaning in a trace (`library_calls.METHODS`)
 _TENSOR_METHODS = frozenset({
-    "__deepcopy__", "__reduce_ex__", "backward", "detach_", "register_hook", "register_post_accumulate_grad_hook",
-    "retain_grad", "type",
+    "__deepcopy__", "__reduce_ex__", "backward", "data_ptr", "detach_", "register_hook",
+    "register_post_accumulate_grad_hook", "retain_grad", "type",
 })  # fmt: skip
 #: attributes of `Traced` that are the recorder's business, or act on the tape
 _TENSOR_ACTIONS = frozenset({

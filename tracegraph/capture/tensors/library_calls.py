@@ -13,6 +13,7 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.values import STAND_INS, is_constant, is_number, is_tensor
 from tracegraph.capture.tensors import (
+    addresses,
     arrays,
     autograd_functions,
     checkpoints,
@@ -160,6 +161,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
 #: handlers of methods of tensors
 METHODS: dict[Any, Callable[..., Any]] = {
     REPLACEMENTS.original(Tensor, "type"): _call_type,
+    **addresses.METHODS,
     **gradients.METHODS,
     **gradient_hooks.METHODS,
     **tensor_states.METHODS,

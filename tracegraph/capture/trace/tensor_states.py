@@ -36,7 +36,7 @@ from tracegraph.ops.kinds import View
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
-    from tracegraph.capture.trace.tracer import Tracer
+    from tracegraph.capture.trace.tracer import Input, Tracer
 
 
 @dataclass(eq=False)
@@ -60,6 +60,8 @@ class TensorStates:
         #: gradients of tensors made by the trace, by the identity of their handles, which are kept
         self._grads: dict[int, tuple[Traced, Any]] = {}
         self._grad_fns: dict[Value, GradFn] = {}
+        #: arguments whose addresses the program has asked for, with the bytes behind their beginning
+        self.places: list[tuple[Input, int]] = []
         #: tensors that were given other memory, by the values at which their histories begin
         self._rebound: dict[Value, Traced] = {}
         #: copies of operands that their own operation overwrites, `x.mul_(w)`, for gradient formulas that read them
@@ -251,6 +253,23 @@ class TensorStates:
         tensor = self._rebound.get(beginning(value)) if self._rebound else None
         return tensor.value if tensor is not None and beginning(tensor.value) is beginning(value) else value
 
+    def version(self, tensor: Traced) -> Any:
+        """`tensor._version`: how often elements of its memory were written to, as far as that is counted.
+
+        Raises:
+            Break: the tensor stands for something that is no tensor.
+        """
+        self._check_own(tensor, "Tensor._version")
+        counter = _counter_of(tensor.value)
+        calls = self._tracer.builder.graph.calls
+        writes = sum(_counter_of(n.operands[i]) is counter for n in calls for i in written_positions(n))
+        given = next((i for i in self._tracer.inputs if i.value is counter), None)
+        if given is None:
+            return writes
+        if given.convert is not None:
+            raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor._version of an array")
+        return self._tracer.read(given.tensor._version, Slot(given.source, "_version")) + writes
+
     # ------------------------------------------------------------------------------------ gradients
 
     def grad(self, tensor: Traced) -> Any:
@@ -294,6 +313,18 @@ def beginning(value: Value) -> Value:
     while is_rebinding(value.node):
         (position,) = value.node.call_op.rebinds  # type: ignore[attr-defined]
         value = value.node.operands[position]
+    return value
+
+
+def _counter_of(value: Value) -> Value:
+    """The value whose version counter `value` shares, itself if that is its own."""
+    while value.node.is_call and isinstance(value.node.target, View):
+        if is_rebinding(value.node):
+            value = beginning(value)
+        elif view_op(value.node).shares_version:
+            value = value.node.operands[0]
+        else:
+            break
     return value
 
 

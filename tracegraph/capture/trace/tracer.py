@@ -40,7 +40,7 @@ from tracegraph.capture.trace.random_streams import RandomStreams
 from tracegraph.capture.trace.recorder import CaptureRecorder
 from tracegraph.capture.trace.settings import TraceSettings
 from tracegraph.capture.trace.sizes import Sizes
-from tracegraph.capture.trace.tensor_states import TensorStates, root_of
+from tracegraph.capture.trace.tensor_states import GradFn, TensorStates, root_of
 from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphError
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.nn.uninitialized import is_uninitialized
@@ -349,6 +349,8 @@ class Tracer:
             return type(graph_input.tensor)
         if type(value) is NumpyNumber:
             return type(value.value)
+        if type(value) is GradFn:
+            raise Break(reasons.TENSOR_ATTRIBUTE, "the type of Tensor.grad_fn")
         return STAND_INS.get(type(value)) or type(value)
 
     def class_source(self, cls: type) -> Source:

@@ -13,6 +13,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.texts import VaryingText
+from tracegraph.capture.tensors.addresses import Address
 from tracegraph.capture.tensors.gradients import as_spent, spent_op
 from tracegraph.capture.trace.tensor_states import GradFn, Leaf, as_leaf
 from tracegraph.ir import SymExpr
@@ -61,6 +62,10 @@ def _grad_fn(reconstructor: Reconstructor, grad_fn: GradFn) -> str:
     raise NotReconstructible(grad_fn, Break(reasons.TENSOR_ATTRIBUTE, "Tensor.grad_fn, other than asking for None"))
 
 
+def _address(reconstructor: Reconstructor, address: Address) -> str:
+    return f"{reconstructor.expression(address.object)}.data_ptr()"
+
+
 def _size(reconstructor: Reconstructor, size: SymExpr) -> str:
     """Arithmetic on the sizes of the arguments."""
     text = str(size)
@@ -88,6 +93,7 @@ def _array(reconstructor: Reconstructor, value: np.ndarray) -> str:
 BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     Traced: _tensor,
     GradFn: _grad_fn,
+    Address: _address,
     SymExpr: _size,
     SymFloat: _number,
     NumpyNumber: _number,
