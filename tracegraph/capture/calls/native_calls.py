@@ -97,6 +97,7 @@ _INLINED_LIBRARY = (
     "tracegraph.random",
     "tracegraph.tensor.assertions",
     "tracegraph.autograd.grad_mode",
+    "tracegraph.ops.neural.recurrent",
     "tracegraph.tensor.cuda",
     "tracegraph.tensor.hooks",
     "tracegraph.tensor.linalg",
