@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from programs import program
 
 
@@ -162,3 +164,13 @@ def exception_notes(x):
     e = ValueError("a", 1)
     e.add_note("n")
     return x, e.args, str(e), repr(e), e.__notes__
+
+
+@program()
+def asks_what_is_handled(x):
+    before = sys.exc_info()[0]
+    try:
+        raise LookupError
+    except LookupError:
+        inside = sys.exc_info()[0]
+    return x * 2, before, inside, sys.exc_info()

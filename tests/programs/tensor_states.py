@@ -330,3 +330,35 @@ def what_shares_memory_is_replaced_unread(p, state):
     state["old"] = p.clone()
     p.add_(1)
     return p * state["old"]
+
+
+@program()
+def shapes_changed_in_place(x):
+    y = x * 2
+    row = y[1:]
+    y.unsqueeze_(0).transpose_(1, 2)
+    row.add_(1)
+    y.squeeze_(0)
+    y.t_()
+    return y, row, y.mul_(3) is y, y.shape
+
+
+@program(lambda: (ramp().requires_grad_(),))
+def shapes_changed_on_the_way_of_gradients(x):
+    y = x * 3
+    y.unsqueeze_(0)
+    (y * y).sum().backward()
+    return y.detach(), x.grad
+
+
+@program(lambda: (ramp().requires_grad_(),), breaks=("tensor-attribute",))
+def new_shape_of_what_the_tape_saved(x):
+    y = x.exp()
+    y.unsqueeze_(0)
+    y.sum().backward()
+
+
+@program(breaks=("tensor-attribute",))
+def argument_that_changes_its_shape(x):
+    x.unsqueeze_(0)
+    return x * 2

@@ -65,8 +65,8 @@ def test_detach_in_place() -> None:
     assert not x.requires_grad
 
 
-def test_compiled_functions_break_and_continue() -> None:
-    @tg.compile
+def test_compiled_functions() -> None:
+    @tg.compile(fullgraph=True)
     def f(x: tg.Tensor) -> tg.Tensor:
         y = x + 1
         y.unsqueeze_(0)

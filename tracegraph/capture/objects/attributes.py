@@ -39,7 +39,7 @@ from tracegraph.capture.trace import replaced_methods
 from tracegraph.capture.trace.growing_lists import GrowingList
 from tracegraph.capture.trace.instance_dicts import ClassDict, InstanceDict, instance_entry, missing, pending_value
 from tracegraph.capture.trace.safety import specialised
-from tracegraph.capture.trace.tensor_states import GradFn, TensorStates
+from tracegraph.capture.trace.tensor_states import SHAPE_CHANGES, GradFn, TensorStates
 from tracegraph.ir import Op, SymExpr
 from tracegraph.ops.core.sym_float import SymFloat
 from tracegraph.ops.graphs.recording import Traced
@@ -143,7 +143,7 @@ _TENSOR_STATES: dict[str, Callable[[TensorStates, Traced], Any]] = {
 #: methods of eager tensors that have a meaning in a trace (`library_calls.METHODS`)
 _TENSOR_METHODS = frozenset({
     "__deepcopy__", "__reduce_ex__", "backward", "data_ptr", "detach_", "register_hook",
-    "register_post_accumulate_grad_hook", "retain_grad", "type",
+    "register_post_accumulate_grad_hook", "retain_grad", "type", *SHAPE_CHANGES,
 })  # fmt: skip
 #: attributes of `Traced` that are the recorder's business, or act on the tape
 _TENSOR_ACTIONS = frozenset({

@@ -211,15 +211,14 @@ TENSOR_ATTRIBUTE = _reason(
     "Use a tracegraph operation, or move the access out of the compiled function.",
     """
     def f(x):
-        y = x * 2
-        y.unsqueeze_(0)
-        return y
+        x.unsqueeze_(0)
+        return x * 2
 
     f(tg.ones(3))
     """,
     """
     def f(x):
-        return (x * 2).unsqueeze(0)
+        return x.unsqueeze(0) * 2
 
     f(tg.ones(3))
     """,

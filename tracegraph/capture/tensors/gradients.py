@@ -198,7 +198,7 @@ class _TracedBackward(BackwardPass):
             for node in tracer.builder.graph.calls
             for i in written_positions(node)
             if not is_seen_through_data(node.operands[i])  # formulas read what is there, and nobody notices
-        ]
+        ] + tracer.tensors.reshaped
         #: what this pass has gone through: where a tensor is written to, views of it early, and perhaps once more
         self._passed: set[Node] = set()
         self._visited: set[Node] = set()

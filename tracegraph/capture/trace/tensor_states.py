@@ -64,6 +64,8 @@ class TensorStates:
         self.places: list[tuple[Input, int]] = []
         #: tensors that were given other memory, by the values at which their histories begin
         self._rebound: dict[Value, Traced] = {}
+        #: changes of shapes in place: the number of nodes before each, and the memory
+        self.reshaped: list[tuple[int, Value]] = []
         #: copies of operands that their own operation overwrites, `x.mul_(w)`, for gradient formulas that read them
         self.kept: dict[tuple[Node, Any], Value] = {}
 
@@ -149,8 +151,15 @@ class TensorStates:
     # ------------------------------------------------------------------------------------ results
 
     def check_history(self, value: Value) -> Leaf | None:
-        """The leaf of this trace at which the history of a result begins, if there is one."""
-        for node in self.history(value) if self._leaves else ():
+        """The leaf of this trace at which the history of a result begins, if there is one.
+
+        Raises:
+            Break: a gradient formula reads what has another shape since, which the tape refuses.
+        """
+        positions = {node: i for i, node in enumerate(self._tracer.builder.graph.nodes)} if self.reshaped else {}
+        for node in self.history(value) if self._leaves or self.reshaped else ():
+            if self.reshaped and self.is_changed(node, positions[node], self.reshaped):
+                raise Break(reasons.TENSOR_ATTRIBUTE, "a new shape of what gradients are computed from", Extent.FRAME)
             leaf = next((self._leaves[v] for v in node.values if v in self._leaves), None)
             if leaf is not None:
                 return leaf
@@ -238,6 +247,22 @@ class TensorStates:
         else:
             self._become(tensor, memory, tensor.requires_grad)
         self._replay(tensor, "data", memory)
+
+    def set_shape(self, tensor: Traced, name: str, view: Traced) -> None:
+        """`tensor.unsqueeze_()` and the like: the tensor becomes this view of itself.
+
+        What the tape has saved of it had another shape, so that gradients which read it are refused, as after a write.
+
+        Raises:
+            Break: the tensor is an argument, a leaf that requires grad, or has hooks.
+        """
+        self._check_own(tensor, name)
+        is_hooked = any(h.handle is tensor for h in self._tracer.hooked.values())
+        is_special = tensor.value in self._leaves or any(t is tensor for t in self._rebound.values())
+        if self._tracer.input_of(tensor) is not None or is_special or is_hooked:
+            raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{name}")
+        self.reshaped.append((len(self._tracer.builder.graph.nodes), root_of(tensor.value)))
+        tensor.value, tensor.requires_grad = view.value, view.requires_grad
 
     def _rebind(self, tensor: Traced, memory: Traced) -> None:
         recorder = tensor.recorder
@@ -385,5 +410,21 @@ def _call_detach(tracer: Tracer, tensor: Traced) -> Traced:
     return tensor
 
 
+def _reshaped(name: str) -> Callable[..., Traced]:
+    """The handler of a method that changes the tensor's own shape, by the view of the same name."""
+
+    def handle(tracer: Tracer, tensor: Traced, *args: Any, **kwargs: Any) -> Traced:
+        view = tracer.native(getattr(tensor, name.removesuffix("_")), *args, **kwargs)
+        tracer.tensors.set_shape(tensor, name, view)
+        return tensor
+
+    return handle
+
+
+#: methods by which a tensor becomes a view of itself
+SHAPE_CHANGES = ("unsqueeze_", "squeeze_", "transpose_", "swapaxes_", "swapdims_", "t_", "as_strided_")
 #: handlers of methods of tensors
-METHODS: dict[Any, Callable[..., Any]] = {REPLACEMENTS.original(Tensor, "detach_"): _call_detach}
+METHODS: dict[Any, Callable[..., Any]] = {
+    REPLACEMENTS.original(Tensor, "detach_"): _call_detach,
+    **{REPLACEMENTS.original(Tensor, name): _reshaped(name) for name in SHAPE_CHANGES},
+}
