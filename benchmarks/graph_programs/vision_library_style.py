@@ -1,4 +1,4 @@
-"""Vision models as libraries build them: builders, feature pyramids, anchors, transforms, class activation, detection."""
+"""Vision models as libraries build them: builders, feature pyramids, anchors, presets, class activation, detection."""
 
 import math
 import warnings
@@ -36,8 +36,10 @@ def _make_divisible(v, divisor, min_value=None):
 
 
 class ConvNormActivation(nn.Sequential):
-    def __init__(self, cin, cout, kernel_size=3, stride=1, padding=None, groups=1,
-                 norm_layer: Optional[Callable] = nn.BatchNorm2d, activation_layer=nn.ReLU, dilation=1, inplace=True):  # fmt: skip
+    def __init__(
+        self, cin, cout, kernel_size=3, stride=1, padding=None, groups=1,
+        norm_layer: Optional[Callable] = nn.BatchNorm2d, activation_layer=nn.ReLU, dilation=1, inplace=True,
+    ):  # fmt: skip
         if padding is None:
             kernel_size, dilation = to_2tuple(kernel_size), to_2tuple(dilation)
             padding = tuple((kernel_size[i] - 1) // 2 * dilation[i] for i in range(2))

@@ -191,11 +191,39 @@ def removed_after_use(x: Tensor) -> Any:
     return z
 
 
-@program(case, breaks=("tensor-attribute",))
+@program(case)
 def retained_gradient(x: Tensor) -> Any:
     y = x * 2
     y.retain_grad()
     return y.exp()
+
+
+@program(case)
+def retained_gradients_of_two_passes(x: Tensor) -> Any:
+    y = x.exp()
+    y.retain_grad()
+    z = y * 3
+    z.retain_grad()
+    z.sum().backward(retain_graph=True)
+    (y * y).sum().backward()
+    return y, y.grad, z.grad
+
+
+@program(case, breaks=("tensor-attribute",))
+def retained_gradient_of_what_is_written_to(x: Tensor) -> Any:
+    y = x * 2
+    y.retain_grad()
+    y.mul_(3)
+    y.sum().backward()
+    return y.grad
+
+
+@program(case, breaks=("backward",))
+def retained_on_the_way_of_grad(x: Tensor) -> Any:
+    y = x * 2
+    y.retain_grad()
+    (gradient,) = grad((y * y).sum(), x)
+    return gradient, y.grad
 
 
 @program(case, breaks=("exception",))

@@ -77,6 +77,7 @@ def _call_register_hook(tracer: Tracer, tensor: Traced, hook: Any) -> TracedHook
     hooked = tracer.hooked.get(id(tensor))
     if hooked is None:
         is_followed = tensor.recorder is tracer.recorder and not tracer.tensors.is_leaf(tensor)
+        is_followed &= not tracer.tensors.retains_grad(tensor)
         if not is_followed or is_view(tensor.value) or not is_alone(tensor.value):
             raise Break(reasons.CUSTOM_GRADIENT, "a hook of a view, of a leaf of the trace, or of what shares memory")
         hooked = tracer.hooked[id(tensor)] = HookedTensor(tensor, tensor.value)
@@ -139,14 +140,19 @@ def _call_post_accumulate(tracer: Tracer, tensor: Traced, hook: Any) -> TracedHo
 def _call_retain_grad(tracer: Tracer, tensor: Traced) -> None:
     """`tensor.retain_grad()`.
 
+    Backward passes of the trace set its gradient, and those outside do if the tensor leaves the trace.
+
     Raises:
-        Break: the tensor is no leaf; its gradient is known in a backward pass only.
+        Break: the tensor is a view, an argument with a history, has hooks, or has been used before.
     """
     if tracer.tensors.is_leaf(tensor):
         return
     if tracer.input_of(tensor) is None:
         _check_unused(tensor, "retain_grad()")
-    raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor.retain_grad")
+    is_own = tracer.input_of(tensor) is None and tensor.recorder is tracer.recorder
+    if not is_own or is_view(tensor.value) or not is_alone(tensor.value) or id(tensor) in tracer.hooked:
+        raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor.retain_grad")
+    tracer.tensors.retain_grad(tensor)
 
 
 def _call_remove(tracer: Tracer, handle: RemovableHandle) -> None:

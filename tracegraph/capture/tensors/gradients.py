@@ -79,6 +79,8 @@ def call_grad(
                 # the tape knows how results of a graph depend on its inputs, not on one another
                 stop.extent = Extent.FRAME
             raise
+        if any(True for _ in backward.retained()):
+            raise _left_to_the_tape("tensors that keep their gradients on the way")
     if None in gradients and not allow_unused:
         raise _left_to_the_tape("an input that the outputs do not depend on")
     return tuple(gradients)
@@ -112,6 +114,10 @@ def call_backward(
             backward.accumulate(root.value, _root_gradient(root, gradient))
         for leaf, gradient in backward.run_to_leaves(chosen):
             _add_to_grad(tracer, leaf, gradient)
+        for tensor, gradient in backward.retained():
+            if chosen is not None:
+                raise _left_to_the_tape("inputs, and tensors that keep their gradients on the way")
+            _add_to_grad(tracer, tensor, gradient)
 
 
 def _add_to_grad(tracer: Tracer, leaf: Traced, gradient: Traced) -> None:
@@ -241,6 +247,12 @@ class _TracedBackward(BackwardPass):
         made = [(leaf, value) for value, leaf in self._tracer.tensors.leaves() if is_asked(leaf)]
         ends += [(leaf, value) for leaf, value in made if value in self.gradients]
         return [(leaf, self.gradients[value].detach()) for leaf, value in ends]
+
+    def retained(self) -> Iterator[tuple[Traced, Traced]]:
+        """The computed tensors that keep their gradients, of those that the pass has reached, with these."""
+        for tensor in self._tracer.tensors.retaining():
+            if tensor.value in self.gradients:
+                yield tensor, self.gradients[tensor.value].detach()
 
     def handle(self, value: Value) -> Traced:
         return self.recorder.traced(value, self._create_graph and value in self.tracked)

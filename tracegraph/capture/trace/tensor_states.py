@@ -66,6 +66,8 @@ class TensorStates:
         self._rebound: dict[Value, Traced] = {}
         #: changes of shapes in place: the number of nodes before each, and the memory
         self.reshaped: list[tuple[int, Value]] = []
+        #: computed tensors that keep their gradients, by the identity of their handles
+        self._retained: dict[int, Traced] = {}
         #: copies of operands that their own operation overwrites, `x.mul_(w)`, for gradient formulas that read them
         self.kept: dict[tuple[Node, Any], Value] = {}
 
@@ -307,6 +309,26 @@ class TensorStates:
             pending.value if pending is not None else self._tracer.read(given.tensor.grad, Slot(given.source, "grad"))
         )
 
+    def retain_grad(self, tensor: Traced) -> None:
+        """Let backward passes set `grad` of a computed tensor."""
+        self._retained[id(tensor)] = tensor
+
+    def retains_grad(self, tensor: Traced) -> bool:
+        """Whether backward passes set `grad` of this computed tensor.
+
+        Raises:
+            Break: they should, and it has been written to since.
+        """
+        if id(tensor) not in self._retained:
+            return False
+        if self._writes_to(base_of(tensor.value)) or root_of(tensor.value) is not tensor.value:
+            raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor.retain_grad of what is written to later", Extent.FRAME)
+        return True
+
+    def retaining(self) -> list[Traced]:
+        """The computed tensors of which backward passes set `grad`."""
+        return [tensor for tensor in self._retained.values() if self.retains_grad(tensor)]
+
     def set_grad(self, tensor: Traced, gradient: Any) -> None:
         """`tensor.grad = gradient`, a tensor or None."""
         if self._tracer.input_of(tensor) is not None:
@@ -403,6 +425,12 @@ def as_leaf(tensor: Tensor, gradient: Tensor | None) -> Tensor:
     """`tensor` as a leaf that requires grad and has accumulated `gradient`."""
     tensor.requires_grad, tensor.grad = True, gradient
     return tensor
+
+
+def retain(tensor: Tensor, gradient: Tensor | None) -> None:
+    """Let `tensor` keep its gradient; it has accumulated `gradient`."""
+    tensor.retain_grad()
+    tensor.grad = gradient
 
 
 def _call_detach(tracer: Tracer, tensor: Traced) -> Traced:

@@ -15,7 +15,7 @@ from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.tensors.addresses import Address
 from tracegraph.capture.tensors.gradients import as_spent, spent_op
-from tracegraph.capture.trace.tensor_states import GradFn, Leaf, as_leaf
+from tracegraph.capture.trace.tensor_states import GradFn, Leaf, as_leaf, retain
 from tracegraph.ir import SymExpr
 from tracegraph.ir import dim as dims
 from tracegraph.ops.core.sym_float import SymFloat
@@ -31,6 +31,16 @@ def history_from(leaf: Leaf) -> NotReconstructible:
 
 
 def _tensor(reconstructor: Reconstructor, handle: Traced) -> str:
+    """A computed tensor, which may keep its gradient."""
+    tensors = reconstructor.tracer.tensors
+    if not tensors.retains_grad(handle):
+        return _computed(reconstructor, handle)
+    result, gradient = _computed(reconstructor, handle), reconstructor.expression(tensors.grad(handle))
+    reconstructor.lines.append(f"{reconstructor.pool.name(retain)}({result}, {gradient})")
+    return result
+
+
+def _computed(reconstructor: Reconstructor, handle: Traced) -> str:
     """The graph output that holds a computed tensor."""
     tracer = reconstructor.tracer
     if handle.recorder is not tracer.recorder:
