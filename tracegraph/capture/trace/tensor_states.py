@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.sources import Slot
 from tracegraph.capture.reporting import break_reasons as reasons
-from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F
