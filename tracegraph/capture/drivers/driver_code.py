@@ -10,6 +10,7 @@ import ast
 import builtins
 import types
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from tracegraph.capture.bytecode.decode import decode
@@ -29,22 +30,37 @@ def make_driver(
         namespace: the globals of the captured function. The driver reads none of them: it takes `objects`, and
             builtins that the user's globals may hide, from its closure.
     """
-    (definition,) = ast.parse(result.driver).body
-    assert isinstance(definition, ast.FunctionDef)
-    nodes = list(ast.walk(definition))
-    _locate(nodes, result)
-    free = {name: objects[name] if name in objects else getattr(builtins, name) for name in _free_names(nodes)}
-    maker = ast.parse(f"def make({', '.join(free)}): return run").body[0]
-    assert isinstance(maker, ast.FunctionDef)
-    maker.body.insert(0, definition)
-    space: dict[str, Any] = {}
-    exec(compile(ast.Module([maker], []), "<driver>", "exec"), space)
-    run = space["make"](**free)
     original = result.unit.code
+    maker, free = _maker(result.driver, _beginning(result), result.native_line, _break(result))
+    space: dict[str, Any] = {}
+    exec(maker, space)
+    run = space["make"](*(objects[name] if name in objects else getattr(builtins, name) for name in free))
     code = run.__code__.replace(
         co_filename=original.co_filename, co_name=original.co_name, co_qualname=original.co_qualname
     )
     return types.FunctionType(code, namespace, original.co_name, None, run.__closure__)
+
+
+@lru_cache(maxsize=512)
+def _maker(
+    driver: str, first: _Place, native_line: int | None, broken: _Place
+) -> tuple[types.CodeType, tuple[str, ...]]:
+    """The code of a module whose function `make` gives the driver, and the names that are its arguments.
+
+    All of the driver stands at `first`, and what follows its line `native_line` at `broken`.
+    """
+    (definition,) = ast.parse(driver).body
+    assert isinstance(definition, ast.FunctionDef)
+    nodes = list(ast.walk(definition))
+    for node in nodes:
+        if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.keyword | ast.arg):
+            place = broken if native_line is not None and node.lineno >= native_line else first
+            node.lineno, node.end_lineno, node.col_offset, node.end_col_offset = place
+    free = tuple(_free_names(nodes))
+    maker = ast.parse(f"def make({', '.join(free)}): return run").body[0]
+    assert isinstance(maker, ast.FunctionDef)
+    maker.body.insert(0, definition)
+    return compile(ast.Module([maker], []), "<driver>", "exec"), free
 
 
 def _free_names(nodes: list[ast.AST]) -> list[str]:
@@ -65,16 +81,16 @@ def _free_names(nodes: list[ast.AST]) -> list[str]:
 # ------------------------------------------------------------------------------------------ lines
 
 
-def _locate(nodes: list[ast.AST], result: CaptureResult) -> None:
-    """Put all nodes of the driver on the line it begins at, and what follows the break on the line of the break."""
-    code, broken_at = result.unit.code, result.broken_at
-    start = code.co_firstlineno if result.unit.is_entry else decode(code).instructions[result.unit.index].line
-    first: _Place = (start or code.co_firstlineno, start or code.co_firstlineno, -1, -1)
-    broken = first if broken_at is None else _place(code, broken_at)
-    for node in nodes:
-        if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.keyword | ast.arg):
-            is_behind = result.native_line is not None and node.lineno >= result.native_line
-            node.lineno, node.end_lineno, node.col_offset, node.end_col_offset = broken if is_behind else first
+def _beginning(result: CaptureResult) -> _Place:
+    """Where the captured part of the function begins."""
+    code, unit = result.unit.code, result.unit
+    start = code.co_firstlineno if unit.is_entry else decode(code).instructions[unit.index].line
+    return (start or code.co_firstlineno, start or code.co_firstlineno, -1, -1)
+
+
+def _break(result: CaptureResult) -> _Place:
+    """Where the broken instruction comes from; the beginning if there is none."""
+    return _beginning(result) if result.broken_at is None else _place(result.unit.code, result.broken_at)
 
 
 def _place(code: types.CodeType, index: int) -> _Place:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tracegraph.capture.guards import eager
+from tracegraph.capture.guards.generated_code import code_of
 from tracegraph.capture.guards.guard import Guard, GuardKind, Stride
 from tracegraph.capture.guards.sources import Pool, SourceWriter
 from tracegraph.ir import dim as dims
@@ -67,7 +68,7 @@ def _generated(guards: Sequence[Guard], answers: tuple[str, str, str]) -> Callab
     body = "".join(f"        {line}\n" for line in [*lines, f"return {if_holds}"])
     text = f"{head}{body}    except Exception as error:\n        return {if_raises}\n"
     namespace = pool.names | {"position": lambda line: bisect_left(ends, line)}
-    exec(compile(text, "<guards>", "exec"), namespace)
+    exec(code_of(text, "<guards>"), namespace)
     check: Callable[..., Any] = namespace["check"]
     return check
 

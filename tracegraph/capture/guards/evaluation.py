@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tracegraph.capture.guards.generated_code import code_of
 from tracegraph.capture.guards.sources import Pool, Source, SourceWriter
 from tracegraph.capture.stack.storage import MISSING
 
@@ -15,7 +16,7 @@ def compile_reader(sources: Sequence[Source]) -> Callable[[Sequence[Any], tuple[
     result = "".join(f"{writer.name(source)}, " for source in sources)
     body = "".join(f"    {line}\n" for line in [*writer.lines, f"return ({result})"])
     namespace = writer.pool.names
-    exec(compile(f"def read(args, cells):\n{body}", "<sources>", "exec"), namespace)
+    exec(code_of(f"def read(args, cells):\n{body}", "<sources>"), namespace)
     read: Callable[..., tuple[Any, ...]] = namespace["read"]
     return read
 
