@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from agreement import assert_agree, has_zero_signs
+from folded import folded
 from op_cases import Call, Change, all_ops, cases_of, extraordinary
 
 import tracegraph as tg
@@ -27,7 +28,6 @@ from tracegraph.passes import fuse, optimise, plan_memory
 pure_ops = [
     op for op in all_ops() if all(n.is_pure for n in cases_of(op)[0][0].drawn(cases_of(op)[0][1]).record().nodes)
 ]
-each_op = pytest.mark.parametrize("op", pure_ops, ids=lambda op: op.name)
 
 
 def extreme(array: np.ndarray, description: A) -> np.ndarray:
@@ -76,14 +76,12 @@ def calls_of(op: Definition, change: Change | None = None) -> list[Call]:
     return [case.drawn(dtype, change if dtype in changed else None) for case, dtype in cases_of(op)]
 
 
-@each_op
-def test_compiled_equals_interpreted(op: Definition) -> None:
+def check_compiled(op: Definition) -> None:
     graph, arrays = joined(calls_of(op))
     compare(compile_program(plan_memory(graph)), graph, arrays)
 
 
-@each_op
-def test_fused_equals_interpreted(op: Definition) -> None:
+def check_fused(op: Definition) -> None:
     """With ordinary elements, and with nan, infinities and signed zeros."""
     graph, arrays = joined(calls_of(op))
     program = compile_program(plan_memory(fuse(optimise(graph))))
@@ -92,3 +90,13 @@ def test_fused_equals_interpreted(op: Definition) -> None:
     compare(program, graph, extremes, has_zero_signs(graph))
     if not has_zero_signs(graph):  # they are where no zeros of both signs meet
         compare(program, graph, [a + 0.0 if a.dtype.kind == "f" else a for a in extremes])
+
+
+#: in one test, since half of the kernels are the same and compiled once
+CHECKS = {"compiled": check_compiled, "fused": check_fused}
+
+
+@pytest.mark.parametrize("op", pure_ops, ids=lambda op: op.name)
+@folded("check", CHECKS)
+def test_op(op: Definition, check: str) -> None:
+    CHECKS[check](op)

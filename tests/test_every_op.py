@@ -2,7 +2,9 @@
 
 All executions agree with eager, and so does the decomposition; types are as inferred, with symbolic sizes too; the
 text of the graph parses back; gradients are what finite differences give, on the tape and in the joint graph; memory
-layout and extraordinary values make no difference.
+layout and extraordinary values make no difference. A test is an op, a case of it one of these CHECKS:
+
+    pytest tests/test_every_op.py -k conv2d --case gradients
 """
 
 from __future__ import annotations
@@ -10,17 +12,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from agreement import assert_agree, has_zero_signs
-from backends import EXECUTIONS
+from folded import folded
 from golden import constants
 from op_cases import (
     Call,
     Case,
+    Change,
     all_ops,
     cases_of,
     column_major,
@@ -39,18 +42,12 @@ from tracegraph.aot import differentiate
 from tracegraph.autograd import grad
 from tracegraph.compiler.options import Options
 from tracegraph.compiler.pipeline import compile_graph, interpreted
+from tracegraph.dtypes import DType
 from tracegraph.errors import AutogradError, TracegraphError
 from tracegraph.ir import dim as dims
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.graph_module import GraphModule
-
-
-def each_op_with(has: Callable[[Definition], bool]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("op", list(filter(has, all_ops())), ids=lambda op: op.name)
-
-
-each_op = each_op_with(lambda op: True)
-each_differentiable_op = each_op_with(lambda op: op.is_differentiable and not op.gradient_is_error)
+from tracegraph.passes import optimise
 
 
 @contextmanager
@@ -69,37 +66,44 @@ def assert_same(found: Sequence[Any], wanted: Sequence[Any], what: str = "", zer
         assert_agree(np.asarray(a), np.asarray(b), f"{what}, result {position}", zero_signs)
 
 
-def check_executions(drawn: Callable[[], Call]) -> None:
+@cache
+def executed(case: Case, dtype: DType) -> dict[str, ir.Graph]:
+    """The graphs that compute a call: as recorded, and after the optimising passes if it is without effects.
+
+    Types are all that recording sees, so one graph is for arrays of all layouts and values.
+    """
+    graph = case.drawn(dtype).record()
+    pure = all(node.is_pure for node in graph.nodes)
+    return {"interpreted": graph, "optimised": ir.verify(optimise(graph)) if pure else graph}
+
+
+def assert_executions_agree(case: Case, dtype: DType, change: Change | None = None) -> None:
     """Every execution of the recorded call gives the eager results. Each is given arrays of its own."""
-    graph = drawn().record()
-    if graph.calls:  # else the call gave back its operand
-        wanted = drawn().eager()
-        for name, execute in EXECUTIONS.items():
-            assert_same(execute(graph, drawn().arrays), wanted, name, has_zero_signs(graph))
+    graphs = executed(case, dtype)
+    if graphs["interpreted"].calls:  # else the call gave back its operand
+        wanted, zero_signs = case.drawn(dtype, change).eager(), has_zero_signs(graphs["interpreted"])
+        for name, graph in graphs.items():
+            assert_same(ir.interpret(graph, *case.drawn(dtype, change).arrays), wanted, name, zero_signs)
 
 
-@each_op
-def test_executions_agree(op: Definition) -> None:
+def check_executions(op: Definition) -> None:
     for case, dtype in cases_of(op):
         with about(case, dtype):
-            check_executions(partial(case.drawn, dtype))
+            assert_executions_agree(case, dtype)
 
 
-@each_op_with(lambda op: op.decompose is not None)
-def test_the_decomposition_agrees(op: Definition) -> None:
-    for case, dtype in cases_of(op):
+def check_decomposition(op: Definition) -> None:
+    for case, dtype in cases_of(op) if op.decompose is not None else ():
         with about(case, dtype):
-            graph = decomposed(case.drawn(dtype).record())
+            graph = decomposed(executed(case, dtype)["interpreted"])
             assert_same(ir.interpret(graph, *case.drawn(dtype).arrays), case.drawn(dtype).eager())
 
 
-@each_op
-def test_types_and_text(op: Definition) -> None:
+def check_types_and_text(op: Definition) -> None:
     """Results have the types inferred, and are contiguous unless they are views; the text parses back."""
     for case, dtype in cases_of(op):
         with about(case, dtype):
-            call = case.drawn(dtype)
-            graph = call.record()
+            call, graph = case.drawn(dtype), executed(case, dtype)["interpreted"]
             assert str(ir.parse(str(graph), constants(graph))) == str(graph)
             actual = call.eager()
             assert [o.type for o in graph.outputs if isinstance(o, ir.Value)] == [type_of(a) for a in actual]
@@ -107,8 +111,7 @@ def test_types_and_text(op: Definition) -> None:
                 assert array.flags.c_contiguous or any(np.may_share_memory(array, a) for a in call.arrays)
 
 
-@each_op
-def test_symbolic_sizes(op: Definition) -> None:
+def check_symbolic_sizes(op: Definition) -> None:
     """Inference on symbolic sizes gives the shapes, and the graph computes with the sizes of its inputs."""
     for case in pure_cases(op):
         with about(case):
@@ -124,17 +127,17 @@ def test_symbolic_sizes(op: Definition) -> None:
             assert_same(ir.interpret(graph, *call.arrays), wanted)
 
 
+@cache
 def pure_cases(op: Definition) -> list[Case]:
     """The cases of an op without effects, by the graph it records."""
     cases = list(dict.fromkeys(case for case, _ in cases_of(op)))
-    return [c for c in cases if all(n.is_pure for n in c.drawn(c.dtype).record().nodes)]
+    return [c for c in cases if all(n.is_pure for n in executed(c, c.dtype)["interpreted"].nodes)]
 
 
 # --------------------------------------------------------------------------------------------- inputs of all sorts
 
 
-@each_op
-def test_layout_makes_no_difference(op: Definition) -> None:
+def check_layouts(op: Definition) -> None:
     """Inputs with gaps, reversed, in column-major order, repeated by strides of 0."""
     for case, layout in itertools.product(pure_cases(op)[:3], (strided, column_major, repeated)):
         with about(case, layout.__name__):
@@ -143,11 +146,10 @@ def test_layout_makes_no_difference(op: Definition) -> None:
             except TracegraphError:
                 continue  # a view of such memory does not exist
             assert_same(found, case.drawn(case.dtype, dense(layout)).eager())
-            check_executions(partial(case.drawn, case.dtype, layout))
+            assert_executions_agree(case, case.dtype, layout)
 
 
-@each_op
-def test_extraordinary_values(op: Definition) -> None:
+def check_extraordinary_values(op: Definition) -> None:
     """nan, infinities, signed zeros and extreme numbers give in every execution what they give in eager."""
     pure = set(pure_cases(op)[:2])
     for case, dtype in cases_of(op):
@@ -158,7 +160,7 @@ def test_extraordinary_values(op: Definition) -> None:
                 case.drawn(dtype, extraordinary).eager()
             except TracegraphError:
                 continue  # not in the domain: a zero divisor, an index out of range
-            check_executions(partial(case.drawn, dtype, extraordinary))
+            assert_executions_agree(case, dtype, extraordinary)
 
 
 # --------------------------------------------------------------------------------------------- gradients
@@ -186,9 +188,10 @@ def slope(call: Call, cotangents: Sequence[np.ndarray], directions: Sequence[np.
     return (weighted(step) - weighted(-step)) / (2 * step)
 
 
-@each_differentiable_op
-def test_gradients(op: Definition) -> None:
+def check_gradients(op: Definition) -> None:
     """The tape's gradients give the slopes of finite differences; the joint graph gives the same gradients."""
+    if not op.is_differentiable or op.gradient_is_error:
+        return
     compared = 0
     for case in differentiable_cases(op):
         with about(case):
@@ -217,9 +220,8 @@ def test_gradients(op: Definition) -> None:
     assert compared or not has_rule, "the op has a gradient rule and no sample that tests it"
 
 
-@pytest.mark.parametrize("op", [op for op in all_ops() if op.gradient_is_error], ids=lambda op: op.name)
-def test_gradients_that_are_errors(op: Definition) -> None:
-    for case in pure_cases(op):
+def check_gradients_that_are_errors(op: Definition) -> None:
+    for case in pure_cases(op) if op.gradient_is_error else ():
         with about(case):
             call = case.drawn(tg.float64)
             inputs = leaves(call)
@@ -230,9 +232,10 @@ def test_gradients_that_are_errors(op: Definition) -> None:
                 differentiate(call.record(), [t.requires_grad for t in inputs])
 
 
-@each_differentiable_op
-def test_derivatives_of_gradients(op: Definition) -> None:
+def check_derivatives_of_gradients(op: Definition) -> None:
     """Through a compiled graph as on the tape, by the inputs and by the cotangents."""
+    if not op.is_differentiable or op.gradient_is_error:
+        return
     for case in differentiable_cases(op)[:1]:
         with about(case):
             call = case.drawn(tg.float64)
@@ -281,3 +284,24 @@ def check_slopes(
             measured = slope(call, cotangents, directions, step=1e-6)
             stated = float((gradient.detach().numpy() * directions[position]).sum())
             assert stated == pytest.approx(measured, rel=1e-4, abs=1e-5), f"gradient of operand {position}"
+
+
+# --------------------------------------------------------------------------------------------- the tests
+
+CHECKS: dict[str, Callable[[Definition], None]] = {
+    "executions": check_executions,
+    "decomposition": check_decomposition,
+    "types and text": check_types_and_text,
+    "symbolic sizes": check_symbolic_sizes,
+    "layouts": check_layouts,
+    "extraordinary values": check_extraordinary_values,
+    "gradients": check_gradients,
+    "gradients that are errors": check_gradients_that_are_errors,
+    "derivatives of gradients": check_derivatives_of_gradients,
+}
+
+
+@pytest.mark.parametrize("op", all_ops(), ids=lambda op: op.name)
+@folded("check", CHECKS)
+def test_op(op: Definition, check: str) -> None:
+    CHECKS[check](op)

@@ -1,7 +1,7 @@
 """Tests can fail: each asserts something, itself or by a helper that is named for it and does.
 
-A helper is named for it by its first word (`check_command`, `assert_close`, `compare`); `pytest.raises` and
-numpy's `assert_...` count as they are.
+A helper is named for it by its first word (`check_command`, `assert_close`, `compare`), and a table of such helpers is
+called CHECKS; `pytest.raises` and numpy's `assert_...` count as they are.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def calls(function: Function) -> Iterator[tuple[str, str]]:
     """The last two names of whatever the function calls: ('pytest', 'raises'), ('', 'check')."""
     for node in ast.walk(function):
         if isinstance(node, ast.Call):
-            last = node.func
+            last = node.func.value if isinstance(node.func, ast.Subscript) else node.func
             if isinstance(last, ast.Name):
                 yield "", last.id
             elif isinstance(last, ast.Attribute):
@@ -60,6 +60,8 @@ def asserts(function: Function, path: Path, within: frozenset[str] = frozenset()
     if any(isinstance(node, ast.Assert) for node in ast.walk(function)):
         return True
     for owner, name in calls(function):
+        if name == "CHECKS" and all(asserts(f, path) for f in helpers_of(path).values()):
+            return True
         if (owner == "pytest" and name in FAILING) or (owner == "testing" and ASSERTING.match(name)):
             return True
         helper = helpers_of(path).get(name) or shared_helpers().get(name)

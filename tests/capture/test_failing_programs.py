@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from captured import capture_of
 from failing_programs import EFFECTS, FAILURES, PLACES, source
+from folded import folded
 
 import tracegraph as tg
 
@@ -96,10 +97,11 @@ def effect_for(place: str, failure: str) -> str:
     return list(EFFECTS)[position % len(EFFECTS)]
 
 
-@pytest.mark.parametrize("failure", FAILURES)
+@folded("failure", FAILURES)
 @pytest.mark.parametrize("place", PLACES)
 def test_failures_are_eagers(place: str, failure: str, tmp_path: Path) -> None:
-    module = loaded(source(place, effect_for(place, failure), failure), tmp_path / "module.py")
+    path = tmp_path / f"module{list(FAILURES).index(failure)}.py"
+    module = loaded(source(place, effect_for(place, failure), failure), path)
     expected = everything_seen(module, module.program)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -12,10 +12,10 @@ import re
 import warnings
 from typing import Any
 
-import pytest
 from captured import Outcome, assert_same, capture_of, observe
+from folded import folded
 from mutations import CALLED, Place, Shared, changes_of, places_of
-from programs import PROGRAMS, load
+from programs import PROGRAMS, load, subject
 
 load()
 SAMPLE = 6
@@ -52,7 +52,7 @@ def _text(error: tuple[type, str] | None) -> Any:
     return error and (error[0], re.sub(r"0x[0-9a-f]+", "0x", error[1]))
 
 
-@pytest.mark.parametrize("name", sorted(PROGRAMS))
+@folded("name", sorted(PROGRAMS), by=subject)
 def test_a_change_is_seen(name: str) -> None:
     program = PROGRAMS[name]
     make_args = program.make_args[0]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
 from captured import assert_same, capture_of, check, gradient
-from programs import PROGRAMS, load
+from folded import folded
+from programs import PROGRAMS, load, subject
 
 load()
 
 
-@pytest.mark.parametrize("name", sorted(PROGRAMS))
+@folded("name", sorted(PROGRAMS), by=subject)
 def test_agrees_with_eager(name: str) -> None:
     """What is not to break would raise where it did."""
     program = PROGRAMS[name]
     check(program.function, *program.make_args, breaks=program.breaks, fullgraph=program.breaks == ())
 
 
-@pytest.mark.parametrize("name", sorted(n for n, p in PROGRAMS.items() if p.takes_tensor and p.breaks == ()))
+@folded("name", sorted(n for n, p in PROGRAMS.items() if p.takes_tensor and p.breaks == ()), by=subject)
 def test_has_the_gradient_of_eager(name: str) -> None:
     function = PROGRAMS[name].function
     expected, actual = gradient(function), gradient(capture_of(function))

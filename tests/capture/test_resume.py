@@ -10,7 +10,8 @@ from types import CellType
 
 import pytest
 from captured import assert_same, capture_of, observe, ramp
-from programs import PROGRAMS, load
+from folded import folded
+from programs import PROGRAMS, load, subject
 
 from tracegraph.capture.bytecode.decode import decode
 from tracegraph.capture.drivers.resume import run_resumed
@@ -56,7 +57,7 @@ def _steps(name: str) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("extent", [Extent.REST, Extent.INSTRUCTION])
-@pytest.mark.parametrize("name", sorted(set(PROGRAMS) - _SINGLE_USE))
+@folded("name", sorted(set(PROGRAMS) - _SINGLE_USE), by=subject)
 def test_break_anywhere(name: str, extent: Extent, monkeypatch: pytest.MonkeyPatch) -> None:
     program = PROGRAMS[name]
     make = program.make_args[0]

@@ -1,15 +1,17 @@
 """Every scalar operation in every dtype it takes: compiled = the numpy reference."""
 
 import ctypes
+import functools
 
 import numpy as np
 import pytest
+from folded import folded
 
 from tracegraph import dtypes
 from tracegraph.codegen.emission.emit import emit_entry, emit_kernel, entry_symbol
 from tracegraph.codegen.llvm import jit
 from tracegraph.codegen.llvm.llvm_text import ModuleText
-from tracegraph.codegen.loops.loop_ir import Mode
+from tracegraph.codegen.loops.loop_ir import Kernel, Mode
 from tracegraph.codegen.loops.loop_recorder import LoopRecorder
 from tracegraph.codegen.loops.scalar_numpy import apply_scalar
 from tracegraph.codegen.loops.scalar_ops import SCALAR_OPS, infer
@@ -80,40 +82,43 @@ def assert_matches(op: str, dtype: dtypes.DType, got: np.ndarray, want: np.ndarr
     assert not bad.any(), [(*(x[i] for x in inputs), "got", got[i], "want", want[i]) for i in first]
 
 
-@pytest.fixture(scope="module")
-def library() -> jit.Library:
-    """All kernels of all dtypes in one module."""
+def loaded(kernels: list[Kernel]) -> jit.Library:
+    """All kernels in one module."""
     module = ModuleText()
-    symbols = []
-    for dtype in dtypes.ALL:
-        for op in ops_of(dtype):
-            kernel = record(op, dtype, f"{op}_{dtype.name}")[0].kernel()
-            emit_kernel(module, kernel)
-            emit_entry(module, kernel)
-            symbols.append(entry_symbol(kernel))
-    return jit.load(module.render(), symbols)
+    for kernel in kernels:
+        emit_kernel(module, kernel)
+        emit_entry(module, kernel)
+    return jit.load(module.render(), [entry_symbol(kernel) for kernel in kernels])
+
+
+@functools.cache
+def library(dtype: dtypes.DType) -> jit.Library:
+    """The kernels of all operations that take the dtype."""
+    return loaded([record(op, dtype, f"{op}_{dtype.name}")[0].kernel() for op in ops_of(dtype)])
 
 
 CASES = [(op, dtype) for dtype in dtypes.ALL for op in ops_of(dtype)]
 
 
-@pytest.mark.parametrize(("op", "dtype"), CASES, ids=lambda v: v if isinstance(v, str) else v.name)
-def test_matches_reference(op: str, dtype: dtypes.DType, library: jit.Library) -> None:
+@folded("case", CASES, by=lambda case: case[1].name, name=lambda case: f"{case[0]}-{case[1].name}")
+def test_matches_reference(case: tuple[str, dtypes.DType]) -> None:
+    op, dtype = case
     recorder, result = record(op, dtype, f"{op}_{dtype.name}")
     kernel = recorder.kernel()
     inputs = [values_of(b.dtype, seed) for seed, b in enumerate(kernel.buffers[:-1])]
     got = np.zeros(COUNT, result.np)
-    assert call(library, entry_symbol(kernel), [*inputs, got]) == 0
+    assert call(library(dtype), entry_symbol(kernel), [*inputs, got]) == 0
     want = np.array([apply_scalar(op, [x[i] for x in inputs], dtype, result) for i in range(COUNT)], result.np)
     assert_matches(op, dtype, got, want, inputs)
 
 
 @pytest.mark.parametrize("dtype", dtypes.FLOATING_DTYPES, ids=lambda d: d.name)
-def test_extremes_of_zeros(dtype: dtypes.DType, library: jit.Library) -> None:
+def test_extremes_of_zeros(dtype: dtypes.DType) -> None:
     pairs = [np.resize(np.array(signs, dtype.np), COUNT) for signs in ((0.0, -0.0, 0.0, -0.0), (0.0, 0.0, -0.0, -0.0))]
+    kernels = loaded([record(op, dtype, f"{op}_{dtype.name}")[0].kernel() for op in ("maximum", "minimum")])
     for op, negative in (("maximum", [False, False, False, True]), ("minimum", [False, True, True, True])):
         got = np.ones(COUNT, dtype.np)
-        call(library, f"{op}_{dtype.name}.entry", [*pairs, got])
+        call(kernels, f"{op}_{dtype.name}.entry", [*pairs, got])
         want = np.array([apply_scalar(op, [a, b], dtype, dtype) for a, b in zip(*pairs, strict=True)], dtype.np)
         for found in (got, want):
             assert not found.astype(np.float64).any()
@@ -122,25 +127,23 @@ def test_extremes_of_zeros(dtype: dtypes.DType, library: jit.Library) -> None:
 
 @pytest.mark.parametrize("source", dtypes.ALL, ids=lambda d: d.name)
 def test_casts(source: dtypes.DType) -> None:
-    module, symbols = ModuleText(), []
+    kernels = []
     for target in dtypes.ALL:
         k = LoopRecorder(f"to_{target.name}")
         n = k.size("n")
         x, y = k.buffer("x", source, (n,), Mode.IN), k.buffer("y", target, (n,), Mode.OUT)
         with k.loop("i", n) as i:
             k.store(y, (i,), k.cast(k.load(x, (i,)), target))
-        emit_kernel(module, k.kernel())
-        emit_entry(module, k.kernel())
-        symbols.append(entry_symbol(k.kernel()))
-    library = jit.load(module.render(), symbols)
+        kernels.append(k.kernel())
+    casts = loaded(kernels)
     values = values_of(source, 0)
     if source.is_floating:
         large = np.array([1e4, -1e4, 300, -300, 1e9, 65519.9, 3e38, 1e19], np.float64)
         with np.errstate(over="ignore"):
             values[:8] = large.astype(source.np)
-    for target, symbol in zip(dtypes.ALL, symbols, strict=True):
+    for target, kernel in zip(dtypes.ALL, kernels, strict=True):
         got = np.zeros(COUNT, target.np)
-        call(library, symbol, [values, got])
+        call(casts, entry_symbol(kernel), [values, got])
         want = np.array([apply_scalar("cast", [v], source, target) for v in values], target.np)
         assert_matches("cast", target, got, want, [values])
 

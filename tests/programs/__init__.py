@@ -46,6 +46,11 @@ def load() -> None:
         importlib.import_module(f"{__name__}.{module.name}")
 
 
+def subject(name: str) -> str:
+    """The module that a program, given by name, belongs to."""
+    return name.partition(".")[0]
+
+
 def programs_of(group: str) -> dict[str, Program]:
     """The programs of one module of this package, by name."""
     return {n: p for n, p in PROGRAMS.items() if n.startswith(f"{group}.")}
