@@ -78,7 +78,7 @@ class Joint:
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
         not_from_zeros: the sets of cotangents that formulas are reached by which may make something of zeros.
         inspections: of the gradients of outputs, in the order of the backward pass.
-        meetings: the sets of cotangents of which one operation or another is reached.
+        meetings: the sets of cotangents of which one operation or another is reached for which elements are kept.
         input_cotangents: for each input, the numbers of the cotangents that reach formulas whose values depend on its
             elements as of forward; of the others, gradients are the same whatever it held.
         held: the values of `graph` in memory that others can write to or that the call has overwritten.
@@ -279,7 +279,7 @@ class _Backward(BackwardPass):
         not_from_zeros: the numbers of the cotangents that reach a node whose gradients may make something of zeros.
         inspected: the position, among the outputs, of each value whose gradient is handed out.
         inspections: what has been handed out so far.
-        meetings: for every node gone through, the numbers of the cotangents that reach it.
+        meetings: for every node for which the tape keeps elements, the numbers of the cotangents that reach it.
     """
 
     def __init__(self, tracer: _ForwardTracer, results: Sequence[Value], inspected: Mapping[Value, int]) -> None:
@@ -338,7 +338,8 @@ class _Backward(BackwardPass):
         node, sources = step.node, self._sources_of(step.node)
         if self._read_as and step.op.read_for is None:
             step = self._as_in_backward(step)
-        self.meetings.add(sources)
+        if node in self._control_flow or _keeps_elements(node, step.op):
+            self.meetings.add(sources)
         if not step.op.gives_zeros_for_zeros(node.attrs):
             self.not_from_zeros.add(sources)
         if node in self._control_flow:
@@ -399,6 +400,13 @@ class _Backward(BackwardPass):
 
     def _sources_of(self, node: Node) -> frozenset[int]:
         return frozenset[int]().union(*(self.sources[v] for v in node.values if v in self.sources))
+
+
+def _keeps_elements(node: Node, op: Definition) -> bool:
+    """Whether the tape keeps elements for the gradient formula of `node`."""
+    operands, results = op.vjp_reads(len(node.args))
+    kept = (a for a, is_kept in zip(node.args, operands, strict=True) if is_kept)
+    return (results and bool(read_results(node, op))) or any(isinstance(a, Value) for a in kept)
 
 
 def _without_hooks(value: Value) -> Value:

@@ -48,7 +48,7 @@ class Differentiation:
             cotangents.
         asks_presence: whether gradients depend on which cotangents there are, in another way than by zeros for others.
         not_from_zeros: the sets of cotangents that formulas are reached by which may make something of zeros.
-        meetings: the sets of cotangents of which one operation or another is reached.
+        meetings: the sets of cotangents of which one operation or another is reached for which elements are kept.
         saved_inputs: positions of inputs that backward takes: a write to one before backward is an error, if gradients
             depend on it.
         input_cotangents: for each input, the numbers of the cotangents whose gradients depend on its elements.
@@ -103,11 +103,11 @@ class Differentiation:
 
     @cached_property
     def with_operations(self) -> frozenset[int]:
-        """Numbers of the differentiable outputs in whose history there is an operation of the graph."""
+        """Numbers of the differentiable outputs in whose history there is an operation that elements are kept for."""
         return frozenset[int]().union(*self.meetings)
 
     def sharing(self, numbers: frozenset[int]) -> frozenset[int]:
-        """Numbers of the differentiable outputs whose histories have an operation in common with one of `numbers`."""
+        """Numbers of the differentiable outputs whose histories have such an operation in common with `numbers`."""
         return frozenset[int]().union(*(m for m in self.meetings if not m.isdisjoint(numbers)))
 
     @cached_property
@@ -287,6 +287,8 @@ class GraphNode(Node):
             self._spent |= self.plan.sharing(self._reached)
             if not self._spent >= self.plan.with_operations:
                 return
+        if not self.plan.meetings:
+            return  # what keeps no elements can be gone through again
         self.saved = None
         self._restore = ()
         self._live = []

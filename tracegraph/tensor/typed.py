@@ -26,61 +26,48 @@ class _TypeOfTensors(type):
         return isinstance(instance, Tensor) and instance.dtype is cls.dtype
 
 
-class BoolTensor(metaclass=_TypeOfTensors):
+class _Typed(metaclass=_TypeOfTensors):
+    """Base of the types, each of which is made for its dtype."""
+
+    def __init_subclass__(cls, dtype: DType) -> None:
+        cls.dtype = dtype
+
+
+class BoolTensor(_Typed, dtype=dtypes.bool_):
     """Tensors of bools."""
 
-    dtype = dtypes.bool_
 
-
-class ByteTensor(metaclass=_TypeOfTensors):
+class ByteTensor(_Typed, dtype=dtypes.uint8):
     """Tensors of uint8."""
 
-    dtype = dtypes.uint8
 
-
-class CharTensor(metaclass=_TypeOfTensors):
+class CharTensor(_Typed, dtype=dtypes.int8):
     """Tensors of int8."""
 
-    dtype = dtypes.int8
 
-
-class ShortTensor(metaclass=_TypeOfTensors):
+class ShortTensor(_Typed, dtype=dtypes.int16):
     """Tensors of int16."""
 
-    dtype = dtypes.int16
 
-
-class IntTensor(metaclass=_TypeOfTensors):
+class IntTensor(_Typed, dtype=dtypes.int32):
     """Tensors of int32."""
 
-    dtype = dtypes.int32
 
-
-class LongTensor(metaclass=_TypeOfTensors):
+class LongTensor(_Typed, dtype=dtypes.int64):
     """Tensors of int64."""
 
-    dtype = dtypes.int64
 
-
-class HalfTensor(metaclass=_TypeOfTensors):
+class HalfTensor(_Typed, dtype=dtypes.float16):
     """Tensors of float16."""
 
-    dtype = dtypes.float16
 
-
-class BFloat16Tensor(metaclass=_TypeOfTensors):
+class BFloat16Tensor(_Typed, dtype=dtypes.bfloat16):
     """Tensors of bfloat16."""
 
-    dtype = dtypes.bfloat16
 
-
-class FloatTensor(metaclass=_TypeOfTensors):
+class FloatTensor(_Typed, dtype=dtypes.float32):
     """Tensors of float32."""
 
-    dtype = dtypes.float32
 
-
-class DoubleTensor(metaclass=_TypeOfTensors):
+class DoubleTensor(_Typed, dtype=dtypes.float64):
     """Tensors of float64."""
-
-    dtype = dtypes.float64
