@@ -6,6 +6,8 @@ import collections
 import itertools
 import math
 import operator
+import re
+import string
 import sys
 from typing import Any, NamedTuple
 
@@ -262,3 +264,36 @@ def mappings_that_can_be_called(x):
     table = {"a": 1}
     table.update(Callable())
     return x, dict(Callable()), table, collections.defaultdict(Callable(), {"b": 2})["c"]
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+    def __str__(self):
+        return f"named {self.name}"
+
+    __repr__ = __str__
+
+
+def names():
+    return ramp(), Named(3)
+
+
+@program(names, lambda: (ramp(), Named(4)), lambda: (ramp(), Named(5)))
+def texts_of_exceptions(x, o):
+    try:
+        try:
+            raise ValueError(o, o.name)
+        except ValueError as error:
+            raise KeyError(o.name) from error
+    except KeyError as error:
+        caught = error
+    cause = caught.__cause__
+    return x, str(caught), f"{caught} {caught!r}", caught.args[0] + 1, str(cause), repr(cause), cause.args[0] is o
+
+
+@program(names, lambda: (ramp(), Named(4)), lambda: (ramp(), Named(5)))
+def varying_texts_for_c(x, o):
+    filled = "{} {!r:>9}".format(o, o), "%(o)s" % {"o": o}, str([o]), str({"o": o})
+    return x, filled, re.sub("a", lambda match: str(o), "bab"), string.Template("$o!").substitute(o=o)

@@ -23,7 +23,7 @@ import numpy as np
 
 from tracegraph.capture.calls.container_calls import call_container, hashable_items
 from tracegraph.capture.calls.iterating_classes import call_iterating, is_iterating
-from tracegraph.capture.calls.native_arguments import adapted_argument, called_argument, for_c, known, refuse_objects
+from tracegraph.capture.calls.native_arguments import adapted_argument, for_c, known, refuse_objects
 from tracegraph.capture.calls.pure_calls import is_pure, keeps_symbols
 from tracegraph.capture.calls.questions import ask_variable, make_reference
 from tracegraph.capture.protocols.conversions import convert
@@ -45,6 +45,7 @@ from tracegraph.capture.stack.values import (
 )
 from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace import copying, polyfills
+from tracegraph.capture.trace.adapters import ValueAdapter
 from tracegraph.capture.trace.functions import inline
 from tracegraph.capture.trace.instance_dicts import InstanceDict
 from tracegraph.capture.trace.safety import is_followed, is_opaque, plain_data, stringable, with_values
@@ -239,7 +240,7 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
     if type(owner) in (str, bytes):
         return _call_text(tracer, method, owner, args, kwargs)
     if isinstance(owner, re.Pattern):
-        args = tuple(called_argument(tracer, a) for a in args)
+        args = tuple(ValueAdapter(tracer, a) if callable(a) else a for a in args)
     if isinstance(owner, BaseException) and name in ("add_note", "with_traceback") and not tracer.is_outside(owner):
         return tracer.native(method, *stringable(tracer, args))
     is_own_iterator = name == "__next__" and not tracer.is_outside(owner)

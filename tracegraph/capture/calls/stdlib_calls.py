@@ -24,7 +24,7 @@ from tracegraph.capture.stack.object_ids import ThreadId
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.stack.values import is_constant, is_varying
-from tracegraph.capture.trace.adapters import CallableAdapter
+from tracegraph.capture.trace.adapters import ValueAdapter
 from tracegraph.capture.trace.safety import flatten, specialised
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def _call_expression(tracer: Tracer, function: types.FunctionType, args: Args, k
     """A function of the re module on plain text."""
     if not all(_is_plain(a) or isinstance(a, types.FunctionType) for a in (*args, *kwargs.values())):
         raise Break(reasons.NATIVE_CALL, f"re.{function.__name__}() of something other than text")
-    args = tuple(CallableAdapter(tracer, a) if callable(a) else specialised(tracer, a) for a in args)
-    kwargs = {k: CallableAdapter(tracer, a) if callable(a) else specialised(tracer, a) for k, a in kwargs.items()}
+    args = tuple(ValueAdapter(tracer, a) if callable(a) else specialised(tracer, a) for a in args)
+    kwargs = {k: ValueAdapter(tracer, a) if callable(a) else specialised(tracer, a) for k, a in kwargs.items()}
     return tracer.native(function, *args, **kwargs)
 
 

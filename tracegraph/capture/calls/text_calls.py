@@ -28,6 +28,8 @@ def _call_str(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -
         return _text(tracer, args[0], ("__str__", "__repr__"), str)
     if len(args) == 1 and is_varying(args[0]) and not kwargs:
         return tracer.numbers.text(str, args[0])
+    if len(args) == 1 and isinstance(args[0], BaseException) and not tracer.is_outside(args[0]):
+        return _text_of_exception(tracer, args[0], str)
     if len(args) == 1 and type(args[0]) is VaryingText:
         return args[0]
     return tracer.native(str, *stringable(tracer, args), **kwargs)
@@ -38,6 +40,8 @@ def _call_repr(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) 
         return _text(tracer, args[0], ("__repr__",), repr)
     if is_varying(args[0]):
         return tracer.numbers.text(repr, args[0])
+    if isinstance(args[0], BaseException) and not tracer.is_outside(args[0]):
+        return _text_of_exception(tracer, args[0], repr)
     return tracer.native(repr, *stringable(tracer, args))
 
 
@@ -47,6 +51,8 @@ def _call_ascii(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None)
 
 def _call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     value, spec = args if len(args) == 2 else (args[0], "")
+    if isinstance(value, BaseException) and spec == "":
+        return _call_str(tracer, (value,), {}, frame)
     if is_instance_of_python_class(value):
         raw = tracer.class_entry(type(value), "__format__")
         if isinstance(raw, types.FunctionType):
@@ -76,8 +82,18 @@ def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> A
     if isinstance(value, list | dict | set | types.SimpleNamespace) and is_followed(tracer, value):
         return _inherited_text(tracer, value)
     if isinstance(value, BaseException) and not tracer.is_outside(value):
-        return tracer.native(builtin, value) if stringable(tracer, value.args) is not None else ""
+        return _text_of_exception(tracer, value, builtin)
     raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(value).__name__}")
+
+
+def _text_of_exception(tracer: Tracer, exception: BaseException, builtin: Any) -> Any:
+    """The text of an exception of the trace, which C code makes of what it was raised with."""
+    args = exception.args
+    exception.args = stringable(tracer, args)
+    try:
+        return tracer.native(builtin, exception)
+    finally:
+        exception.args = args
 
 
 def _inherited_text(tracer: Tracer, value: Any) -> Any:

@@ -31,6 +31,12 @@ def called_back(function: Callable[[], Any]) -> Any:
     raise error
 
 
+def _known(tracer: Tracer, answer: Any) -> Any:
+    from tracegraph.capture.trace.safety import specialised
+
+    return specialised(tracer, answer)
+
+
 class CallableAdapter:
     """Calls a function of the traced program symbolically when C code calls it."""
 
@@ -42,6 +48,14 @@ class CallableAdapter:
         from tracegraph.capture.calls.callables import call
 
         return called_back(lambda: call(self._tracer, self.function, args, kwargs))
+
+
+class ValueAdapter(CallableAdapter):
+    """Gives numbers and texts that vary as what they are, to C code that looks into the answer."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        answer = super().__call__(*args, **kwargs)
+        return called_back(lambda: _known(self._tracer, answer))
 
 
 class DecisionAdapter(CallableAdapter):
@@ -162,7 +176,7 @@ class ObjectAdapter:
     def _text(self, function: Any, *args: Any) -> Any:
         from tracegraph.capture.calls.callables import call
 
-        return self._trace(call, function, (self.value, *args), {})
+        return _known(self._tracer, self._trace(call, function, (self.value, *args), {}))
 
     def __str__(self) -> Any:
         return self._text(str)
@@ -235,6 +249,7 @@ def is_plain_member(value: Any) -> bool:
 _MEMBER_METHODS = ("__eq__", "__hash__", "__lt__", "__gt__", "__le__", "__ge__", "__str__", "__repr__", "__format__")
 _MAX_DEPTH = 20
 
-STAND_INS[CallableAdapter] = STAND_INS[DecisionAdapter] = STAND_INS[KeyAdapter] = None
+for _adapter in (CallableAdapter, ValueAdapter, DecisionAdapter, KeyAdapter):
+    STAND_INS[_adapter] = None
 STAND_INS[ObjectAdapter] = None
 STAND_INS[IteratorAdapter] = None

@@ -143,6 +143,8 @@ def stringable(tracer: Tracer, value: Any) -> Any:
             raise Break(reasons.DATA_DEPENDENT, "the text of a tensor")
         if isinstance(part, _CALLABLES) or is_opaque(tracer, part):
             raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(part).__name__}")
+        if isinstance(part, BaseException) and not all(map(is_constant, flatten(part.args))):
+            raise Break(reasons.NATIVE_CALL, "the text of an exception with arguments that are no constants")
     return with_values(tracer, adapted(tracer, value))
 
 
