@@ -334,6 +334,12 @@ def returned_after_backward(x):
     return loss, loss.requires_grad, str(loss.grad_fn), loss * 2
 
 
+def composite_returned_after_backward(x):
+    loss = F.mse_loss(x, tg.zeros_like(x))
+    loss.backward()
+    return loss, loss.requires_grad, loss * 2
+
+
 def returned_without_kept_elements(x):
     wide = x.expand(2, 2, 3)
     (wide * x).sum().backward()
@@ -355,7 +361,7 @@ def recorded(x):
 
 @pytest.mark.parametrize(
     "program",
-    [undone_twice, returned_after_backward, not_a_scalar, without_history, recorded],
+    [undone_twice, returned_after_backward, composite_returned_after_backward, not_a_scalar, without_history, recorded],
     ids=lambda p: p.__name__,
 )
 def test_what_is_left_to_the_tape(program: Callable[..., Any]) -> None:

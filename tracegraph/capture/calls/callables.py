@@ -203,6 +203,8 @@ def call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     """Instantiate a class, as its metaclass has it."""
     if not is_python_class(cls) or native_calls.is_holding(cls):
         return native_calls.call_native(tracer, cls, args, kwargs)
+    if cls in library_calls.CLASSES:
+        return library_calls.CLASSES[cls](tracer, *args, **kwargs)
     if getattr(cls, "__tracegraph_tensor__", False):
         raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}")
     tracer.note_metaclass(cls)

@@ -70,6 +70,9 @@ def set_registered(tracer: Tracer, module: Any, name: str, value: Any, setter: A
     registry = next((r for r in _REGISTRIES if name in _entries(tracer, module, r)), None)
     if registry is not None and _entries(tracer, module, registry)[name] is _original(tracer, value):
         return True
+    is_parameter = tracer.type_of(value) is Parameter or (value is None and registry == "_parameters")
+    if is_parameter and registry in (None, "_parameters"):
+        return False
     is_registration = isinstance(value, Module) or issubclass(tracer.type_of(value), Parameter)
     if is_registration or registry in ("_parameters", "_modules"):
         raise Break(reasons.SIDE_EFFECT_CALL, f"assignment of {type(module).__name__}.{name}, a registered name")

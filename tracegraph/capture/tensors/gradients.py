@@ -27,9 +27,8 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.tensors.gradient_hooks import gradient_value
 from tracegraph.capture.trace.tensor_states import (
+    counter_of,
     is_rebinding,
-    is_seen_through_data,
-    root_of,
     view_chain,
     view_op,
     written_positions,
@@ -198,12 +197,11 @@ class _TracedBackward(BackwardPass):
         self._nodes = tuple(tracer.builder.graph.nodes)
         self._track(self._nodes)
         self._position = {node: i for i, node in enumerate(self._nodes)}
-        #: writes, each with its position and the memory
+        #: writes, each with its position and what counts it; what others count is read as it is, and nobody notices
         self._writes = [
-            (self._position[node], root_of(node.operands[i]))
+            (self._position[node], counter_of(node.operands[i]))
             for node in tracer.builder.graph.calls
             for i in written_positions(node)
-            if not is_seen_through_data(node.operands[i])  # formulas read what is there, and nobody notices
         ] + tracer.tensors.reshaped
         #: what this pass has gone through: where a tensor is written to, views of it early, and perhaps once more
         self._passed: set[Node] = set()
@@ -272,7 +270,7 @@ class _TracedBackward(BackwardPass):
 
     def _by_formula(self, step: Step) -> Sequence[Traced | None]:
         node, op = step.node, step.op
-        changed = {memory for position, memory in self._writes if position > self._place(node)}
+        changed = {counter for position, counter in self._writes if position > self._place(node)}
         kept = self._tracer.tensors.kept
         read_in_backward = self._tracer.tensors.read_in_backward
         operands = tuple(
@@ -282,7 +280,7 @@ class _TracedBackward(BackwardPass):
 
         def on_read(names: Collection[str]) -> None:
             read = (v for v, _ in formula_reads(node, op, names) if (node, v) not in kept)
-            if changed and any(root_of(value) in changed for value in read):
+            if changed and any(counter_of(value) in changed for value in read):
                 raise _left_to_the_tape("a tensor on the way that is written to later")
 
         return op.pullback(step.cotangents, step.results, operands, dict(node.attrs), step.needs, on_read)
@@ -432,6 +430,8 @@ def _keeps_elements(node: Node) -> bool:
     """Whether the tape keeps elements for the gradient of a node; one that keeps none can be gone through again."""
     op = node.call_op
     assert isinstance(op, Definition)
+    if op.vjp is None:
+        return True  # the operations that it is made of do
     operands, results = op.vjp_reads(len(node.args))
     return results or any(kept and isinstance(o, Value) for kept, o in zip(operands, node.args, strict=True))
 

@@ -26,6 +26,8 @@ from tracegraph.capture.trace import copying, random_streams, tensor_states
 from tracegraph.capture.trace.growing_lists import GrowingList, call_append
 from tracegraph.capture.trace.safety import flatten
 from tracegraph.dtypes import DType, as_dtype
+from tracegraph.nn.parameter import Parameter
+from tracegraph.ops import functional as F
 from tracegraph.ops.core import promotion
 from tracegraph.ops.core.device import check_device
 from tracegraph.ops.core.promotion import broadcast_shapes
@@ -42,8 +44,13 @@ if TYPE_CHECKING:
 def _call_tensor(tracer: Tracer, data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
     """`tensor(numbers)`: a constant of the graph, copied so that every call has a tensor of its own."""
     tracer.native(check_device, device)
+    made = _new_tensor(tracer, data, dtype)
     if requires_grad:
-        raise Break(reasons.NATIVE_CALL, "tensor() that requires grad")
+        tracer.tensors.set_requires_grad(made, True)
+    return made
+
+
+def _new_tensor(tracer: Tracer, data: Any, dtype: Any) -> Any:
     if isinstance(data, np.ndarray):
         copy = tracer.native(_from_array(tracer, data).clone)
         return copy if dtype is None else tracer.native(copy.to, dtype)
@@ -115,6 +122,15 @@ def _call_as_tensor(tracer: Tracer, data: Any, dtype: Any = None, device: Any = 
     return data if dtype is None else tracer.native(data.to, dtype)
 
 
+def _call_parameter(tracer: Tracer, data: Any = None, requires_grad: Any = True) -> Any:
+    """`Parameter(data, requires_grad)`."""
+    if data is None:
+        data = tracer.native(F.empty, (0,))
+    if not is_tensor(data) or type(requires_grad) is not bool:
+        raise Break(reasons.USER_EXCEPTION, f"Parameter() of an object of type {type(data).__name__}")
+    return tracer.native(tracer.tensors.make_parameter, data, requires_grad)
+
+
 def _from_array(tracer: Tracer, array: np.ndarray) -> Any:
     return arrays.as_input(tracer, array) if tracer.is_outside(array) else arrays.as_constant(tracer, array)
 
@@ -158,6 +174,8 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     **module_hooks.HANDLERS,
     **random_streams.HANDLERS,
 }
+#: handlers of classes
+CLASSES: dict[type, Callable[..., Any]] = {Parameter: _call_parameter}
 #: handlers of methods of tensors
 METHODS: dict[Any, Callable[..., Any]] = {
     REPLACEMENTS.original(Tensor, "type"): _call_type,

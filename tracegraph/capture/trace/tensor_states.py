@@ -28,6 +28,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
+from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.recording import Traced, base_of
@@ -60,11 +61,13 @@ class TensorStates:
         #: gradients of tensors made by the trace, by the identity of their handles, which are kept
         self._grads: dict[int, tuple[Traced, Any]] = {}
         self._grad_fns: dict[Value, GradFn] = {}
+        #: the Parameters that the trace has made, by the identity of their handles, which are kept
+        self._parameters: dict[int, Traced] = {}
         #: arguments whose addresses the program has asked for, with the bytes behind their beginning
         self.places: list[tuple[Input, int]] = []
         #: tensors that were given other memory, by the values at which their histories begin
         self._rebound: dict[Value, Traced] = {}
-        #: changes of shapes in place: the number of nodes before each, and the memory
+        #: changes of shapes in place: the number of nodes before each, and what counts writes to the tensor
         self.reshaped: list[tuple[int, Value]] = []
         #: computed tensors that keep their gradients, by the identity of their handles
         self._retained: dict[int, Traced] = {}
@@ -117,6 +120,18 @@ class TensorStates:
             raise Break(reasons.USER_EXCEPTION, "requires_grad_() of a tensor that is no floating leaf")
         self._become(tensor, F.detach(tensor), flag)
         self._replay(tensor, "requires_grad", flag)
+
+    def make_parameter(self, data: Traced, requires_grad: bool) -> Traced:
+        """`Parameter(data, requires_grad)`: a leaf in the memory of `data`, with a version counter of its own."""
+        self._check_own(data, "a new Parameter")
+        made: Traced = self._tracer.fresh(F.tensor_data(data))
+        self._parameters[id(made)] = made
+        self.set_requires_grad(made, requires_grad)
+        return made
+
+    def is_made_parameter(self, tensor: Traced) -> bool:
+        """Whether the trace has made `tensor` as a Parameter."""
+        return id(tensor) in self._parameters
 
     def detach(self, tensor: Traced) -> None:
         """`tensor.detach_()`.
@@ -188,12 +203,16 @@ class TensorStates:
             self.kept[node, target.value] = F.clone(target).value
 
     def is_changed(self, node: Node, position: int, writes: Sequence[tuple[int, Value]]) -> bool:
-        """Whether the gradient formula of the node at `position` reads memory that one of `writes` changed later."""
+        """Whether the gradient formula of the node at `position` reads what one of `writes` changed later.
+
+        Args:
+            writes: the position of each, and the value whose version counter counts it.
+        """
         op = node.target
         if not writes or not isinstance(op, Definition) or node.op != "call":
             return False
-        read = {root_of(v) for v in _read_by_gradient(node, op)}
-        return any(at > position and memory in read for at, memory in writes)
+        read = {counter_of(v) for v in _read_by_gradient(node, op)}
+        return any(at > position and counter in read for at, counter in writes)
 
     def history(self, value: Value) -> Iterator[Node]:
         """The nodes that a backward pass from `value` goes through, writes included, up to where histories begin."""
@@ -261,9 +280,10 @@ class TensorStates:
         self._check_own(tensor, name)
         is_hooked = any(h.handle is tensor for h in self._tracer.hooked.values())
         is_special = tensor.value in self._leaves or any(t is tensor for t in self._rebound.values())
+        is_special = is_special or self.is_made_parameter(tensor)
         if self._tracer.input_of(tensor) is not None or is_special or is_hooked:
             raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{name}")
-        self.reshaped.append((len(self._tracer.builder.graph.nodes), root_of(tensor.value)))
+        self.reshaped.append((len(self._tracer.builder.graph.nodes), counter_of(tensor.value)))
         tensor.value, tensor.requires_grad = view.value, view.requires_grad
 
     def _rebind(self, tensor: Traced, memory: Traced) -> None:
@@ -287,9 +307,9 @@ class TensorStates:
             Break: the tensor stands for something that is no tensor.
         """
         self._check_own(tensor, "Tensor._version")
-        counter = _counter_of(tensor.value)
+        counter = counter_of(tensor.value)
         calls = self._tracer.builder.graph.calls
-        writes = sum(_counter_of(n.operands[i]) is counter for n in calls for i in written_positions(n))
+        writes = sum(counter_of(n.operands[i]) is counter for n in calls for i in written_positions(n))
         given = next((i for i in self._tracer.inputs if i.value is counter), None)
         if given is None:
             return writes
@@ -363,7 +383,7 @@ def beginning(value: Value) -> Value:
     return value
 
 
-def _counter_of(value: Value) -> Value:
+def counter_of(value: Value) -> Value:
     """The value whose version counter `value` shares, itself if that is its own."""
     while value.node.is_call and isinstance(value.node.target, View):
         if is_rebinding(value.node):
@@ -394,15 +414,6 @@ def view_op(node: Node) -> View:
     return node.target
 
 
-def is_seen_through_data(value: Value) -> bool:
-    """Whether `value` is a view that shares no version counter with its memory."""
-    while value.node.is_call and isinstance(value.node.target, View):
-        if not value.node.target.shares_version:
-            return True
-        value = value.node.operands[0]
-    return False
-
-
 def _read_by_gradient(node: Node, op: Definition) -> Iterator[Value]:
     """The values whose elements the gradient formula of a node reads; all, if its decomposition decides."""
     if op.vjp is None:
@@ -419,6 +430,13 @@ def _users(value: Value) -> Iterator[Node]:
 
 def _is_tracked_view(node: Node) -> bool:
     return node.is_call and isinstance(node.target, View) and node.target.shares_history
+
+
+def as_parameter(tensor: Tensor, requires_grad: bool, gradient: Tensor | None, version: int) -> Parameter:
+    """A Parameter in the memory of `tensor` that has been written to `version` times."""
+    parameter = Parameter(tensor, requires_grad)
+    parameter.grad, parameter.storage.version = gradient, version
+    return parameter
 
 
 def as_leaf(tensor: Tensor, gradient: Tensor | None) -> Tensor:

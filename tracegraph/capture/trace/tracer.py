@@ -43,6 +43,7 @@ from tracegraph.capture.trace.sizes import Sizes
 from tracegraph.capture.trace.tensor_states import GradFn, TensorStates, root_of
 from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphError
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
+from tracegraph.nn.parameter import Parameter
 from tracegraph.nn.uninitialized import is_uninitialized
 from tracegraph.ops.graphs.recording import Traced
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
@@ -347,6 +348,8 @@ class Tracer:
         """`type(value)` as the traced program sees it."""
         if type(value) is Traced and (graph_input := self.input_of(value)) is not None:
             return type(graph_input.tensor)
+        if type(value) is Traced and self.tensors.is_made_parameter(value):
+            return Parameter
         if type(value) is NumpyNumber:
             return type(value.value)
         if type(value) is GradFn:

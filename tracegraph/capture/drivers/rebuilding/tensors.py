@@ -15,7 +15,7 @@ from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.tensors.addresses import Address
 from tracegraph.capture.tensors.gradients import as_spent, spent_op
-from tracegraph.capture.trace.tensor_states import GradFn, Leaf, as_leaf, retain
+from tracegraph.capture.trace.tensor_states import GradFn, Leaf, as_leaf, as_parameter, retain
 from tracegraph.ir import SymExpr
 from tracegraph.ir import dim as dims
 from tracegraph.ops.core.sym_float import SymFloat
@@ -53,18 +53,29 @@ def _computed(reconstructor: Reconstructor, handle: Traced) -> str:
         without_history = _tensor(reconstructor, handle.detach())
         return reconstructor.assign(handle, f"{reconstructor.pool.name(as_spent)}({without_history}, *{spent!r})")
     leaf = tracer.tensors.check_history(handle.value) if handle.requires_grad else None
+    if leaf is not None and leaf.handle is not handle:
+        raise history_from(leaf)
+    if tracer.tensors.is_made_parameter(handle):
+        return _parameter(reconstructor, handle)
     if leaf is not None:
-        return _leaf(reconstructor, handle, leaf)
+        return _leaf(reconstructor, handle)
     return reconstructor.output(handle, tracer.recorder.as_result(handle.value))
 
 
-def _leaf(reconstructor: Reconstructor, handle: Traced, leaf: Leaf) -> str:
+def _leaf(reconstructor: Reconstructor, handle: Traced) -> str:
     """A tensor that the trace made a leaf; of what is computed from one there is no history that begins there."""
-    if leaf.handle is not handle:
-        raise history_from(leaf)
     elements = _tensor(reconstructor, handle.detach())
     gradient = reconstructor.expression(reconstructor.tracer.tensors.grad(handle))
     return reconstructor.assign(handle, f"{reconstructor.pool.name(as_leaf)}({elements}, {gradient})")
+
+
+def _parameter(reconstructor: Reconstructor, handle: Traced) -> str:
+    """A Parameter that the trace made."""
+    states = reconstructor.tracer.tensors
+    elements = _tensor(reconstructor, handle.detach())
+    parts = handle.requires_grad, states.grad(handle), states.version(handle)
+    make = reconstructor.pool.name(as_parameter)
+    return reconstructor.assign(handle, f"{make}({elements}, {reconstructor.expressions(parts)})")
 
 
 def _grad_fn(reconstructor: Reconstructor, grad_fn: GradFn) -> str:
