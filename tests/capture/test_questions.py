@@ -73,6 +73,8 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     check_answers(lambda x: x * 2 if NAME in os.environ else x, *changes, gone)
     check_answers(subscript, *changes, gone)
     check_answers(lambda x: x * len([n for n in os.environ if n.startswith(NAME)]), *changes, gone)
+    check_answers(lambda x: x * int(os.environ.copy().get(NAME, "1")), *changes, gone)
+    check_answers(lambda x: x * int((os.environ | {"OTHER": "2"}).get(NAME, "1")), *changes, gone)
 
     def writes(x: Tensor) -> Any:
         os.environ[NAME] = "4"

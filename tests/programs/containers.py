@@ -8,6 +8,8 @@ import logging
 import random
 import warnings
 
+from captured import ramp
+
 from programs import program
 from programs.library import combine
 
@@ -176,3 +178,17 @@ def dict_operations(x):
         {k: v for k, v in f.items() if v > 1},
         d == {"a": 1},
     )
+
+
+def popped_from():
+    """A set that gives its second item next."""
+    numbers = {1, 2}
+    numbers.pop()
+    numbers.update({1, 2})
+    return ramp(), numbers
+
+
+@program(popped_from, breaks=("unsupported-value",))
+def what_a_set_gives_next(x, numbers):
+    own = {1, 2}
+    return x * own.pop() * numbers.pop(), numbers, own

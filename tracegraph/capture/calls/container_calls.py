@@ -62,6 +62,8 @@ def call_container(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: 
     elif not is_keyed:
         args = (index(tracer, args[0]), *args[1:]) if name in _COUNTED and args else args
         args = known(tracer, args) if name in _COUNTED else args
+    if name == "pop" and isinstance(owner, set) and tracer.effects.is_tracked(owner):
+        raise Break(reasons.UNSUPPORTED_VALUE, "pop() of a set from outside, which alone knows what comes first")
     if name not in _READING:
         tracer.effects.note_write()
     if name in _ITERATING or (is_keyed and name == "update"):

@@ -34,6 +34,7 @@ from tracegraph.capture.stack.values import (
     is_of_python,
     is_tensor,
 )
+from tracegraph.capture.trace.functions import inline
 from tracegraph.capture.trace.safety import specialised
 
 if TYPE_CHECKING:
@@ -115,6 +116,11 @@ def _call_keyed(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> An
 def names_of(variables: Any) -> tuple[str, ...]:
     """The names of the environment variables there are, in order."""
     return tuple(variables)
+
+
+def _call_inlined(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    """A function of a module that is not traced into which only asks such questions, unless it has to write."""
+    return inline(tracer, function, args, kwargs)
 
 
 def _call_environment_names(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -252,6 +258,7 @@ _LOOKUPS = ("__getitem__", "__contains__", "get")
 _TABLE: dict[Any, Callable[[Any, Any, Args, Kwargs], Any]] = {
     **dict.fromkeys(_methods(_Environment, "__getitem__", "__len__"), _call_question),
     **dict.fromkeys(_methods(_Environment, "__iter__"), _call_environment_names),
+    **dict.fromkeys(_methods(_Environment, "copy", "setdefault", "__or__", "__ror__"), _call_inlined),
     **dict.fromkeys((os.getenv, threading.current_thread, threading.main_thread), _call_question),
     **dict.fromkeys(_methods(threading.Thread, "name", "ident", "daemon", "is_alive"), _call_question),
     **dict.fromkeys(_methods(weakref.WeakSet, "__contains__"), _call_keyed),
