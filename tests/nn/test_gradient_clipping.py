@@ -42,6 +42,20 @@ def test_a_norm_that_is_not_finite_may_be_an_error():
         nn.utils.clip_grad_norm_(ps, 1.0, error_if_nonfinite=True)
 
 
+def test_the_norm_may_be_taken_before():
+    """Of the gradients of several groups, say."""
+    ps = parameters([3.0, 0.0], [4.0])
+    gradients = [p.grad for p in ps if p.grad is not None]
+    total = nn.utils.get_total_norm(gradients, foreach=True)
+    nn.utils.clip_grads_with_norm_(ps[:1], 1.0, total)
+    assert total.item() == 5.0
+    assert ps[0].grad.tolist() == pytest.approx([0.6, 0.0], rel=1e-5)
+    assert ps[1].grad.tolist() == [4.0]
+    assert nn.utils.get_total_norm(gradients[1], 1.0).item() == 4.0
+    with pytest.raises(RuntimeError, match=r"total norm of order 2\.0 is inf"):
+        nn.utils.get_total_norm([tg.tensor([math.inf])], error_if_nonfinite=True)
+
+
 def test_values_are_clamped():
     ps = parameters([3.0, -0.5], [-4.0])
     nn.utils.clip_grad_value_(ps, 1.0)

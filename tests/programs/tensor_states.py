@@ -362,3 +362,24 @@ def new_shape_of_what_the_tape_saved(x):
 def argument_that_changes_its_shape(x):
     x.unsqueeze_(0)
     return x * 2
+
+
+@program(classifier)
+def frozen_for_a_while(net, x, y):
+    with_grad = net(x)
+    net.requires_grad_(False)
+    constant = net(x)
+    net.requires_grad_(True)
+    loss = F.cross_entropy(net(x * 2) + constant, y)
+    return loss, with_grad.requires_grad, constant.requires_grad, [p.requires_grad for p in net.parameters()]
+
+
+@program(data_and_leaf)
+def frozen_and_written_to(x, w):
+    y = w * x
+    w.requires_grad_(False)
+    w.mul_(2)
+    z = w * x
+    w.requires_grad_(True)
+    (y.sum() + (w * 3).sum()).backward()
+    return z, w, w.grad

@@ -67,6 +67,8 @@ class TensorStates:
         self.places: list[tuple[Input, int]] = []
         #: tensors that were given other memory, by the values at which their histories begin
         self._rebound: dict[Value, Traced] = {}
+        #: arguments that require no grad for a while, by the identity of their handles: what they were, and are
+        self._frozen: dict[int, tuple[Value, Value]] = {}
         #: changes of shapes in place: the number of nodes before each, and what counts writes to the tensor
         self.reshaped: list[tuple[int, Value]] = []
         #: computed tensors that keep their gradients, by the identity of their handles
@@ -118,7 +120,14 @@ class TensorStates:
         self._check_own(tensor, "requires_grad_()")
         if not tensor.dtype.is_floating or not self.is_leaf(tensor):
             raise Break(reasons.USER_EXCEPTION, "requires_grad_() of a tensor that is no floating leaf")
-        self._become(tensor, F.detach(tensor), flag)
+        frozen = self._frozen.pop(id(tensor), None)
+        if frozen is not None and tensor.value is frozen[1]:
+            tensor.value, tensor.requires_grad = frozen[0], True  # the leaf that it was
+        else:
+            before = tensor.value
+            self._become(tensor, F.detach(tensor), flag)
+            if not flag and self._tracer.input_of(tensor) is not None:
+                self._frozen[id(tensor)] = before, tensor.value
         self._replay(tensor, "requires_grad", flag)
 
     def make_parameter(self, data: Traced, requires_grad: bool) -> Traced:
