@@ -306,3 +306,79 @@ def test_it_is_looked_up_at_each_backward_pass(backend: str) -> None:
         return found
 
     assert gradients(lambda f: tg.compile(f, backend=backend)) == gradients(lambda f: f)
+
+
+def variable(x: Any) -> Any:
+    scale = 2.0
+    y = x * 1
+    y.register_hook(lambda g: g * scale)
+
+    def change() -> None:
+        nonlocal scale
+        scale = 5.0
+
+    return y.sum(), change
+
+
+def instance(x: Any) -> Any:
+    made = Settings()
+    made.scale = 2.0
+    y = x * 1
+    y.register_hook(lambda g: g * made.scale)
+    return y.sum(), lambda: setattr(made, "scale", 5.0)
+
+
+def made_list(x: Any) -> Any:
+    made = [2.0]
+    y = x * 1
+    y.register_hook(lambda g: g * made[0])
+    return y.sum(), lambda: made.__setitem__(0, 5.0)
+
+
+class KeepingList(Function):
+    @staticmethod
+    def forward(ctx, x, factors):
+        ctx.factors = factors
+        return x * factors[0]
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.factors[0], None
+
+
+def list_from_outside(x: Any) -> Any:
+    return KeepingList.apply(x, settings.factors).sum(), lambda: settings.factors.__setitem__(0, 5.0)
+
+
+def behind_a_break(x: Any) -> Any:
+    made = Settings()
+    made.scale = 2.0
+    y = x * 1
+    y.register_hook(lambda g: g * made.scale)
+    loss = y.sum()
+    print(end="")
+    made.scale = 3.0
+    return loss, lambda: None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("program", [variable, instance, made_list, list_from_outside, behind_a_break])
+def test_what_the_call_made_or_was_given_and_others_change(program: Callable[..., Any], backend: str) -> None:
+    def found(function: Callable[..., Any], is_changed: bool) -> Any:
+        begin()
+        x = tg.tensor([1.0, 2.0], requires_grad=True)
+        loss, change = function(x)
+        if is_changed:
+            change()
+        try:
+            loss.backward()
+        except AutogradError as error:
+            return error
+        assert x.grad is not None
+        return x.grad.tolist()
+
+    compiled = tg.compile(program, backend=backend)
+    assert agrees(found(compiled, True), found(program, True))
+    assert agrees(found(compiled, False), found(program, False))
+    if program is not behind_a_break:
+        assert found(compiled, False) == found(program, False) == [2.0, 2.0]

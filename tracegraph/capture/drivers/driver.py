@@ -179,9 +179,10 @@ class DriverWriter:
             self.effects.append(self._set_grad_mode(recorder.grad_enabled))
         for settings, name, value in self.tracer.settings.changed():
             self.effects.append(f"{self.sources.pool.name(settings)}.{name} = {self.values.expression(value)}")
-        outside = self.tracer.backward_reads.finish()
+        outside = self.tracer.backward_reads.finish(self.values.name_of)
         if outside is not None:
-            self.effects.append(f"{self.sources.name(outside)}.remember()")
+            source, made = outside
+            self.effects.append(f"{self.sources.name(source)}.remember({', '.join(made)})")
 
     def _leave_random_streams(self) -> None:
         """Generators from outside go on: those set in the trace after the graph, others before it."""

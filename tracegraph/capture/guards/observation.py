@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import operator
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,8 @@ from tracegraph.capture.guards.failures import describe_object
 from tracegraph.capture.guards.guard import Guard
 from tracegraph.capture.guards.sources import Pool, Source, SourceWriter
 from tracegraph.capture.guards.user_terms import condition_text, full_place, source_text
-from tracegraph.capture.stack.storage import MISSING
-from tracegraph.capture.stack.values import is_constant
+from tracegraph.capture.stack.storage import MISSING, stored_contents
+from tracegraph.capture.stack.values import is_constant, is_instance_of_python_class, native_base
 from tracegraph.errors import AutogradError
 from tracegraph.ir import Location
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
@@ -47,11 +48,15 @@ class Observer:
 
     Args:
         given: sources of the objects that it starts from.
+        made: what to call objects that it is told of when they are there.
     """
 
     __name__ = "outside_state"
 
-    def __init__(self, given: Sequence[Source], places: Sequence[Observed], conditions: Sequence[Guard]) -> None:
+    def __init__(
+        self, given: Sequence[Source], places: Sequence[Observed], conditions: Sequence[Guard], made: Sequence[str]
+    ) -> None:
+        self.made = tuple(made)
         self.places = tuple(places)
         self.conditions = tuple(conditions)
         known = {source: f"given[{i}]" for i, source in enumerate(given)}
@@ -97,11 +102,27 @@ def contents(value: Any) -> Any:
         return _Contents((kind, *map(contents, value)))
     if kind in _DICTS:
         return _Contents((kind, *(part for k, v in value.items() for part in (k, contents(v)))))
+    if is_instance_of_python_class(value) and native_base(kind) in _DERIVED:
+        return _Contents((kind, contents(stored_contents(value))))
     return value
+
+
+def _held(made: Any) -> Any:
+    """What an object holds that is a container, a variable, or has attributes."""
+    if type(made) is types.CellType:
+        return _Contents((types.CellType, *([] if made == types.CellType() else [contents(made.cell_contents)])))
+    if not is_instance_of_python_class(made):
+        return contents(made)
+    from tracegraph.capture.trace.instance_dicts import instance_dict, slot_names
+
+    attributes = {**(instance_dict(made) or {}), **{n: getattr(made, n, MISSING) for n in slot_names(type(made))}}
+    derived = [contents(made)] if native_base(type(made)) in _DERIVED else []
+    return _Contents((type(made), *derived, *(part for item in attributes.items() for part in item)))
 
 
 _SEQUENCES = frozenset({list, tuple, set, collections.deque})
 _DICTS = frozenset({dict, collections.OrderedDict, collections.defaultdict})
+_DERIVED = (_SEQUENCES | _DICTS) - {tuple}
 
 
 class _Contents(tuple[Any, ...]):
@@ -125,23 +146,26 @@ def _is_same(before: Any, now: Any) -> bool:
 class ObservedState(OutsideState):
     """The state outside of one call."""
 
-    __slots__ = ("_before", "_given", "_observer")
+    __slots__ = ("_before", "_given", "_made", "_observer")
 
     def __init__(self, observer: Observer, given: tuple[Any, ...]) -> None:
         super().__init__()
         self._observer = observer
         self._given = given
+        self._made: tuple[Any, ...] = ()
         self._before: tuple[Any, ...] = ()
 
-    def remember(self) -> None:
-        """Note what there is now that the call has ended."""
+    def remember(self, *made: Any) -> None:
+        """Note what there is now that the call has ended, and what objects that it made hold."""
+        self._made = made
         self._before = self._observed()
 
     def _observed(self) -> tuple[Any, ...]:
         try:
-            return self._observer.values(self._given)
+            found = self._observer.values(self._given)
         except Exception:  # whatever a broken path raises
-            return self._observer.values_so_far(self._given)
+            found = self._observer.values_so_far(self._given)
+        return (*found, *map(_held, self._made)) if self._made else found
 
     def rebound(self) -> Mapping[int, Tensor]:
         now = self._observed()
@@ -167,6 +191,9 @@ class ObservedState(OutsideState):
             was, found = _text(before), _text(now)
             found = f"another {found.removeprefix('a ')}" if found == was else found
             change = f"was {was} when the compiled function returned and is {found} now"
+        elif position >= len(places) + len(conditions):
+            name, location = self._observer.made[position - len(places) - len(conditions)], None
+            change = f"was {_text(before)} when it returned and is {_text(now)} now"
         else:
             condition = conditions[position - len(places)]
             name, location = condition_text(condition), condition.location

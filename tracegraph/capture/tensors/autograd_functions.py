@@ -25,7 +25,6 @@ from tracegraph.capture.stack.values import Observed, is_tensor
 from tracegraph.capture.tensors.control_flow import call_higher_order
 from tracegraph.capture.trace.early_reads import EarlyRead
 from tracegraph.capture.trace.functions import bind_slots, inline, parameter_names
-from tracegraph.capture.trace.mutation_watch import ContentsWatch
 from tracegraph.errors import IRError
 from tracegraph.ir import Value
 from tracegraph.ir.op import lookup
@@ -124,7 +123,7 @@ def with_gradient(
     custom_vjp = lookup("custom_vjp")
     assert isinstance(custom_vjp, CustomVjp)
     try:
-        with tracer.backward_reads.noticing() as noticed:
+        with tracer.backward_reads.noticing(backward, *reads) as noticed:
             found: tuple[Traced, ...] = call_higher_order(
                 tracer,
                 custom_vjp,
@@ -143,8 +142,7 @@ def with_gradient(
             raise
         detail = str(observed.exception).removeprefix("custom_vjp: backward ")
         raise Break(reasons.CUSTOM_GRADIENT, f"{where}: it {detail}") from None
-    watch = ContentsWatch(tracer, [backward, *reads, *noticed.values])
-    tracer.early_reads.append(EarlyRead(where, watch, noticed.places))
+    tracer.early_reads.append(EarlyRead(where, noticed.watch, noticed.places))
     return found
 
 

@@ -15,9 +15,11 @@ has the observed state as an operand.
 from __future__ import annotations
 
 import builtins
+import functools
 import types
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.autograd.outside_state import OutsideState
@@ -42,6 +44,7 @@ from tracegraph.ir import Location, Role, TensorType
 from tracegraph.ops.graphs.recording import Traced
 
 if TYPE_CHECKING:
+    from tracegraph.capture.trace.mutation_watch import ContentsWatch
     from tracegraph.capture.trace.tracer import Input, Tracer
 
 #: guards of what is not there: their truth is observed. What others say is seen in values
@@ -57,13 +60,26 @@ class Noticed:
         places: those outside.
         guards: what its trace depends on.
         values: what was found, as the trace has it.
+        watch: the objects that the trace changes directly, among what it reaches.
     """
 
-    def __init__(self, owner: BackwardReads, places: Places, guards: list[Guard]) -> None:
+    def __init__(self, owner: BackwardReads, places: Places, guards: list[Guard], roots: Sequence[Any]) -> None:
         self._owner = owner
         self.places = places
         self.guards = guards
         self.values: list[Any] = []
+        self._roots = roots
+
+    @cached_property
+    def watch(self) -> ContentsWatch:
+        from tracegraph.capture.trace.mutation_watch import ContentsWatch
+
+        return ContentsWatch(self._owner.tracer, [*self._roots, *self.values])
+
+    def kept(self) -> list[Any]:
+        """The objects of the program's that it changes directly, which may live on when the call has ended."""
+        own = [part for root in self._roots if isinstance(root, functools.partial) for part in root.args]
+        return [v for v in self.watch.objects if not any(v is part for part in own)]
 
     def operand(self) -> Traced | None:
         """The state outside, for the operation whose gradient reads it; None if nothing is read."""
@@ -74,7 +90,9 @@ class BackwardReads:
     """What the backward functions of a trace read."""
 
     def __init__(self, tracer: Tracer) -> None:
-        self._tracer = tracer
+        self.tracer = tracer
+        #: objects that the trace changes directly, by their ids
+        self._kept: dict[int, Any] = {}
         self._sources: dict[Source, Location | None] = {}
         #: where tensors were found
         self._tensors: dict[Source, int] = {}
@@ -87,11 +105,11 @@ class BackwardReads:
         self._input: Input | None = None
 
     @contextmanager
-    def noticing(self) -> Iterator[Noticed]:
-        """Notice what is read while a backward function is traced."""
-        tracer, outer = self._tracer, self._noticed
+    def noticing(self, *roots: Any) -> Iterator[Noticed]:
+        """Notice what is read while a backward function is traced, which `roots` lead to."""
+        tracer, outer = self.tracer, self._noticed
         with tracer.effects.noticing() as places, tracer.guards.noticing() as guards:
-            noticed = self._noticed = Noticed(self, places, guards)
+            noticed = self._noticed = Noticed(self, places, guards, roots)
             try:
                 yield noticed
             finally:
@@ -108,7 +126,7 @@ class BackwardReads:
             if found.__name__.partition(".")[0] == "tracegraph":
                 self._library.add(source)
         elif self._is_free(source) and not (type(source) is ClassEntry and _is_made_by_library(found)):
-            self._sources.setdefault(source, self._tracer.guards.location)
+            self._sources.setdefault(source, self.tracer.guards.location)
             if type(found) is Traced:
                 self._tensors[source] = id(found)
 
@@ -116,25 +134,26 @@ class BackwardReads:
         """Whether what is at `source` may be another thing in backward."""
         is_fixed = type(source) is Constant or source.base in self._library or _is_of_library(source)
         is_fixed |= isinstance(source, Slot) and source.name in _FIXED
-        return not is_fixed and not self._tracer.guards.is_drawn(source)
+        return not is_fixed and not self.tracer.guards.is_drawn(source)
 
     def _add(self, noticed: Noticed) -> None:
+        self._kept.update((id(value), value) for value in noticed.kept())
         for guard in noticed.guards:
             if guard.kind in _CONDITIONS and guard.source is not None and self._is_free(guard.source):
                 self._conditions[guard] = None
         for write in noticed.places.values():
             place = self._place(write) if write is not None and write.value is not MISSING else None
             if place is not None:
-                self._sources.setdefault(place, self._tracer.guards.location)
+                self._sources.setdefault(place, self.tracer.guards.location)
 
     def _place(self, write: Write) -> Source | None:
         """Where a write of the trace is to be found when the call has ended."""
         if isinstance(write, CellWrite):
-            cell = self._tracer.source_of(write.cell)
+            cell = self.tracer.source_of(write.cell)
             return None if cell is None else Contents(cell)
         if not isinstance(write, AttributeWrite):
             return GlobalName(constant_source(write.namespace), write.name)
-        target = self._tracer.source_of(write.target)
+        target = self.tracer.source_of(write.target)
         if isinstance(write.target, type):
             return ClassEntry(target or constant_source(write.target), write.name)
         if target is None:
@@ -144,27 +163,39 @@ class BackwardReads:
     def operand(self, noticed: Noticed) -> Traced | None:
         """See `Noticed.operand`."""
         self._add(noticed)
-        if not self._sources and not self._conditions:
+        if not self._sources and not self._conditions and not self._kept:
             return None
         if self._input is None:
             source, type = Constant(Reference(self), "outside state"), TensorType(float32, (0,))
-            self._tracer.add_input(source, OutsideState(), type, Role.PRIMAL)
-            self._input = self._tracer.inputs[-1]
+            self.tracer.add_input(source, OutsideState(), type, Role.PRIMAL)
+            self._input = self.tracer.inputs[-1]
         return self._input.handle
 
-    def finish(self) -> Source | None:
-        """The source of the state, when everything has been read; None if there is none."""
+    def finish(self, name_of: Callable[[Any], str | None]) -> tuple[Source, list[str]] | None:
+        """The source of the state, and the names of what the trace made that it watches; None if nothing is observed.
+
+        Args:
+            name_of: the name of an object that has been rebuilt, None of others.
+        """
         if self._input is None:
             return None
+        made = {name: value for value in self._kept.values() if (name := name_of(value)) is not None}
+        held = [s for v in self._kept.values() if (s := self.tracer.source_of(v)) is not None]
+        if not self._sources and not self._conditions and not made and not held:
+            self._input.source = constant_source(self._input.tensor)  # that of nothing
+            return None
         sources = [*self._sources, *(c.source for c in self._conditions if c.source is not None)]
-        objects = {source for _, source in self._tracer.outside_objects()}
-        given = tuple(dict.fromkeys(root for s in sources for root in self._roots(s, objects)))
+        objects = {source for _, source in self.tracer.outside_objects()}
+        held = [s for s in held if s not in self._sources]
+        given = tuple(dict.fromkeys([*held, *(root for s in sources for root in self._roots(s, objects))]))
         places = [
             Observed(s, location, s in self._tensors and self._tensors[s] not in self._elsewhere)
             for s, location in self._sources.items()
         ]
-        self._input.source = Computed(Reference(Observer(given, places, list(self._conditions))), given)
-        return self._input.source
+        places += [Observed(s, None) for s in held]
+        names = [_described(value) for value in made.values()]
+        self._input.source = Computed(Reference(Observer(given, places, list(self._conditions), names)), given)
+        return self._input.source, list(made)
 
     def _roots(self, source: Source, objects: Collection[Source]) -> Iterator[Source]:
         """What eager execution holds until backward, and goes on from: objects that were read before."""
@@ -175,6 +206,11 @@ class BackwardReads:
                 yield from self._roots(parent, objects)
             else:
                 yield parent
+
+
+def _described(made: Any) -> str:
+    kind = "variable" if type(made) is types.CellType else type(made).__name__
+    return f"a {kind} that the compiled function made"
 
 
 def _is_of_library(source: Source) -> bool:

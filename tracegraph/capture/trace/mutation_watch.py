@@ -31,6 +31,11 @@ class ContentsWatch:
         self._before = [(value, _contents(value)) for value in _mutable(tracer, roots)]
 
     @property
+    def objects(self) -> list[Any]:
+        """What it remembers the contents of."""
+        return [value for value, _ in self._before]
+
+    @property
     def cells(self) -> list[types.CellType]:
         """The variables among it."""
         return [value for value, _ in self._before if type(value) is types.CellType]

@@ -91,6 +91,10 @@ class Reconstructor:
         while self.later or self.last:
             (self.later or self.last).pop(0)()
 
+    def name_of(self, value: Any) -> str | None:
+        """The name of what has been rebuilt for `value`, if it has been."""
+        return self._names[id(value)][1] if id(value) in self._names else None
+
     def release(self) -> None:
         """Let go of all values; what was put off refers to them, and to this."""
         self._names.clear()
