@@ -2,12 +2,14 @@
 
 import contextlib
 import io
+from typing import Any
 
 import pytest
 from captured import assert_close
 
 import tracegraph as tg
 from tracegraph import nn
+from tracegraph.capture.compiled_function import family_of
 from tracegraph.nn import module as modules
 
 
@@ -388,3 +390,40 @@ def test_errors_are_raised_in_backward(hook, message):
         loss = wrap(model)(leaf()).sum()
         with pytest.raises((RuntimeError, ZeroDivisionError), match=message):
             loss.backward()
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda m, k: m.register_full_backward_hook(lambda m, i, o: (i[0] * k,)),
+        lambda m, k: m.register_full_backward_pre_hook(lambda m, o: (o[0] * k,)),
+        lambda m, k: m.register_forward_hook(lambda m, i, o: o * k),
+        lambda m, k: m.register_forward_pre_hook(lambda m, i: (i[0] * k,)),
+    ],
+)
+def test_instances_with_hooks_of_the_same_code_share_a_graph(register: Any) -> None:
+    """Numbers of registrations are no facts of a trace; numbers that hooks close over vary."""
+
+    def call(model: nn.Module, x: tg.Tensor) -> tg.Tensor:
+        return model(x).sum()
+
+    compiled = tg.compile(call, fullgraph=True)
+    for factor in (2.0, 3.0, 4.0, 5.0, 6.0):
+        model = nn.Linear(2, 2)
+        register(model, factor)
+        gradients = []
+        for function in (call, compiled):
+            x = tg.ones(2, requires_grad=True)
+            function(model, x).backward()
+            assert x.grad is not None
+            gradients.append(x.grad.tolist())
+        assert gradients[1] == pytest.approx(gradients[0], rel=1e-5, abs=1e-6)
+    assert len(family_of(compiled).recompiles) <= 1
+    other = nn.Linear(2, 2)
+    register(other, 2.0)
+    register(other, 3.0)
+    x, y = (tg.ones(2, requires_grad=True) for _ in range(2))
+    compiled(other, x).backward()
+    call(other, y).backward()
+    assert x.grad is not None and y.grad is not None
+    assert x.grad.tolist() == pytest.approx(y.grad.tolist(), rel=1e-5, abs=1e-6)

@@ -51,7 +51,7 @@ def register_module_full_backward_pre_hook(hook: Hook) -> RemovableHandle:
     return RemovableHandle(HOOKS_OF_ALL, ("_backward_pre_hooks", hook))
 
 
-def _hooks(module: Module, registry: str) -> list[Any]:
+def hooks_of(module: Module, registry: str) -> list[Any]:
     """The hooks of all modules, then the module's own."""
     everywhere = [hook for kind, hook in HOOKS_OF_ALL.values() if kind == registry]
     return everywhere + list(module.__dict__[registry].values())
@@ -155,8 +155,8 @@ class HookRegistry:
 
 def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`module.forward` between the module's hooks."""
-    pre_hooks, hooks = _hooks(module, "_backward_pre_hooks"), _hooks(module, "_backward_hooks")
-    for hook in _hooks(module, "_forward_pre_hooks"):
+    pre_hooks, hooks = hooks_of(module, "_backward_pre_hooks"), hooks_of(module, "_backward_hooks")
+    for hook in hooks_of(module, "_forward_pre_hooks"):
         if hook.with_kwargs:
             replaced = hook.function(module, args, kwargs)
             if replaced is not None:
@@ -169,7 +169,7 @@ def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any
     if watch is not None:
         args = watch.inputs(args)
     output = module.forward(*args, **kwargs)
-    for hook in _hooks(module, "_forward_hooks"):
+    for hook in hooks_of(module, "_forward_hooks"):
         given = (args, kwargs, output) if hook.with_kwargs else (args, output)
         replaced = hook.function(module, *given)
         if replaced is not None:

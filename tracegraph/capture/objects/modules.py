@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.guard import GuardKind
-from tracegraph.capture.guards.sources import Constant, Entry, Item, Reference
+from tracegraph.capture.guards.sources import Computed, Constant, Entry, Item, Reference
 from tracegraph.capture.objects.lazy_modules import call_materialise
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
-from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.storage import MISSING, values_of
 from tracegraph.capture.stack.values import is_tensor
 from tracegraph.capture.trace.instance_dicts import instance_dict
-from tracegraph.nn.hooks import HOOKS_OF_ALL, HookRegistry
+from tracegraph.nn.hooks import HOOKS_OF_ALL, HookRegistry, hooks_of
 from tracegraph.nn.lazy import materialise
 from tracegraph.nn.module import Module
 from tracegraph.nn.parameter import Parameter
@@ -100,16 +100,32 @@ def _original(tracer: Tracer, value: Any) -> Any:
 
 
 def _call_has_hooks(tracer: Tracer, module: Any) -> Any:
-    """The properties `_has_hooks` and `_is_wrapped` with one guard; NotImplemented if there are hooks."""
+    """The properties `_has_hooks` and `_is_wrapped`: one guard where there are no hooks, else the number of them."""
     source = tracer.source_of(module)
     if source is None:
         return NotImplemented
     stores = [_entries(tracer, module, r) for r in HOOKS]
-    if HOOKS_OF_ALL or any(stores) or any(map(tracer.is_outside, stores)):
+    if HOOKS_OF_ALL or any(map(tracer.is_outside, stores)):
         return NotImplemented
-    tracer.guards.add(GuardKind.NO_HOOKS, source, HOOKS)
-    tracer.guards.add(GuardKind.LENGTH, Constant(Reference(HOOKS_OF_ALL), "hooks of all modules"), 0)
-    return False
+    tracer.guards.add(GuardKind.LENGTH, _OF_ALL, 0)
+    if not any(stores):
+        tracer.guards.add(GuardKind.NO_HOOKS, source, HOOKS)
+        return False
+    for registry, store in zip(HOOKS, stores, strict=True):
+        tracer.guards.add(GuardKind.LENGTH, Entry(source, registry), len(store))
+    return True
+
+
+def _call_hooks_of(tracer: Tracer, module: Any, registry: str) -> Any:
+    """`nn.hooks.hooks_of`, by position: the numbers that hooks are registered under are new for each of them."""
+    source, store = tracer.source_of(module), _entries(tracer, module, registry)
+    if source is None or HOOKS_OF_ALL or tracer.is_outside(store):
+        return NotImplemented
+    place = Entry(source, registry)
+    tracer.guards.add(GuardKind.LENGTH, _OF_ALL, 0)
+    tracer.guards.add(GuardKind.LENGTH, place, len(store))
+    hooks = Computed(Reference(values_of), (place,))
+    return [tracer.read(hook, Item(hooks, i)) for i, hook in enumerate(store.values())]
 
 
 def _call_changed(tracer: Tracer, module: Any) -> Any:
@@ -120,6 +136,7 @@ def _call_changed(tracer: Tracer, module: Any) -> Any:
     return None
 
 
+_OF_ALL = Constant(Reference(HOOKS_OF_ALL), "hooks of all modules")
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 #: methods of Module with a meaning of their own; each may answer NotImplemented to be inlined instead
@@ -127,6 +144,7 @@ METHODS: dict[Any, Callable[..., Any]] = {
     HookRegistry.__dict__["_has_hooks"].fget: _call_has_hooks,
     # a module compiled in place is captured as what it was
     HookRegistry.__dict__["_is_wrapped"].fget: _call_has_hooks,
+    hooks_of: _call_hooks_of,
     Module.__dict__["_changed"]: _call_changed,
     materialise: call_materialise,
 }
