@@ -75,6 +75,12 @@ _DETERMINISM = (
     "use_deterministic_algorithms",
 )
 
+# functions of neural networks that PyTorch has here too, with the arguments that they have there
+_FUNCTIONAL = (
+    *("alpha_dropout", "dropout", "feature_alpha_dropout", "cosine_embedding_loss", "hinge_embedding_loss"),
+    *("margin_ranking_loss", "pairwise_distance", "poisson_nll_loss", "triplet_margin_loss"),
+)
+
 # subpackages and names that are imported when first asked for: name -> (module, attribute or None for the module)
 _LAZY: dict[str, tuple[str, str | None]] = {
     "nn": ("tracegraph.nn", None),
@@ -120,6 +126,7 @@ _LAZY |= {name: ("tracegraph.tensor.matmul_precision", name) for name in _MATMUL
 _LAZY |= {name: ("tracegraph.tensor.typed", name) for name in _TYPED}
 _LAZY |= {name: ("tracegraph.amp", name) for name in _PRECISION}
 _LAZY |= {name: ("tracegraph.tensor.determinism", name) for name in _DETERMINISM}
+_LAZY |= {name: ("tracegraph.nn.functional", name) for name in _FUNCTIONAL}
 
 
 def __getattr__(name: str) -> Any:

@@ -57,3 +57,9 @@ def test_losses_that_are_formulas():
 def test_every_name_exists():
     for name in F.__all__:
         assert callable(getattr(F, name))
+
+
+def test_functions_that_are_at_the_top_too() -> None:
+    x = tg.randn(3, 4)
+    assert tg.dropout(x, 0.5, False) is x
+    assert tg.pairwise_distance is F.pairwise_distance

@@ -11,9 +11,11 @@ from tracegraph.ops import functional as F
 LinAlgError = ElementError
 
 cholesky = F.cholesky
+cond = F.linalg_cond
 det = F.det
 eigh = F.linalg_eigh
 inv = F.inverse
+lstsq = F.linalg_lstsq
 matmul = F.matmul
 matrix_exp = F.matrix_exp
 matrix_norm = F.linalg_matrix_norm

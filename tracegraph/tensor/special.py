@@ -19,6 +19,7 @@ log1p = F.log1p
 log_softmax = F.log_softmax
 logit = F.logit
 logsumexp = F.logsumexp
+multigammaln = F.mvlgamma
 polygamma = F.polygamma
 round = F.round
 sinc = F.sinc

@@ -72,3 +72,9 @@ def test_integers_to_a_power() -> None:
     assert (x**2.0).dtype is tg.float32
     with pytest.raises(DTypeError, match="negative integer -1"):
         x**-1
+
+
+def test_powers_of_two_times_numbers() -> None:
+    found = tg.ldexp(tg.tensor([1.5, -3.0]), tg.tensor([3, -1]))
+    assert found.tolist() == [12.0, -1.5]
+    assert tg.ldexp(tg.tensor([2]), tg.tensor([2])).dtype is tg.float32

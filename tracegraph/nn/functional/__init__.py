@@ -73,6 +73,7 @@ linear = ops.linear
 embedding = ops.embedding
 one_hot = ops.one_hot
 cosine_similarity = ops.cosine_similarity
+pdist = ops.pdist
 
 conv1d = ops.conv1d
 conv2d = ops.conv2d
@@ -217,6 +218,7 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",

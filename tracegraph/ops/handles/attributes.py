@@ -126,9 +126,6 @@ class TensorAttributes:
     def real(self) -> Any:
         return self
 
-    def conj(self) -> Any:
-        return self
-
     @property
     def T(self) -> Any:
         """The dimensions in reverse order."""

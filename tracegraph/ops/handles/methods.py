@@ -150,6 +150,10 @@ class TensorMethods(TensorAttributes, metaclass=TensorClass):
             return F.clone(self) if copy else self
         return F.cast(self, wanted)
 
+    def polygamma(self, n: int) -> Any:
+        """The n-th derivative of digamma."""
+        return F.polygamma(n, self)
+
     def where(self, condition: Any, other: Any) -> Any:
         """The tensor's elements where `condition` holds, those of `other` elsewhere."""
         return F.where(condition, self, other)

@@ -61,3 +61,18 @@ def _by_product(x1: Handle, x2: Handle) -> Handle:
     # rounding may leave less than nothing, and the root has no slope at 0
     positive = square > 0
     return F.where(positive, F.where(positive, square, 1.0).sqrt(), 0.0)
+
+
+@define_op
+class Pdist(Derived):
+    """The p-norms of the differences of every two rows of `input` [n, m]: [n * (n - 1) / 2], row by row."""
+
+    signature = "(input: Tensor, p: float = 2.0)"
+    method = False
+    samples = samples(call(A((4, 3))), call(A((3, 2)), p=1.0), call(A((1, 3))))
+
+    def decompose(self, x: Handle, *, p: float) -> Handle:
+        if x.ndim != 2 or p < 0:
+            raise ShapeError(f"pdist: input {describe(x)} must be rows and features, and p={p} not negative")
+        first, second = F.triu_indices(x.shape[0], x.shape[0], 1)
+        return F.vector_norm(x[first] - x[second], p, -1)

@@ -189,3 +189,14 @@ class Hypot(Pointwise):
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
         return lambda: g * (a / y), lambda: g * (b / y)
+
+
+@define_op
+class Ldexp(Derived):
+    """input * 2**other; integers become float32."""
+
+    signature = "(input: Tensor, other: Tensor)"
+    samples = binary(-3, 3, number=None)
+
+    def decompose(self, x: Handle, y: Handle) -> Handle:
+        return x * F.pow(2.0, y if y.dtype.is_floating else y.to(dtypes.float32))

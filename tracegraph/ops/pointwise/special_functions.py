@@ -11,7 +11,7 @@ from tracegraph.ir.rules import Scalar
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples, unary
-from tracegraph.ops.kinds import Pointwise
+from tracegraph.ops.kinds import Derived, Pointwise
 from tracegraph.ops.numerics.scalar import Scalars
 
 #: derivative of erf at 0
@@ -155,3 +155,19 @@ class Polygamma(Pointwise):
         sine = k.sin((x - k.trunc(x)) * math.pi)
         reflected = math.pi**2 / (sine * sine) - total
         return k.where(negative, reflected, total)
+
+
+@define_op
+class Mvlgamma(Derived):
+    """The logarithm of the multivariate gamma function of dimension `p`, for elements above (p - 1) / 2."""
+
+    signature = "(input: Tensor, p: int)"
+    samples = samples(*(call(A(s, 1.2, 4), 3, dtypes=dtypes.FLOATING_DTYPES) for s in ((3, 5), ())))
+
+    def decompose(self, x: Handle, *, p: int) -> Handle:
+        if p < 1:
+            raise ValueRangeError(f"mvlgamma: p={p} must be at least 1")
+        total = x.lgamma()
+        for i in range(1, p):
+            total = total + (x - i / 2).lgamma()
+        return total + p * (p - 1) / 4 * math.log(math.pi)
