@@ -44,6 +44,29 @@ def bytes_changed():
     yield f, (x(), data)
 
 
+def equal_constants_of_several_forms():
+    def f(t, held):
+        return t * 2, repr(held["it"])
+
+    groups = [
+        (np.float32(0.0), np.float32(-0.0), np.float32("nan"), np.float32("nan")),
+        (np.complex64(0), np.complex64(complex(0, -0.0)), (np.float16(0.0), 1), (np.float16(-0.0), 1)),
+        (np.datetime64("2020-01-01"), np.datetime64("2020-01-01", "ns"), np.datetime64("NaT"), np.timedelta64("NaT")),
+        (range(0), range(5, 5), range(0, 2, 3), range(0, 1, 3), int | str, str | int),
+    ]
+    for constants in groups:
+        for constant in constants:
+            yield f, (x(), {"it": constant})
+
+
+def sign_of_zeros_of_numpy():
+    def f(t, held):
+        return t / held["it"]
+
+    for zero in (np.float32(0.0), np.float32(-0.0), np.float16(-0.0), np.float16(0.0)):
+        yield f, (x(), {"it": zero})
+
+
 def length_of_deques():
     def f(t, d):
         d.append(3)

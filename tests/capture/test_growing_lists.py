@@ -61,3 +61,18 @@ def test_a_list_of_another_call_may_be_another_argument() -> None:
         second: list[Any] = first if is_one else []
         function(tg.ones(2), first, second)
         assert first == ([1, 2, 3] if is_one else [1, 3])
+
+
+def test_a_list_too_large_to_be_copied_is_not_written_to_by_the_trace() -> None:
+    def program(x: Tensor, large: list[Any]) -> Any:
+        append = large.append
+        held = [large]
+        append(x + 1)
+        return held[0] is large, len(large)
+
+    large: list[Any] = list(range(20_000))
+    expected: list[Any] = list(large)
+    function = capture_of(program)
+    for _ in range(2):
+        assert function(tg.ones(3), large) == program(tg.ones(3), expected)
+    assert [type(item) for item in large[20_000:]] == [tg.Tensor] * 2

@@ -170,3 +170,45 @@ def test_inputs_that_do_not_fit_are_named():
         nn.LazyConv2d(4, 3)(ramp((2, 3)))
     with pytest.raises(ValueRangeError, match="groups=2 must divide the 3 channels"):
         nn.LazyConv2d(4, 3, groups=2)(ramp((1, 3, 5, 5)))
+
+
+def states_of(run, *args):
+    """What `run(layer, seen, *args)` has seen of a lazy layer and left of it, eagerly and compiled."""
+    found = []
+    for wrap in (lambda f: f, tg.compile):
+        layer, seen, error = nn.LazyLinear(2), [], None
+        try:
+            wrap(run)(layer, seen, *args)
+        except (IndexError, RuntimeError) as raised:
+            error = type(raised)
+        found.append((seen, type(layer), error))
+    return found
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda layer: type(layer).__name__,
+        lambda layer: layer.__class__.__name__,
+        lambda layer: isinstance(layer, nn.LazyLinear),
+        lambda layer: layer.in_features,
+        lambda layer: hasattr(layer, "_initialize_hook"),
+    ],
+)
+def test_what_is_asked_before_the_first_call_is_answered_as_of_then(look):
+    def run(layer, seen, x):
+        seen.append(look(layer))
+        layer(x)
+        seen.append(look(layer))
+
+    expected, compiled = states_of(run, ramp((2, 3)))
+    assert compiled == expected
+
+
+@pytest.mark.parametrize("index", [1, 7])
+def test_a_layer_that_a_failing_call_does_not_reach_stays_lazy(index):
+    def run(layer, seen, x, index):
+        layer(x[index])
+
+    expected, compiled = states_of(run, ramp((2, 3)), tg.tensor([index]))
+    assert compiled == expected

@@ -21,6 +21,7 @@ from tracegraph.capture.calls import pure_calls, questions, random_calls, scope_
 from tracegraph.capture.calls.scope_calls import refuse_frame_access
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.objects import attribute_writes, attributes, class_statements, type_checks
+from tracegraph.capture.objects.lazy_modules import note_look
 from tracegraph.capture.protocols import containers, conversions, iteration, operators, special_methods
 from tracegraph.capture.protocols.ordering import sort_items
 from tracegraph.capture.reporting import break_reasons as reasons
@@ -77,6 +78,7 @@ def _call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) 
         return class_statements.make_class(tracer, *args, **kwargs)
     if len(args) != 1:
         raise Observed(TypeError("type() takes 1 or 3 arguments"))
+    note_look(tracer, args[0])
     return tracer.type_of(args[0])
 
 

@@ -7,9 +7,6 @@ raised tells which one that is.
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import math
 import types
 import weakref
 from bisect import bisect_left
@@ -20,6 +17,7 @@ from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.generated_code import code_of
 from tracegraph.capture.guards.guard import Guard, GuardKind, Stride
 from tracegraph.capture.guards.sources import Pool, SourceWriter
+from tracegraph.capture.stack.constants import EQUAL_IS_SAME, same_constant
 from tracegraph.ir import dim as dims
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 
@@ -84,37 +82,13 @@ def _constant(writer: SourceWriter, guard: Guard) -> Conditions:
     value, expected = _value(writer, guard), guard.expected
     if expected is None or expected is True or expected is False or expected is ...:
         return [f"{value} is {expected!r}"]
-    kind = writer.pool.name(type(expected))
-    if isinstance(expected, (float, complex, tuple, frozenset, slice, *_WITH_MANY_FORMS)):
-        return [f"type({value}) is {kind}", f"{writer.pool.name(same_constant)}({value}, {_literal(writer, expected)})"]
-    return [f"type({value}) is {kind}", f"{value} == {_literal(writer, expected)}"]
+    if type(expected) in EQUAL_IS_SAME:
+        return [f"type({value}) is {writer.pool.name(type(expected))}", f"{value} == {_literal(writer, expected)}"]
+    return [f"{writer.pool.name(same_constant)}({value}, {_literal(writer, expected)})"]
 
 
 def _literal(writer: SourceWriter, value: Any) -> str:
     return repr(value) if type(value) in (bool, int, str) else writer.pool.name(value)
-
-
-#: classes of data that compare equal in several forms: 1.0 and 1.00, one moment in two time zones
-_WITH_MANY_FORMS = (decimal.Decimal, datetime.date, datetime.time)
-
-
-def same_constant(a: Any, b: Any) -> bool:
-    """Equality that tells 0.0 from -0.0, 1 from True and one order of a set from another; nan equals itself."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, float):
-        return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (math.isnan(a) and math.isnan(b))
-    if isinstance(a, complex):
-        return same_constant(a.real, b.real) and same_constant(a.imag, b.imag)
-    if isinstance(a, _WITH_MANY_FORMS):
-        return repr(a) == repr(b)
-    if isinstance(a, tuple):
-        return len(a) == len(b) and all(map(same_constant, a, b))
-    if isinstance(a, frozenset):
-        return same_constant(tuple(a), tuple(b))  # in the order in which the program would meet them
-    if isinstance(a, slice):
-        return same_constant((a.start, a.stop, a.step), (b.start, b.stop, b.step))
-    return bool(a == b)
 
 
 def _integer(writer: SourceWriter, guard: Guard) -> Conditions:

@@ -18,6 +18,7 @@ import numpy as np
 from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Constant, Entry, Reference, Slot, Source, constant_source
+from tracegraph.capture.objects.lazy_modules import note_look
 from tracegraph.capture.protocols.descriptors import bind, is_data_descriptor
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
@@ -330,6 +331,7 @@ def _get_of_instance(tracer: Tracer, instance: Any, name: str) -> Any:
     custom = tracer.class_entry(cls, "__getattribute__")
     from tracegraph.capture.calls.callables import call
 
+    note_look(tracer, instance)
     try:
         if isinstance(custom, types.FunctionType):
             return call(tracer, custom, (instance, name), {})

@@ -1,7 +1,8 @@
 """Lazy layers in a trace: the first call of one gives it its shapes for real, and the trace begins anew.
 
 What that changes, eager execution has changed by the same point of the program, and what has been traced until then has
-not happened yet: no random number may have been drawn for it, and nothing of the layer may wait to be written.
+not happened yet: no random number may have been drawn for it, nothing of the layer may wait to be written or have been
+looked at, and nothing may fail before the call is reached.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from tracegraph.capture.trace.foresight import TraceAgain
 from tracegraph.capture.trace.instance_dicts import instance_dict
 from tracegraph.capture.trace.safety import specialised
 from tracegraph.nn import lazy
+from tracegraph.nn.module import Module
 from tracegraph.ops.core.dispatch import creation
 from tracegraph.ops.graphs.recording import NESTED, Traced
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
+    from tracegraph.capture.trace.frame import Frame
     from tracegraph.capture.trace.tracer import Tracer
 
 
@@ -56,7 +59,20 @@ def _may_run_ahead(tracer: Tracer, module: Any) -> bool:
         id(copy.original) in stores for copy in tracer.effects.changed_copies()
     )
     draws = tracer.random.draws or any(stream.is_set for stream in tracer.random)
-    return not is_written and not draws and not NESTED.stack
+    may_fail = any(node.may_raise for node in tracer.builder.graph.calls)
+    return not (is_written or draws or may_fail or NESTED.stack or id(module) in tracer.looked_at)
+
+
+def note_look(tracer: Tracer, value: Any) -> None:
+    """The program asks for the class or an attribute of `value`: a lazy layer has others once it was called."""
+    if isinstance(value, lazy.LazyModuleMixin) and not any(_is_call_of(value, frame) for frame in tracer.frames):
+        tracer.looked_at.add(id(value))
+
+
+def _is_call_of(module: Module, frame: Frame) -> bool:
+    from tracegraph.capture.drivers.units import CALLS_OF_MODULES
+
+    return frame.code in CALLS_OF_MODULES and frame.slots.get("self") is module
 
 
 def _in_form_of(tracer: Tracer, tensor: Traced) -> Tensor:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Reference
 from tracegraph.capture.objects import attributes
+from tracegraph.capture.objects.lazy_modules import note_look
 from tracegraph.capture.protocols.descriptors import bind, is_data_descriptor
 from tracegraph.capture.protocols.special_methods import truth
 from tracegraph.capture.reporting import break_reasons as reasons
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def call_isinstance(tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any], frame: Frame | None) -> bool:
     """`isinstance(value, classes)`: by the class of the value, and by the class that it claims to have."""
     value, classes = args
+    note_look(tracer, value)
     cls = tracer.type_of(value)
     if cls in weakref.ProxyTypes:
         raise Break(reasons.NATIVE_CALL, "isinstance() of a weak proxy, which claims the class of its referent")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracegraph.capture.guards.checker import same_constant
 from tracegraph.capture.protocols.special_methods import is_plain, special
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.stack.constants import same_constant
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.texts import VaryingText, percent
 from tracegraph.capture.stack.values import (

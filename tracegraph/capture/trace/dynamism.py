@@ -8,10 +8,10 @@ from types import CellType
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards import eager
-from tracegraph.capture.guards.checker import same_constant
 from tracegraph.capture.guards.guard import Stride, TensorFacts
 from tracegraph.capture.guards.sources import Contents, Entry, GlobalName, Item, Local, Size, Source, constant_source
 from tracegraph.capture.guards.user_terms import source_text
+from tracegraph.capture.stack.constants import same_constant
 from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_varying
 from tracegraph.capture.trace.effects import AttributeWrite, GlobalWrite
 from tracegraph.capture.trace.instance_dicts import instance_dict

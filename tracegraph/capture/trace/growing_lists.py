@@ -84,6 +84,8 @@ def read_grown(tracer: Tracer, value: list[Any], copy: list[Any], source: Source
 def call_append(tracer: Tracer, owner: GrowingList, *args: Any, **kwargs: Any) -> None:
     """`outside_list.append(item)`."""
     known = tracer.known(owner.original)
+    if tracer.is_marked_opaque(known):
+        known = MISSING  # nothing of its contents has been read
     if known is not MISSING or len(args) != 1 or kwargs:
         target = known if known is not MISSING else tracer.read(owner.original, owner.source)
         tracer.effects.note_write()

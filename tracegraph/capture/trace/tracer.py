@@ -141,6 +141,8 @@ class Tracer:
         self._constants: dict[int, tuple[Any, set[Source]]] = {}
         #: the generators that the trace has made
         self.generators: list[SymbolicGenerator] = []
+        #: lazy layers whose class or attributes the program has asked for, by their ids
+        self.looked_at: set[int] = set()
         #: the Modules that were read, by where they are
         self.modules: dict[Source, Any] = {}
         #: what stands for dicts of global variables, by the dicts
