@@ -437,3 +437,20 @@ def property_written_in_steps(x):
     y = layer.weight
     del layer.weight
     return y, layer.weight, Layer.__annotations__, dict[str, int](a=1), list[int]([2])
+
+
+class Registered:
+    """Takes keywords that name what the interpreter calls its own."""
+
+    def __init_subclass__(cls, /, name=None, body=None, tracer=None, bases=(), **rest):
+        super().__init_subclass__(**rest)
+        cls.registered = name, body, tracer, bases
+
+
+@program()
+def classes_with_keywords_of_any_name(x):
+    class Layer(Registered, name="layer", body=1, tracer=2, bases=3):
+        pass
+
+    made = type("Made", (Registered,), {}, name="made", body=4)
+    return x, Layer.registered, made.registered

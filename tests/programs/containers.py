@@ -192,3 +192,11 @@ def popped_from():
 def what_a_set_gives_next(x, numbers):
     own = {1, 2}
     return x * own.pop() * numbers.pop(), numbers, own
+
+
+@program(breaks=None)
+def a_set_with_a_history(x):
+    numbers = {1, 2, 3}
+    numbers.add(9)
+    numbers.discard(1)
+    return x, list(numbers), numbers

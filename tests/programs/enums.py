@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import types
 import typing
@@ -159,3 +160,9 @@ def typed_dict(x):
 @program()
 def typing_cast(x):
     return typing.cast("int", x) * 2, typing.cast(list[int], [1])
+
+
+@program()
+def members_copied(x):
+    kept = {"color": Color.RED, "flags": [Mode.READ | Mode.WRITE]}
+    return x, copy.copy(Color.RED) is Color.RED, copy.deepcopy(kept)["color"] is Color.RED

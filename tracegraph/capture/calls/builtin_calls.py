@@ -75,7 +75,7 @@ def fit_for(tracer: Tracer, function: Any, args: Args) -> Args:
 
 def _call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     if len(args) == 3:
-        return class_statements.make_class(tracer, *args, **kwargs)
+        return class_statements.make_class(tracer, args[0], args[1], args[2], kwargs)
     if len(args) != 1:
         raise Observed(TypeError("type() takes 1 or 3 arguments"))
     note_look(tracer, args[0])
@@ -83,7 +83,8 @@ def _call_type(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) 
 
 
 def _call_build_class(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-    return class_statements.build_class(tracer, *args, **kwargs)
+    body, name, *bases = args
+    return class_statements.build_class(tracer, body, name, tuple(bases), kwargs)
 
 
 def _call_process_dataclass(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:

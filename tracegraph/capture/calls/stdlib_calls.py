@@ -6,6 +6,7 @@ Regular expressions, dispatch on types, getters: what each depends on is recorde
 from __future__ import annotations
 
 import _thread
+import enum
 import functools
 import inspect
 import operator
@@ -126,6 +127,11 @@ def _call_signature(tracer: Tracer, function: types.FunctionType, args: Args, kw
         target = wrapped
 
 
+def _call_copy_of_member(tracer: Tracer, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Any:
+    """`copy.copy` and `copy.deepcopy` of a member of an Enum: the member."""
+    return args[0]
+
+
 def thread_id(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Any) -> ThreadId:
     """`threading.get_ident()`."""
     return ThreadId()
@@ -146,6 +152,7 @@ _EXPRESSIONS = (re.match, re.fullmatch, re.search, re.sub, re.subn, re.split, re
 BY_CODE: dict[types.CodeType, Callable[[Any, Any, Args, Kwargs], Any]] = {
     _DISPATCH.__code__: _call_dispatch,
     **{f.__code__: _call_expression for f in _EXPRESSIONS},
+    **{vars(enum.Enum)[name].__code__: _call_copy_of_member for name in ("__copy__", "__deepcopy__")},
     **class_factories.BY_CODE,
     inspect.signature.__code__: _call_signature,
     inspect.getfullargspec.__code__: _call_signature,

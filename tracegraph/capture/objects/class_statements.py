@@ -39,9 +39,9 @@ _LIBRARIES = frozenset({
 
 
 def build_class(
-    tracer: Tracer, body: types.FunctionType, name: str, *bases: Any, metaclass: Any = None, **keywords: Any
+    tracer: Tracer, body: types.FunctionType, name: str, bases: tuple[Any, ...], keywords: dict[str, Any]
 ) -> type:
-    """`class name(*bases, metaclass=metaclass, **keywords): body`.
+    """`class name(*bases, **keywords): body`; a metaclass is one of the keywords.
 
     Raises:
         Observed: the body or the metaclass raises.
@@ -49,8 +49,6 @@ def build_class(
     """
     from tracegraph.capture.trace.frame import Frame
 
-    if metaclass is not None:
-        keywords["metaclass"] = metaclass
     resolved = tracer.native(types.resolve_bases, bases)
     meta, namespace, keywords = tracer.native(types.prepare_class, name, resolved, keywords)
     _check_metaclass(name, meta)
@@ -62,8 +60,10 @@ def build_class(
     return _make(tracer, meta, name, resolved, namespace, keywords)
 
 
-def make_class(tracer: Tracer, name: str, bases: tuple[type, ...], body: dict[str, Any], **keywords: Any) -> type:
-    """`type(name, bases, body)`.
+def make_class(
+    tracer: Tracer, name: str, bases: tuple[type, ...], body: dict[str, Any], keywords: dict[str, Any]
+) -> type:
+    """`type(name, bases, body, **keywords)`.
 
     Raises:
         Observed: the bases do not fit together.

@@ -92,7 +92,17 @@ def _set(reconstructor: Reconstructor, value: set[Any] | frozenset[Any]) -> str:
         if type(value) is frozenset:
             raise NotReconstructible(value)
         return _keyed(reconstructor, value, "set()", lambda: f"[{reconstructor.expressions(value)}]")
+    if all(type(item) is int for item in value) and not _is_in_order_of_insertion(value):
+        raise NotReconstructible(value)
     return reconstructor.assign(value, f"{type(value).__name__}([{reconstructor.expressions(value)}])")
+
+
+def _is_in_order_of_insertion(value: set[int] | frozenset[int]) -> bool:
+    """Whether a set made of these ints in this order has this order; with a history of its own it may have another.
+
+    Of what has other hashes in every process, as texts have, the order says nothing.
+    """
+    return list(set(iter(value))) == list(value)
 
 
 def _mapping_proxy(reconstructor: Reconstructor, value: types.MappingProxyType[Any, Any]) -> str:
