@@ -439,7 +439,7 @@ def property_written_in_steps(x):
     return y, layer.weight, Layer.__annotations__, dict[str, int](a=1), list[int]([2])
 
 
-class Registered:
+class Keyworded:
     """Takes keywords that name what the interpreter calls its own."""
 
     def __init_subclass__(cls, /, name=None, body=None, tracer=None, bases=(), **rest):
@@ -449,8 +449,8 @@ class Registered:
 
 @program()
 def classes_with_keywords_of_any_name(x):
-    class Layer(Registered, name="layer", body=1, tracer=2, bases=3):
+    class Layer(Keyworded, name="layer", body=1, tracer=2, bases=3):
         pass
 
-    made = type("Made", (Registered,), {}, name="made", body=4)
+    made = type("Made", (Keyworded,), {}, name="made", body=4)
     return x, Layer.registered, made.registered
