@@ -63,7 +63,6 @@ class TinyConfig(PretrainedConfig):
         self.n_layer, self.n_head = n_layer, n_head
         self.activation_function = kwargs.pop("activation_function", "gelu_new")
         self.layer_norm_epsilon = 1e-5
-        self.initializer_range = 0.02
         super().__init__(**kwargs)
 
 
@@ -323,7 +322,7 @@ class PreTrainedModel(nn.Module):
 
     def _init_weights(self, module):
         if isinstance(module, (nn.Linear, Conv1D)):
-            module.weight.data.normal_(mean=0.0, std=self.config.initializer_range)
+            module.weight.data.normal_(mean=0.0, std=0.02)
 
     def tie_weights(self):
         out = self.get_output_embeddings() if hasattr(self, "get_output_embeddings") else None

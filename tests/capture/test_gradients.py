@@ -410,3 +410,15 @@ def test_a_spent_history_is_an_error_later() -> None:
         for tensor in (loss, double):
             with pytest.raises(tg.TracegraphError, match="backward through mul a second time"):
                 tensor.backward()
+
+
+def test_a_spent_history_of_an_op_that_is_decomposed() -> None:
+    def step(x: tg.Tensor) -> tg.Tensor:
+        loss = F.binary_cross_entropy_with_logits(x * 2, x.detach().sigmoid())
+        loss.backward()
+        return loss
+
+    for run in (step, capture_of(step, fullgraph=True)):
+        loss = run(leaf(2, 3))
+        with pytest.raises(tg.TracegraphError, match="a second time"):
+            loss.backward()

@@ -383,3 +383,22 @@ def frozen_and_written_to(x, w):
     w.requires_grad_(True)
     (y.sum() + (w * 3).sum()).backward()
     return z, w, w.grad
+
+
+class Marked(nn.Parameter):
+    def note(self) -> str:
+        return f"{self.kind}!"
+
+
+def _marked():
+    plain, derived = nn.Parameter(ramp()), Marked(ramp())
+    plain.scale, derived.kind = 2.0, "own"
+    return plain, derived
+
+
+@program(_marked, lambda: (nn.Parameter(ramp()), Marked(-ramp())))
+def attributes_of_ones_own(plain, derived):
+    scale, kind = getattr(plain, "scale", 3.0), getattr(derived, "kind", None)
+    derived.kind = kind or "new"
+    derived.seen = [*getattr(derived, "seen", ()), scale]
+    return plain * scale, kind, derived.note(), derived.seen, hasattr(plain, "seen")

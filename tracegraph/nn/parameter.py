@@ -38,6 +38,8 @@ class Buffer(Tensor):
 class Parameter(Tensor):
     """A tensor that registers itself when it is assigned to an attribute of a `Module`.
 
+    Unlike other tensors it takes attributes of a program's own (`p.no_decay = True`).
+
     Args:
         data: the tensor whose memory the parameter shares; an empty one by default.
         requires_grad: whether gradients are computed for it.
@@ -45,8 +47,6 @@ class Parameter(Tensor):
     Raises:
         ArgumentError: `data` is not a tensor.
     """
-
-    __slots__ = ()
 
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
         if data is None:

@@ -59,7 +59,7 @@ class _Uninitialized(Tensor):
         return memo[id(self)]
 
 
-class UninitializedParameter(_Uninitialized, Parameter):
+class UninitializedParameter(Parameter, _Uninitialized):
     """A parameter that gets its shape later, by `materialize`."""
 
     __slots__ = ()

@@ -13,7 +13,7 @@ from tracegraph.capture.protocols.descriptors import bind, has_part, is_data_des
 from tracegraph.capture.protocols.special_methods import special
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
-from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.storage import MISSING, class_lookup
 from tracegraph.capture.stack.values import Observed, is_instance_of_python_class, is_python_class
 from tracegraph.capture.trace.instance_dicts import instance_dict, instance_entry, missing
 from tracegraph.capture.trace.replaced_methods import is_replaced
@@ -83,8 +83,16 @@ def _set_of_tensor(tracer: Tracer, tensor: Traced, name: str, value: Any) -> Non
         tracer.tensors.set_requires_grad(tensor, value)
     elif name == "data":
         tracer.tensors.set_data(tensor, value)
+    elif _takes_attribute(tracer, tensor, name):
+        tracer.effects.set_attribute(tensor, name, value)
     else:
         raise Break(reasons.TENSOR_ATTRIBUTE, f"assignment to attribute {name!r} of a tensor")
+
+
+def _takes_attribute(tracer: Tracer, tensor: Traced, name: str) -> bool:
+    """Whether an attribute of the program's own can be stored in a tensor, which is an input."""
+    given = tracer.input_of(tensor)
+    return given is not None and hasattr(given.tensor, "__dict__") and class_lookup(type(given.tensor), name) is MISSING
 
 
 def _is_borrowed(method: Any, name: str) -> bool:

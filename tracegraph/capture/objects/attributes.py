@@ -117,7 +117,10 @@ def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
 
 
 def _get_of_tensor_class(tracer: Tracer, tensor: Traced, name: str) -> Any:
-    """What the program has put into the class of a tensor."""
+    """What the program has put into a tensor, or into its class."""
+    found = _stored_in_tensor(tracer, tensor, name)
+    if found is not MISSING:
+        return found
     found = replaced_methods.read_from_class(tracer, tensor, name)
     if found is not MISSING:
         return found
@@ -127,6 +130,24 @@ def _get_of_tensor_class(tracer: Tracer, tensor: Traced, name: str) -> Any:
     from tracegraph.capture.calls.callables import call
 
     return call(tracer, fallback, (name,), {})
+
+
+def _stored_in_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
+    """An attribute of an input of its own: parameters, and tensors of derived classes, take them."""
+    given = tracer.input_of(tensor)
+    if given is None or type(given.tensor) is Tensor or given.convert is not None:
+        return MISSING
+    if isinstance(class_lookup(type(given.tensor), name), types.MemberDescriptorType):
+        raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{name}, a slot")
+    pending = tracer.effects.pending(tensor, name)
+    if pending is not None:
+        return pending_value(tracer, tensor, name, pending.value)
+    if not hasattr(given.tensor, "__dict__"):
+        return MISSING
+    if name in given.tensor.__dict__:
+        return tracer.read(given.tensor.__dict__[name], Entry(given.source, name))
+    tracer.guards.add(GuardKind.ABSENT, given.source, name)
+    return MISSING
 
 
 def _get_of_grad_fn(tracer: Tracer, grad_fn: GradFn, name: str) -> Any:
