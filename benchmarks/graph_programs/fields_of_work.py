@@ -1,6 +1,5 @@
 """Programs from several fields of work: speech, control, physics, flows, fields of radiance."""
 
-import inspect
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field

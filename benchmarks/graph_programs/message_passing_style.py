@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from graph_programs import made
 
+
 class Inspector:
     def __init__(self, base):
         self.params = {}
