@@ -8,7 +8,7 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import nn, optim
-from tracegraph.errors import ArgumentError, StateDictError, ValueRangeError
+from tracegraph.errors import ArgumentError, MissingRuleError, StateDictError, ValueRangeError
 
 LAYERS = [
     (lambda: nn.LazyLinear(4), lambda: nn.Linear(3, 4), (2, 3)),
@@ -212,3 +212,11 @@ def test_a_layer_that_a_failing_call_does_not_reach_stays_lazy(index):
 
     expected, compiled = states_of(run, ramp((2, 3)), tg.tensor([index]))
     assert compiled == expected
+
+
+def test_a_layer_that_does_not_say_its_shapes() -> None:
+    class Shapeless(nn.lazy.LazyModuleMixin):
+        """Without `initialize_parameters`."""
+
+    with pytest.raises(MissingRuleError, match="Shapeless must define initialize_parameters"):
+        Shapeless().initialize_parameters(tg.ones(1))

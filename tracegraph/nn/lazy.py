@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-from tracegraph.errors import ValueRangeError
+from tracegraph.errors import MissingRuleError, ValueRangeError
 from tracegraph.nn.convolution import (
     Conv1d,
     Conv2d,
@@ -66,7 +66,7 @@ class LazyModuleMixin(Module):
     @abstractmethod
     def initialize_parameters(self, *args: Any, **kwargs: Any) -> None:
         """Give every unsized parameter and buffer its shape, from the inputs of the first call."""
-        raise NotImplementedError(f"{type(self).__name__} must define initialize_parameters")
+        raise MissingRuleError(f"{type(self).__name__} must define initialize_parameters")
 
     def reset_parameters(self) -> None:
         """Nothing is drawn until the sizes are known."""
