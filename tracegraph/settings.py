@@ -8,8 +8,7 @@ elsewhere.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
 S = TypeVar("S", bound="Settings")
@@ -57,21 +56,47 @@ class ThreadStack(threading.local):
         ThreadStack.instances.append(made)
         return made
 
+    def pushed(self, value: Any) -> pushed:
+        """A block in which `value` is on top."""
+        return pushed(self, value)
 
-@contextmanager
-def preserved() -> Iterator[None]:
+
+# The blocks below are no generators: one that an interrupt has suspended before its block began is closed whenever the
+# traceback dies, and would put back then what has long changed.
+
+
+class pushed:
+    """See `ThreadStack.pushed`."""
+
+    __slots__ = ("_stack", "_value")
+
+    def __init__(self, stack: ThreadStack, value: Any) -> None:
+        self._stack = stack
+        self._value = value
+
+    def __enter__(self) -> None:
+        self._stack.stack.append(self._value)
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        self._stack.stack.pop()
+
+
+class preserved:
     """Put all settings and stacks of this thread back after the block.
 
     An interrupt may fall between a change and the statement that would undo it; not where two such blocks are nested.
     """
-    depths = [(stack, len(stack.stack)) for stack in ThreadStack.instances]
-    before: list[tuple[Settings, str, Any]] = [
-        (settings, name, getattr(settings, name)) for settings in Settings.instances for name in settings.questions
-    ]
-    try:
-        yield
-    finally:
-        for stack, depth in depths:
+
+    __slots__ = ("_before", "_depths")
+
+    def __enter__(self) -> None:
+        self._depths = [(stack, len(stack.stack)) for stack in ThreadStack.instances]
+        self._before: list[tuple[Settings, str, Any]] = [
+            (settings, name, getattr(settings, name)) for settings in Settings.instances for name in settings.questions
+        ]
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        for stack, depth in self._depths:
             del stack.stack[depth:]
-        for settings, name, value in before:
+        for settings, name, value in self._before:
             setattr(settings, name, value)

@@ -6,16 +6,19 @@ import contextlib
 import gc
 import os
 import sys
+from unittest import mock
 
 import pytest
 from captured import assert_same, capture_of, ramp, replay, specialisation_count
 from threads import in_threads
 
 import tracegraph as tg
+from tracegraph.capture import session
 from tracegraph.capture.compiled_function import CaptureOptions, compiled
 from tracegraph.capture.trace import tracer
 from tracegraph.capture.trace.tracing_state import is_tracing
-from tracegraph.settings import Settings
+from tracegraph.ops.graphs.recording import Traced
+from tracegraph.settings import Settings, preserved
 
 
 class State:
@@ -114,6 +117,29 @@ def test_an_interrupt_at_any_line_that_switches_something():
         assert state() == before, target
         in_threads(lambda: compiled(lambda x: x * 3, replay, CaptureOptions())(ramp(2)))
         assert switches(tg.ones(2, 2)).dtype is tg.float32
+
+
+def test_a_block_that_an_interrupt_kept_from_beginning_puts_nothing_back_later():
+    """Its traceback may live on for long, as that of the last exception in an interactive session."""
+    block = preserved()
+    block.__enter__()
+    with tg.no_grad():
+        del block
+        gc.collect()
+        assert not tg.is_grad_enabled()
+
+
+def test_an_interrupt_while_the_methods_of_handles_are_put_back(monkeypatch):
+    own = dict(vars(Traced))
+    function = compiled(lambda x: x.relu(), replay, CaptureOptions())
+    monkeypatch.setattr(tg.Tensor, "relu", lambda x: x * 10)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(session, "end_redirection", mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            function(ramp(2))
+    assert_same(tg.func.grad(lambda x: x.relu().sum())(ramp(2)), tg.full((2,), 10.0))
+    assert_same(function(ramp(2)), ramp(2) * 10)
+    assert dict(vars(Traced)) == own
 
 
 def test_an_interrupt_of_the_backend():

@@ -37,7 +37,7 @@ from tracegraph.capture.trace.foresight import Foresight, TraceAgain
 from tracegraph.capture.trace.frame import Frame, Returned, Unread
 from tracegraph.capture.trace.functions import make_binder
 from tracegraph.capture.trace.generators import SymbolicGenerator
-from tracegraph.capture.trace.replaced_methods import redirected
+from tracegraph.capture.trace.replaced_methods import end_redirection, redirect
 from tracegraph.capture.trace.tensor_states import root_of
 from tracegraph.capture.trace.tracer import Stop, Tracer
 from tracegraph.capture.trace.tracing_state import tracing
@@ -176,13 +176,8 @@ class _Attempt:
             RunEagerly: see `capture`.
         """
         try:
-            with (
-                tracing(),
-                preserved(),
-                self.tracer.recorder.active(),
-                self.tracer.sizes.env.active(),
-                redirected(self.tracer),
-            ):
+            with tracing(), preserved(), self.tracer.recorder.active(), self.tracer.sizes.env.active():
+                redirect(self.tracer)
                 return self._trace()
         except Break as stop:
             return self._restart(stop)
@@ -197,6 +192,7 @@ class _Attempt:
 
         A trace is full of cycles: without this its arguments would live until the cycle collector runs.
         """
+        end_redirection()
         self.owned.clear()
         self.writer.release()
         self.frame.release()

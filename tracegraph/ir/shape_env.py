@@ -7,8 +7,7 @@ recorded in `guards`, so that the graph is only reused for sizes that would have
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from tracegraph.ir import dim as dims
 from tracegraph.ir.bounds import bounds_decide
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ir.graph import Location
+from tracegraph.settings import pushed
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,9 @@ class ShapeEnv:
     def _recorded(self) -> _GuardTexts:
         return _GuardTexts(self.guards)
 
-    @contextmanager
-    def active(self) -> Iterator[ShapeEnv]:
+    def active(self) -> pushed:
         """Answer size comparisons inside the block."""
-        dims.ACTIVE.stack.append(self)
-        try:
-            yield self
-        finally:
-            dims.ACTIVE.stack.pop()
+        return dims.ACTIVE.pushed(self)
 
 
 class _GuardTexts:

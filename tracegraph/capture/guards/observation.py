@@ -17,11 +17,12 @@ import numpy as np
 
 from tracegraph.autograd.outside_state import OutsideState
 from tracegraph.capture.guards import eager
-from tracegraph.capture.guards.checker import CHECKS, same_constant
+from tracegraph.capture.guards.checker import CHECKS
 from tracegraph.capture.guards.failures import describe_object
 from tracegraph.capture.guards.guard import Guard
 from tracegraph.capture.guards.sources import Pool, Source, SourceWriter
 from tracegraph.capture.guards.user_terms import condition_text, full_place, source_text
+from tracegraph.capture.stack.constants import same_constant
 from tracegraph.capture.stack.storage import MISSING, stored_contents
 from tracegraph.capture.stack.values import is_constant, is_instance_of_python_class, native_base
 from tracegraph.errors import AutogradError

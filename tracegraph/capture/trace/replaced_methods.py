@@ -8,7 +8,6 @@ trace runs, those that are replaced lead back into it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.reporting import break_reasons as reasons
@@ -93,6 +92,7 @@ class _Redirection:
 
     def __init__(self, tracer: Tracer, name: str) -> None:
         self._tracer = tracer
+        self._recorder = tracer.recorder
         self._name = name
         self._original = _OF_HANDLES.get(name)
 
@@ -100,7 +100,7 @@ class _Redirection:
         if tensor is None:
             return self._unbound()
         tracer, name = self._tracer, self._name
-        if not (tensor.recorder.is_within(tracer.recorder) and is_replaced(tracer, tensor, name)):
+        if not (tensor.recorder.is_within(self._recorder) and is_replaced(tracer, tensor, name)):
             if self._original is None:
                 raise AttributeError(name)
             return self._original.__get__(tensor, cls) if hasattr(self._original, "__get__") else self._original
@@ -120,24 +120,30 @@ class _Redirection:
         return method
 
 
-@contextmanager
-def redirected(tracer: Tracer) -> Iterator[None]:
-    """Let handles of this trace have the methods that the program has given to tensors.
+#: the attributes of `Traced` that are redirected now, and what they were; there is one trace at a time
+_REDIRECTED: dict[str, Any] = {}
+
+
+def redirect(tracer: Tracer) -> None:
+    """Let handles of this trace have the methods that the program has given to tensors, until `end_redirection`.
 
     Raises:
         Break: something is replaced that every use of a tensor goes through.
     """
+    end_redirection()
     names = {name for _, name in REPLACEMENTS.names}
     for name in sorted(names & _NOT_FOLLOWED):
         raise Break(reasons.UNSUPPORTED_VALUE, f"Tensor.{name}, which the program replaced", Extent.FRAME)
-    changed = {name: vars(Traced).get(name, MISSING) for name in names}
-    try:
-        for name in changed:
-            type.__setattr__(Traced, name, _Redirection(tracer, name))
-        yield
-    finally:
-        for name, original in changed.items():
-            if original is MISSING:
-                type.__delattr__(Traced, name)
-            else:
-                type.__setattr__(Traced, name, original)
+    for name in names:
+        _REDIRECTED[name] = vars(Traced).get(name, MISSING)
+        type.__setattr__(Traced, name, _Redirection(tracer, name))
+
+
+def end_redirection() -> None:
+    """Undo `redirect`. What an interrupt leaves of that, the next trace undoes; for its handles nothing is changed."""
+    for name, original in list(_REDIRECTED.items()):
+        if original is not MISSING:
+            type.__setattr__(Traced, name, original)
+        elif name in vars(Traced):
+            type.__delattr__(Traced, name)
+        _REDIRECTED.pop(name, None)

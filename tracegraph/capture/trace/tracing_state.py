@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from tracegraph.settings import ThreadStack
+from tracegraph.settings import ThreadStack, pushed
 
 #: the traces being made on this thread
 _TRACES = ThreadStack.register()
@@ -16,11 +13,6 @@ def is_tracing() -> bool:
     return bool(_TRACES.stack)
 
 
-@contextmanager
-def tracing() -> Iterator[None]:
+def tracing() -> pushed:
     """A trace is made inside the block."""
-    _TRACES.stack.append(None)
-    try:
-        yield
-    finally:
-        _TRACES.stack.pop()
+    return _TRACES.pushed(None)

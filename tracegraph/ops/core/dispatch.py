@@ -6,12 +6,11 @@ Eager tensors, graph handles and whatever comes later register a handler each; n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.errors import ArgumentError
-from tracegraph.settings import ThreadStack
+from tracegraph.settings import ThreadStack, pushed
 
 if TYPE_CHECKING:
     from tracegraph.ops.core.definition import Definition
@@ -48,14 +47,9 @@ def set_default_creation(handler: Handler) -> None:
     _default_creation[:] = [handler]
 
 
-@contextmanager
-def creation(handler: Handler) -> Iterator[None]:
+def creation(handler: Handler) -> pushed:
     """Let `handler` execute ops without tensor operands inside the block, on this thread."""
-    _CREATION.stack.append(handler)
-    try:
-        yield
-    finally:
-        _CREATION.stack.pop()
+    return _CREATION.pushed(handler)
 
 
 def dispatch(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:

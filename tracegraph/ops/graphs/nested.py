@@ -176,13 +176,9 @@ class BodyRecorder(Recorder):
         return self is other or self.outer.is_within(other)
 
     @contextmanager
-    def active(self) -> Iterator[Recorder]:
-        NESTED.stack.append(self)
-        try:
-            with super().active():
-                yield self
-        finally:
-            NESTED.stack.pop()
+    def active(self) -> Iterator[None]:
+        with NESTED.pushed(self), super().active():
+            yield
 
     def input(self, description: Input) -> Traced:
         value = self.builder.placeholder(description.type)

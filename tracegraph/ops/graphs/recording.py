@@ -7,7 +7,7 @@ handles of one graph share: the builder, the grad mode, and how foreign tensors 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -220,11 +220,9 @@ class Recorder:
         """Whether this graph is `other`'s, or is recorded as part of it."""
         return self is other
 
-    @contextmanager
-    def active(self) -> Iterator[Recorder]:
+    def active(self) -> AbstractContextManager[None]:
         """Record ops without tensor operands (creation, random keys) inside the block too."""
-        with dispatch.creation(self.handle):
-            yield self
+        return dispatch.creation(self.handle)
 
 
 class Traced(TensorMethods):
