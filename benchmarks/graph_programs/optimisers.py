@@ -209,11 +209,7 @@ def chained_schedulers():
     return step
 
 
-@made("4x8 4<3")
-def closure_step():
-    model = mlp()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-
+def step_by_closure(model, optimizer):
     def step(x, y):
         def closure():
             optimizer.zero_grad()
@@ -224,23 +220,18 @@ def closure_step():
         return optimizer.step(closure).detach()
 
     return step
+
+
+@made("4x8 4<3")
+def closure_step():
+    model = mlp()
+    return step_by_closure(model, torch.optim.SGD(model.parameters(), lr=0.1))
 
 
 @made("4x8 4<3")
 def lbfgs_step():
     model = mlp()
-    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=3)
-
-    def step(x, y):
-        def closure():
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            return loss
-
-        return optimizer.step(closure).detach()
-
-    return step
+    return step_by_closure(model, torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=3))
 
 
 @made("4x8 4<3", "4x8 4<3")

@@ -62,7 +62,7 @@ def check(
     assert [f is None for f in found] == [e is None for e in expected]
     for a, b in zip(found, expected, strict=True):
         if b is not None:
-            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)  # type: ignore[arg-type]
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
     return joint.graph
 
 
@@ -205,7 +205,7 @@ def test_slopes() -> None:
         for sign in (1, -1):
             moved = [a + sign * 1e-6 * direction if i == position else a for i, a in enumerate(inputs)]
             values.append(ir.interpret(graph, *moved)[0])
-        measured = (values[0] - values[1]) / 2e-6  # type: ignore[operator]
+        measured = (values[0] - values[1]) / 2e-6
         assert float((np.asarray(gradient) * direction).sum()) == pytest.approx(float(measured), rel=1e-6)
 
 
@@ -251,7 +251,7 @@ def test_bodies_are_functionalised() -> None:
     assert not record.write_backs
     for p in (True, False):
         x = np.array([0.0, 1.0, 2.0], np.float32)
-        np.testing.assert_array_equal(ir.interpret(pure, np.array(p), x), ir.interpret(graph, np.array(p), x))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(ir.interpret(pure, np.array(p), x), ir.interpret(graph, np.array(p), x))
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_symbolic_sizes() -> None:
 }""")
         )
     assert record.results[1] == Static(ir.sym("s0"))
-    assert str(ir.verify(pure).outputs[0].type) == "f32[s0, 4]"  # type: ignore[union-attr]
+    assert str(ir.verify(pure).outputs[0].type) == "f32[s0, 4]"
 
 
 def test_draws_after_a_number_of_draws_that_shows_later_follow_from_it() -> None:
@@ -378,7 +378,7 @@ class _Program:
     def add_view(self, x: Value, name: str, writable: bool = True, **attrs: object) -> None:
         op = lookup(name)
         view = self.builder.call(op, x, **attrs)
-        strides = op.strides(self.strides[x], (x.type,), attrs)  # type: ignore[attr-defined]
+        strides = op.strides(self.strides[x], (x.type,), attrs)
         self.add(view, writable and x in self.writable, strides)
 
 

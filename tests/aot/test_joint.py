@@ -32,7 +32,7 @@ def on_tape(
     wanted = {i: t for i, t in enumerate(tensors) if t.requires_grad}
     reached: list[int] = []
     for position, leaf in wanted.items():
-        leaf.register_hook(lambda _, position=position: reached.append(position))  # type: ignore[misc]
+        leaf.register_hook(lambda _, position=position: reached.append(position))
     gradients = grad(roots, list(wanted.values()), cotangents, allow_unused=True) if roots else [None] * len(wanted)
     found = dict(zip(wanted, gradients, strict=True))
     return list(outputs), cotangents, {i: found[i] for i in [*reached, *(i for i in wanted if i not in reached)]}

@@ -53,7 +53,7 @@ LINEAR = """graph f(%x: f32[64, 4], %w: f32[4, 5] parameter, %b: f32[5]) {
 @pytest.mark.parametrize("partition", PARTITIONERS)
 def test_halves_are_the_joint_graph(partition: object) -> None:
     joint = joint_of(LINEAR, False, True, True)
-    parts = partition(joint)  # type: ignore[operator]
+    parts = partition(joint)
     check(joint, parts)
     assert parts.saved_inputs == (0,)
     assert [p.role for p in parts.forward.placeholders] == [Role.PRIMAL, Role.PARAMETER, Role.PRIMAL]
@@ -118,7 +118,7 @@ def test_the_base_of_a_view_is_saved_where_it_is_no_larger(partition: object) ->
   %4: f32[8] = mul(%2, %2)
   return %3, %4
 }""")
-    parts = partition(joint)  # type: ignore[operator]
+    parts = partition(joint)
     check(joint, parts)
     saved = [o for o in parts.forward.outputs[2:] if isinstance(o, ir.Value)]
     assert not any(o.node.call_op.kind is ir.Kind.VIEW and o.shape == (8, 8) for o in saved)
@@ -132,7 +132,7 @@ def test_inputs_written_to_are_copied(partition: object) -> None:
   %1: f32[4] = add(%x, 1)
   return %1, %0
 }""")
-    parts = partition(joint, written=frozenset({0}))  # type: ignore[operator]
+    parts = partition(joint, written=frozenset({0}))
     check(joint, parts)
     assert parts.saved_inputs == (1,)
     assert calls(parts.forward).count("clone") == 1
@@ -147,7 +147,7 @@ def test_sizes_that_backward_cannot_see_are_saved_as_empty_tensors(partition: ob
   %0: f32[] = sum(%x, dim=none, keepdim=false)
   return %0
 }""")
-        parts = partition(joint)  # type: ignore[operator]
+        parts = partition(joint)
     check(joint, parts, {"s0": 5})
     (saved, _) = parts.backward.placeholders
     assert str(saved.type) == "f32[s0, 0]"
@@ -167,7 +167,7 @@ def test_a_cut_that_leaves_an_input_out_is_an_error() -> None:
 @given(graph=random_graphs(wanted=lambda op: op.is_differentiable))
 def test_random_graphs(partition: object, graph: Graph) -> None:
     joint = differentiate(graph, [np.issubdtype(p.type.dtype.np, np.floating) for p in graph.placeholders])
-    check(joint, partition(joint))  # type: ignore[operator]
+    check(joint, partition(joint))
 
 
 @pytest.mark.parametrize(("columns", "saved"), [(2, 0), (1000, 1)])
@@ -203,7 +203,7 @@ def test_kept_values_are_restored_from_saved_values_and_lasting_inputs(
     )
     joint = differentiate(graph, [True, True], keep=True)
     joint = replace(joint, graph=optimise_joint(joint.graph))
-    parts = partition(joint, lasting=lasting)  # type: ignore[operator]
+    parts = partition(joint, lasting=lasting)
     inputs = inputs_for(joint.graph)
     saved = [inputs[i] for i in parts.saved_inputs] + run(parts.forward, inputs[: joint.inputs])[parts.outputs :]
     restored = run(ir.verify(parts.restore()), [*saved, *(inputs[i] for i in parts.restore_inputs)])
@@ -214,5 +214,5 @@ def test_kept_values_are_restored_from_saved_values_and_lasting_inputs(
     # with inputs that last anyway, the call saves no more than its first derivative reads
     first = differentiate(graph, [True, True])
     first = replace(first, graph=optimise_joint(first.graph))
-    *taken, _ = partition(first).backward.placeholders  # type: ignore[operator]
+    *taken, _ = partition(first).backward.placeholders
     assert not lasting or len(saved) == len(taken)

@@ -31,7 +31,7 @@ def test_a_training_step(partition: object) -> None:
     sizes.fresh(5)
     with sizes.active():
         joint = differentiate(ir.verify(ir.parse(STEP)), [False, True, True, True, False])
-        parts = partition(replace(joint, graph=optimise_joint(joint.graph)))  # type: ignore[operator]
+        parts = partition(replace(joint, graph=optimise_joint(joint.graph)))
         forward, backward = ir.verify(optimise(parts.forward)), ir.verify(optimise(parts.backward))
     assert not sizes.guards, "something asked for the size of the batch"
     for n in (2, 3, 7):

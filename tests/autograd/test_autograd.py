@@ -51,7 +51,7 @@ def test_no_grad_and_enable_grad_nest():
 
     assert not f(x).requires_grad
     with pytest.raises(ZeroDivisionError), tg.no_grad():
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018 - only to raise
     assert tg.is_grad_enabled()
 
 

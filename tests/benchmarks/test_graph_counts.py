@@ -53,7 +53,7 @@ def missing(x, n):
 
 
 def test_differences_are_named(benchmark: ModuleType, tmp_path: Path) -> None:
-    class Changed(benchmark.Tracegraph):  # type: ignore[name-defined,misc]
+    class Changed(benchmark.Tracegraph):
         def __init__(self, name: str, factor: int) -> None:
             super().__init__()
             self.text = f"FACTOR, NAME = {factor}, {name!r}\n"

@@ -9,6 +9,7 @@ import pytest
 from captured import assert_close, assert_same, capture_of, check, derivatives, graphs_of
 from programs import autograd_function_breaks as breaking
 from programs import autograd_functions as programs
+from programs import autograd_functions_made as made
 from programs.autograd_functions import leaf
 
 import tracegraph as tg
@@ -19,9 +20,9 @@ CAPTURED = [
     programs.returned_argument_of_the_trace, programs.viewed, programs.detached, programs.several_results,
     programs.some_inputs, programs.written_argument, programs.both_styles, programs.not_differentiable,
     programs.absent_gradients, programs.once, programs.nested, programs.broadcast_gradient, programs.without_grad_mode,
-    programs.made_here, programs.written_after, programs.in_branches, programs.in_a_loop_body,
-    programs.one_result_twice, programs.parts_of_one_memory, programs.one_argument_twice, programs.written_result,
-    programs.no_grad_in_backward, programs.from_a_list, programs.options_changed_before,
+    made.made_here, programs.written_after, programs.in_branches, programs.in_a_loop_body,
+    made.one_result_twice, made.parts_of_one_memory, programs.one_argument_twice, programs.written_result,
+    made.no_grad_in_backward, programs.from_a_list, programs.options_changed_before,
 ]  # fmt: skip
 
 BACKENDS = ["replay", "interpreter", "llvm"]

@@ -270,7 +270,7 @@ def test_grad_mode_context() -> None:
 
 
 def test_classes_registered_with_an_abstract_class() -> None:
-    class Kind(abc.ABC):  # noqa: B024
+    class Kind(abc.ABC):  # noqa: B024 - only its metaclass matters
         pass
 
     class Late:

@@ -315,7 +315,7 @@ def test_a_failing_call_takes_no_draws_from_others() -> None:
     x = tg.ones(3)
     compiled(x, tg.tensor([0]))
     state = random.getstate()
-    before = Snapshot(random._inst)  # type: ignore[attr-defined]
+    before = Snapshot(random._inst)
     random.random()
     before.end()
     elsewhere = random.random()  # as another thread does

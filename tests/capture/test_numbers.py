@@ -108,11 +108,11 @@ COUNTED = 0
 
 
 def test_what_a_call_counts_is_a_symbol_from_the_first_call_on():
-    global COUNTED  # noqa: PLW0603  what is tested
+    global COUNTED  # noqa: PLW0603 - what is tested
     inner, state, steps = 0, {"step": 1, "of": {"deep": 0.5}}, [3]
 
     def program(x):
-        global COUNTED  # noqa: PLW0603  what is tested
+        global COUNTED  # noqa: PLW0603 - what is tested
         nonlocal inner
         COUNTED += 1
         inner += 2

@@ -243,7 +243,7 @@ def test_weak_references() -> None:
 
     check_answers(program, lambda: setattr(held[0], "scale", 4), held.clear)
     thing = Thing()
-    check_answers(lambda x: x * weakref.ref(thing)().scale)  # type: ignore[union-attr]
+    check_answers(lambda x: x * weakref.ref(thing)().scale)
 
 
 def test_objects_that_die_in_the_function() -> None:
@@ -325,7 +325,7 @@ def test_dictionaries_of_classes() -> None:
         Kind.scale = 40
         y = x * Kind.__dict__["scale"]
         try:
-            Kind.__dict__["scale"] = 50  # type: ignore[index]
+            Kind.__dict__["scale"] = 50
         except TypeError as error:
             return y, str(error), len([n for n in Kind.__dict__ if n == "scale"])
 

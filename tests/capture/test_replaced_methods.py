@@ -228,10 +228,10 @@ def test_what_is_put_back_is_not_captured_again() -> None:
 
 def test_classes_that_captured_code_changes() -> None:
     def program(x: Tensor) -> Any:
-        Tensor.tripled = tripled  # type: ignore[attr-defined]
+        Tensor.tripled = tripled
         try:
             return x.tripled()
         finally:
-            del Tensor.tripled  # type: ignore[attr-defined]
+            del Tensor.tripled
 
     assert_agree(capture_of(program), program, square)

@@ -392,7 +392,7 @@ def test_breakpoint_stops_in_the_users_frame(monkeypatch: pytest.MonkeyPatch) ->
 
     def stops(x):
         y = x * 2
-        breakpoint()  # noqa: T100
+        breakpoint()  # noqa: T100 - what is tested
         return y
 
     capture_of(stops)(ramp())

@@ -33,6 +33,22 @@ def test_a_branch_is_captured_once() -> None:
     capture.assert_not_called()
 
 
+def test_a_branch_is_captured_again_only_when_what_it_reads_changes() -> None:
+    first, second = (tg.ones(3, requires_grad=True) for _ in range(2))
+    read = {"by": first, "scale": 1.0}
+
+    def other(x: tg.Tensor) -> tg.Tensor:
+        return x * read["by"] * read["scale"] if read["scale"] > 0 else x * 2
+
+    assert attempts_of(other, 3) == 1
+    assert (first.grad.tolist(), second.grad) == ([0.0] * 3, None)
+    read["scale"] = -1.0
+    assert attempts_of(other, 3) == 1
+    read["by"], read["scale"] = second, 1.0
+    assert attempts_of(other, 3) == 0
+    assert second.grad.tolist() == [0.0] * 3
+
+
 def attempts_of(other: Any, calls: int) -> int:
     """How often the branch `other`, never taken, is captured in several calls."""
     x = tg.ones(3, requires_grad=True)

@@ -11,7 +11,7 @@ from varying_numbers import assert_agree, traces, x
 
 def test_text_is_formatted_anew():
     def program(x, a, n):
-        return x + a, f"{a:.2f} {n!r}" + f"{n:>4}", "%s is %.1f" % (n, a), "{} {:.3f}".format(n, a), [str(a)], repr(n)  # noqa: UP031, UP032  what is tested
+        return x + a, f"{a:.2f} {n!r}" + f"{n:>4}", "%s is %.1f" % (n, a), "{} {:.3f}".format(n, a), [str(a)], repr(n)  # noqa: UP031, UP032 - what is tested
 
     assert traces(program, [(x(), a, n) for a, n in ((0.5, 1), (0.6, 2), (0.7, 3), (1e-9, 10))]) == 2
 

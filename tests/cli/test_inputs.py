@@ -12,8 +12,8 @@ from tracegraph.cli.inputs import TensorSpec, parse_input, parse_inputs
 from tracegraph.cli.targets import Target
 
 MODULE = ModuleType("model")
-MODULE.pair = lambda: (1, 2)  # type: ignore[attr-defined]
-MODULE.fails = lambda: 1 / 0  # type: ignore[attr-defined]
+MODULE.pair = lambda: (1, 2)
+MODULE.fails = lambda: 1 / 0
 TARGET = Target("model.py:f", print, MODULE)
 
 

@@ -26,7 +26,7 @@ class _Elsewhere(np.ndarray):
     """An array that claims to have its elements where no field of it points."""
 
     @property
-    def ctypes(self) -> object:  # type: ignore[override]
+    def ctypes(self) -> object:
         class Claim:
             data = 12345
 

@@ -11,7 +11,7 @@ from tracegraph.ir.memory_plan import Placement, Space, Storage, whole
 
 
 def storage(number: int, size: object) -> Storage:
-    return Storage(Space.INPUT, number, float32, size)  # type: ignore[arg-type]
+    return Storage(Space.INPUT, number, float32, size)
 
 
 def test_slices_look_the_same() -> None:

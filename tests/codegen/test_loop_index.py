@@ -93,6 +93,6 @@ def test_text_keeps_the_value(expression: Index, i: int, j: int) -> None:
     text = f"kernel k(\n) {{\n  let %v: i64 = index({expression})\n}}\n"
     kernel = parse_kernel(text)
     assert print_kernel(kernel) == text
-    parsed = kernel.body[0].rhs.expression  # type: ignore[union-attr]
+    parsed = kernel.body[0].rhs.expression
     values = {"i": i, "j": j}
     assert parsed.evaluate(lambda a: values[a.name]) == expression.evaluate(lambda a: values[a.name])

@@ -41,7 +41,7 @@ def test_nothing_is_split_in_vain() -> None:
 
 def test_digits_make_up_the_variable() -> None:
     split = split_loops({"i": 24}, [i // 6 + i % 2])
-    extents = [range(loop.extent) for loop in split.loops["i"]]  # type: ignore[arg-type]
+    extents = [range(loop.extent) for loop in split.loops["i"]]
     names = [loop.name for loop in split.loops["i"]]
     found = [
         dims.evaluate(split.binding["i"], dict(zip(names, values, strict=True)))

@@ -44,7 +44,7 @@ def test_comments_and_layout_do_not_matter() -> None:
 
 def test_literals_keep_their_kind_and_sign() -> None:
     loop = parse_kernel(EVERYTHING).body[1]
-    rhs = loop.body[3].rhs  # type: ignore[union-attr]
+    rhs = loop.body[3].rhs
     assert isinstance(rhs, Load)
     assert rhs.fill == Literal(float("nan"))
     assert Literal(0.0) != Literal(-0.0)
@@ -54,7 +54,7 @@ def test_literals_keep_their_kind_and_sign() -> None:
 
 def test_statements_print_alone() -> None:
     loop = parse_kernel(EVERYTHING).body[1]
-    first = loop.body[1]  # type: ignore[union-attr]
+    first = loop.body[1]
     assert isinstance(first, Let)
     assert print_statements((first,)) == "let %p: i64 = index(i % 2)"
 

@@ -62,7 +62,7 @@ def test_calls_under_way_have_workspaces_of_their_own(monkeypatch: pytest.Monkey
     def meet(self: Workspace, *args: object) -> None:
         used.append(self)
         entered.wait(timeout=30)  # all calls have borrowed before any goes on
-        point_at(self, *args)  # type: ignore[arg-type]
+        point_at(self, *args)
 
     monkeypatch.setattr(Workspace, "point_at", meet)
     results: list[tuple[int, list[np.ndarray]]] = []

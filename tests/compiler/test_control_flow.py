@@ -10,8 +10,6 @@ import pytest
 
 import tracegraph as tg
 from tracegraph import nn, optim
-from tracegraph.capture import untaken
-from tracegraph.capture.session import capture
 from tracegraph.compiler import stages
 from tracegraph.ops.graphs import pytree
 
@@ -249,29 +247,6 @@ def test_parameters_that_only_the_other_branch_reads() -> None:
         assert (large.weight.grad == 0).all() and (small.weight.grad != 0).any()
     with tg.no_grad():
         assert not tg.cond(x.sum() > 1e9, large, small, (x,)).requires_grad
-
-
-def test_the_other_branch_is_captured_again_only_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    captures: list[Any] = []
-    monkeypatch.setattr(untaken, "capture", lambda *call: captures.append(call) or capture(*call))
-    first, second = (values(3, requires_grad=True) for _ in range(2))
-    read = {"by": first, "scale": 1.0}
-
-    def other(x: tg.Tensor) -> tg.Tensor:
-        return x * read["by"] * read["scale"] if read["scale"] > 0 else x * 2
-
-    def call() -> None:
-        x = values(3, requires_grad=True)
-        tg.cond(tg.tensor(True), lambda x: x * 2, other, (x,)).sum().backward()
-
-    for _ in range(3):
-        call()
-    assert (len(captures), first.grad.tolist(), second.grad) == (1, [0.0] * 3, None)
-    read["scale"] = -1.0
-    call()
-    read["by"], read["scale"] = second, 1.0
-    call()
-    assert second.grad.tolist() == [0.0] * 3
 
 
 def test_the_other_branch_is_not_run() -> None:

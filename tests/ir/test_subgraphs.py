@@ -62,7 +62,7 @@ def test_values_of_sizes_are_handed_in() -> None:
     graph = ir.parse(TEXT)
     for rows in (2, 5):
         x = np.ones((rows, 4), np.float32)
-        assert [np.log(ir.interpret(graph, np.array(p), x)[0])[-1] for p in (True, False)] == pytest.approx([1.5, 4.0])  # type: ignore[call-overload]
+        assert [np.log(ir.interpret(graph, np.array(p), x)[0])[-1] for p in (True, False)] == pytest.approx([1.5, 4.0])
 
 
 def test_sizes_that_no_input_shows() -> None:

@@ -13,7 +13,7 @@ from tracegraph.passes.fusion_group import MAX_NODES, MAX_OPERANDS
 
 
 def bodies(graph: Graph) -> list[Graph]:
-    return [n.attrs["body"] for n in graph.calls if n.call_op.kind is Kind.FUSED]  # type: ignore[misc]
+    return [n.attrs["body"] for n in graph.calls if n.call_op.kind is Kind.FUSED]
 
 
 def fused(text: str) -> Graph:

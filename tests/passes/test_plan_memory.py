@@ -29,7 +29,7 @@ def live_steps(plan: MemoryPlan, storage: Storage) -> range:
 def check(graph: Graph) -> None:
     plan = plan_memory(graph)
     layout = plan.layout({})
-    ends = [o + int(s.nbytes) for o, s in zip(layout.offsets, plan.arena, strict=True)]  # type: ignore[arg-type]
+    ends = [o + int(s.nbytes) for o, s in zip(layout.offsets, plan.arena, strict=True)]
     for i, a in enumerate(plan.arena):
         assert range(a.first, a.last + 1) == live_steps(plan, a)
         for j, b in enumerate(plan.arena[:i]):
@@ -87,14 +87,14 @@ def test_views_are_placements() -> None:
     plan = plan_of(
         "  %0: f32[6, 4] = permute(%x, dims=[1, 0])\n  %1: f32[2, 4] = basic_index(%0, index=[[1, 5, 2]])\n  return %1"
     )
-    placement = plan.placements[plan.graph.outputs[0]]  # type: ignore[index]
+    placement = plan.placements[plan.graph.outputs[0]]
     assert (placement.storage.name, placement.offset, placement.strides) == ("in0", 1, (2, 6))
     assert [(s.name, v in plan.views) for v, s in plan.copies] == [("out0", True)]
 
 
 def test_a_diagonal_is_a_placement() -> None:
     plan = plan_of("  %0: f32[4] = diagonal(%x, dim1=0, dim2=1, offset=1)\n  return %0")
-    placement = plan.placements[plan.graph.outputs[0]]  # type: ignore[index]
+    placement = plan.placements[plan.graph.outputs[0]]
     assert (placement.offset, placement.strides) == (1, (7,))
 
 

@@ -84,7 +84,7 @@ def made(term: Term, values: dict[str, Any], builder: Builder) -> Any:
     if isinstance(term, Call):
         attrs = {k: made(t, values, builder) for k, t in term.attrs}
         return builder.call(lookup(term.op), *(made(t, values, builder) for t in term.operands), **attrs)
-    return term.value if isinstance(term, Number) else values[term.name]  # type: ignore[union-attr]
+    return term.value if isinstance(term, Number) else values[term.name]
 
 
 def rewritten(rule: Rule, graph: Graph) -> Graph | None:

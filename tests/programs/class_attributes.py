@@ -26,7 +26,7 @@ def written_and_read(x):
     Registry.total = 0
     first = Registry.note(x * 2)
     second = Registry.note(x + 1)
-    return first, second, Registry.total, Registry.last, getattr(Registry(), "total")  # noqa: B009
+    return first, second, Registry.total, Registry.last, getattr(Registry(), "total")  # noqa: B009 - getattr is what is tried
 
 
 @program()

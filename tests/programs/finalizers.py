@@ -111,7 +111,7 @@ def returned_from_a_loop(x):
 @program(breaks=None)
 def generator_not_read_again(x):
     log = []
-    g = started(log)  # noqa: F841
+    g = started(log)  # noqa: F841 - it lives until the function ends
     print("first")
     log.append("first")
     x = x + 1

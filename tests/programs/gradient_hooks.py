@@ -244,7 +244,7 @@ def escaping_handle(x: Tensor) -> Any:
 def variable_assigned_later(x: Tensor) -> Any:
     for factor in (2, 3):
         x = x * 2
-        x.register_hook(lambda g: g * factor)  # noqa: B023
+        x.register_hook(lambda g: g * factor)  # noqa: B023 - the last factor is what all see
     return x
 
 

@@ -149,7 +149,7 @@ def native_errors(x):
         lambda: [3].remove(4),
         lambda: set().pop(),
         lambda: isinstance(1, 1),
-        lambda: undefined_name,  # noqa: F821
+        lambda: undefined_name,  # noqa: F821 - raises NameError
     )
     for attempt in attempts:
         try:

@@ -167,7 +167,7 @@ def observed(function: Program, differentiate: Callable[..., Any], *, tracked: b
     return [*data, *(None if g is None else g.detach().numpy() for g in gradients)]
 
 
-def same(a: Any, b: Any) -> None:
+def assert_same(a: Any, b: Any) -> None:
     for one, other in zip(a, b, strict=True):
         if isinstance(other, tuple):
             assert one[:2] == other[:2]
@@ -188,7 +188,7 @@ def test_gradients_are_those_of_eager(program: Program, differentiate: Callable[
         compiled = tg.compile(program, fullgraph=True, backend=backend)
         expected = observed(program, differentiate, tracked=tracked)
         for _ in range(2):
-            same(observed(compiled, differentiate, tracked=tracked), expected)
+            assert_same(observed(compiled, differentiate, tracked=tracked), expected)
 
 
 @pytest.mark.parametrize("backend", ["llvm", "interpreter", "eager"])

@@ -128,9 +128,9 @@ def called(program: Program, backward: Callable[..., None]) -> list[tuple[str, l
     leaves = {n: tg.tensor(v, requires_grad=True) for n, v in values.items()}
     u = leaves["b"] * leaves["d"]
     for name, tensor in {**leaves, "u": u}.items():
-        tensor.register_hook(lambda g, name=name: calls.append((name, g.tolist())))  # type: ignore[misc]
+        tensor.register_hook(lambda g, name=name: calls.append((name, g.tolist())))
     for name, leaf in leaves.items():
-        leaf.register_post_accumulate_grad_hook(lambda p, name=name: calls.append((f"{name}.grad", p.grad.tolist())))  # type: ignore[misc]
+        leaf.register_post_accumulate_grad_hook(lambda p, name=name: calls.append((f"{name}.grad", p.grad.tolist())))
     losses = program(**leaves, u=u)
     backward(losses if isinstance(losses, tuple) else (losses,), leaves)
     return calls
@@ -153,7 +153,7 @@ def test_order_of_parameters(backend: str) -> None:
         called: list[str] = []
         model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
         for name, parameter in model.named_parameters():
-            parameter.register_post_accumulate_grad_hook(lambda _, name=name: called.append(name))  # type: ignore[misc]
+            parameter.register_post_accumulate_grad_hook(lambda _, name=name: called.append(name))
         wrap(model)(tg.ones(3, 2)).sum().backward()
         return called
 

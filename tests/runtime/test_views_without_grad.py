@@ -156,7 +156,7 @@ def test_as_in_eager_code(name: str, backend: str) -> None:
             x = tg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
             y, z = tg.tensor([[5.0, 6.0], [7.0, 8.0]]), tg.tensor([2.0], requires_grad=True)
             results = run(x, y)
-            found = asked(lambda: use(results, x, y, z))  # noqa: B023
+            found = asked(lambda: use(results, x, y, z))  # noqa: B023 - called at once
             found = state(found) if isinstance(found, tg.Tensor) else found
             seen.append((found, [state(t) for t in (*results, x, y, z)]))
         assert seen[0] == seen[1], use.__name__

@@ -176,6 +176,9 @@ def test_strides_of_tensors_without_elements():
     assert tg.zeros(0, 6).stride() == (tg.zeros(0, 6) * 2).stride() == (6, 1)
     assert tg.ones(3, 0, 2).stride() == (2, 2, 1)
     assert tg.ones(4, 6)[:0].stride() == (6, 1)
-    program = lambda n: (tg.zeros(3, n, 2).stride(), tg.zeros(n, 4).stride(1))  # noqa: E731
+
+    def program(n):
+        return tg.zeros(3, n, 2).stride(), tg.zeros(n, 4).stride(1)
+
     compiled = tg.compile(program)
     assert [compiled(n) for n in (2, 3, 0)] == [program(n) for n in (2, 3, 0)]

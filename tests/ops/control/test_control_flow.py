@@ -257,8 +257,8 @@ def test_text_by_hand() -> None:
     x = np.array([0.0, 1.0, 2.0], np.float32)
     for pred, wanted in ((True, np.exp(x)), (False, x)):
         (found,) = ir.interpret(graph, np.array(pred), x)
-        np.testing.assert_allclose(found, wanted, rtol=1e-6)  # type: ignore[arg-type]
-        assert not np.may_share_memory(found, x)  # type: ignore[arg-type]
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+        assert not np.may_share_memory(found, x)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tracegraph.errors import ArgumentError
 
 def gradients(function: object, *values: list[float]) -> list[list[float]]:
     tensors = [tg.tensor(v, requires_grad=True) for v in values]
-    function(*tensors).sum().backward()  # type: ignore[operator]
+    function(*tensors).sum().backward()
     return [t.grad.tolist() for t in tensors if t.grad is not None]
 
 

@@ -20,7 +20,7 @@ def test_operands_are_promoted_first() -> None:
 
 def test_comparison_with_what_is_no_number() -> None:
     x = tg.tensor([1.0])
-    assert (x == None) is False  # noqa: E711  # the point of the test
+    assert (x == None) is False  # noqa: E711 - what is tested
     assert (x != "a") is True
     with pytest.raises(TypeError):
         _ = x < "a"
