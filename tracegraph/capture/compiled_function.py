@@ -8,10 +8,10 @@ import sys
 import types
 from typing import Any, ClassVar
 
+from tracegraph.capture.callees import CalleeCompiler
 from tracegraph.capture.calls.directives import disabled_reason
 from tracegraph.capture.specialisations import (
     FAMILIES,
-    CalleeCompiler,
     CaptureOptions,
     CompileGraph,
     EntryPoint,

@@ -7,7 +7,6 @@ A `Family` holds what belongs to one `compile` call: options, backend, and the c
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import time
 import types
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracegraph.capture.bytecode.decode import is_supported
-from tracegraph.capture.calls.directives import disabled_reason
+from tracegraph.capture.callees import CalleeCompiler
 from tracegraph.capture.drivers.driver import Tail
 from tracegraph.capture.drivers.driver_code import make_driver
 from tracegraph.capture.drivers.native_ops import CALL_COMPILED
@@ -36,7 +35,6 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.reporting.tracebacks import hide_machinery, is_of_an_op
 from tracegraph.capture.reporting.user_frame import warn_user
 from tracegraph.capture.session import COMPILING, Call, RunEagerly, capture
-from tracegraph.capture.stack.storage import class_lookup
 from tracegraph.capture.stance import STANCE, config
 from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.functions import make_binder
@@ -354,7 +352,7 @@ class CompiledUnit:
         # the frames of the trace hold the call's arguments
         stop.__traceback__ = stop.__context__ = stop.__cause__ = None
         self.family.breaks.append((self.unit, stop))
-        logs.GRAPH_BREAKS.info("graph of %s ends: %s", known_as(self.unit, call.args)[0], LazyText(stop.describe))
+        logs.GRAPH_BREAKS.info("graph of %s ends: %s", known_as(self.unit, call.args)[0], logs.LazyText(stop.describe))
 
     def _build(self, result: CaptureResult) -> Specialisation:
         names: dict[str, Any] = dict(result.names)
@@ -416,41 +414,3 @@ class CompiledUnit:
             f"tracegraph: {name} ({full_place(definition_of(code))}) runs eagerly from now on "
             f"for new kinds of arguments: {why}"
         )
-
-
-class LazyText:
-    """Text that is made only if a log writes it."""
-
-    def __init__(self, make: Callable[[], str]) -> None:
-        self._make = make
-
-    def __str__(self) -> str:
-        return self._make()
-
-
-class CalleeCompiler:
-    """Calls a callee that broke the graph: a Python function is compiled on its own, anything else runs as it is."""
-
-    def __init__(self, family: Family) -> None:
-        self.family = family
-
-    def __call__(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        from tracegraph.capture.calls.native_calls import calls_back, may_inline
-
-        if STANCE.is_eager:
-            return function(*args, **kwargs)
-        if isinstance(function, types.MethodType):
-            return self(function.__func__, function.__self__, *args, **kwargs)
-        if type(function) is functools.partial:
-            return self(function.func, *function.args, *args, **{**function.keywords, **kwargs})
-        if isinstance(function, types.FunctionType):
-            if calls_back(function):
-                args = tuple(functools.partial(self, a) if isinstance(a, types.FunctionType) else a for a in args)
-            if not may_inline(function) or disabled_reason(function) is not None:
-                return function(*args, **kwargs)
-            return self.family.entry_point(function, args).call(function, args, kwargs)
-        method = class_lookup(type(function), "__call__")
-        method = getattr(method, "_tracegraph_original", method)
-        if not isinstance(function, type) and isinstance(method, types.FunctionType):
-            return self(method, function, *args, **kwargs)
-        return function(*args, **kwargs)

@@ -79,6 +79,11 @@ def op_LOAD_DEREF(frame: Frame, name: str) -> None:
 
 
 def cell_value(frame: Frame, name: str) -> Any:
+    """What a variable that functions share holds.
+
+    Raises:
+        Observed: NameError, as it holds nothing.
+    """
     cell = frame.slots[name]
     pending = frame.tracer.effects.cell(cell)
     if pending is not None:
@@ -147,6 +152,11 @@ def op_LOAD_GLOBAL(frame: Frame, arg: tuple[str, bool]) -> None:
 
 
 def global_value(frame: Frame, name: str) -> Any:
+    """A global variable or builtin; that a name is not among the globals is guarded too.
+
+    Raises:
+        Observed: NameError.
+    """
     tracer, namespace, scope = frame.tracer, frame.namespace, frame.scope
     pending: Write | None = tracer.effects.pending(namespace, name)
     if pending is not None and pending.value is not MISSING:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+from collections.abc import Callable
 
 from tracegraph.errors import ArgumentError, OptionError
 from tracegraph.ops.core.arguments import described
@@ -57,3 +58,13 @@ def _named(name: str, given: str) -> list[logging.Logger]:
 
 
 _write(os.environ.get(VARIABLE, ""), VARIABLE)
+
+
+class LazyText:
+    """Text that is made only if a log writes it."""
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+
+    def __str__(self) -> str:
+        return self._make()
