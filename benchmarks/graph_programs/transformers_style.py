@@ -200,9 +200,7 @@ class DynamicCache:
         return self.layers[layer_idx].update(key_states, value_states, cache_kwargs)
 
     def get_seq_length(self, layer_idx=0):
-        if layer_idx >= len(self.layers):
-            return 0
-        return self.layers[layer_idx].get_seq_length()
+        return 0 if layer_idx >= len(self.layers) else self.layers[layer_idx].get_seq_length()
 
     def __iter__(self):
         for layer in self.layers:
