@@ -34,6 +34,7 @@ from tracegraph.dtypes import (
     uint8,
 )
 from tracegraph.errors import TracegraphError
+from tracegraph.ops.core.size import Size
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.providers import provide
 from tracegraph.tensor import Tensor, as_tensor, from_numpy, set_printoptions, tensor
@@ -52,7 +53,7 @@ _DTYPE_NAMES: dict[str, DType] = {
     "int": int32,
     "long": int64,
     "dtype": DType,  # type: ignore[dict-item]
-    "Size": tuple,  # type: ignore[dict-item]
+    "Size": Size,  # type: ignore[dict-item]
 }
 
 # questions about values and dtypes; functions of a module of their own, so that capture sees through them

@@ -94,8 +94,9 @@ def capture(call: Call, dynamism: Dynamism) -> CaptureResult:
 def _locate(stop: Break | None, call: Call) -> None:
     """Give a break that no frame of the user's program has seen a line: the function's, or the one that calls it."""
     if stop is not None and stop.location is None:
-        is_users = not is_passed_over(call.namespace)
-        stop.location = definition_of(call.unit.code) if is_users else calling_line()
+        code = call.unit.users_code
+        is_users = code is not call.unit.code or not is_passed_over(call.namespace)
+        stop.location = definition_of(code) if is_users else calling_line()
 
 
 def capture_call(
@@ -256,6 +257,7 @@ class _Attempt:
             return outcome.value
 
     def _restart(self, stop: Break) -> tuple[Break, int]:
+        stop.detail = self.tracer.sizes.in_users_terms(stop.detail)
         # the frames of the trace hold the call's arguments
         stop.__traceback__ = stop.__context__ = stop.__cause__ = None
         if stop.extent is Extent.FRAME:

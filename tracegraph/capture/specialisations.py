@@ -22,7 +22,7 @@ from tracegraph.capture.drivers.driver_code import make_driver
 from tracegraph.capture.drivers.native_ops import CALL_COMPILED
 from tracegraph.capture.drivers.result import CaptureResult
 from tracegraph.capture.drivers.resume import run_resumed
-from tracegraph.capture.drivers.units import Unit, entry, forward_of, forward_on_stack, known_as, spread
+from tracegraph.capture.drivers.units import Unit, about, entry, forward_on_stack, known_as, spread
 from tracegraph.capture.guards.checker import Checker
 from tracegraph.capture.guards.failures import Failure, find_failure
 from tracegraph.capture.guards.guard import Guard
@@ -142,13 +142,13 @@ class Family:
 
     def entry_point(self, function: types.FunctionType, args: Args = ()) -> EntryPoint:
         """How calls of a Python function enter the cache; functions that share code and globals share it, but for calls
-        of Modules of several kinds.
+        of Modules of several kinds, and functions with a decorator of this package.
         """
-        forward = forward_of(function.__code__, args)
-        key = id(function.__code__), id(forward)
+        subject = about(function, args)
+        key = id(function.__code__), id(subject)
         found = self._entries.get(key)
         if found is None or found.namespace is not function.__globals__:
-            unit = self.unit(entry(function, forward), function.__globals__)
+            unit = self.unit(entry(function, subject), function.__globals__)
             found = self._entries[key] = EntryPoint(function, unit)
         return found
 
@@ -211,7 +211,7 @@ class CompiledUnit:
 
     def step(self, args: Args, cells: Cells) -> Any:
         """Run up to the end or the next continuation; the result or a Tail."""
-        if not self.unit.is_entry and self.unit.forward is None and not self.is_native:
+        if not self.unit.is_entry and self.unit.about is None and not self.is_native:
             forward = forward_on_stack(self.unit, args)
             if forward is not None:
                 return self._about(forward).step(args, cells)
@@ -234,7 +234,7 @@ class CompiledUnit:
         """The cache of this resumed part for Modules of one kind."""
         found = self._kinds.get(id(forward))
         if found is None:
-            unit = dataclasses.replace(self.unit, forward=forward)
+            unit = dataclasses.replace(self.unit, about=forward)
             found = self._kinds[id(forward)] = self.family.unit(unit, self.namespace)
         return found
 
@@ -351,8 +351,13 @@ class CompiledUnit:
             return
         # the frames of the trace hold the call's arguments
         stop.__traceback__ = stop.__context__ = stop.__cause__ = None
+        # a break in a callee ends the graph of every frame around it: one line tells of it
+        is_known = any(stop.is_same(other) for _, other in self.family.breaks)
         self.family.breaks.append((self.unit, stop))
-        logs.GRAPH_BREAKS.info("graph of %s ends: %s", known_as(self.unit, call.args)[0], logs.LazyText(stop.describe))
+        if not is_known:
+            logs.GRAPH_BREAKS.info(
+                "graph of %s ends: %s", known_as(self.unit, call.args)[0], logs.LazyText(stop.describe)
+            )
 
     def _build(self, result: CaptureResult) -> Specialisation:
         names: dict[str, Any] = dict(result.names)

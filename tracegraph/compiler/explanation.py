@@ -280,7 +280,7 @@ class Recording(StageReports):
         cost = CallCost(_best_of(lambda: made.holds(call.args, call.cells)), _cost_of_graph(made, inputs))
         guards = tuple(GuardText(str(g), g.location, defined_by(g)) for g in made.guards)
         stop = _reason(made.stop) if made.stop is not None else None
-        name, code = known_as(unit, call.args) if unit.is_entry else (title(unit), unit.code)
+        name, code = known_as(unit, call.args) if unit.is_entry else (title(unit), unit.users_code)
         fallback = made.compiled.why if isinstance(made.compiled, OpByOp) else None
         self.parts.append(Part(name, definition_of(code), made.graph, guards, stop, times, cost, fallback))
 
@@ -367,8 +367,8 @@ def _name_of(target: Any) -> str:
 
 def title(unit: Unit) -> str:
     """`f`, or `f from line 12` for the rest of a function behind a break."""
-    name: str = unit.code.co_qualname
-    if unit.is_entry:
+    name: str = unit.users_code.co_qualname
+    if unit.is_entry or unit.users_code is not unit.code:
         return name
     return f"{name} from line {decode(unit.code).instructions[unit.index].line or '?'}"
 

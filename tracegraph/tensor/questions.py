@@ -13,6 +13,7 @@ from tracegraph.errors import DTypeError
 from tracegraph.ir import TensorType
 from tracegraph.ops.core import promotion
 from tracegraph.ops.core.arguments import described
+from tracegraph.ops.core.size import Size, size_of
 from tracegraph.tensor.tensor import Tensor
 
 
@@ -76,13 +77,13 @@ def result_type(tensor1: Any, tensor2: Any) -> DType:
     return promotion.result_type(*(TensorType(t.dtype, t.shape) if is_tensor(t) else t for t in (tensor1, tensor2)))
 
 
-def broadcast_shapes(*shapes: Any) -> tuple[Any, ...]:
+def broadcast_shapes(*shapes: Any) -> Size:
     """The shape that `shapes` broadcast to.
 
     Raises:
         ShapeError: they do not broadcast.
     """
-    return promotion.broadcast_shapes(*((s,) if isinstance(s, int) else tuple(s) for s in shapes))
+    return size_of(promotion.broadcast_shapes(*((s,) if isinstance(s, int) else tuple(s) for s in shapes)))
 
 
 class FloatInfo:

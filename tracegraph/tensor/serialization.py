@@ -21,6 +21,7 @@ _ALLOWED = {
     ("builtins", "complex"),
     ("collections", "OrderedDict"),
     ("collections", "defaultdict"),
+    ("tracegraph", "Size"),
     ("tracegraph.dtypes", "from_name"),
     ("tracegraph.tensor.tensor", "_rebuild"),
     ("tracegraph.tensor.tensor", "Tensor"),

@@ -16,6 +16,7 @@ from tracegraph.dtypes import DType
 from tracegraph.errors import ArgumentError, AutogradError, DTypeError, ShapeError
 from tracegraph.ops.core.device import Device
 from tracegraph.ops.core.layout import contiguous_strides
+from tracegraph.ops.core.size import SIZES, Size
 from tracegraph.ops.handles.methods import TensorMethods
 from tracegraph.tensor.hooks import PostAccumulate, RemovableHandle
 from tracegraph.tensor.printing import format_tensor
@@ -93,8 +94,8 @@ class Tensor(TensorMethods):
     # ------------------------------------------------------------------------------------ layout
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self._np.shape
+    def shape(self) -> Size:  # type: ignore[override]
+        return SIZES[self._np.shape]
 
     @property
     def ndim(self) -> int:

@@ -30,6 +30,7 @@ from tracegraph.capture.stack.object_ids import ObjectId
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.stack.values import (
+    SEQUENCES,
     Observed,
     is_constant,
     is_instance_of_python_class,
@@ -217,7 +218,7 @@ def _with_polyfill(builtin: Any, polyfill: Any) -> Handler:
     """Run `builtin` natively on simple items, else inline a Python version that honours special methods."""
 
     def handle(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
-        if all(type(a) in (list, tuple) for a in args[:1]) and not kwargs and _is_simple(tracer, args):
+        if all(type(a) in SEQUENCES for a in args[:1]) and not kwargs and _is_simple(tracer, args):
             return tracer.native(builtin, *args)
         return _inline(tracer, polyfill, args, kwargs)
 

@@ -17,7 +17,7 @@ from tracegraph.capture.guards.sources import constant_source
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import class_lookup
-from tracegraph.capture.stack.values import is_constant, is_tensor
+from tracegraph.capture.stack.values import TUPLES, is_constant, is_tensor
 from tracegraph.capture.trace.tracing_state import is_tracing
 from tracegraph.errors import ArgumentError, OptionError
 from tracegraph.nn.module import Module
@@ -223,7 +223,7 @@ def _original(tracer: Tracer, function: Any, value: Any) -> Any:
         return value
     if is_tensor(value) and (graph_input := tracer.input_of(value)) is not None:
         return graph_input.tensor
-    if not tracer.is_outside(value) or type(value) is tuple:
+    if not tracer.is_outside(value) or type(value) in TUPLES:
         raise Break(reasons.UNSUPPORTED_VALUE, f"{function.__qualname__}() of a value made in the trace")
     return next((c.original for c in tracer.effects.copies if c.copy is value), value)
 

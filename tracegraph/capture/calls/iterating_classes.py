@@ -21,6 +21,7 @@ from tracegraph.capture.protocols.containers import index
 from tracegraph.capture.stack.values import is_instance_of_python_class, is_python_class
 from tracegraph.capture.trace.adapters import CallableAdapter, DecisionAdapter, KeyAdapter
 from tracegraph.capture.trace.safety import flatten
+from tracegraph.ops.core.size import Size
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer
@@ -59,7 +60,7 @@ _PLAIN = _Uses()
 _COUNTED = _Uses(counts=(1, "r"))
 _DECIDING = _Uses(decides=(0,))
 _USES: dict[Any, _Uses] = {
-    **dict.fromkeys((list, tuple, dict, set, frozenset, zip, reversed, collections.OrderedDict), _PLAIN),
+    **dict.fromkeys((list, tuple, Size, dict, set, frozenset, zip, reversed, collections.OrderedDict), _PLAIN),
     **dict.fromkeys((itertools.chain, itertools.zip_longest, itertools.cycle, itertools.pairwise), _PLAIN),
     **dict.fromkeys((filter, itertools.filterfalse, itertools.takewhile, itertools.dropwhile), _DECIDING),
     **dict.fromkeys(

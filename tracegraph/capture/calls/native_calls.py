@@ -98,6 +98,7 @@ _INLINED_LIBRARY = (
     "tracegraph.random",
     "tracegraph.tensor.assertions",
     "tracegraph.autograd.grad_mode",
+    "tracegraph.ops.core.size",
     "tracegraph.ops.neural.recurrent",
     "tracegraph.tensor.cuda",
     "tracegraph.tensor.hooks",

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from tracegraph.capture.reporting.user_frame import is_packages_own, is_passed_over
 from tracegraph.capture.stack.storage import class_lookup
+from tracegraph.capture.stack.values import TUPLES
 from tracegraph.capture.trace.functions import parameter_names
 from tracegraph.nn.module import Module
 
@@ -29,8 +31,8 @@ class Unit:
         stack: what lies on the stack: True for a value (the remaining arguments, in order), False for NULL.
         cells: names of the cells that a call provides.
         raises: begin by raising the last argument instead of executing the instruction.
-        forward: of a call of a Module, or what follows a break before one, the code it is about: what kinds of Modules
-            do, they do in units of their own.
+        about: of a call of a Module, or what follows a break before one, its `forward`; of what a decorator of this
+            package makes of a function, that function: each has units of its own.
     """
 
     code: types.CodeType
@@ -41,12 +43,17 @@ class Unit:
     cells: tuple[str, ...] = ()
     is_entry: bool = True
     raises: bool = False
-    forward: types.CodeType | None = None
+    about: types.CodeType | None = None
 
     @property
     def label(self) -> str:
         """A readable name, used for graphs and in messages."""
-        return self.named(_name(self.code))
+        return self.named(_name(self.users_code))
+
+    @property
+    def users_code(self) -> types.CodeType:
+        """The code that the user wrote, where this is a wrapper around it."""
+        return self.about if self.about is not None and is_wrapper(self.code) else self.code
 
     def named(self, name: str) -> str:
         """The label that the unit has if its function is called `name`."""
@@ -65,10 +72,27 @@ def known_as(unit: Unit, args: Sequence[Any]) -> tuple[str, types.CodeType]:
     A call of a Module is known as the Module's class and `forward`.
     """
     forward = forward_of(unit.code, args) if unit.is_entry else None
-    return (unit.code.co_qualname, unit.code) if forward is None else (type(args[0]).__qualname__, forward)
+    code = unit.users_code
+    return (code.co_qualname, code) if forward is None else (type(args[0]).__qualname__, forward)
 
 
 CALLS_OF_MODULES = (Module.__call__.__code__, Module._call_uncompiled.__code__)
+
+
+def is_wrapper(code: types.CodeType) -> bool:
+    """Whether this is the code of a decorator, of this package or made with `contextlib`, around any function."""
+    return is_packages_own(code) and code not in CALLS_OF_MODULES
+
+
+def about(function: types.FunctionType, args: Sequence[Any]) -> types.CodeType | None:
+    """What a call is about, see `Unit`; None if that is the function itself."""
+    forward = forward_of(function.__code__, args)
+    if forward is not None or not is_passed_over(function.__globals__):
+        return forward
+    inner: Any = function
+    while isinstance(inner, types.FunctionType) and is_passed_over(inner.__globals__):
+        inner = inner.__dict__.get("__wrapped__")
+    return inner.__code__ if isinstance(inner, types.FunctionType) else None
 
 
 def forward_of(code: types.CodeType, args: Sequence[Any]) -> types.CodeType | None:
@@ -82,7 +106,7 @@ def forward_on_stack(unit: Unit, args: Sequence[Any]) -> types.CodeType | None:
     over Modules, the next.
     """
     for value in args[len(unit.names) :]:
-        for item in value if type(value) is tuple else (value,):
+        for item in value if type(value) in TUPLES else (value,):
             forward = class_lookup(type(item), "forward") if isinstance(item, Module) else None
             if isinstance(forward, types.FunctionType):
                 return forward.__code__
@@ -96,11 +120,11 @@ def _name(code: types.CodeType) -> str:
     return re.sub(r"\W", "_", f"lambda_{PurePath(code.co_filename).stem}_{code.co_firstlineno}")
 
 
-def entry(function: types.FunctionType, forward: types.CodeType | None = None) -> Unit:
+def entry(function: types.FunctionType, about: types.CodeType | None = None) -> Unit:
     """The unit of a whole function."""
     code = function.__code__
     names = parameter_names(code)
-    return Unit(code, id(function.__globals__), 0, names, (), code.co_freevars, forward=forward)
+    return Unit(code, id(function.__globals__), 0, names, (), code.co_freevars, about=about)
 
 
 def spread(code: types.CodeType, bound: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

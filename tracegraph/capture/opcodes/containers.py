@@ -7,7 +7,7 @@ from typing import Any
 from tracegraph.capture.bytecode.decode import NULL_AFTER_CALLABLE
 from tracegraph.capture.opcodes.calls import function_text
 from tracegraph.capture.protocols.iteration import iterate, listed, mapping, materialised, walk
-from tracegraph.capture.stack.values import Observed
+from tracegraph.capture.stack.values import SEQUENCES, Observed
 from tracegraph.capture.trace.frame import Frame
 from tracegraph.capture.trace.keys import check_hashable
 
@@ -124,7 +124,7 @@ def op_UNPACK_SEQUENCE(frame: Frame, count: int) -> None:
 def _items(frame: Frame, count: int) -> list[Any]:
     """At most `count` + 1 items: what unpacking takes from an iterator."""
     value = frame.pop()
-    if isinstance(value, tuple | list) and type(value) in (tuple, list):
+    if isinstance(value, tuple | list) and type(value) in SEQUENCES:
         return list(value)
     _check_unpacked(frame, value)
     items: list[Any] = []

@@ -13,7 +13,7 @@ from tracegraph.capture.protocols.special_methods import special
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
-from tracegraph.capture.stack.values import Observed, is_instance_of_python_class
+from tracegraph.capture.stack.values import SEQUENCES, Observed, is_instance_of_python_class
 from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace import polyfills
 from tracegraph.capture.trace.instance_dicts import InstanceDict
@@ -142,6 +142,10 @@ def _items(tracer: Tracer, iterator: Any) -> Iterator[Any]:
         yield item
 
 
+#: what C code may iterate
+_PLAIN = SEQUENCES | {dict, set, frozenset, str, range}
+
+
 def materialised(tracer: Tracer, value: Any) -> Any:
     """Something that C code may iterate: builtin containers as they are, anything else as a list."""
-    return value if type(value) in (list, tuple, dict, set, frozenset, str, range) else list(walk(tracer, value))
+    return value if type(value) in _PLAIN else list(walk(tracer, value))

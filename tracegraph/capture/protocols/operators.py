@@ -20,6 +20,7 @@ from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.texts import VaryingText, percent
 from tracegraph.capture.stack.values import (
     CONTAINER_TYPES,
+    TUPLES,
     Observed,
     is_constant,
     is_instance_of_python_class,
@@ -113,7 +114,7 @@ def _on_text(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     if symbol in ("+", "+=") and VaryingText in (type(a), type(b)) and {type(a), type(b)} <= _TEXTS:
         return tracer.numbers.text(operator.add, a, b)
     if type(a) is str and symbol.startswith("%"):
-        values = b if type(b) is tuple else (b,)
+        values = b if type(b) in TUPLES else (b,)
         if tracer.numbers.are_printed(values):
             return tracer.native(tracer.numbers.text, percent, a, *values)
         b = stringable(tracer, b)

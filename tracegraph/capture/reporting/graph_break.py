@@ -41,6 +41,10 @@ class Break(BaseException):
         #: a guard (kind, source, expected) on what may cease to break: the trace that ends here holds only as long
         self.until: tuple[Any, Any, Any] | None = None
 
+    def is_same(self, other: Break) -> bool:
+        """Whether both are about one thing in one place."""
+        return (self.reason, self.detail, self.location) == (other.reason, other.detail, other.location)
+
     def describe(self) -> str:
         """The message users read: reason, detail, line and hint."""
         where = f" at {self.location.file}:{self.location.line}" if self.location else ""

@@ -28,6 +28,7 @@ from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.dtypes import DType
 from tracegraph.ir import Op, SymExpr
 from tracegraph.ops.core.device import Device
+from tracegraph.ops.core.size import Size
 from tracegraph.ops.core.sym_float import SymFloat
 from tracegraph.ops.graphs.recording import Traced
 from tracegraph.ops.handles.tensor_class import TensorClass
@@ -112,11 +113,16 @@ IDENTITY_TYPES = (
 )  # fmt: skip
 
 CONTAINER_TYPES: frozenset[type] = frozenset({
-    list, dict, set, tuple, frozenset, slice, bytearray,
+    list, dict, set, tuple, Size, frozenset, slice, bytearray,
     collections.deque, collections.OrderedDict, collections.defaultdict, types.MappingProxyType,
 })  # fmt: skip
 
 DICT_VIEW_TYPES: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+
+
+#: tuples that are no more than their items
+TUPLES: frozenset[type] = frozenset({tuple, Size})
+SEQUENCES = TUPLES | {list}
 
 
 def is_constant(value: Any) -> bool:
@@ -124,7 +130,7 @@ def is_constant(value: Any) -> bool:
     kind = type(value)
     if kind in CONSTANT_TYPES:
         return True
-    if kind is tuple or kind is frozenset:
+    if kind in TUPLES or kind is frozenset:
         return all(map(is_constant, value))
     if kind is slice:
         return all(map(is_constant, (value.start, value.stop, value.step)))
@@ -142,7 +148,7 @@ _C_CLASSES = frozenset(
     if module in sys.modules
     for cls in vars(sys.modules[module]).values()
     if isinstance(cls, type)
-) | {TensorClass}  # it counts changes, and is `type` otherwise
+) | {TensorClass, Size}  # the one counts changes, and is `type` otherwise; the other is a tuple
 
 
 def is_python_class(cls: type) -> bool:
@@ -192,7 +198,7 @@ def base_value(value: Any) -> Any:
 
 def is_namedtuple(value: Any) -> bool:
     """Whether `value` is a tuple of a derived class."""
-    return isinstance(value, tuple) and type(value) is not tuple
+    return isinstance(value, tuple) and type(value) not in TUPLES
 
 
 #: our own Python classes on the stack, and the class the traced program sees (None: its own)

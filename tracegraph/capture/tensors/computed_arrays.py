@@ -19,7 +19,7 @@ from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Reference, Slot, Source, constant_source
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
-from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_constant, is_varying
+from tracegraph.capture.stack.values import NUMPY_NUMBERS, SEQUENCES, TUPLES, is_constant, is_varying
 from tracegraph.capture.trace.safety import flatten
 from tracegraph.ops.core.definition import Definition
 
@@ -99,7 +99,7 @@ def _with_names(function: Callable[..., Any], names: tuple[str, ...]) -> Callabl
 
 def _value(tracer: Tracer) -> Callable[[Any], Any]:
     def value(operand: Any) -> Any:
-        if type(operand) in (list, tuple):
+        if type(operand) in SEQUENCES:
             return type(operand)(map(value, operand))
         if type(operand) is slice:
             return slice(*map(value, (operand.start, operand.stop, operand.step)))
@@ -148,4 +148,4 @@ def _as_tuple(*items: Any) -> tuple[Any, ...]:
     return items
 
 
-_MAKERS: dict[type, Callable[..., Any]] = {list: _as_list, tuple: _as_tuple, slice: slice}
+_MAKERS: dict[type, Callable[..., Any]] = {list: _as_list, **dict.fromkeys(TUPLES, _as_tuple), slice: slice}

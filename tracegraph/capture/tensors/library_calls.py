@@ -11,7 +11,7 @@ from tracegraph import dtypes
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.numpy_numbers import NumpyNumber
-from tracegraph.capture.stack.values import STAND_INS, is_constant, is_number, is_tensor
+from tracegraph.capture.stack.values import SEQUENCES, STAND_INS, is_constant, is_number, is_tensor
 from tracegraph.capture.tensors import (
     addresses,
     arrays,
@@ -66,7 +66,7 @@ def _new_tensor(tracer: Tracer, data: Any, dtype: Any) -> Any:
 
 def _elements(data: Any) -> Iterator[Any]:
     """The numbers and tensors in nested lists and tuples."""
-    if type(data) in (list, tuple):
+    if type(data) in SEQUENCES:
         for part in data:
             yield from _elements(part)
     else:
@@ -99,7 +99,7 @@ def _assembled(data: Any, dtype: DType) -> Any:
     """
     if is_tensor(data):
         return data.detach().to(dtype)
-    if type(data) not in (list, tuple):
+    if type(data) not in SEQUENCES:
         return full((), data, dtype=dtype)
     parts = [_assembled(part, dtype) for part in data]
     if not parts or any(len(p.shape) != len(parts[0].shape) or p.shape != parts[0].shape for p in parts):

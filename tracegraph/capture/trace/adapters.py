@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING, class_lookup
-from tracegraph.capture.stack.values import STAND_INS, Observed, is_instance_of_python_class, is_varying
+from tracegraph.capture.stack.values import SEQUENCES, STAND_INS, Observed, is_instance_of_python_class, is_varying
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer
@@ -223,7 +223,7 @@ def _adapted(tracer: Tracer, value: Any, adapters: dict[int, ObjectAdapter], dep
     kind = type(value)
     if kind in (set, frozenset) and any(inner(v) is not v for v in value):
         raise Break(reasons.UNSUPPORTED_VALUE, "objects of a Python class in a set that C code looks into")
-    if kind in (list, tuple, collections.deque):
+    if kind in SEQUENCES or kind is collections.deque:
         items = [inner(v) for v in value]
         return value if all(map(operator.is_, items, value)) else _like(value, items)
     if kind in (dict, collections.OrderedDict, collections.defaultdict):

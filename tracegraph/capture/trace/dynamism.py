@@ -12,7 +12,7 @@ from tracegraph.capture.guards.guard import Stride, TensorFacts
 from tracegraph.capture.guards.sources import Contents, Entry, GlobalName, Item, Local, Size, Source, constant_source
 from tracegraph.capture.guards.user_terms import source_text
 from tracegraph.capture.stack.constants import same_constant
-from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_varying
+from tracegraph.capture.stack.values import NUMPY_NUMBERS, SEQUENCES, TUPLES, is_varying
 from tracegraph.capture.trace.effects import AttributeWrite, GlobalWrite
 from tracegraph.capture.trace.instance_dicts import instance_dict
 from tracegraph.capture.trace.size_marks import SizeMark, marks_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: sizes 0 and 1 behave differently under broadcasting, so they always get graphs of their own
 SMALLEST_DYNAMIC = 2
 _NUMBERS = NUMPY_NUMBERS | {int, float}
+_CONTAINERS = SEQUENCES | {dict}
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Dynamism:
         name = str(source)
         last = _replace(self._numbers, name, value, owner)
         if not same_constant(last, value) and type(last) is type(value):
-            is_tuple = type(value) is tuple
+            is_tuple = type(value) in TUPLES
             if not is_tuple or (len(last) == len(value) and any(type(v) in _NUMBERS for v in value)):
                 self._varying.add(name)
             for i, item in enumerate(last if is_tuple else ()):
@@ -86,7 +87,7 @@ class Dynamism:
             self._note_sizes(source, tuple(value.shape))
         elif type(value) in _NUMBERS:
             self.varies(source, value)
-        elif type(value) in (list, tuple, dict):
+        elif type(value) in _CONTAINERS:
             for key, item in value.items() if type(value) is dict else enumerate(value):
                 self.learn(Item(source, key), item)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import Computed, Reference, Source
 from tracegraph.capture.stack.storage import MISSING, class_lookup
-from tracegraph.capture.stack.values import is_instance_of_python_class
+from tracegraph.capture.stack.values import TUPLES, is_instance_of_python_class
 from tracegraph.capture.trace.frame import Frame, Unread
 from tracegraph.nn.module import Module
 from tracegraph.tensor import Tensor
@@ -37,7 +37,7 @@ def has_finalizer(value: Any) -> bool:
     if type(value) not in _ADAPTORS:
         return False
     held = gc.get_referents(value)
-    return any(map(has_finalizer, [p for h in held for p in (h if type(h) is tuple else (h,))]))
+    return any(map(has_finalizer, [p for h in held for p in (h if type(h) in TUPLES else (h,))]))
 
 
 def _may_call_back(reference: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.texts import VaryingText
-from tracegraph.capture.stack.values import Observed, is_constant, is_instance_of_python_class, is_varying
+from tracegraph.capture.stack.values import TUPLES, Observed, is_constant, is_instance_of_python_class, is_varying
 from tracegraph.capture.trace.adapters import is_plain_member
 from tracegraph.capture.trace.safety import check_metaclass, flatten, is_followed, is_opaque, specialised
 
@@ -37,8 +37,8 @@ def check_hashable(tracer: Tracer, key: Any, container: Iterable[Any] = ()) -> A
         return key
     if is_varying(key) or type(key) is VaryingText:
         return specialised(tracer, key)
-    if type(key) is tuple:
-        key = tuple(check_hashable(tracer, k) for k in key)
+    if type(key) in TUPLES:
+        key = tuple.__new__(type(key), [check_hashable(tracer, k) for k in key])
     else:
         hash_of(tracer, key)
     if any(map(_compares_in_python, flatten(key))):
@@ -54,7 +54,7 @@ def hash_of(tracer: Tracer, key: Any) -> int:
     """
     if getattr(type(key), "__hash__", None) is None:
         raise Observed(TypeError(f"unhashable type: {type(key).__name__!r}"))
-    if type(key) is tuple:
+    if type(key) in TUPLES:
         return int(tracer.native(hash, tuple(check_hashable(tracer, k) for k in key)))
     if not is_instance_of_python_class(key):
         if is_opaque(tracer, key):

@@ -28,7 +28,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.texts import VaryingText
-from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_constant, is_number, is_varying
+from tracegraph.capture.stack.values import NUMPY_NUMBERS, TUPLES, is_constant, is_number, is_varying
 from tracegraph.dtypes import DType
 from tracegraph.ir import Role, SymExpr, TensorType
 from tracegraph.ir import dim as dims
@@ -83,9 +83,9 @@ class TraceNumbers:
             return self._int(value, source)
         if type(value) in NUMPY_NUMBERS:
             return self._of_numpy(value, source)
-        if type(value) is tuple:
+        if type(value) in TUPLES:
             self._tracer.guards.add(GuardKind.LENGTH, source, len(value))
-            return tuple(self.number(v, Item(source, i)) for i, v in enumerate(value))
+            return tuple.__new__(type(value), [self.number(v, Item(source, i)) for i, v in enumerate(value)])
         self._tracer.guards.add(GuardKind.CONSTANT, source, value)
         return value
 

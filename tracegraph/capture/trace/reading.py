@@ -21,6 +21,7 @@ from tracegraph.capture.stack.values import (
     CONSTANT_TYPES,
     IDENTITY_TYPES,
     NUMPY_NUMBERS,
+    TUPLES,
     is_constant,
     is_instance_of_python_class,
     is_namedtuple,
@@ -80,7 +81,7 @@ def _read_constant(tracer: Tracer, value: Any, source: Source) -> Any:
         return tracer.numbers.number(value, source)
     if type(value) is str and is_from_stack(source) and tracer.varies(source, value):
         return tracer.numbers.given_text(value, source)  # a piece of an f-string, formatted before the break
-    if type(value) is tuple and value and tracer.varies(source, value):
+    if type(value) in TUPLES and value and tracer.varies(source, value):
         return _read_tuple(tracer, value, source)
     tracer.guards.add(GuardKind.CONSTANT, source, value)
     tracer.note_constant(value, source)
@@ -300,7 +301,7 @@ def _are_keys(values: Any) -> bool:
 
 
 _READERS: dict[type, Callable[[Any, Any, Source], Any]] = {
-    tuple: _read_tuple,
+    **dict.fromkeys(TUPLES, _read_tuple),
     list: _read_list,
     collections.deque: _read_list,
     dict: _read_dict,

@@ -15,6 +15,7 @@ from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.stack.values import (
     CONTAINER_TYPES,
     IDENTITY_TYPES,
+    SEQUENCES,
     STAND_INS,
     VALUE_BASES,
     base_value,
@@ -99,7 +100,7 @@ def specialised(tracer: Tracer, value: Any) -> Any:
         return tracer.native(_value, value)
     if type(value) is VaryingText:
         return value.plain()
-    if type(value) in (tuple, list) and any(map(_is_specialised, value)):
+    if type(value) in SEQUENCES and any(map(_is_specialised, value)):
         return type(value)(specialised(tracer, v) for v in value)
     if type(value) is slice:
         return slice(*(specialised(tracer, v) for v in (value.start, value.stop, value.step)))
@@ -127,7 +128,7 @@ def plain_data(tracer: Tracer, value: Any) -> Any:
     if is_instance_of_python_class(value) and isinstance(value, VALUE_BASES):
         tracer.pin(value)
         return base_value(value)
-    if type(value) in (list, tuple):
+    if type(value) in SEQUENCES:
         return type(value)(plain_data(tracer, v) for v in value)
     return {k: plain_data(tracer, v) for k, v in value.items()} if type(value) is dict else value
 
@@ -152,11 +153,14 @@ def with_values(tracer: Tracer, value: Any) -> Any:
     """`value` with the numbers and texts in it that vary replaced by what they are."""
     if _is_specialised(value):
         return specialised(tracer, value)
-    if type(value) in (tuple, list) and any(map(_is_specialised, flatten(value))):
+    if type(value) in SEQUENCES and any(map(_is_specialised, flatten(value))):
         return type(value)(with_values(tracer, v) for v in value)
     if type(value) is dict and any(map(_is_specialised, flatten(value))):
         return {k: with_values(tracer, v) for k, v in value.items()}
     return value
+
+
+_ITERABLE = SEQUENCES | {set, frozenset}
 
 
 def flatten(value: Any, depth: int = 0) -> Iterable[Any]:
@@ -164,7 +168,11 @@ def flatten(value: Any, depth: int = 0) -> Iterable[Any]:
     kind = type(value)
     if depth > _MAX_DEPTH:
         raise Break(reasons.UNSUPPORTED_VALUE, "a container nested too deeply, or in itself")
-    if kind in (list, tuple, set, frozenset) or kind.__name__ in ("deque", "dict_keys", "dict_values", "dict_items"):
+    if (
+        kind in SEQUENCES
+        or kind in (set, frozenset)
+        or kind.__name__ in ("deque", "dict_keys", "dict_values", "dict_items")
+    ):
         for item in value:
             yield from flatten(item, depth + 1)
     elif isinstance(value, dict | types.MappingProxyType) and not is_instance_of_python_class(value):

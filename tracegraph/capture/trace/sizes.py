@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from tracegraph.capture.guards.sources import Computed, Reference, Source
@@ -98,6 +99,15 @@ class Sizes:
         function = eval(f"lambda {', '.join(names)}: {expression}", dict(dims.FUNCTIONS))
         function.__name__ = str(expression)
         return Computed(Reference(function), tuple(self.sources[n] for n in names))
+
+    def in_users_terms(self, text: str) -> str:
+        """A message with what the user's program has for the symbols in it."""
+
+        def term(name: re.Match[str]) -> str:
+            source = self.sources.get(name[0])
+            return name[0] if source is None else source_text(source)
+
+        return re.sub(r"\bs\d+\b", term, text)
 
     def _condition(self, guard: SizeGuard) -> SizeCondition:
         names = sorted(set().union(*map(dims.symbols, (guard.left, guard.right))))

@@ -9,6 +9,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, DTypeError, IndexRangeError
 from tracegraph.ir.dim import SymExpr, as_float
 from tracegraph.ops.core.arguments import FLOAT_TYPES, described, is_number
+from tracegraph.ops.core.size import Size
 
 #: takes the op, the parameter, the value given and the rank of the first operand; the value as graphs hold it
 Form = Callable[[str, str, Any, int], Any]
@@ -102,7 +103,7 @@ def _dtype(op: str, name: str, value: Any, rank: int) -> dtypes.DType:
 
 
 def _any(op: str, name: str, value: Any, rank: int) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(value) if type(value) is Size or isinstance(value, list) else value
 
 
 def _or_none(form: Form) -> Form:

@@ -16,12 +16,12 @@ from tracegraph.dtypes import DType
 from tracegraph.errors import DataDependentError, IRError
 from tracegraph.ir import Builder, Kind, TensorType, Value, lookup
 from tracegraph.ir import dim as dims
-from tracegraph.ir.dim import Dim
 from tracegraph.ops.core import dispatch
 from tracegraph.ops.core.arguments import is_tensor
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.core.device import Device, check_device
 from tracegraph.ops.core.layout import Strides, contiguous_strides
+from tracegraph.ops.core.size import Size, size_of
 from tracegraph.ops.core.sym_float import SymFloat
 from tracegraph.ops.handles.methods import TensorMethods
 from tracegraph.ops.kinds.view import View
@@ -249,8 +249,8 @@ class Traced(TensorMethods):
         return self.value.type
 
     @property
-    def shape(self) -> tuple[Dim, ...]:  # type: ignore[override]
-        return self.value.type.shape
+    def shape(self) -> Size:  # type: ignore[override]
+        return size_of(self.value.type.shape)
 
     @property
     def dtype(self) -> DType:  # type: ignore[override]

@@ -12,6 +12,7 @@ from tracegraph.capture.stack.storage import base_of_container, class_lookup, vi
 from tracegraph.capture.stack.values import is_instance_of_python_class
 from tracegraph.capture.trace.adapters import CallableAdapter
 from tracegraph.capture.trace.growing_lists import GrowingList
+from tracegraph.ops.core.size import Size
 
 if TYPE_CHECKING:
     from tracegraph.capture.drivers.rebuilding.reconstructor import Reconstructor
@@ -87,6 +88,10 @@ def _tuple(reconstructor: Reconstructor, value: tuple[Any, ...]) -> str:
     return reconstructor.assign(value, reconstructor.tuple_display(value))
 
 
+def _size(reconstructor: Reconstructor, value: Size) -> str:
+    return reconstructor.assign(value, f"{reconstructor.pool.name(Size)}({reconstructor.tuple_display(value)})")
+
+
 def _set(reconstructor: Reconstructor, value: set[Any] | frozenset[Any]) -> str:
     if hashes_late(reconstructor, value):
         if type(value) is frozenset:
@@ -131,6 +136,7 @@ BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     collections.defaultdict: _ordered_dict,
     collections.deque: _deque,
     tuple: _tuple,
+    Size: _size,
     set: _set,
     frozenset: _set,
     types.MappingProxyType: _mapping_proxy,
