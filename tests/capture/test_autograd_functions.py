@@ -147,7 +147,7 @@ def test_effects_of_backward_happen_in_backward(capsys: pytest.CaptureFixture[st
     y = run(x)
     assert capsys.readouterr().out == ""
     y.sum().backward()
-    assert capsys.readouterr().out == "backward (2, 3)\n"
+    assert capsys.readouterr().out == "backward tracegraph.Size([2, 3])\n"
     assert x.grad is not None
     assert x.grad.tolist() == [[6.0] * 3] * 2
 

@@ -103,7 +103,12 @@ def test_levels_of_loggers(caplog: pytest.LogCaptureFixture, monkeypatch: pytest
     caplog.clear()
     LOGGER.setLevel(logging.DEBUG)
     captured(ramp(2))
-    assert [r.getMessage() for r in caplog.records] == ["x has shape (2,)", "sum (2,)", "again", "adapted"]
+    assert [r.getMessage() for r in caplog.records] == [
+        "x has shape tracegraph.Size([2])",
+        "sum tracegraph.Size([2])",
+        "again",
+        "adapted",
+    ]
     monkeypatch.setattr(LOGGER, "disabled", True)
     captured(ramp(2))
     assert len(caplog.records) == 4

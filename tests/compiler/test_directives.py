@@ -143,7 +143,7 @@ def test_disabled_methods_modules_and_classes():
     function = capture_of(lambda x: (net(x) * 2, net.describe(x)))
     result, text = function(ramp(1, 2))
     assert_same(result, net(ramp(1, 2)) * 2)
-    assert text == "(1, 2)"
+    assert text == "tracegraph.Size([1, 2])"
     assert breaks_of(function) == ["Net.describe is disabled"]
 
     quiet = tg.compiler.disable(net, reason="slow")

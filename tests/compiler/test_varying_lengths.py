@@ -42,3 +42,11 @@ def _results(function: Any, layer: Any, x: Tensor) -> list[Any]:
     states = last if isinstance(last, tuple) else (last,)
     sum(((t * t).sum() for t in (outputs, *states)), tg.zeros(())).backward()
     return [t.detach().numpy() for t in (outputs, *states, x.grad, *(p.grad for p in layer.parameters()))]
+
+
+@pytest.mark.parametrize("kind", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
+def test_cells_are_part_of_the_graph(kind: type[Any]) -> None:
+    cell, x = kind(3, 4), tg.linspace(-1, 1, 6).reshape(2, 3)
+    found, wanted = tg.compile(cell, fullgraph=True)(x), cell(x)
+    for f, w in zip(*((r if isinstance(r, tuple) else (r,)) for r in (found, wanted)), strict=True):
+        np.testing.assert_allclose(f.detach().numpy(), w.detach().numpy(), rtol=1e-5, atol=1e-6)
