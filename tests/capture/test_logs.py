@@ -9,8 +9,9 @@ import sys
 import pytest
 from captured import capture_of, ramp
 
+import tracegraph as tg
 from tracegraph.capture.reporting.logs import LOGS, set_logs
-from tracegraph.errors import OptionError
+from tracegraph.errors import CaptureError, OptionError
 
 
 def talking(x, name):
@@ -43,6 +44,74 @@ def test_loggers(messages):
         f"talking ({__file__}:{line}) is compiled again:",
         f"  name == 'a' failed: name was 'a', now 'bb' (used at {__file__}:{line + 1})",
     ]
+
+
+@tg.no_grad()
+def quiet_part(x):
+    print("part")
+    return x * 2
+
+
+@tg.inference_mode()
+def other_part(x):
+    print("other")
+    return x * 3
+
+
+def whole(x):
+    return other_part(quiet_part(x))
+
+
+def test_a_break_in_nested_calls_is_told_once(messages):
+    capture_of(whole)(ramp(2))
+    stops = messages("graph_breaks")
+    lines = [function.__wrapped__.__code__.co_firstlineno + 2 for function in (quiet_part, other_part)]
+    assert len(stops) == 2
+    for stop, line in zip(stops, lines, strict=True):
+        assert stop.startswith(f"graph of whole ends: side-effect at {__file__}:{line}: print().")
+
+
+@pytest.mark.parametrize("function", [quiet_part, other_part])
+def test_decorated_functions_have_their_own_names(messages, function):
+    name, line = function.__name__, function.__wrapped__.__code__.co_firstlineno
+    captured = capture_of(function)
+    captured(ramp(2))
+    (stop,) = messages("graph_breaks")
+    assert stop.startswith(f"graph of {name} ends: side-effect at {__file__}:{line + 2}: print().")
+    captured(ramp(3))
+    assert {recompile.splitlines()[0] for recompile in messages("recompiles")} == {
+        f"{name} ({__file__}:{line}) is compiled again:"
+    }
+    with pytest.raises(CaptureError, match=f"fullgraph=True, but {name} does not make one graph"):
+        capture_of(function, fullgraph=True)(ramp(2))
+
+
+def test_decorated_functions_do_not_share_a_limit_of_recompiles():
+    def calls(x):
+        return PARTS[0](x), PARTS[1](x), PARTS[2](x), PARTS[3](x)
+
+    captured = capture_of(calls, recompile_limit=2)
+    captured(ramp(2))
+    assert captured.family.given_up == []
+
+
+def _part(name):
+    namespace = {}
+    exec(f"def {name}(x):\n    print(x.ndim)\n    return x * 2", globals(), namespace)
+    return tg.no_grad()(namespace[name])
+
+
+PARTS = [_part(f"part{i}") for i in range(4)]
+
+
+def test_sizes_are_named_as_the_program_names_them(messages):
+    def refused(x, n):
+        return x.reshape(n, 7)
+
+    with pytest.raises(RuntimeError, match=r"shape \[3, 7\] is invalid for input of size 6 \(shape \[2, 3\]\)"):
+        capture_of(refused, dynamic=True)(ramp(2, 3), 3)
+    (stop,) = messages("graph_breaks")
+    assert "shape [n, 7] is invalid for input of size x.shape[0]*x.shape[1] (shape [x.shape[0], x.shape[1]])" in stop
 
 
 def test_silent_by_default(caplog):

@@ -52,6 +52,7 @@ class Silent:
         (lambda: compiler.set_stance(force_backend="eager"), OptionError, "use compiler.set_default_backend"),
         (lambda: compiler.mark_dynamic(3, 0), ArgumentError, r"mark_dynamic\(\) takes a Tensor, got 3 \(int\)"),
         (lambda: compiler.mark_dynamic(tg.ones(2), 1), IndexRangeError, "index=1 is out of range"),
+        (lambda: compiler.mark_dynamic(tg.ones(()), 0), IndexRangeError, "index=0, but the tensor has no dimensions"),
         (lambda: compiler.mark_dynamic(tg.ones(2), "0"), ArgumentError, r"'index' must be an int, got '0' \(str\)"),
         (lambda: compiler.mark_dynamic(tg.ones(2), 0, min="3"), ArgumentError, "min must be an int or None, got '3'"),
         (lambda: compiler.mark_dynamic(tg.ones(2), 0, max=2.0), ArgumentError, "max must be an int or None, got 2.0"),

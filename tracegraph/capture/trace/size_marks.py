@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracegraph.capture.guards import eager
-from tracegraph.errors import ArgumentError, ValueRangeError
+from tracegraph.errors import ArgumentError, IndexRangeError, ValueRangeError
 from tracegraph.ops.core.arguments import described
 from tracegraph.ops.core.canonical import normalize_dim
 
@@ -96,6 +96,8 @@ def _mark(function: str, tensor: Any, index: int | Sequence[int], mark: SizeMark
         raise ArgumentError(f"{function}() takes a Tensor, got {described(tensor)}")
     listed = index if isinstance(index, list | tuple) else (index,)
     dims = [normalize_dim(function, "index", d, tensor.ndim) for d in listed]
+    if dims and not tensor.ndim:
+        raise IndexRangeError(f"{function}: index={index}, but the tensor has no dimensions")
     key = id(tensor)
     entry = _MARKS.get(key)
     if entry is None or entry[0]() is not tensor:

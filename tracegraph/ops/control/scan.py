@@ -22,6 +22,7 @@ from tracegraph.ops.control.control_flow import (
 )
 from tracegraph.ops.control.control_flow_samples import SCAN
 from tracegraph.ops.control.kind import ControlFlow
+from tracegraph.ops.core.arguments import is_tensor
 from tracegraph.ops.core.canonical import normalize_dim
 from tracegraph.ops.core.definition import Handle, define_op
 from tracegraph.ops.core.shapes import equal
@@ -175,7 +176,8 @@ def _unrolled(
 
 def _pair(result: Any) -> tuple[Tree, Tree]:
     if not isinstance(result, tuple | list) or len(result) != 2:
-        raise ControlFlowError(f"scan: combine_fn must return (carry, y), returned {type(result).__name__}")
+        found = "a tensor" if is_tensor(result) else type(result).__name__
+        raise ControlFlowError(f"scan: combine_fn must return (carry, y), returned {found}")
     return result[0], result[1]
 
 
