@@ -150,5 +150,5 @@ def test_traced_strides_are_eager_strides(program, transposed: bool) -> None:
 def test_reshape_of_symbolic_sizes_is_a_view() -> None:
     x = traced((ir.sym("s0"), 64))
     y = x.reshape(-1, 8)
-    assert str(y.shape) == "(8*s0, 8)"
+    assert y.shape == (8 * ir.sym("s0"), 8)
     assert [n.call_op.name for n in x.builder.graph.calls] == ["view"]
