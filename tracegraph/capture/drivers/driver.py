@@ -29,13 +29,12 @@ from tracegraph.capture.drivers.native_ops import Exit, NativeStep
 from tracegraph.capture.drivers.rebuilding.reconstructor import Reconstructor
 from tracegraph.capture.drivers.rebuilding.tensors import history_from
 from tracegraph.capture.drivers.result import CaptureResult, Continuation
-from tracegraph.capture.drivers.units import Unit
+from tracegraph.capture.drivers.units import CALLS_OF_MODULES, Unit, is_wrapper
 from tracegraph.capture.guards.checker import CHECKS
 from tracegraph.capture.guards.eager import set_grad_enabled
 from tracegraph.capture.guards.sources import Pool, SourceWriter
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
-from tracegraph.capture.reporting.user_frame import is_packages_own
 from tracegraph.capture.stack.values import NULL
 from tracegraph.capture.trace.finalizers import guard_answer, is_noticed, may_be_watched
 from tracegraph.capture.trace.frame import Frame, Unread
@@ -257,7 +256,7 @@ class DriverWriter:
         code = self.frame.code
         cells = code.co_cellvars + code.co_freevars
         unit = self.unit
-        about = unit.about if is_packages_own(code) else None
+        about = unit.about if code in CALLS_OF_MODULES or is_wrapper(code) else None
         return Unit(code, unit.namespace_id, index, names, stack, cells, False, raises, about)
 
     def _call(self, unit: Unit, values: list[str], cells: str, is_native: bool) -> str:

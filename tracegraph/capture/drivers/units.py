@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from tracegraph.capture.reporting.user_frame import is_packages_own, is_passed_over
+from tracegraph.capture.reporting.user_frame import is_passed_over
 from tracegraph.capture.stack.storage import class_lookup
 from tracegraph.capture.stack.values import TUPLES
 from tracegraph.capture.trace.functions import parameter_names
@@ -80,8 +80,8 @@ CALLS_OF_MODULES = (Module.__call__.__code__, Module._call_uncompiled.__code__)
 
 
 def is_wrapper(code: types.CodeType) -> bool:
-    """Whether this is the code of a decorator, of this package or made with `contextlib`, around any function."""
-    return is_packages_own(code) and code not in CALLS_OF_MODULES
+    """Whether calls of this code are about the function that it wraps, see `about`."""
+    return id(code) in _WRAPPERS
 
 
 def about(function: types.FunctionType, args: Sequence[Any]) -> types.CodeType | None:
@@ -92,7 +92,14 @@ def about(function: types.FunctionType, args: Sequence[Any]) -> types.CodeType |
     inner: Any = function
     while isinstance(inner, types.FunctionType) and is_passed_over(inner.__globals__):
         inner = inner.__dict__.get("__wrapped__")
-    return inner.__code__ if isinstance(inner, types.FunctionType) else None
+    if not isinstance(inner, types.FunctionType):
+        return None
+    _WRAPPERS[id(function.__code__)] = function.__code__
+    return inner.__code__
+
+
+#: the code of decorators, of this package or made with `contextlib`, that were met around functions of programs
+_WRAPPERS: dict[int, types.CodeType] = {}
 
 
 def forward_of(code: types.CodeType, args: Sequence[Any]) -> types.CodeType | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import warnings
-from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from tracegraph.capture.reporting.tracebacks import is_machinery
 from tracegraph.ir import Location
 
 # contextlib stands between two frames of ours wherever a context manager decorates a function
-_PACKAGE = str(Path(__file__).parents[2])
 _PASSED_OVER = frozenset({__name__.partition(".")[0], "contextlib"})
 
 
@@ -41,11 +38,6 @@ def is_passed_over(namespace: dict[str, Any]) -> bool:
     """Whether code with these globals is not the user's: it stands between the package and its caller."""
     name: str = namespace.get("__name__", "")
     return name.partition(".")[0] in _PASSED_OVER
-
-
-def is_packages_own(code: CodeType) -> bool:
-    """Whether code is not the user's, judged by its file."""
-    return code.co_filename.startswith(_PACKAGE) or code.co_filename == contextlib.__file__
 
 
 def warn_for_program(message: Any, category: Any = None, stacklevel: int = 1, *args: Any, **kwargs: Any) -> None:
