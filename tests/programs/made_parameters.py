@@ -94,7 +94,7 @@ def a_shared_parameter_is_replaced(net, x):
     return net(x), other.weight is net.weight, list(net.state_dict()), [n for n, _ in other.named_parameters()]
 
 
-@program(layer, breaks=("tensor-attribute",))
+@program(layer)
 def a_result_of_a_new_parameter(net, x):
     net.weight = nn.Parameter(net.weight.detach() * 2)
     return net(x)

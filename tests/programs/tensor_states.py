@@ -132,7 +132,7 @@ def a_leaf_as_result(x, w):
     return leaf, leaf.grad, leaf.is_leaf
 
 
-@program(data_and_leaf, breaks=("tensor-attribute",))
+@program(data_and_leaf)
 def a_result_whose_history_begins_in_the_trace(x, w):
     leaf = (x * 2).requires_grad_()
     return leaf, leaf * 3
@@ -402,3 +402,9 @@ def attributes_of_ones_own(plain, derived):
     derived.kind = kind or "new"
     derived.seen = [*getattr(derived, "seen", ()), scale]
     return plain * scale, kind, derived.note(), derived.seen, hasattr(plain, "seen")
+
+
+@program(data_and_leaf, breaks=("tensor-attribute",))
+def a_result_whose_history_begins_in_memory_of_an_argument(x, w):
+    leaf = x.detach().requires_grad_()
+    return (leaf * leaf).sum(), leaf

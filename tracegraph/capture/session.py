@@ -37,6 +37,7 @@ from tracegraph.capture.trace.foresight import Foresight, TraceAgain
 from tracegraph.capture.trace.frame import Frame, Returned, Unread
 from tracegraph.capture.trace.functions import make_binder
 from tracegraph.capture.trace.generators import SymbolicGenerator
+from tracegraph.capture.trace.leaves import Leaf
 from tracegraph.capture.trace.replaced_methods import end_redirection, redirect
 from tracegraph.capture.trace.tensor_states import root_of
 from tracegraph.capture.trace.tracer import Stop, Tracer
@@ -130,6 +131,9 @@ def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
         attempt = _Attempt(call, dynamism, foresight, stop, stop_at)
         try:
             result = attempt.run()
+            if result is None:
+                restarts -= 1  # there are few leaves
+                continue
             if isinstance(result, CaptureResult):
                 if dynamism.learns_counters(attempt.tracer) or foresight.is_stale:
                     continue
@@ -170,8 +174,8 @@ class _Attempt:
         self.frame = _root_frame(self.tracer, call, arguments)
         self.writer = DriverWriter(self.tracer, self.unit, self.frame)
 
-    def run(self) -> CaptureResult | tuple[Break, int]:
-        """The capture, or the break it met and the root instruction to stop before.
+    def run(self) -> CaptureResult | tuple[Break, int] | None:
+        """The capture, or the break it met and the root instruction to stop before; None to try again.
 
         Raises:
             RunEagerly: see `capture`.
@@ -199,10 +203,13 @@ class _Attempt:
         self.frame.release()
         self.tracer.release()
 
-    def _trace(self) -> CaptureResult | tuple[Break, int]:
+    def _trace(self) -> CaptureResult | tuple[Break, int] | None:
         try:
             result = self._write_end()
         except NotReconstructible as e:
+            leaf = e.value
+            if isinstance(leaf, Leaf) and leaf.number is not None and self.tracer.foresight.give(leaf.number):
+                return None
             stop = self._not_carried(e)
             step = self.tracer.step_of_creation(e.value)
             if step is None:

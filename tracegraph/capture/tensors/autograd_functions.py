@@ -25,6 +25,7 @@ from tracegraph.capture.stack.values import Observed, is_tensor
 from tracegraph.capture.tensors.control_flow import call_higher_order
 from tracegraph.capture.trace.early_reads import EarlyRead
 from tracegraph.capture.trace.functions import bind_slots, inline, parameter_names
+from tracegraph.capture.trace.leaves import is_alone
 from tracegraph.errors import IRError
 from tracegraph.ir import Value
 from tracegraph.ir.op import lookup
@@ -177,17 +178,6 @@ def is_view(value: Value) -> bool:
             return True
         value = value.node.operands[0]
     return False
-
-
-def is_alone(value: Value) -> bool:
-    """Whether no other tensor lies in the memory of `value`, which is no view but for being detached."""
-    if any(isinstance(user.target, View) for user in value.users):
-        return False
-    while value.node.is_call and isinstance(value.node.target, View):
-        value = value.node.operands[0]
-        if len(value.users) > 1:
-            return False
-    return value.node.is_call
 
 
 def _call_positional(tracer: Tracer, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:

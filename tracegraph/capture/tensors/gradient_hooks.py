@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
-from tracegraph.capture.tensors.autograd_functions import is_alone, is_view, with_gradient
+from tracegraph.capture.tensors.autograd_functions import is_view, with_gradient
 from tracegraph.capture.trace.effects import HookRegistration
 from tracegraph.capture.trace.functions import inline
+from tracegraph.capture.trace.leaves import is_alone
 from tracegraph.capture.trace.tensor_states import beginning
 from tracegraph.ir import Value
 from tracegraph.ops.core.definition import Definition

@@ -383,6 +383,8 @@ class _TracedBackward(BackwardPass):
         """
         tensor, source = graph_input.tensor, graph_input.source
         is_hooked = any(r.target is graph_input.handle for r in self._tracer.effects.hook_registrations)
+        if graph_input.is_made and not is_hooked:
+            return True
         if is_hooked or self._tracer.read(tensor._hooks, Slot(source, "_hooks")):
             raise _left_to_the_tape("a hook on the way")
         return bool(self._tracer.read(tensor.is_leaf, Slot(source, "is_leaf")))

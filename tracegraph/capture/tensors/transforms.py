@@ -35,7 +35,7 @@ def _reaches_others(tracer: Tracer, result: Traced, own: set[Value]) -> bool:
     if any(value in reached for value, _ in tracer.tensors.leaves()):
         return True
     begins = [i for i in tracer.inputs if i.value in reached and i.tensor.requires_grad]
-    if any(tracer.read(i.tensor.is_leaf, Slot(i.source, "is_leaf")) for i in begins):
+    if any(i.is_made or tracer.read(i.tensor.is_leaf, Slot(i.source, "is_leaf")) for i in begins):
         return True
     if begins:
         raise Break(reasons.TENSOR_ATTRIBUTE, "where a history begins that is older than the trace")

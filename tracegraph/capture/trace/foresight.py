@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from tracegraph.ir import TensorType
 
+#: so many leaves of one trace may be made before its graph; each takes an attempt to find
+MAX_LEAVES = 32
+
 
 class TraceAgain(BaseException):
     """What the program was going to change has been changed, so that this attempt knows it in a former state."""
@@ -37,10 +40,23 @@ class Foresight:
     is_stale: bool = False
     _calls: int = 0
     _results: dict[int, ModuleResults] = field(default_factory=dict)
+    #: numbers of the leaves that the trace makes and results depend on
+    _leaves: set[int] = field(default_factory=set)
 
     def begin(self) -> None:
         """A new attempt."""
         self._calls, self.is_stale = 0, False
+
+    def is_given(self, leaf: int) -> bool:
+        """Whether the leaf with this number is to be made before the graph runs."""
+        return leaf in self._leaves
+
+    def give(self, leaf: int) -> bool:
+        """Let it be made before from the next attempt on; False if that makes no difference, or is too much."""
+        if leaf in self._leaves or len(self._leaves) == MAX_LEAVES:
+            return False
+        self._leaves.add(leaf)
+        return True
 
     def enter(self) -> tuple[int, ModuleResults | None]:
         """The number of a call that begins, and what it will return."""

@@ -12,21 +12,22 @@ given other memory (`leaf.data = elements`) keeps its history:
 
     leaf.data = y                      %1: f32[4] = set_data(%0, %leaf)        gradients of %1 are those of %leaf
 
-A tensor that becomes a leaf in the midst of a graph is seen by backward passes inside the trace (`gradients`), but no
-result of the graph can have a history that begins there: where one would, the graph ends before the tensor becomes a
-leaf.
+A tensor that becomes a leaf in the midst of a graph is seen by backward passes inside the trace (`gradients`). No
+result of the graph can have a history that begins there: where one would, the trace begins anew, and the leaf is an
+argument of the graph, made before it runs, that is given the memory of the tensor. Where that memory may be somebody
+else's too, the graph ends before the tensor becomes a leaf.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.guards.sources import Slot
+from tracegraph.capture.guards.sources import Computed, Reference, Slot, constant_source
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
-from tracegraph.ir import Node, Value
+from tracegraph.capture.trace.leaves import Leaf, is_alone, new_leaf
+from tracegraph.ir import Node, Role, Value
 from tracegraph.ir import dim as dims
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as F
@@ -38,13 +39,6 @@ from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Input, Tracer
-
-
-@dataclass(eq=False)
-class Leaf:
-    """A tensor that has become a leaf that requires grad in the course of the trace."""
-
-    handle: Traced
 
 
 class GradFn:
@@ -69,6 +63,8 @@ class TensorStates:
         self._rebound: dict[Value, Traced] = {}
         #: arguments that require no grad for a while, by the identity of their handles: what they were, and are
         self._frozen: dict[int, tuple[Value, Value]] = {}
+        #: how many leaves the trace has begun
+        self._begun = 0
         #: changes of shapes in place: the number of nodes before each, and what counts writes to the tensor
         self.reshaped: list[tuple[int, Value]] = []
         #: computed tensors that keep their gradients, by the identity of their handles
@@ -94,7 +90,7 @@ class TensorStates:
         given = self._tracer.input_of(tensor)
         if given is None or value is not given.value or tensor.recorder.has_history(tensor.value):
             return False
-        return bool(self._tracer.read(given.tensor.is_leaf, Slot(given.source, "is_leaf")))
+        return given.is_made or bool(self._tracer.read(given.tensor.is_leaf, Slot(given.source, "is_leaf")))
 
     def grad_fn(self, tensor: Traced) -> Any:
         """`tensor.grad_fn`: None, or something that can be told from None and from others."""
@@ -120,6 +116,9 @@ class TensorStates:
         self._check_own(tensor, "requires_grad_()")
         if not tensor.dtype.is_floating or not self.is_leaf(tensor):
             raise Break(reasons.USER_EXCEPTION, "requires_grad_() of a tensor that is no floating leaf")
+        if flag and not self._tracer.is_outside(tensor):
+            self._begin_leaf(tensor)
+            return
         frozen = self._frozen.pop(id(tensor), None)
         if frozen is not None and tensor.value is frozen[1]:
             tensor.value, tensor.requires_grad = frozen[0], True  # the leaf that it was
@@ -157,6 +156,28 @@ class TensorStates:
             raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor.detach_ of a tensor with views")
         self._become(tensor, F.detach(tensor), False)
         self._replay(tensor, "requires_grad", False)
+
+    def _begin_leaf(self, tensor: Traced) -> None:
+        """Let a tensor that the trace has made be a leaf that requires grad.
+
+        Where results depend on it, which another attempt has found out, it is an object that exists before the graph
+        runs, and is given the memory of `tensor`.
+        """
+        self._begun += 1
+        is_parameter = self.is_made_parameter(tensor)
+        may_be_given = tensor.value.type.is_static and (is_parameter or is_alone(tensor.value))
+        if not may_be_given or not self._tracer.foresight.is_given(self._begun):
+            self._become(tensor, F.detach(tensor), True)
+            self._leaves[tensor.value].number = self._begun if may_be_given else None
+            return
+        facts: Any = (Parameter if is_parameter else Tensor, tensor.dtype, self._begun, *tensor.shape)
+        source = Computed(Reference(new_leaf), tuple(map(constant_source, facts)))
+        memory = F.tensor_data(tensor)
+        tensor.value = self._tracer.builder.placeholder(tensor.value.type, f"leaf{self._begun}", Role.PARAMETER)
+        tensor.requires_grad = True
+        self._tracer.note_made(source, new_leaf(*facts), tensor)
+        self._rebind(tensor, memory)
+        self._replay(tensor, "data", memory)
 
     def _become(self, tensor: Traced, state: Traced, requires_grad: bool) -> None:
         """Let `tensor` be what `state` is, without the history of that."""
@@ -266,8 +287,7 @@ class TensorStates:
         self._check_own(tensor, "Tensor.data")
         if base_of(tensor.value) is not tensor.value or not self.is_leaf(tensor):
             raise Break(reasons.TENSOR_ATTRIBUTE, "assignment to Tensor.data of a view, or of what has a history")
-        given = self._tracer.input_of(tensor)
-        if given is not None and self._tracer.read(given.tensor._view, Slot(given.source, "_view")) is not None:
+        if self._is_view_outside(tensor):
             raise Break(reasons.TENSOR_ATTRIBUTE, "assignment to Tensor.data of a view")
         memory = F.tensor_data(elements)
         if _same_type(tensor, memory):
@@ -277,6 +297,12 @@ class TensorStates:
         else:
             self._become(tensor, memory, tensor.requires_grad)
         self._replay(tensor, "data", memory)
+
+    def _is_view_outside(self, tensor: Traced) -> bool:
+        given = self._tracer.input_of(tensor)
+        if given is None or given.is_made:
+            return False
+        return self._tracer.read(given.tensor._view, Slot(given.source, "_view")) is not None
 
     def set_shape(self, tensor: Traced, name: str, view: Traced) -> None:
         """`tensor.unsqueeze_()` and the like: the tensor becomes this view of itself.
@@ -324,6 +350,8 @@ class TensorStates:
             return writes
         if given.convert is not None:
             raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor._version of an array")
+        if given.is_made:
+            return writes
         return self._tracer.read(given.tensor._version, Slot(given.source, "_version")) + writes
 
     # ------------------------------------------------------------------------------------ gradients
@@ -334,9 +362,9 @@ class TensorStates:
         if given is None:
             return self._grads.get(id(tensor), (tensor, None))[1]
         pending = self._tracer.effects.pending(tensor, "grad")
-        return (
-            pending.value if pending is not None else self._tracer.read(given.tensor.grad, Slot(given.source, "grad"))
-        )
+        if pending is not None:
+            return pending.value
+        return None if given.is_made else self._tracer.read(given.tensor.grad, Slot(given.source, "grad"))
 
     def retain_grad(self, tensor: Traced) -> None:
         """Let backward passes set `grad` of a computed tensor."""
@@ -439,25 +467,6 @@ def _users(value: Value) -> Iterator[Node]:
 
 def _is_tracked_view(node: Node) -> bool:
     return node.is_call and isinstance(node.target, View) and node.target.shares_history
-
-
-def as_parameter(tensor: Tensor, requires_grad: bool, gradient: Tensor | None, version: int) -> Parameter:
-    """A Parameter in the memory of `tensor` that has been written to `version` times."""
-    parameter = Parameter(tensor, requires_grad)
-    parameter.grad, parameter.storage.version = gradient, version
-    return parameter
-
-
-def as_leaf(tensor: Tensor, gradient: Tensor | None) -> Tensor:
-    """`tensor` as a leaf that requires grad and has accumulated `gradient`."""
-    tensor.requires_grad, tensor.grad = True, gradient
-    return tensor
-
-
-def retain(tensor: Tensor, gradient: Tensor | None) -> None:
-    """Let `tensor` keep its gradient; it has accumulated `gradient`."""
-    tensor.retain_grad()
-    tensor.grad = gradient
 
 
 def _call_detach(tracer: Tracer, tensor: Traced) -> Traced:

@@ -68,6 +68,7 @@ class Input:
     Attributes:
         value: the placeholder; the value of `handle` until the trace changes the state of the tensor.
         convert: makes the tensor of what is found at `source`; None if that is the tensor.
+        is_made: the trace makes the tensor, a leaf, and `source` the object for it before the graph runs.
     """
 
     source: Source
@@ -75,11 +76,16 @@ class Input:
     handle: Traced
     value: Value
     convert: Callable[[Any], Any] | None = None
+    is_made: bool = False
 
     @property
     def has_memory(self) -> bool:
         """Whether it lies in memory that the program knows."""
-        return not isinstance(self.tensor, OutsideState) and (self.convert is None or self.convert is from_numpy)
+        return (
+            not self.is_made
+            and not isinstance(self.tensor, OutsideState)
+            and (self.convert is None or self.convert is from_numpy)
+        )
 
 
 @dataclass
@@ -339,6 +345,12 @@ class Tracer:
         handle = self.recorder.traced(value, bool(tensor.requires_grad))
         self.inputs.append(Input(source, tensor, handle, value, convert))
         return handle
+
+    def note_made(self, source: Source, tensor: Any, handle: Traced) -> None:
+        """Let `handle`, a leaf that the trace makes, be what `source` makes before the graph runs."""
+        self._keep.append(handle)
+        self._sources[id(handle)] = source
+        self.inputs.append(Input(source, tensor, handle, handle.value, is_made=True))
 
     def input_of(self, handle: Traced) -> Input | None:
         """The graph input whose handle this is."""

@@ -15,7 +15,8 @@ from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.tensors.addresses import Address
 from tracegraph.capture.tensors.gradients import as_spent, spent_op
-from tracegraph.capture.trace.tensor_states import GradFn, Leaf, as_leaf, as_parameter, retain
+from tracegraph.capture.trace.leaves import Leaf, as_leaf, as_parameter, retain
+from tracegraph.capture.trace.tensor_states import GradFn
 from tracegraph.ir import SymExpr
 from tracegraph.ir import dim as dims
 from tracegraph.ops.core.sym_float import SymFloat
