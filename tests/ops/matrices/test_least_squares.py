@@ -10,7 +10,7 @@ import pytest
 import tracegraph as tg
 from tracegraph import linalg
 from tracegraph.autograd import gradcheck
-from tracegraph.errors import ShapeError, ValueRangeError
+from tracegraph.errors import ElementError, ShapeError, ValueRangeError
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
@@ -44,6 +44,12 @@ def test_distances_of_all_pairs(rng: Any) -> None:
     assert tg.pdist(x).tolist() == pytest.approx(rows)
     with pytest.raises(ShapeError, match="rows and features"):
         tg.pdist(x[0])
+
+
+def test_singular_values_of_what_is_not_finite() -> None:
+    for value in (np.inf, np.nan):
+        with pytest.raises(ElementError, match="not finite"):
+            linalg.svdvals(tg.full((3, 3), value))
 
 
 def test_refusals() -> None:

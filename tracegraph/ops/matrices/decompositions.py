@@ -351,6 +351,8 @@ class LinalgSvd(Factorisation):
         return a.with_shape((*outer, m, u)), a.with_shape((*outer, k)), a.with_shape((*outer, v, n))
 
     def compute(self, a: np.ndarray, full_matrices: bool) -> Any:
+        if not np.isfinite(a).all():  # the iterations would not end
+            raise np.linalg.LinAlgError("the matrix has elements that are not finite")
         u, s, vh = np.linalg.svd(a, full_matrices)
         return u, s, vh
 
