@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from agreement import assert_zeros_agree
 
 from tracegraph.autograd import grad
 from tracegraph.capture.compiled_function import CaptureOptions, CompiledFunction, compiled, family_of
@@ -152,16 +153,19 @@ def specialisation_count(function: CompiledFunction) -> int:
 
 
 def assert_same(actual: Any, expected: Any) -> None:
-    """Equality of values, types and structure; tensors by dtype, shape, elements and requires_grad."""
+    """Equality of values, types and structure; tensors by dtype, shape, elements and requires_grad.
+
+    Numbers are equal to the sign of a zero; nan equals nan.
+    """
     assert type(actual) is type(expected), f"{actual!r} instead of {expected!r}"
     if isinstance(expected, Tensor):
         assert actual.dtype is expected.dtype
         assert actual.shape == expected.shape
         assert actual.requires_grad == expected.requires_grad
-        np.testing.assert_array_equal(actual._np, expected._np)
+        _assert_same_elements(actual._np, expected._np)
     elif isinstance(expected, np.ndarray):
         assert actual.dtype == expected.dtype
-        np.testing.assert_array_equal(actual, expected)
+        _assert_same_elements(actual, expected)
     elif isinstance(expected, pathlib.PurePath):
         assert actual == expected  # what it remembers of its parts is its own
     elif isinstance(expected, list | tuple | collections.deque):
@@ -174,8 +178,16 @@ def assert_same(actual: Any, expected: Any) -> None:
             assert_same(actual[key], value)
     elif _has_state(expected):
         assert_same(_public_state(actual), _public_state(expected))
-    elif isinstance(expected, int | float | str | bytes | bool | set | frozenset | range | type(None)):
-        assert actual == expected or actual != actual
+    elif isinstance(expected, float | complex):
+        assert repr(actual) == repr(expected)
+    elif isinstance(expected, int | str | bytes | bytearray | set | frozenset | range | slice | type(None)):
+        assert actual == expected
+
+
+def _assert_same_elements(actual: np.ndarray, expected: np.ndarray) -> None:
+    np.testing.assert_array_equal(actual, expected)
+    if expected.dtype.kind in "fV" and not expected.all():
+        assert_zeros_agree(actual.astype(np.float64), expected.astype(np.float64))
 
 
 def _has_state(value: Any) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import builtins
+import math
 import types
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from captured import assert_same, capture_of, ramp, specialisation_count
 
 from tracegraph import nn
 from tracegraph.autograd.grad_mode import STATE, no_grad
+from tracegraph.dtypes import float32
 from tracegraph.ops import functional as F
 from tracegraph.tensor import Tensor, tensor
 
@@ -26,6 +28,11 @@ NAMES = ["a", "b"]
 
 def helper(x: Tensor, scale: float = 2.0, *, shift: float = 1.0) -> Tensor:
     return x * scale + shift
+
+
+def helper_of(factor: int) -> Callable[[Tensor], Tensor]:
+    """A function of the same code each time, in globals of its own."""
+    return types.FunctionType((lambda x: x * FACTOR).__code__, {"FACTOR": factor})
 
 
 class Settings:
@@ -121,6 +128,22 @@ CASES = {
         lambda x, s: helper(x), lambda: helper.__code__,
         lambda _: setattr(helper, "__code__", (lambda x, scale=2.0, *, shift=1.0: x - scale).__code__),
         lambda code: setattr(helper, "__code__", code),
+    ),
+    "globals of a function": Case(
+        lambda x, s: s.function(x), lambda: types.SimpleNamespace(function=helper_of(2)),
+        lambda s: setattr(s, "function", helper_of(5)),
+    ),
+    "dtype of a tensor": Case(
+        lambda x, s: x * (2 if s.weight.dtype is float32 else 3), lambda: types.SimpleNamespace(weight=ramp()),
+        lambda s: setattr(s, "weight", ramp().double()),
+    ),
+    "sign of zero": Case(
+        lambda x, s: x * math.copysign(1.0, s.value), lambda: types.SimpleNamespace(value=0.0),
+        lambda s: setattr(s, "value", -0.0),
+    ),
+    "sign of zero in a tuple": Case(
+        lambda x, s: (x, s.value), lambda: types.SimpleNamespace(value=(0.0, 1)),
+        lambda s: setattr(s, "value", (-0.0, 1)),
     ),
     "shadowed builtin": Case(
         lambda x, s: x * len([1, 2]), lambda: None, set_global("len", lambda _: 10),
@@ -284,3 +307,10 @@ def test_classes_registered_with_an_abstract_class() -> None:
     assert_same(function(x), x * 2)
     assert_same(function(x), x * 2)
     assert specialisation_count(function) == 2
+
+
+def test_a_rank_is_guarded_where_sizes_vary() -> None:
+    function = capture_of(lambda x: x.sum(0) * x.dim())
+    for shape in ((2, 3), (4, 3), (4, 3, 5), (4,), (5, 3)):
+        assert_same(function(ramp(*shape)), ramp(*shape).sum(0) * len(shape))
+    assert specialisation_count(function) == 4

@@ -131,6 +131,12 @@ def test_what_a_call_counts_is_a_symbol_from_the_first_call_on():
     COUNTED = 0
 
 
+@pytest.mark.parametrize("beyond", [2**70, -(2**70)])
+def test_an_int_beyond_those_of_sizes_is_captured_for_itself(beyond):
+    calls = [(x(), n) for n in (2, 3, beyond, 4)]
+    assert traces(lambda x, n: (x * n, n + 1), calls) == 3
+
+
 def test_exceptions_of_arithmetic_are_pythons():
     captured = capture_of(lambda x, a: x / (1 / a))
     for a in (1.0, 2.0, 3.0):

@@ -35,7 +35,7 @@ SORTS = (
 )
 #: a graph for each value: the float decides on what is computed, or the op has a gradient that no others compose to
 DECIDING = {
-    "cdist-p", "dist-p", "renorm-p", "vector_norm-ord", "unfold2d-fill", "kaiser_window-beta",
+    "cdist-p", "pdist-p", "dist-p", "renorm-p", "vector_norm-ord", "unfold2d-fill", "kaiser_window-beta",
     "std-correction", "std_mean-correction", "var-correction", "var_mean-correction",
 }  # fmt: skip
 
