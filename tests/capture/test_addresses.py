@@ -71,6 +71,15 @@ def test_other_aliases_are_noticed(program: Callable[..., Any]) -> None:
     check(program, distinct, twice_the_same, overlapping, distinct, overlapping, fullgraph=True)
 
 
+def test_versions_that_writes_to_another_argument_count() -> None:
+    def written_beside(a, b):
+        a.add_(1)
+        return b._version
+
+    check(written_beside, distinct, overlapping, distinct, overlapping, breaks=("aliased-inputs",))
+    check(written_beside, overlapping, distinct, breaks=("aliased-inputs",))
+
+
 def test_versions_that_vary_are_a_symbol() -> None:
     captured = capture_of(lambda x: (x * 2, x._version + 1), fullgraph=True)
     x = ramp()

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tracegraph as tg
 from tracegraph import nn
 from tracegraph.autograd import Function
-from tracegraph.errors import AutogradError
+from tracegraph.errors import AutogradError, TracegraphError
 
 BACKENDS = ["interpreter", "eager"]
 
@@ -270,6 +271,37 @@ def test_a_later_write_of_the_call_runs_eagerly() -> None:
         return h.sum()
 
     assert outcome(tg.compile(program), lambda: None) == outcome(program, lambda: None) == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("kind", [function_of, hook_of])
+@pytest.mark.parametrize(
+    "asks",
+    [lambda g: tg.is_grad_enabled(), lambda g: (g * 2).requires_grad, lambda g: (g * 2).grad_fn is not None],
+    ids=["grad mode", "requires_grad", "grad_fn"],
+)
+def test_what_depends_on_create_graph_is_asked_in_backward(kind: Callable[..., Any], asks: Callable[..., Any]) -> None:
+    program = kind(lambda g: g * (2 if asks(g) else 3))
+    compiled = tg.compile(program)
+    for create_graph in (False, True):
+        gradients = []
+        for function in (program, compiled):
+            x = tg.ones(2, requires_grad=True)
+            gradients += tg.autograd.grad(function(x), x, create_graph=create_graph)
+        assert gradients[0].tolist() == gradients[1].tolist()
+    with pytest.raises(TracegraphError, match="which depends on create_graph="):
+        tg.compile(program, fullgraph=True)(tg.ones(2, requires_grad=True))
+
+
+def test_an_element_of_an_array_is_looked_up_in_backward() -> None:
+    factors = np.array([2.0, 3.0])
+    compiled = tg.compile(hook_of(lambda g: g * float(factors[0])))
+    x = tg.ones(2, requires_grad=True)
+    compiled(x).backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+    y = compiled(x)
+    factors[0] = 5.0
+    with pytest.raises(AutogradError, match=r"factors\[0\].* was .*2.0.* when .* is .*5.0.* now"):
+        y.backward()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

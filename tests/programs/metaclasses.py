@@ -80,6 +80,25 @@ def attributes_of_metaclasses(x):
     return x * Entries.size, Entries.n_x, hasattr(Entries, "other"), Scales.looked, Scales.scale, Scales.__name__
 
 
+class AnsweringAll(type):
+    def __getattr__(cls, name):
+        if name == "__copy__":  # `copy` would call it
+            raise AttributeError(name)
+        return f"{name}?"
+
+
+class Talkative(metaclass=AnsweringAll):
+    scale = 3.0
+
+
+TALKATIVE = Talkative()
+
+
+@program()
+def instance_of_a_class_that_has_every_attribute(x):
+    return x * TALKATIVE.scale, Talkative.anything, x * Talkative().scale
+
+
 class Word(str, enum.Enum):
     @classmethod
     def _missing_(cls, value):

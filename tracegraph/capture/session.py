@@ -311,7 +311,8 @@ def _check_aliasing(tracer: Tracer) -> None:
     roots = {root_of(node.operands[i]) for node in tracer.builder.graph.calls for i in _mutated(node)}
     inputs = [i for i in tracer.inputs if i.has_memory]
     written = [i for i in inputs if i.value in roots]
-    others = [i for i in inputs if i.value not in roots and i.value.users]
+    read = (i for i in inputs if i.value.users or i.value in tracer.tensors.counted)
+    others = [i for i in read if i.value not in roots]
     if not written or len(inputs) == 1:
         return
     if eager.may_overlap([i.tensor for i in written], [i.tensor for i in others]):

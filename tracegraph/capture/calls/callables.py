@@ -205,7 +205,7 @@ def call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
         return native_calls.call_native(tracer, cls, args, kwargs)
     if cls in library_calls.CLASSES:
         return library_calls.CLASSES[cls](tracer, *args, **kwargs)
-    if getattr(cls, "__tracegraph_tensor__", False):
+    if getattr(cls, "__tracegraph_tensor__", False) is True:
         raise Break(reasons.NATIVE_CALL, f"a new {cls.__name__}")
     tracer.note_metaclass(cls)
     meta_call = tracer.class_entry(type(cls), "__call__")

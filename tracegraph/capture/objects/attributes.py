@@ -97,6 +97,8 @@ def has(tracer: Tracer, value: Any, name: str) -> bool:
 def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
     if replaced_methods.is_replaced(tracer, tensor, name):
         return _get_of_tensor_class(tracer, tensor, name)
+    if name in _ON_THE_TAPE and tensor.requires_grad and tensor.recorder is not tracer.recorder:
+        tracer.backward_reads.check_told(f"Tensor.{name} of what backward computes")
     state = _TENSOR_STATES.get(name)
     if state is not None:
         return state(tracer.tensors, tensor)
@@ -162,6 +164,8 @@ _TENSOR_STATES: dict[str, Callable[[TensorStates, Traced], Any]] = {
     "is_leaf": TensorStates.is_leaf,
     "_version": TensorStates.version,
 }
+#: attributes that tell whether operations were recorded
+_ON_THE_TAPE = frozenset({"requires_grad", "grad_fn", "is_leaf"})
 #: methods of eager tensors that have a meaning in a trace (`library_calls.METHODS`)
 _TENSOR_METHODS = frozenset({
     "__deepcopy__", "__reduce_ex__", "backward", "data_ptr", "detach_", "register_hook",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.autograd import function as library
 from tracegraph.autograd.function import Context, Form, Function
+from tracegraph.autograd.grad_mode import is_grad_enabled
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.stack.storage import class_lookup
@@ -194,9 +195,21 @@ def _call_positional(tracer: Tracer, function: Any, args: tuple[Any, ...], kwarg
     return (*(slots[n] for n in names[:count]), *starred, *only, *keywords.values())
 
 
+def _call_is_grad_enabled(tracer: Tracer) -> bool:
+    """`is_grad_enabled()`.
+
+    Raises:
+        Break: a backward function asks.
+    """
+    if tracer.recorder.grad_enabled:
+        tracer.backward_reads.check_told("whether grad mode is on")
+    return tracer.recorder.grad_enabled
+
+
 #: handlers by function of the library
 HANDLERS: dict[Any, Callable[..., Any]] = {
     _APPLY: _call_apply,
+    is_grad_enabled: _call_is_grad_enabled,
     library.recorded: _call_recorded,
     library.positional: _call_positional,
 }

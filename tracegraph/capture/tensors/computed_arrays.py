@@ -70,7 +70,9 @@ def compute(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...],
 
 def _read(tracer: Tracer, result: Any, source: Source, operands: tuple[Any, ...]) -> Any:
     if type(result) in NUMPY_NUMBERS and tracer.dynamism.dynamic is not False:
-        return tracer.numbers.number(result, source)
+        number = tracer.numbers.number(result, source)
+        tracer.backward_reads.note(source, number)
+        return number
     if type(result) is not np.ndarray or tracer.is_outside(result):
         return tracer.read(result, source)
     # that it is an array follows from the kinds of the operands: it need not be computed to be guarded

@@ -37,6 +37,8 @@ from tracegraph.capture.guards.sources import (
     Source,
     constant_source,
 )
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.trace.effects import AttributeWrite, CellWrite, Places, Write
 from tracegraph.dtypes import float32
@@ -129,6 +131,15 @@ class BackwardReads:
             self._sources.setdefault(source, self.tracer.guards.location)
             if type(found) is Traced:
                 self._tensors[source] = id(found)
+
+    def check_told(self, what: str) -> None:
+        """Check that no backward function that the program has written asks for what depends on `create_graph`.
+
+        Raises:
+            Break: one does.
+        """
+        if self._noticed is not None and not _is_name_of_library(self.tracer.frames[-1].namespace.get("__name__")):
+            raise Break(reasons.CUSTOM_GRADIENT, f"{what}, which depends on create_graph=")
 
     def _is_free(self, source: Source) -> bool:
         """Whether what is at `source` may be another thing in backward."""

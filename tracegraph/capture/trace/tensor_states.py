@@ -69,6 +69,8 @@ class TensorStates:
         self.reshaped: list[tuple[int, Value]] = []
         #: computed tensors that keep their gradients, by the identity of their handles
         self._retained: dict[int, Traced] = {}
+        #: arguments whose version counters the program has asked for
+        self.counted: set[Value] = set()
         #: copies of operands that their own operation overwrites, `x.mul_(w)`, for gradient formulas that read them
         self.kept: dict[tuple[Node, Any], Value] = {}
 
@@ -352,6 +354,7 @@ class TensorStates:
             raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor._version of an array")
         if given.is_made:
             return writes
+        self.counted.add(counter)
         return self._tracer.read(given.tensor._version, Slot(given.source, "_version")) + writes
 
     # ------------------------------------------------------------------------------------ gradients

@@ -7,7 +7,7 @@ from tracegraph.ir.dim import SymExpr
 
 def is_tensor(value: object) -> bool:
     """Whether `value` is a tensor handle of any kind (eager, traced)."""
-    return getattr(type(value), "__tracegraph_tensor__", False)
+    return getattr(type(value), "__tracegraph_tensor__", False) is True  # a metaclass may answer to any name
 
 
 def is_number(value: object) -> bool:
