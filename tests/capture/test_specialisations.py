@@ -129,8 +129,9 @@ def test_fullgraph_names_reason_line_and_hint() -> None:
     line = talks.__code__.co_firstlineno + 2
     with pytest.raises(
         CaptureError, match=rf"talks does not make one graph.*side-effect at .*:{line}: print\(\).*Hint"
-    ):
+    ) as caught:
         function(ramp())
+    assert "runs eagerly" not in str(caught.value)
 
 
 def test_fullgraph_lets_user_exceptions_through() -> None:

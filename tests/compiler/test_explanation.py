@@ -137,7 +137,16 @@ def test_what_gave_up_is_told():
     with pytest.warns(RuntimeWarning, match="recompile_limit"):
         found = explainer(tg.ones(1), "b")
     assert "recompile_limit" in found.eager[0]
+    assert "compiled again" not in found.eager[0]
+    assert "name == 'a' failed: name was 'a', now 'b'" in found.eager[0]
     assert "runs eagerly" in str(found)
+
+
+def test_ints_that_vary_are_inputs_called_ints():
+    explainer = tg.compiler.explain(lambda x, n, empty: x * n + empty.sum())
+    for n in (2, 3):
+        found = explainer(tg.ones(3), n, tg.ones(2, 0, dtype=tg.uint8))
+    assert "inputs: %x: f32[3], %n: int s0, %empty: u8[2, 0]\n" in str(found)
 
 
 def test_a_backend_that_failed_is_told():

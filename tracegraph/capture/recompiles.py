@@ -46,13 +46,16 @@ class Recompile:
     failed: tuple[FailedGuard, ...]
 
     def __str__(self) -> str:
-        lines = [f"{self.function} ({full_place(self.location)}) is compiled again:"]
+        return f"{self.function} ({full_place(self.location)}) is compiled again:\n{self.failures()}"
+
+    def failures(self) -> str:
+        """The guards that did not hold, one a line, with the traces they belong to."""
         if len(self.failed) == 1:
-            return "\n".join([*lines, f"  {self.failed[0]}"])
+            return f"  {self.failed[0]}"
         traces: dict[str, list[int]] = {}
         for number, guard in zip(range(len(self.failed), 0, -1), self.failed, strict=True):
             traces.setdefault(str(guard), []).append(number)
-        return "\n".join([*lines, *(f"  {_numbered(numbers)}: {guard}" for guard, numbers in traces.items())])
+        return "\n".join(f"  {_numbered(numbers)}: {guard}" for guard, numbers in traces.items())
 
 
 def _numbered(traces: list[int]) -> str:

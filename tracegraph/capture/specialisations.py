@@ -344,7 +344,7 @@ class CompiledUnit:
     def _refuse_break(self, stop: Break | None, call: Call) -> None:
         if stop is not None and self.family.options.fullgraph and stop.reason.id != USER_EXCEPTION:
             name, _ = known_as(self.unit, call.args)
-            raise CaptureError(f"fullgraph=True, but {name} does not make one graph. {stop.describe()}")
+            raise CaptureError(f"fullgraph=True, but {name} does not make one graph. {stop.describe_refused()}")
 
     def _note_break(self, stop: Break | None, call: Call) -> None:
         if stop is None:
@@ -409,7 +409,8 @@ class CompiledUnit:
             # every attempt ended in an exception of the function itself: nothing to report
             self.is_native = True
         else:
-            self._give_up(f"it was captured {self._attempts} times (recompile_limit). {recompile}", args)
+            limit = f"it was captured {self._attempts} times (recompile_limit). This call did not fit because"
+            self._give_up(f"{limit}\n{recompile.failures()}", args)
 
     def _give_up(self, why: str, args: Args) -> None:
         self.is_native = True

@@ -21,12 +21,13 @@ from tracegraph.capture.recompiles import Recompile, definition_of
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.session import Call
 from tracegraph.capture.specialisations import Family, Specialisation
+from tracegraph.capture.trace.numbers import symbol_of_int
 from tracegraph.compiler import stages
 from tracegraph.compiler.api import OpByOp, StageReports, capture_options, check_model, check_switches, graph_compiler
 from tracegraph.compiler.backends import Backend, resolve
 from tracegraph.compiler.options import Options
 from tracegraph.errors import ArgumentError, TracegraphError
-from tracegraph.ir import Graph, Location
+from tracegraph.ir import Graph, Location, TensorType
 from tracegraph.ops.random.generator import get_rng_state, set_rng_state
 from tracegraph.tensor import Tensor
 
@@ -224,7 +225,8 @@ def _part_lines(part: Part, guards: GuardListing) -> Iterator[str]:
     if part.graph is None:
         yield "  no tensor operations: runs as ordinary Python"
     else:
-        yield f"  inputs: {', '.join(f'%{p.node.name}: {p.type}' for p in part.graph.placeholders) or 'none'}"
+        inputs = [f"%{value.node.name}: {_input_text(value.type)}" for value in part.graph.placeholders]
+        yield f"  inputs: {', '.join(inputs) or 'none'}"
         yield f"  operations: {operations_text(part.graph)}"
     if part.fallback is not None:
         yield f"  runs op by op: {part.fallback}"
@@ -244,6 +246,12 @@ def _guard_lines(guards: Sequence[GuardText], listing: GuardListing) -> Iterator
         names = list(dict.fromkeys(str(g.definition) for g in folded))
         more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         yield f"and {len(folded)} on definitions: {', '.join(names[:_NAMED])}{more}"
+
+
+def _input_text(type: TensorType) -> str:
+    """The type of an input; of what only tells an int (u8[s0, 0]), that it is one."""
+    symbol = symbol_of_int(type)
+    return str(type) if symbol is None else f"int {symbol}"
 
 
 def operations_text(graph: Graph) -> str:

@@ -46,7 +46,13 @@ class Break(BaseException):
         return (self.reason, self.detail, self.location) == (other.reason, other.detail, other.location)
 
     def describe(self) -> str:
-        """The message users read: reason, detail, line and hint."""
+        """The message users read of a break: reason, line, detail, what runs eagerly, and hint."""
+        return f"{self._cause()} So {self.extent.value}. Hint: {self.reason.hint}"
+
+    def describe_refused(self) -> str:
+        """The message where a break is an error, so that nothing runs: reason, line, detail and hint."""
+        return f"{self._cause()} Hint: {self.reason.hint}"
+
+    def _cause(self) -> str:
         where = f" at {self.location.file}:{self.location.line}" if self.location else ""
-        parts = (f"{self.reason.id}{where}: {self.detail}", self.reason.explanation, f"Hint: {self.reason.hint}")
-        return f"{parts[0]}. {parts[1]} So {self.extent.value}. {parts[2]}"
+        return f"{self.reason.id}{where}: {self.detail}. {self.reason.explanation}"

@@ -188,8 +188,7 @@ class TraceNumbers:
         for name in sorted(self._symbols.keys() & symbols - self._shown):
             self._shown.add(name)
             example = int_witness(self._tracer.sizes.env.examples[name])
-            type = TensorType(dtypes.uint8, (dims.sym(name), 0))
-            self._tracer.add_input(self._symbols[name], example, type, Role.PRIMAL, int_witness)
+            self._tracer.add_input(self._symbols[name], example, _type_of_int(dims.sym(name)), Role.PRIMAL, int_witness)
 
     def lifted(self, op: Definition, operands: tuple[Any, ...]) -> tuple[Any, ...]:
         """The operands of a call with varying floats as 0-d inputs, where that gives what a Python float would."""
@@ -245,6 +244,18 @@ def float_input(value: float) -> Tensor:
 def int_witness(value: int) -> Tensor:
     """A tensor without elements whose first size is an int that a graph needs to know."""
     return Tensor(np.empty((value, 0), np.uint8))
+
+
+def symbol_of_int(type: TensorType) -> SymExpr | None:
+    """The symbol whose value an input of this type tells, if it tells nothing else."""
+    match type.shape:
+        case (SymExpr() as symbol, 0) if type == _type_of_int(symbol):
+            return symbol
+    return None
+
+
+def _type_of_int(symbol: SymExpr) -> TensorType:
+    return TensorType(dtypes.uint8, (symbol, 0))
 
 
 def _type_of(operand: Any) -> Any:
