@@ -1,12 +1,11 @@
-"""Text generation and attention as a large model library arranges them: mappings of functions, processors, criteria."""
+"""Text written token by token: layered tables of functions, renamed keywords, settings, score rules, endings."""
 
 import copy
 import functools
 import inspect
-import warnings
 from collections import UserDict
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Optional
 
 import torch
@@ -15,289 +14,314 @@ import torch.nn.functional as F
 
 from graph_programs import made
 
+# ---------------------------------------------------------------------------------------- tables and keywords
 
-class AttentionInterface(MutableMapping):
-    _global_mapping: dict = {}
+
+class Layered(MutableMapping):
+    """A table of one's own over one that all instances have in common; only the own one is written by item."""
+
+    common: dict = {}
 
     def __init__(self):
-        self._local_mapping = {}
-
-    def __getitem__(self, key):
-        if key in self._local_mapping:
-            return self._local_mapping[key]
-        return self._global_mapping[key]
-
-    def __setitem__(self, key, value):
-        self._local_mapping.update({key: value})
-
-    def __delitem__(self, key):
-        del self._local_mapping[key]
-
-    def __iter__(self):
-        return iter({**self._global_mapping, **self._local_mapping})
-
-    def __len__(self):
-        return len(self._global_mapping.keys() | self._local_mapping.keys())
+        self.own = {}
 
     @classmethod
-    def register(cls, key, value):
-        cls._global_mapping.update({key: value})
+    def share(cls, name):
+        def keep(function):
+            cls.common[name] = function
+            return function
 
-    def valid_keys(self):
-        return list(self.keys())
+        return keep
+
+    def __getitem__(self, name):
+        for layer in (self.own, self.common):
+            if name in layer:
+                return layer[name]
+        raise KeyError(name)
+
+    def __setitem__(self, name, function):
+        self.own[name] = function
+
+    def __delitem__(self, name):
+        self.own.pop(name)
+
+    def __iter__(self):
+        yield from self.common
+        yield from (name for name in self.own if name not in self.common)
+
+    def __len__(self):
+        return sum(1 for _ in self)
 
 
-def sdpa(query, key, value, **kwargs):
-    return F.scaled_dot_product_attention(query, key, value)
+MIXERS = Layered()
 
 
-def uniform(query, key, value, **kwargs):
-    return value.mean(-2, keepdim=True).expand_as(query)
+@Layered.share("softmax")
+def by_softmax(asked, offered, carried, **unread):
+    return F.scaled_dot_product_attention(asked, offered, carried)
 
 
-AttentionInterface.register("sdpa", sdpa)
-ATTENTION = AttentionInterface()
+def by_mean(asked, offered, carried, **unread):
+    return carried.mean(dim=-2, keepdim=True).expand_as(asked)
 
 
-def deprecate_kwarg(old_name, new_name):
-    def wrapper(func):
-        is_method = "self" in set(inspect.signature(func).parameters.keys())
+def formerly(**renamed):
+    """Let a function take keywords by the names that they used to have."""
 
-        @functools.wraps(func)
-        def wrapped(*args, **kwargs):
-            name = f"{args[0].__class__.__name__}.{func.__name__}" if is_method else func.__name__
-            if old_name in kwargs and new_name in kwargs:
-                raise ValueError(f"both {old_name} and {new_name} given to {name}")
-            if old_name in kwargs:
-                kwargs[new_name] = kwargs.pop(old_name)
+    def decorate(function):
+        has_self = next(iter(inspect.signature(function).parameters)) == "self"
+
+        @functools.wraps(function)
+        def translating(*given, **named):
+            for today, past in renamed.items():
+                if past not in named:
+                    continue
+                if today in named:
+                    owner = type(given[0]).__name__ + "." if has_self else ""
+                    raise ValueError(f"{owner}{function.__name__} is given {today} twice, once as {past}")
+                named[today] = named.pop(past)
                 if not torch.compiler.is_compiling():
-                    pass
-            return func(*args, **kwargs)
+                    translating.renames += 1
+            return function(*given, **named)
 
-        return wrapped
+        translating.renames = 0
+        return translating
 
-    return wrapper
+    return decorate
 
 
-class Mixed(nn.Module):
+class Mixer(nn.Module):
     def __init__(self):
         super().__init__()
-        self.proj = nn.Linear(4, 12)
-        self.kind = "sdpa"
+        self.way = "softmax"
+        self.split = nn.Linear(4, 12)
 
-    @deprecate_kwarg("masks", new_name="mask")
-    def forward(self, x, mask=None, **kwargs):
-        q, k, v = self.proj(x).chunk(3, -1)
-        if mask is not None:
-            v = v * mask
-        return ATTENTION[self.kind](q, k, v, module=self, **kwargs)
+    @formerly(keep="masks")
+    def forward(self, x, keep=None, **more):
+        *matched, carried = self.split(x).tensor_split(3, dim=-1)
+        return MIXERS[self.way](*matched, carried if keep is None else carried * keep, owner=self, **more)
 
 
 @made("2x3x4", "2x3x4")
 def attention_mapping():
-    model = Mixed()
+    mixer = Mixer()
 
-    def run(x):
-        ATTENTION["uniform"] = uniform
-        first = model(x, masks=x > 0)
-        model.kind = "uniform" if model.kind == "sdpa" else "sdpa"
+    def mix(x):
+        MIXERS["mean"] = by_mean
+        results = [mixer(x, masks=x.gt(0))]
         try:
-            model(x, masks=x, mask=x)
-        except ValueError as e:
-            text = str(e)
-        second = model(x, dropout=0.0)
-        del ATTENTION["uniform"]
-        model.kind = "sdpa"
-        return first, second, text, ATTENTION.valid_keys(), len(ATTENTION), "none" in ATTENTION
+            mixer(x, keep=x, masks=x)
+        except ValueError as refusal:
+            results.append(str(refusal))
+        mixer.way = {"softmax": "mean", "mean": "softmax"}[mixer.way]
+        results.append(mixer(x, rate=0.0))
+        mixer.way = "softmax"
+        del MIXERS["mean"]
+        return results, list(MIXERS.keys()), len(MIXERS), "mean" in MIXERS
 
-    return run
+    return mix
 
 
-class BatchEncoding(UserDict):
-    def __getattr__(self, item):
+# ---------------------------------------------------------------------------------------- batches
+
+
+class Columns(UserDict):
+    """Named columns, also attributes and numbered."""
+
+    def __getattr__(self, name):
         try:
-            return self.data[item]
+            return self.data[name]
         except KeyError:
-            raise AttributeError(item)
+            raise AttributeError(f"there is no column {name!r}") from None
 
-    def to(self, device):
-        self.data = {k: v.to(device=device) if isinstance(v, torch.Tensor) else v for k, v in self.data.items()}
+    def __getitem__(self, which):
+        names = list(self.data)
+        return self.data[which if isinstance(which, str) else names[which]]
+
+    def to(self, place):
+        for name, column in list(self.data.items()):
+            if isinstance(column, torch.Tensor):
+                self.data[name] = column.to(device=place)
         return self
-
-    def __getitem__(self, item):
-        return self.data[item] if isinstance(item, str) else list(self.data.values())[item]
 
 
 @made("2x5<9", "2x5<9")
 def batch_encoding():
-    embed = nn.Embedding(9, 4)
+    table = nn.Embedding(9, 4)
 
-    def run(ids):
-        batch = BatchEncoding({"input_ids": ids, "attention_mask": ids > 0, "name": "b"}).to("cpu")
-        batch["labels"] = batch.input_ids.clone()
+    def look_up(tokens, present, **others):
+        return table(tokens) * present.unsqueeze(-1), sorted(others)
 
-        def masked_embedding(input_ids, attention_mask, **rest):
-            return embed(input_ids) * attention_mask[..., None], sorted(rest)
-
-        masked = masked_embedding(**batch)
-        return masked, batch[0], "labels" in batch, list(batch.keys()), getattr(batch, "absent", None)
+    def run(tokens):
+        columns = Columns(tokens=tokens, present=tokens.ne(0), source="b").to("cpu")
+        columns["wanted"] = columns.tokens.clone()
+        return look_up(**columns), columns[0], "wanted" in columns, [*columns.keys()], getattr(columns, "speaker", None)
 
     return run
 
 
+# ---------------------------------------------------------------------------------------- settings and score rules
+
+
 @dataclass
-class GenerationConfig:
-    max_new_tokens: int = 3
-    eos_token_id: Any = 5
-    pad_token_id: Optional[int] = None
-    repetition_penalty: float = 1.2
-    top_k: int = 4
-    bad_words: list = field(default_factory=list)
+class Settings:
+    count: int = 3
+    stop: Any = 5
+    filler: Optional[int] = None
+    discouraged: float = 1.2
+    among: int = 4
+    banned: list = field(default_factory=list)
 
-    def update(self, **kwargs):
-        applied = []
-        for key, value in kwargs.items():
-            if hasattr(self, key):
-                setattr(self, key, value)
-                applied.append(key)
-        return {k: v for k, v in kwargs.items() if k not in applied}
+    def take(self, named):
+        """Set what are fields, and give the rest back."""
+        own = [f.name for f in fields(self) if f.name in named]
+        for name in own:
+            setattr(self, name, named[name])
+        return {name: named[name] for name in named if name not in own}
 
 
-class LogitsProcessorList(list):
-    def __call__(self, input_ids, scores, **kwargs):
-        for processor in self:
-            args = inspect.signature(processor.__call__).parameters
-            if len(args) > 2:
-                if not all(arg in kwargs for arg in list(args.keys())[2:]):
-                    raise ValueError(f"missing arguments for {processor.__class__}")
-                scores = processor(input_ids, scores, **kwargs)
-            else:
-                scores = processor(input_ids, scores)
+class Discourage:
+    """Tokens that stand in the text already become less likely, by a factor on their scores."""
+
+    def __init__(self, factor):
+        if type(factor) is not float or factor <= 0:
+            raise ValueError(f"the factor on repeated tokens should be a float above 0; it is {factor!r}")
+        self.factor = factor
+
+    def __call__(self, text, scores):
+        repeated = scores.gather(1, text)
+        lowered = torch.where(repeated.lt(0), repeated * self.factor, repeated / self.factor)
+        return scores.scatter(1, text, lowered)
+
+
+class Best:
+    def __init__(self, among, others=float("-inf")):
+        self.among, self.others = among if among > 1 else 1, others
+
+    def __call__(self, text, scores):
+        best, _ = scores.topk(min(scores.shape[-1], self.among))
+        return scores.masked_fill(scores < best[..., -1:], self.others)
+
+
+class Cooling:
+    def __call__(self, text, scores, turn):
+        return scores / (turn * 0.1 + 1.0)
+
+
+class Rules(list):
+    """Rules for scores, one after the other; a rule is given what its signature asks for."""
+
+    def __call__(self, text, scores, **facts):
+        for rule in self:
+            _, _, *asked = inspect.signature(rule.__call__).parameters
+            missing = [name for name in asked if name not in facts]
+            if missing:
+                raise ValueError(f"{type(rule).__name__} needs {', '.join(missing)}")
+            scores = rule(text, scores, **{name: facts[name] for name in asked})
         return scores
 
 
-class RepetitionPenalty:
-    def __init__(self, penalty):
-        if not isinstance(penalty, float) or not (penalty > 0):
-            raise ValueError(f"`penalty` has to be a strictly positive float, but is {penalty}")
-        self.penalty = penalty
-
-    def __call__(self, input_ids, scores):
-        score = torch.gather(scores, 1, input_ids)
-        score = torch.where(score < 0, score * self.penalty, score / self.penalty)
-        return scores.scatter(1, input_ids, score)
+# ---------------------------------------------------------------------------------------- endings, the loop
 
 
-class TopK:
-    def __init__(self, top_k, filter_value=-float("inf")):
-        self.top_k, self.filter_value = max(top_k, 1), filter_value
+class AtLength:
+    def __init__(self, length):
+        self.length = length
 
-    def __call__(self, input_ids, scores):
-        remove = scores < torch.topk(scores, min(self.top_k, scores.size(-1)))[0][..., -1, None]
-        return scores.masked_fill(remove, self.filter_value)
-
-
-class Scheduled:
-    def __call__(self, input_ids, scores, step):
-        return scores / (1.0 + 0.1 * step)
+    def __call__(self, text):
+        return text.new_full(text.shape[:1], text.shape[1] >= self.length, dtype=torch.bool)
 
 
-class MaxLength:
-    def __init__(self, limit):
-        self.limit = limit
+class AtToken:
+    def __init__(self, *tokens):
+        self.tokens = torch.tensor(tokens)
 
-    def __call__(self, input_ids, scores, **kwargs):
-        is_done = input_ids.shape[-1] >= self.limit
-        return torch.full((input_ids.shape[0],), is_done, device=input_ids.device, dtype=torch.bool)
-
-
-class EosToken:
-    def __init__(self, eos):
-        self.eos = torch.tensor([eos] if isinstance(eos, int) else eos)
-
-    def __call__(self, input_ids, scores, **kwargs):
-        return torch.isin(input_ids[:, -1], self.eos)
+    def __call__(self, text):
+        return torch.isin(text[:, -1], self.tokens)
 
 
-class StoppingCriteriaList(list):
-    def __call__(self, input_ids, scores, **kwargs):
-        is_done = torch.full((input_ids.shape[0],), False, device=input_ids.device, dtype=torch.bool)
-        for criteria in self:
-            is_done = is_done | criteria(input_ids, scores, **kwargs)
-        return is_done
-
+class Endings(list):
     @property
-    def max_length(self):
-        return next((c.limit for c in self if isinstance(c, MaxLength)), None)
+    def length(self):
+        lengths = (ending.length for ending in self if isinstance(ending, AtLength))
+        return next(lengths, None)
+
+    def __call__(self, text):
+        ended = torch.zeros(len(text), dtype=torch.bool, device=text.device)
+        return functools.reduce(lambda so_far, ending: so_far | ending(text), self, ended)
 
 
-class Streamer:
+class Reader:
     def __init__(self):
-        self.chunks = []
+        self.heard = []
 
-    def put(self, value):
-        self.chunks.append(value)
+    def hear(self, tokens):
+        self.heard.append(tokens)
 
 
-class GenerationMixin:
-    generation_config = GenerationConfig()
+class Writes:
+    """Gives a model of next tokens a method that writes."""
 
-    def _prepare(self, config, **kwargs):
-        config = copy.deepcopy(config if config is not None else self.generation_config)
-        model_kwargs = config.update(**kwargs)
-        if config.pad_token_id is None and config.eos_token_id is not None:
-            warnings.warn("Setting pad to eos") if config.bad_words else None
-            config.pad_token_id = config.eos_token_id
-        return config, model_kwargs
+    settings = Settings()
+
+    def _settled(self, settings, named):
+        settings = copy.deepcopy(self.settings if settings is None else settings)
+        rest = settings.take(named)
+        stops = settings.stop if isinstance(settings.stop, list) else [settings.stop]
+        if settings.filler is None:
+            settings.filler = stops[0]
+        return settings, stops, rest
 
     @torch.no_grad()
-    def generate(self, ids, config=None, prefix_fn: Optional[Callable] = None, streamer=None, **kwargs):
-        config, model_kwargs = self._prepare(config, **kwargs)
-        processors = LogitsProcessorList([RepetitionPenalty(config.repetition_penalty)])
-        processors.extend([TopK(config.top_k), Scheduled()])
-        criteria = StoppingCriteriaList([MaxLength(ids.shape[-1] + config.max_new_tokens)])
-        criteria.append(EosToken(config.eos_token_id))
-        unfinished = torch.ones(ids.shape[0], dtype=torch.long, device=ids.device)
-        step = 0
-        while ids.shape[-1] < criteria.max_length:
-            scores = processors(ids, self(ids, **model_kwargs)[:, -1].float(), step=step)
-            tokens = torch.argmax(scores, dim=-1)
-            tokens = tokens * unfinished + config.pad_token_id * (1 - unfinished)
-            ids = torch.cat([ids, tokens[:, None]], dim=-1)
-            if streamer is not None:
-                streamer.put(tokens)
-            unfinished = unfinished & ~criteria(ids, scores)
-            step += 1
-        return ids
+    def write(self, text, settings=None, allowed: Optional[Callable] = None, reader=None, **named):
+        settings, stops, rest = self._settled(settings, named)
+        rules = Rules([Discourage(settings.discouraged)])
+        rules.extend([Best(settings.among), Cooling()])
+        endings = Endings([AtLength(text.shape[1] + settings.count), AtToken(*stops)])
+        going_on, turn = text.new_ones(text.shape[0]), 0
+        while text.shape[1] < endings.length:
+            likely = self(text, **rest)[:, -1]
+            chosen = rules(text, likely.float(), turn=turn).argmax(dim=-1)
+            chosen = going_on * chosen + (1 - going_on) * settings.filler
+            if reader is not None:
+                reader.hear(chosen)
+            text = torch.cat((text, chosen.unsqueeze(1)), dim=1)
+            going_on = going_on & ~endings(text)
+            turn += 1
+        return text
 
 
-class TinyLM(nn.Module, GenerationMixin):
+class RunningSums(nn.Module, Writes):
     def __init__(self):
         super().__init__()
-        self.embed, self.head = nn.Embedding(11, 6), nn.Linear(6, 11)
+        self.enter = nn.Embedding(11, 6)
+        self.leave = nn.Linear(6, 11)
 
-    def forward(self, ids, scale=1.0):
-        return self.head(self.embed(ids).cumsum(1)) * scale
+    def forward(self, text, factor=1.0):
+        return factor * self.leave(torch.cumsum(self.enter(text), dim=1))
 
 
 @made("2x3<11", "2x4<11")
 def generates_with_processors():
-    model, streamer = TinyLM(), Streamer()
-    return lambda ids: (
-        model.generate(ids, streamer=streamer, scale=0.5, eos_token_id=[5, 6], pad_token_id=0),
-        len(streamer.chunks),
-    )
+    model, reader = RunningSums(), Reader()
+
+    def run(text):
+        written = model.write(text, reader=reader, stop=[5, 6], filler=0, factor=0.5)
+        return written, len(reader.heard)
+
+    return run
 
 
 @made("2x3<11", "2x3<11")
 def generates_with_defaults():
-    model = TinyLM()
+    model = RunningSums()
 
-    def run(ids):
+    def run(text):
+        refused = ""
         try:
-            model.generate(ids, repetition_penalty=1)
-        except ValueError as e:
-            text = str(e)
-        return model.generate(ids, max_new_tokens=2), text, model.generation_config.pad_token_id
+            model.write(text, discouraged=1)
+        except ValueError as refusal:
+            refused = str(refusal)
+        return refused, model.settings.filler, model.write(text, count=2)
 
     return run

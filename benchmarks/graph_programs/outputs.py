@@ -1,6 +1,5 @@
 """What models return and are given: dicts with attributes, dataclasses."""
 
-from collections import OrderedDict
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Dict, Optional, Tuple
 
@@ -8,58 +7,31 @@ import torch
 import torch.nn as nn
 
 from graph_programs import made, program
-
-
-class ModelOutput(OrderedDict):
-    """An ordered dict whose entries are attributes too."""
-
-    def __post_init__(self):
-        for f in fields(self):
-            v = getattr(self, f.name)
-            if v is not None:
-                self[f.name] = v
-
-    def __getitem__(self, k):
-        if isinstance(k, str):
-            return dict(self.items())[k]
-        return self.to_tuple()[k]
-
-    def __setattr__(self, name, value):
-        if name in self.keys() and value is not None:
-            super().__setitem__(name, value)
-        super().__setattr__(name, value)
-
-    def __setitem__(self, key, value):
-        super().__setitem__(key, value)
-        super().__setattr__(key, value)
-
-    def to_tuple(self):
-        return tuple(self[k] for k in self.keys())
+from graph_programs.records import Record
 
 
 @dataclass
-class BaseOutput(ModelOutput):
-    last_hidden_state: Optional[torch.Tensor] = None
-    hidden_states: Optional[Tuple[torch.Tensor, ...]] = None
-    loss: Optional[torch.Tensor] = None
+class Encoded(Record):
+    top: Optional[torch.Tensor] = None
+    layers: Optional[Tuple[torch.Tensor, ...]] = None
+    penalty: Optional[torch.Tensor] = None
 
 
 @made("2x8")
 def model_output():
-    fc = nn.Linear(8, 8)
+    mix = nn.Linear(8, 8)
 
-    def run(x, output_hidden_states=True, return_dict=True):
-        states = () if output_hidden_states else None
+    def encode(x, with_layers=True, as_record=True):
+        trail = ()
         for _ in range(2):
-            if output_hidden_states:
-                states = states + (x,)
-            x = fc(x)
-        if not return_dict:
-            return tuple(v for v in [x, states] if v is not None)
-        out = BaseOutput(last_hidden_state=x, hidden_states=states)
-        return out, out[0], out["hidden_states"][0], out.loss is None, list(out.keys())
+            trail += (x,) * with_layers
+            x = mix(x)
+        found = Encoded(top=x, layers=trail if with_layers else None)
+        if as_record:
+            return found, found[0], found["layers"][0], found.penalty is None, list(found.keys())
+        return found.filled()
 
-    return run
+    return encode
 
 
 @made("2x8")

@@ -1,10 +1,10 @@
-"""Language models as the files of a large model library are written: configs, outputs, registries, caches, mixins."""
+"""Language models as a library of many of them: sizes under two names, tables of parts, caches, shared base classes."""
 
 import functools
 import logging
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 import torch
@@ -12,487 +12,433 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from graph_programs import made
+from graph_programs.records import Record
 
-logger = logging.getLogger(__name__)
-
-
-# ---------------------------------------------------------------------------------------- config, outputs, registries
+journal = logging.getLogger(__name__)
 
 
-class PretrainedConfig:
-    model_type = ""
-    attribute_map: dict[str, str] = {}
-
-    def __setattr__(self, key, value):
-        mapping = super().__getattribute__("attribute_map")
-        super().__setattr__(mapping.get(key, key), value)
-
-    def __getattribute__(self, key):
-        if key != "attribute_map" and key in super().__getattribute__("attribute_map"):
-            key = super().__getattribute__("attribute_map")[key]
-        return super().__getattribute__(key)
-
-    def __init__(self, **kwargs):
-        self.return_dict = kwargs.pop("return_dict", True)
-        self.output_attentions = kwargs.pop("output_attentions", False)
-        self.output_hidden_states = kwargs.pop("output_hidden_states", False)
-        self.problem_type = kwargs.pop("problem_type", None)
-        self.id2label = {i: f"LABEL_{i}" for i in range(kwargs.pop("num_labels", 2))}
-        self._attn_implementation = kwargs.pop("attn_implementation", "sdpa")
-        for key, value in kwargs.items():
-            setattr(self, key, value)
-
-    @property
-    def use_return_dict(self):
-        return self.return_dict
-
-    @property
-    def num_labels(self):
-        return len(self.id2label)
-
-    def to_dict(self):
-        return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
+@functools.cache
+def note(text):
+    """Say a thing the first time."""
+    journal.warning(text)
 
 
-class TinyConfig(PretrainedConfig):
-    model_type = "tiny"
-    attribute_map = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
-
-    def __init__(self, vocab_size=19, n_positions=16, n_embd=16, n_layer=2, n_head=4, **kwargs):
-        self.vocab_size, self.n_positions, self.n_embd = vocab_size, n_positions, n_embd
-        self.n_layer, self.n_head = n_layer, n_head
-        self.activation_function = kwargs.pop("activation_function", "gelu_new")
-        self.layer_norm_epsilon = 1e-5
-        super().__init__(**kwargs)
+# ---------------------------------------------------------------------------------------- sizes and options
 
 
-class ModelOutput(OrderedDict):
-    def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None:
-                self[field.name] = value
+class Options:
+    """What a model is made by. `synonyms` gives names of a family of models to what all models read."""
 
-    def __getitem__(self, k):
-        if isinstance(k, str):
-            return dict(self.items())[k]
-        return self.to_tuple()[k]
+    synonyms: dict[str, str] = {}
+
+    def __getattribute__(self, name):
+        look = super().__getattribute__
+        return look(look("synonyms").get(name, name) if name != "synonyms" else name)
 
     def __setattr__(self, name, value):
-        if name in self.keys() and value is not None:
-            super().__setitem__(name, value)
-        super().__setattr__(name, value)
+        super().__setattr__(type(self).synonyms.get(name, name), value)
 
-    def __setitem__(self, key, value):
-        super().__setitem__(key, value)
-        super().__setattr__(key, value)
+    def __init__(self, **chosen):
+        usual = {"as_record": True, "keeps_weights": False, "keeps_layers": False, "task": None}
+        for name, value in usual.items():
+            setattr(self, name, chosen.pop(name, value))
+        self._attends = chosen.pop("attends", "fused")
+        self.classes = dict(enumerate(f"class {n}" for n in range(chosen.pop("class_count", 2))))
+        vars(self).update(chosen)
 
-    def to_tuple(self):
-        return tuple(self[k] for k in self.keys())
+    @property
+    def class_count(self):
+        return len(self.classes)
+
+    def public(self):
+        return {name: value for name, value in vars(self).items() if name[0] != "_"}
+
+
+class SmallOptions(Options):
+    synonyms = {"width": "channels", "depth": "layers", "heads": "groups"}
+
+    def __init__(self, tokens=19, places=16, channels=16, layers=2, groups=4, curve="tanh_gelu", **chosen):
+        self.tokens, self.places = tokens, places
+        self.channels, self.layers, self.groups = channels, layers, groups
+        self.curve, self.epsilon = curve, 1e-5
+        super().__init__(**chosen)
+
+
+# ---------------------------------------------------------------------------------------- what is returned
 
 
 @dataclass
-class CausalLMOutput(ModelOutput):
-    loss: Optional[torch.Tensor] = None
-    logits: Optional[torch.Tensor] = None
-    past_key_values: Any = None
-    hidden_states: Optional[tuple] = None
-    attentions: Optional[tuple] = None
+class Encoded(Record):
+    top: Optional[torch.Tensor] = None
+    memory: Any = None
+    layers: Optional[tuple] = None
+    weights: Optional[tuple] = None
 
 
 @dataclass
-class BaseOutput(ModelOutput):
-    last_hidden_state: Optional[torch.Tensor] = None
-    past_key_values: Any = None
-    hidden_states: Optional[tuple] = None
-    attentions: Optional[tuple] = None
+class Predicted(Record):
+    error: Optional[torch.Tensor] = None
+    scores: Optional[torch.Tensor] = None
+    memory: Any = None
+    layers: Optional[tuple] = None
+    weights: Optional[tuple] = None
 
 
-class NewGELU(nn.Module):
+def record_or_tuple(forward):
+    """Let callers choose by `as_record`, and the options of the model if they do not."""
+
+    @functools.wraps(forward)
+    def choosing(self, *given, as_record=None, **named):
+        found = forward(self, *given, **named)
+        wants_record = self.options.as_record if as_record is None else as_record
+        return found if wants_record or isinstance(found, tuple) else found.filled()
+
+    return choosing
+
+
+# ---------------------------------------------------------------------------------------- tables of parts
+
+
+class TanhGELU(nn.Module):
+    """The approximation of Hendrycks and Gimpel 2016 (arXiv:1606.08415)."""
+
     def forward(self, x):
-        return 0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))))
+        inner = torch.pow(x, 3).mul(0.044715).add(x)
+        return x * (torch.tanh(inner * math.sqrt(2 / math.pi)) + 1) / 2
 
 
-class ClassInstantier(OrderedDict):
-    def __getitem__(self, key):
-        content = super().__getitem__(key)
-        cls, kwargs = content if isinstance(content, tuple) else (content, {})
-        return cls(**kwargs)
+class Fresh(OrderedDict):
+    """Gives an instance of the class under a name, another at every look."""
+
+    def __getitem__(self, name):
+        match super().__getitem__(name):
+            case (kind, options):
+                return kind(**options)
+            case kind:
+                return kind()
 
 
-ACT2FN = ClassInstantier({"gelu_new": NewGELU, "relu": nn.ReLU, "leaky": (nn.LeakyReLU, {"negative_slope": 0.2})})
+CURVES = Fresh(tanh_gelu=TanhGELU, relu=nn.ReLU, leaky=(nn.LeakyReLU, dict(negative_slope=0.2)))
 
 
-def sdpa_attention(module, query, key, value, mask, scaling, dropout=0.0, is_causal=None, **kwargs):
-    is_causal = query.shape[2] > 1 and mask is None if is_causal is None else is_causal
-    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=is_causal)
-    return out.transpose(1, 2).contiguous(), None
+def fused_attention(layer, asked, offered, carried, mask, scale, forgets=0.0, looks_back=None, **unread):
+    if looks_back is None and mask is None and asked.shape[-2] > 1:
+        looks_back = True
+    found = F.scaled_dot_product_attention(
+        asked, offered, carried, attn_mask=mask, dropout_p=forgets, is_causal=bool(looks_back)
+    )
+    return found.transpose(1, 2).contiguous(), None
 
 
-def eager_attention(module, query, key, value, mask, scaling, dropout=0.0, **kwargs):
-    weights = torch.matmul(query, key.transpose(-1, -2)) * scaling
-    length, keys = query.size(-2), key.size(-2)
-    causal = module.bias[:, :, keys - length : keys, :keys]
-    floor = torch.full([], torch.finfo(weights.dtype).min, dtype=weights.dtype, device=weights.device)
-    weights = torch.where(causal, weights.to(weights.dtype), floor)
+def plain_attention(layer, asked, offered, carried, mask, scale, forgets=0.0, **unread):
+    match_of = scale * (asked @ offered.mT)
+    until, since = offered.shape[2], offered.shape[2] - asked.shape[2]
+    least = torch.finfo(match_of.dtype).min
+    match_of = torch.where(layer.past[..., since:until, :until], match_of, torch.full((), least, dtype=match_of.dtype))
     if mask is not None:
-        weights = weights + mask[:, :, :, :keys]
-    weights = F.softmax(weights, dim=-1).type(value.dtype)
-    weights = F.dropout(weights, p=dropout, training=module.training)
-    return torch.matmul(weights, value).transpose(1, 2), weights
+        match_of = match_of + mask[..., :until]
+    weights = F.dropout(match_of.softmax(-1).to(carried.dtype), forgets, layer.training)
+    return (weights @ carried).transpose(1, 2), weights
 
 
-ALL_ATTENTION_FUNCTIONS = {"sdpa": sdpa_attention}
+ATTENTION = {"fused": fused_attention}
 
 
-@functools.lru_cache(None)
-def warning_once(message):
-    logger.warning(message)
+# ---------------------------------------------------------------------------------------- memory of earlier tokens
 
 
-def can_return_tuple(func):
-    @functools.wraps(func)
-    def wrapper(self, *args, **kwargs):
-        return_dict = kwargs.pop("return_dict", self.config.return_dict)
-        output = func(self, *args, **kwargs)
-        if not return_dict and not isinstance(output, tuple):
-            output = output.to_tuple()
-        return output
+class LayerMemory:
+    """Keys and values of one layer; made of nothing when the first ones come."""
 
-    return wrapper
+    started = False
 
+    def start(self, like):
+        self.kind, self.place = like.dtype, like.device
+        self.offered, self.carried = (torch.tensor([], dtype=self.kind, device=self.place) for _ in range(2))
+        self.started = True
 
-# ---------------------------------------------------------------------------------------- cache
+    def extend(self, offered, carried, **unread):
+        if not self.started:
+            self.start(offered)
+        self.offered = torch.cat((self.offered, offered), dim=2)
+        self.carried = torch.cat((self.carried, carried), dim=2)
+        return self.offered, self.carried
 
-
-class CacheLayer:
-    def __init__(self):
-        self.keys = self.values = None
-        self.is_initialized = False
-
-    def lazy_initialization(self, key_states):
-        self.dtype, self.device = key_states.dtype, key_states.device
-        self.keys = torch.tensor([], dtype=self.dtype, device=self.device)
-        self.values = torch.tensor([], dtype=self.dtype, device=self.device)
-        self.is_initialized = True
-
-    def update(self, key_states, value_states, cache_kwargs=None):
-        if not self.is_initialized:
-            self.lazy_initialization(key_states)
-        self.keys = torch.cat([self.keys, key_states], dim=-2)
-        self.values = torch.cat([self.values, value_states], dim=-2)
-        return self.keys, self.values
-
-    def get_seq_length(self):
-        if not self.is_initialized or self.keys.numel() == 0:
-            return 0
-        return self.keys.shape[-2]
+    def __len__(self):
+        return self.offered.shape[2] if self.started and self.offered.numel() else 0
 
 
-class DynamicCache:
-    def __init__(self, layer_class_to_replicate=CacheLayer):
-        self.layers = []
-        self.layer_class_to_replicate = layer_class_to_replicate
+class Memory:
+    def __init__(self, make_layer=LayerMemory):
+        self.make_layer, self.layers = make_layer, []
 
-    def update(self, key_states, value_states, layer_idx, cache_kwargs=None):
-        while len(self.layers) <= layer_idx:
-            self.layers.append(self.layer_class_to_replicate())
-        return self.layers[layer_idx].update(key_states, value_states, cache_kwargs)
+    def extend(self, index, *states, **facts):
+        missing = index + 1 - len(self.layers)
+        self.layers.extend(self.make_layer() for _ in range(missing))
+        return self.layers[index].extend(*states, **facts)
 
-    def get_seq_length(self, layer_idx=0):
-        return 0 if layer_idx >= len(self.layers) else self.layers[layer_idx].get_seq_length()
-
-    def __iter__(self):
-        for layer in self.layers:
-            yield layer.keys, layer.values
+    @property
+    def length(self):
+        return len(self.layers[0]) if self.layers else 0
 
     def __len__(self):
         return len(self.layers)
 
-    def to_legacy_cache(self):
-        return tuple((k, v) for k, v in self)
+    def __iter__(self):
+        return ((layer.offered, layer.carried) for layer in self.layers)
 
 
-# ---------------------------------------------------------------------------------------- model
+# ---------------------------------------------------------------------------------------- layers
 
 
-class Conv1D(nn.Module):
-    def __init__(self, nf, nx):
+class Projection(nn.Module):
+    """A linear layer whose weight is stored [in, out]."""
+
+    def __init__(self, enters, leaves):
         super().__init__()
-        self.nf = nf
-        self.weight = nn.Parameter(torch.empty(nx, nf))
-        self.bias = nn.Parameter(torch.zeros(nf))
+        self.weight, self.bias = nn.Parameter(torch.empty(enters, leaves)), nn.Parameter(torch.zeros(leaves))
         nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, x):
-        size_out = x.size()[:-1] + (self.nf,)
-        x = torch.addmm(self.bias, x.view(-1, x.size(-1)), self.weight)
-        return x.view(size_out)
+        rows = x.view(-1, x.shape[-1])
+        return torch.addmm(self.bias, rows, self.weight).view(*x.shape[:-1], self.bias.shape[0])
 
 
-class TinyAttention(nn.Module):
-    def __init__(self, config, layer_idx=None):
+class SelfAttention(nn.Module):
+    def __init__(self, options, index=None):
         super().__init__()
-        self.config, self.layer_idx = config, layer_idx
-        positions = config.n_positions
-        mask = torch.tril(torch.ones((positions, positions), dtype=torch.bool)).view(1, 1, positions, positions)
-        self.register_buffer("bias", mask, persistent=False)
-        self.embed_dim = config.hidden_size
-        self.num_heads = config.num_attention_heads
-        self.head_dim = self.embed_dim // self.num_heads
-        self.split_size = self.embed_dim
-        if layer_idx is None:
-            warning_once(f"{self.__class__.__name__} without layer_idx")
-        self.c_attn = Conv1D(3 * self.embed_dim, self.embed_dim)
-        self.c_proj = Conv1D(self.embed_dim, self.embed_dim)
-        self.scaling = self.head_dim**-0.5
+        if index is None:
+            note(f"a {type(self).__name__} without a number cannot have a memory")
+        self.options, self.index = options, index
+        self.per_head = options.width // options.heads
+        self.enter = Projection(options.width, options.width * 3)
+        self.leave = Projection(options.width, options.width)
+        past = torch.ones(options.places, options.places, dtype=torch.bool).tril()
+        self.register_buffer("past", past[None, None], persistent=False)
 
-    def forward(self, hidden_states, past_key_values=None, attention_mask=None, cache_position=None, **kwargs):
-        query, key, value = self.c_attn(hidden_states).split(self.split_size, dim=2)
-        shape = (*query.shape[:-1], -1, self.head_dim)
-        query, key, value = (t.view(shape).transpose(1, 2) for t in (query, key, value))
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx, {"cache_position": cache_position})
-        attention = eager_attention
-        if self.config._attn_implementation != "eager":
-            attention = ALL_ATTENTION_FUNCTIONS[self.config._attn_implementation]
-        out, weights = attention(self, query, key, value, attention_mask, self.scaling, **kwargs)
-        out = self.c_proj(out.reshape(*out.shape[:-2], -1).contiguous())
-        return out, weights
+    def forward(self, x, memory=None, mask=None, places=None, **named):
+        heads = [self.in_heads(part) for part in self.enter(x).split(self.options.width, dim=-1)]
+        if memory is not None:
+            heads[1:] = memory.extend(self.index, *heads[1:], places=places)
+        kind = self.options._attends
+        attend = plain_attention if kind == "plain" else ATTENTION[kind]
+        found, weights = attend(self, *heads, mask, self.per_head**-0.5, **named)
+        return self.leave(found.flatten(start_dim=-2).contiguous()), weights
+
+    def in_heads(self, x):
+        return x.view(*x.shape[:-1], -1, self.per_head).transpose(1, 2)
 
 
-class GradientCheckpointingLayer(nn.Module):
-    gradient_checkpointing = False
+class Recomputed(nn.Module):
+    """A layer that may be computed again in the backward pass instead of keeping what is inside."""
 
-    def __call__(self, *args, **kwargs):
-        if self.gradient_checkpointing and self.training:
-            if kwargs.get("past_key_values") is not None:
-                warning_once("Caching is incompatible with gradient checkpointing")
-                kwargs["past_key_values"] = None
-            return self._gradient_checkpointing_func(functools.partial(super().__call__, **kwargs), *args)
-        return super().__call__(*args, **kwargs)
+    recompute = None
+    recomputes = False
+
+    def __call__(self, *given, **named):
+        call = super().__call__
+        if not (self.recomputes and self.training):
+            return call(*given, **named)
+        if named.get("memory") is not None:
+            note("no memory is kept while layers are recomputed")
+            named = {**named, "memory": None}
+        return self.recompute(functools.partial(call, **named), *given)
 
 
-class TinyBlock(GradientCheckpointingLayer):
-    def __init__(self, config, layer_idx):
+class Layer(Recomputed):
+    def __init__(self, options, index):
         super().__init__()
-        self.ln_1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
-        self.attn = TinyAttention(config, layer_idx=layer_idx)
-        self.ln_2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
-        self.mlp = nn.ModuleDict(
-            dict(c_fc=Conv1D(64, config.hidden_size), act=ACT2FN[config.activation_function], c_proj=Conv1D(16, 64))
-        )
+        norm = functools.partial(nn.LayerNorm, options.width, eps=options.epsilon)
+        self.before_attends, self.attends = norm(), SelfAttention(options, index)
+        self.before_widens = norm()
+        parts = {"wide": Projection(options.width, 64), "curve": CURVES[options.curve], "narrow": Projection(64, 16)}
+        self.widens = nn.ModuleDict(parts)
 
-    def forward(self, hidden_states, past_key_values=None, attention_mask=None, cache_position=None, **kwargs):
-        out, weights = self.attn(
-            self.ln_1(hidden_states),
-            past_key_values=past_key_values,
-            attention_mask=attention_mask,
-            cache_position=cache_position,
-            **kwargs,
-        )
-        hidden_states = out + hidden_states
-        m = self.mlp
-        return hidden_states + m.c_proj(m.act(m.c_fc(self.ln_2(hidden_states)))), weights
+    def forward(self, x, **named):
+        found, weights = self.attends(self.before_attends(x), **named)
+        x, parts = x + found, self.widens
+        return x + parts.narrow(parts.curve(parts["wide"](self.before_widens(x)))), weights
 
 
-class PreTrainedModel(nn.Module):
-    config_class = TinyConfig
-    base_model_prefix = ""
+# ---------------------------------------------------------------------------------------- models
 
-    def __init__(self, config):
+
+class Model(nn.Module):
+    """What models have in common: options, first weights, tied weights, recomputing, masks."""
+
+    inner_name = ""
+
+    def __init__(self, options):
         super().__init__()
-        if not isinstance(config, PretrainedConfig):
-            raise TypeError(f"Parameter config in `{self.__class__.__name__}(config)` should be a PretrainedConfig")
-        self.config = config
+        if not isinstance(options, Options):
+            raise TypeError(f"a {type(self).__name__} is made of Options, not of {type(options).__name__}")
+        self.options = options
 
     @property
-    def base_model(self):
-        return getattr(self, self.base_model_prefix, self)
+    def inner(self):
+        return getattr(self, self.inner_name) if self.inner_name else self
 
     @property
     def dtype(self):
-        return next(p.dtype for p in self.parameters() if p.is_floating_point())
+        kinds = (p.dtype for p in self.parameters())
+        return next(kind for kind in kinds if kind.is_floating_point)
 
-    def post_init(self):
-        self.apply(self._init_weights)
-        self.tie_weights()
+    def finish(self):
+        self.apply(self.first_weights)
+        if hasattr(self, "output_layer"):
+            self.output_layer().weight = self.inner.words.weight
 
-    def _init_weights(self, module):
-        if isinstance(module, (nn.Linear, Conv1D)):
-            module.weight.data.normal_(mean=0.0, std=0.02)
+    def first_weights(self, module):
+        if type(module) in (Projection, nn.Linear):
+            module.weight.data.normal_(std=0.02)
 
-    def tie_weights(self):
-        out = self.get_output_embeddings() if hasattr(self, "get_output_embeddings") else None
-        if out is not None:
-            out.weight = self.base_model.wte.weight
-
-    def gradient_checkpointing_enable(self):
+    def recomputing(self):
         from torch.utils.checkpoint import checkpoint
 
-        func = functools.partial(checkpoint, use_reentrant=False)
-        for module in self.modules():
-            if hasattr(module, "gradient_checkpointing"):
-                module._gradient_checkpointing_func = func
-                module.gradient_checkpointing = True
+        for layer in filter(lambda module: hasattr(module, "recomputes"), self.modules()):
+            layer.recompute = functools.partial(checkpoint, use_reentrant=False)
+            layer.recomputes = True
         return self
 
-    def get_extended_attention_mask(self, attention_mask, dtype=None):
-        if attention_mask.dim() == 3:
-            extended = attention_mask[:, None, :, :]
-        elif attention_mask.dim() == 2:
-            extended = attention_mask[:, None, None, :]
-        else:
-            raise ValueError(f"Wrong shape for attention_mask (shape {attention_mask.shape})")
-        extended = extended.to(dtype=dtype or self.dtype)
-        return (1.0 - extended) * torch.finfo(extended.dtype).min
+    def added_mask(self, mask):
+        """What is 1 where tokens may be looked at, as what is added to scores."""
+        match mask.dim():
+            case 2:
+                mask = mask[:, None, None]
+            case 3:
+                mask = mask[:, None]
+            case other:
+                raise ValueError(f"a mask has 2 or 3 dimensions; this one has {other}")
+        kind = self.dtype
+        return torch.finfo(kind).min * (1.0 - mask.to(kind))
 
 
-class TinyModel(PreTrainedModel):
-    def __init__(self, config):
-        super().__init__(config)
-        self.wte = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.wpe = nn.Embedding(config.n_positions, config.hidden_size)
-        self.h = nn.ModuleList([TinyBlock(config, layer_idx=i) for i in range(config.num_hidden_layers)])
-        self.ln_f = nn.LayerNorm(config.hidden_size)
+class Encoder(Model):
+    def __init__(self, options):
+        super().__init__(options)
+        self.words, self.places = (nn.Embedding(n, options.width) for n in (options.tokens, options.places))
+        self.layers = nn.ModuleList(Layer(options, index) for index in range(options.depth))
+        self.norm = nn.LayerNorm(options.width)
 
-    @can_return_tuple
+    def option(self, name, chosen):
+        return getattr(self.options, name) if chosen is None else chosen
+
+    @record_or_tuple
     def forward(
-        self, input_ids=None, past_key_values=None, attention_mask=None, position_ids=None, inputs_embeds=None,
-        use_cache=None, output_attentions=None, output_hidden_states=None, cache_position=None, **kwargs,
+        self, tokens=None, *, vectors=None, memory=None, mask=None, numbers=None, places=None,
+        remembers=None, keeps_weights=None, keeps_layers=None, **named,
     ):  # fmt: skip
-        if (input_ids is None) ^ (inputs_embeds is not None):
-            raise ValueError("You must specify exactly one of input_ids or inputs_embeds")
-        output_attentions = self.config.output_attentions if output_attentions is None else output_attentions
-        keep = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        if use_cache and past_key_values is None:
-            past_key_values = DynamicCache()
-        if inputs_embeds is None:
-            inputs_embeds = self.wte(input_ids)
-        if cache_position is None:
-            seen = past_key_values.get_seq_length() if past_key_values is not None else 0
-            cache_position = torch.arange(seen, seen + inputs_embeds.shape[1], device=inputs_embeds.device)
-        if position_ids is None:
-            position_ids = cache_position.unsqueeze(0)
-        if attention_mask is not None:
-            attention_mask = self.get_extended_attention_mask(attention_mask)
-        hidden_states = inputs_embeds + self.wpe(position_ids).to(inputs_embeds.device)
-        all_attentions = () if output_attentions else None
-        all_hidden_states = () if keep else None
-        for block in self.h[: self.config.num_hidden_layers]:
-            if keep:
-                all_hidden_states = all_hidden_states + (hidden_states,)
-            hidden_states, weights = block(
-                hidden_states,
-                past_key_values=past_key_values,
-                attention_mask=attention_mask,
-                cache_position=cache_position,
-                **kwargs,
-            )
-            if output_attentions:
-                all_attentions += (weights,)
-        hidden_states = self.ln_f(hidden_states)
-        if keep:
-            all_hidden_states += (hidden_states,)
-        return BaseOutput(
-            last_hidden_state=hidden_states,
-            past_key_values=past_key_values if use_cache else None,
-            hidden_states=all_hidden_states,
-            attentions=all_attentions,
+        if len([x for x in (tokens, vectors) if x is not None]) != 1:
+            raise ValueError("a text comes either as tokens or as vectors")
+        x = self.words(tokens) if vectors is None else vectors
+        if memory is None and remembers:
+            memory = Memory()
+        if places is None:
+            start = 0 if memory is None else memory.length
+            places = start + torch.arange(x.shape[1], device=x.device)
+        x = x + self.places(places[None] if numbers is None else numbers).to(x.device)
+        shared = {"memory": memory, "mask": None if mask is None else self.added_mask(mask), "places": places, **named}
+        layers, weights = (), ()
+        for layer in self.layers[: self.options.depth]:
+            layers = (*layers, x)
+            x, weight = layer(x, **shared)
+            weights += (weight,)
+        x = self.norm(x)
+        return Encoded(
+            top=x,
+            memory=memory if remembers else None,
+            layers=(*layers, x) if self.option("keeps_layers", keeps_layers) else None,
+            weights=weights if self.option("keeps_weights", keeps_weights) else None,
         )
 
 
-def causal_lm_loss(logits, labels, vocab_size, num_items_in_batch=None, ignore_index=-100, **kwargs):
-    labels = F.pad(labels, (0, 1), value=ignore_index)
-    shift_labels = labels[..., 1:].contiguous().view(-1)
-    reduction = "sum" if num_items_in_batch is not None else "mean"
-    loss = F.cross_entropy(
-        logits.float().view(-1, vocab_size), shift_labels, ignore_index=ignore_index, reduction=reduction
-    )
-    return loss / num_items_in_batch if reduction == "sum" else loss
+def next_token_error(scores, wanted, *, kinds, token_count=None, unwanted=-100, **unread):
+    """The cross-entropy of each token's successor, by mean or by a count of tokens."""
+    after = F.pad(wanted, (0, 1), value=unwanted)[..., 1:].reshape(-1)
+    rows = scores.float().reshape(-1, kinds)
+    if token_count is None:
+        return F.cross_entropy(rows, after, ignore_index=unwanted)
+    return F.cross_entropy(rows, after, ignore_index=unwanted, reduction="sum") / token_count
 
 
-LOSS_MAPPING = {"ForCausalLM": causal_lm_loss}
+ERRORS = {"Writer": next_token_error}
 
 
-class TinyForCausalLM(PreTrainedModel):
-    base_model_prefix = "transformer"
+class SmallWriter(Model):
+    inner_name = "encoder"
 
-    def __init__(self, config):
-        super().__init__(config)
-        self.transformer = TinyModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.loss_type = next(k for k in LOSS_MAPPING if self.__class__.__name__.endswith(k))
-        self.post_init()
+    def __init__(self, options):
+        super().__init__(options)
+        self.encoder = Encoder(options)
+        self.score = nn.Linear(options.width, options.tokens, bias=False)
+        (self.purpose,) = (ending for ending in ERRORS if type(self).__name__.endswith(ending))
+        self.finish()
 
-    def get_output_embeddings(self):
-        return self.lm_head
+    def output_layer(self):
+        return self.score
 
     @property
-    def loss_function(self):
-        if getattr(self, "loss_type", None) not in LOSS_MAPPING:
-            warning_once("unknown loss")
-        return LOSS_MAPPING[self.loss_type]
+    def error(self):
+        purpose = getattr(self, "purpose", None)
+        if purpose not in ERRORS:
+            note(f"no error is known for {purpose}")
+        return ERRORS[purpose]
 
-    @can_return_tuple
-    def forward(self, input_ids=None, past_key_values=None, labels=None, logits_to_keep: Union[int, Any] = 0, **kwargs):
-        outputs = self.transformer(input_ids, past_key_values=past_key_values, return_dict=True, **kwargs)
-        hidden_states = outputs[0]
-        slice_indices = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.lm_head(hidden_states[:, slice_indices, :])
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(logits, labels, vocab_size=self.config.vocab_size, **kwargs)
-        return CausalLMOutput(
-            loss=loss,
-            logits=logits,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+    @record_or_tuple
+    def forward(self, tokens=None, memory=None, wanted=None, last: Union[int, Any] = 0, **named):
+        encoded = self.encoder(tokens, memory=memory, as_record=True, **named)
+        scored = last if not isinstance(last, int) else slice(-last, None)
+        scores = self.score(encoded[0][:, scored])
+        found = Predicted(scores=scores, memory=encoded.memory, layers=encoded.layers, weights=encoded.weights)
+        if wanted is not None:
+            error = self.error(scores, wanted, kinds=self.options.tokens, **named)
+            found = Predicted(error, **found)
+        return found
+
+
+# ---------------------------------------------------------------------------------------- programs
 
 
 @made("2x5<19", "2x7<19")
 def causal_lm():
-    model = TinyForCausalLM(TinyConfig()).eval()
-    return lambda ids: model(ids, labels=ids, use_cache=False)
+    writer = SmallWriter(SmallOptions()).eval()
+    return lambda tokens: writer(tokens, wanted=tokens, remembers=False)
 
 
 @made("2x5<19", "2x5<19")
 def causal_lm_with_everything():
-    model = TinyForCausalLM(TinyConfig(attn_implementation="eager", output_attentions=True)).eval()
+    writer = SmallWriter(SmallOptions(attends="plain", keeps_weights=True)).eval()
 
-    def run(ids):
-        mask = (ids > 2).long()
-        out = model(ids, attention_mask=mask, output_hidden_states=True, use_cache=True, logits_to_keep=2)
-        return out.logits, out.hidden_states[-1], out["attentions"], out.past_key_values.to_legacy_cache(), len(out)
+    def run(tokens):
+        found = writer(tokens, mask=tokens.gt(2).long(), keeps_layers=True, remembers=True, last=2)
+        return len(found), found.scores, found["weights"], found.layers[-1], tuple(found.memory)
 
     return run
 
 
 @made("2x5<19", "2x5<19")
 def causal_lm_as_tuple():
-    model = TinyForCausalLM(TinyConfig(return_dict=False, activation_function="leaky")).eval()
+    writer = SmallWriter(SmallOptions(curve="leaky", as_record=False)).eval()
 
-    def run(ids):
-        logits, cache = model(ids, use_cache=True)
-        more = model(ids[:, :1], past_key_values=cache, use_cache=True)[0]
-        return logits, more, cache.get_seq_length()
+    def run(tokens):
+        first, memory = writer(tokens, remembers=True)
+        second, *_ = writer(tokens[:, :1], memory, remembers=True)
+        return first, second, memory.length
 
     return run
 
 
 @made("2x5<19", "2x5<19")
 def causal_lm_trained_with_checkpoints():
-    model = TinyForCausalLM(TinyConfig(activation_function="relu")).train().gradient_checkpointing_enable()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    writer = SmallWriter(SmallOptions(curve="relu")).recomputing().train()
+    optimizer = torch.optim.AdamW(writer.parameters(), lr=1e-3)
 
-    def step(ids):
-        output = model(ids, labels=ids, num_items_in_batch=8)
-        output.loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    def train(tokens):
+        error = writer(tokens, wanted=tokens, token_count=8).error
+        error.backward()
+        size = torch.nn.utils.clip_grad_norm_(writer.parameters(), max_norm=1.0)
         optimizer.step()
         optimizer.zero_grad()
-        return output.loss.detach(), norm
+        return size, error.detach()
 
-    return step
+    return train

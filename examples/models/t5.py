@@ -53,36 +53,22 @@ class T5Config:
             self.num_decoder_layers = self.num_layers
 
 
-class ModelOutput(OrderedDict):
-    """A dataclass that is also a dict of its fields that are not None, and can be indexed like their tuple."""
+class Record(OrderedDict):
+    """The base of dataclasses that are read by attribute, by name and by position; fields that are None are left out.
+
+    It is filled once, by the dataclass, and not written afterwards.
+    """
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None:
-                self[field.name] = value
+        filled = {f.name: getattr(self, f.name) for f in fields(self)}
+        super().update((name, content) for name, content in filled.items() if content is not None)
 
-    def __getitem__(self, k: str | int | slice) -> Any:
-        if isinstance(k, str):
-            inner_dict = dict(self.items())
-            return inner_dict[k]
-        return self.to_tuple()[k]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.keys() and value is not None:
-            super().__setitem__(name, value)
-        super().__setattr__(name, value)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        super().__setitem__(key, value)
-        super().__setattr__(key, value)
-
-    def to_tuple(self) -> tuple[Any, ...]:
-        return tuple(self[k] for k in self.keys())
+    def __getitem__(self, place: str | int | slice) -> Any:
+        return super().__getitem__(place) if isinstance(place, str) else tuple(self.values())[place]
 
 
 @dataclass
-class StackOutput(ModelOutput):
+class StackOutput(Record):
     """What an encoder or decoder stack gives."""
 
     last_hidden_state: tg.Tensor | None = None
@@ -91,7 +77,7 @@ class StackOutput(ModelOutput):
 
 
 @dataclass
-class Seq2SeqLMOutput(ModelOutput):
+class Seq2SeqLMOutput(Record):
     """What the whole model gives."""
 
     loss: tg.Tensor | None = None

@@ -326,7 +326,7 @@ class OrderedRecord(collections.OrderedDict):
 
 
 @dataclasses.dataclass
-class ModelOutput(OrderedRecord):
+class Outcome(OrderedRecord):
     first: object = None
     second: object = None
 
@@ -339,8 +339,8 @@ class ModelOutput(OrderedRecord):
 
 @program()
 def ordered_dict_that_is_a_record(x):
-    inner = ModelOutput(first=x * 2)
-    outer = ModelOutput(second=inner[0] + inner.first, first=inner["first"])
+    inner = Outcome(first=x * 2)
+    outer = Outcome(second=inner[0] + inner.first, first=inner["first"])
     outer.move_to_end("first")
     return outer, list(outer.keys()), list(inner.items())
 
@@ -365,7 +365,7 @@ def namespace_equality(x):
     return x, types.SimpleNamespace(a=1) == types.SimpleNamespace(a=1), repr(types.SimpleNamespace(k=2))
 
 
-@program(lambda: (ramp(), ModelOutput(first=ramp(), second=3)), lambda: (ramp(), ModelOutput(first=ramp(), second=4)))
+@program(lambda: (ramp(), Outcome(first=ramp(), second=3)), lambda: (ramp(), Outcome(first=ramp(), second=4)))
 def ordered_dict_record_argument(x, output):
     output["third"] = x * output.second
     output.move_to_end("first")
@@ -373,6 +373,6 @@ def ordered_dict_record_argument(x, output):
     return first, list(output), output["first"] + x, len(output), "second" in output
 
 
-@program(lambda: (ramp(), ModelOutput(first=ramp())))
+@program(lambda: (ramp(), Outcome(first=ramp())))
 def ordered_dict_record_passed_on(x, output):
     return output, {"inner": output}, output.first * 2
