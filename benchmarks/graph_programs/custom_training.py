@@ -19,37 +19,37 @@ def mlp(inputs=4, outputs=3, norm=False):
     return seeded(nn.Sequential(*layers))
 
 
-class Lion(torch.optim.Optimizer):
-    def __init__(self, params, lr=1e-2, betas=(0.9, 0.99), weight_decay=0.0):
-        if not 0.0 <= lr:
-            raise ValueError(f"Invalid learning rate: {lr}")
-        super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+class SignSteps(torch.optim.Optimizer):
+    """Steps of one size, along the sign of a running mean of gradients (Chen et al., 2023: Lion)."""
+
+    def __init__(self, params, **settings):
+        settings = {"lr": 1e-2, "near": 0.9, "far": 0.99, "shrink": 0.0} | settings
+        if settings["lr"] < 0:
+            raise ValueError(f"a step of {settings['lr']} would go uphill")
+        super().__init__(params, settings)
 
     @torch.no_grad()
     def step(self, closure=None):
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                p.data.mul_(1 - group["lr"] * group["weight_decay"])
-                state = self.state[p]
-                if len(state) == 0:
-                    state["exp_avg"] = torch.zeros_like(p)
-                exp_avg, (beta1, beta2) = state["exp_avg"], group["betas"]
-                update = exp_avg * beta1 + p.grad * (1 - beta1)
-                p.add_(torch.sign(update), alpha=-group["lr"])
-                exp_avg.mul_(beta2).add_(p.grad, alpha=1 - beta2)
+            self._move([p for p in group["params"] if p.grad is not None], group)
         return loss
+
+    def _move(self, params, group):
+        for p in params:
+            known = self.state[p]
+            if "course" not in known:
+                known["course"] = torch.zeros_like(p)
+            course = known["course"]
+            p.data.mul_(1 - group["shrink"] * group["lr"])
+            p.sub_(p.grad.lerp(course, group["near"]).sign_(), alpha=group["lr"])
+            course.lerp_(p.grad, 1 - group["far"])
 
 
 @made("4x4 4<3", "4x4 4<3", "4x4 4<3")
 def lion():
     model = mlp()
-    optimizer = Lion([{"params": model[0].parameters(), "weight_decay": 0.1}, {"params": model[3].parameters()}])
+    optimizer = SignSteps([{"params": model[0].parameters(), "shrink": 0.1}, {"params": model[3].parameters()}])
 
     def step(x, y):
         loss = F.cross_entropy(model(x), y)
@@ -61,52 +61,46 @@ def lion():
     return step
 
 
-class SAM(torch.optim.Optimizer):
-    def __init__(self, params, base_optimizer, rho=0.05, **kwargs):
-        assert rho >= 0.0, f"Invalid rho: {rho}"
-        super().__init__(params, dict(rho=rho, **kwargs))
-        self.base_optimizer = base_optimizer(self.param_groups, **kwargs)
-        self.param_groups = self.base_optimizer.param_groups
+class FlatMinima(torch.optim.Optimizer):
+    """Goes down by the gradient at the steepest point nearby (Foret et al., 2021)."""
+
+    def __init__(self, params, kind, radius=0.05, **settings):
+        if radius <= 0:
+            raise ValueError(f"nothing is nearer than {radius}")
+        super().__init__(params, {"radius": radius, **settings})
+        self.below = kind(self.param_groups, **settings)
+        self.param_groups = self.below.param_groups
+
+    def pulled(self):
+        for group in self.param_groups:
+            yield from ((p, group["radius"]) for p in group["params"] if p.grad is not None)
 
     @torch.no_grad()
-    def first_step(self, zero_grad=False):
-        scale_by = self._grad_norm()
-        for group in self.param_groups:
-            scale = group["rho"] / (scale_by + 1e-12)
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                self.state[p]["old_p"] = p.data.clone()
-                p.add_(p.grad * scale.to(p))
-        if zero_grad:
-            self.zero_grad()
+    def climb(self):
+        steepness = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p, _ in self.pulled()]))
+        for p, radius in self.pulled():
+            self.state[p]["home"] = p.detach().clone()
+            p.addcmul_(p.grad, radius / steepness.clamp(min=1e-9))
 
     @torch.no_grad()
-    def second_step(self, zero_grad=False):
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.data = self.state[p]["old_p"]
-        self.base_optimizer.step()
-        if zero_grad:
-            self.zero_grad()
+    def go_home(self):
+        for p, _ in self.pulled():
+            p.data = self.state[p].pop("home")
 
-    def step(self, closure=None):
-        assert closure is not None
-        closure = torch.enable_grad()(closure)
-        self.first_step(zero_grad=True)
-        closure()
-        self.second_step()
-
-    def _grad_norm(self):
-        grads = [p.grad.norm(p=2) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        return torch.norm(torch.stack(grads), p=2)
+    def step(self, closure):
+        self.climb()
+        self.zero_grad()
+        with torch.enable_grad():
+            loss = closure()
+        self.go_home()
+        self.below.step()
+        return loss
 
 
 @made("4x4 4<3", "4x4 4<3")
 def sharpness_aware():
     model = mlp()
-    optimizer = SAM(model.parameters(), torch.optim.SGD, lr=0.1, momentum=0.9)
+    optimizer = FlatMinima(model.parameters(), torch.optim.SGD, lr=0.1, momentum=0.9)
 
     def step(x, y):
         def closure():
@@ -114,37 +108,35 @@ def sharpness_aware():
             loss.backward()
             return loss
 
-        loss = closure()
-        optimizer.step(closure)
+        before, nearby = closure(), optimizer.step(closure)
         optimizer.zero_grad()
-        return loss.detach(), model[0].weight.detach().clone()
+        return before.detach(), nearby.detach(), model[0].weight.detach().clone()
 
     return step
 
 
-class Lookahead:
-    def __init__(self, optimizer, k=2, alpha=0.5):
-        self.optimizer, self.k, self.alpha, self.counter = optimizer, k, alpha, 0
-        self.slow = [[p.detach().clone() for p in g["params"]] for g in optimizer.param_groups]
+class Anchored:
+    """An optimizer whose parameters are drawn back towards slow ones now and then (Zhang et al., 2019)."""
+
+    def __init__(self, optimizer, every=2, share=0.5):
+        self.wrapped, self.every, self.share, self.taken = optimizer, every, share, 0
+        self.slow = [(p, p.detach().clone()) for group in optimizer.param_groups for p in group["params"]]
 
     def __getattr__(self, name):
-        return getattr(self.optimizer, name)
+        return getattr(self.wrapped, name)
 
     def step(self):
-        self.optimizer.step()
-        self.counter += 1
-        if self.counter % self.k:
-            return
-        for group, slows in zip(self.optimizer.param_groups, self.slow):
-            for p, q in zip(group["params"], slows):
-                q.add_(p.data - q, alpha=self.alpha)
-                p.data.copy_(q)
+        self.wrapped.step()
+        self.taken += 1
+        if self.taken % self.every == 0:
+            for fast, slow in self.slow:
+                fast.data.copy_(slow.lerp_(fast.data, self.share))
 
 
 @made("4x4 4<3", "4x4 4<3", "4x4 4<3", "4x4 4<3")
 def lookahead():
     model = mlp()
-    optimizer = Lookahead(torch.optim.Adam(model.parameters(), lr=0.01))
+    optimizer = Anchored(torch.optim.Adam(model.parameters(), lr=0.01))
 
     def step(x, y):
         loss = F.cross_entropy(model(x), y)
@@ -156,38 +148,35 @@ def lookahead():
     return step
 
 
-class ModelEMA:
-    def __init__(self, model, decay=0.9, updates=0):
-        self.ema = copy.deepcopy(model).eval()
-        self.updates = updates
-        self.decay = lambda n: decay * (1 - math.exp(-n / 4))
-        for p in self.ema.parameters():
-            p.requires_grad_(False)
+class Follower:
+    """A copy of a model that comes after it, the more slowly the longer it has."""
+
+    def __init__(self, leader, inertia=0.9):
+        self.model = copy.deepcopy(leader).requires_grad_(False).eval()
+        self.steps, self.share = 0, lambda steps: 1 + inertia * math.expm1(-steps / 4)
+
+    def come_after(self, leader):
+        self.steps += 1
+        share, goals = self.share(self.steps), leader.state_dict()
+        with torch.no_grad():
+            for name, value in self.model.state_dict().items():
+                if value.is_floating_point():
+                    value -= (value - goals[name]) * share
 
     @contextlib.contextmanager
-    def applied_to(self, model):
-        backup = {k: v.clone() for k, v in model.state_dict().items()}
-        model.load_state_dict(self.ema.state_dict())
+    def in_place_of(self, leader):
+        own = {name: value.clone() for name, value in leader.state_dict().items()}
         try:
-            yield model
+            leader.load_state_dict(self.model.state_dict())
+            yield leader
         finally:
-            model.load_state_dict(backup)
-
-    @torch.no_grad()
-    def update(self, model):
-        self.updates += 1
-        d = self.decay(self.updates)
-        source = model.state_dict()
-        for k, v in self.ema.state_dict().items():
-            if v.dtype.is_floating_point:
-                v *= d
-                v += (1.0 - d) * source[k].detach()
+            leader.load_state_dict(own)
 
 
 @made("4x4 4<3", "4x4 4<3", "4x4 4<3")
 def averaged_by_state_dict():
     model = mlp(norm=True)
-    ema = ModelEMA(model)
+    follower = Follower(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
     def step(x, y):
@@ -195,8 +184,8 @@ def averaged_by_state_dict():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        ema.update(model)
-        return loss.detach(), ema.ema(x)
+        follower.come_after(model)
+        return loss.detach(), follower.model(x)
 
     return step
 
@@ -204,201 +193,209 @@ def averaged_by_state_dict():
 @made("4x4", "4x4")
 def evaluated_with_swapped_weights():
     model = mlp()
-    ema = ModelEMA(model)
+    follower = Follower(model)
     with torch.no_grad():
-        for p in ema.ema.parameters():
+        for p in follower.model.parameters():
             p.mul_(0.5)
 
     def evaluate(x):
-        with torch.no_grad(), ema.applied_to(model) as swapped:
+        with torch.no_grad(), follower.in_place_of(model) as swapped:
             inside = swapped(x)
         return inside, model(x)
 
     return evaluate
 
 
-class Callback:
-    def on_batch_start(self, trainer, batch): ...
-    def on_batch_end(self, trainer, loss): ...
+class Listener:
+    """What may be done at the moments of training; each is called if a listener has a method of its name."""
 
 
-class LossMeter(Callback):
+class RecentLosses(Listener):
     def __init__(self):
-        self.history = collections.deque(maxlen=3)
+        self.recent = collections.deque(maxlen=3)
 
-    def on_batch_end(self, trainer, loss):
-        self.history.append(loss.detach())
+    def after_backward(self, training, loss):
+        self.recent.append(loss.detach())
 
     @property
-    def average(self):
-        return torch.stack(list(self.history)).mean()
+    def mean(self):
+        return sum(self.recent) / len(self.recent)
 
 
-class Warmup(Callback):
-    def on_batch_start(self, trainer, batch):
-        for group in trainer.optimizer.param_groups:
-            group["lr"] = trainer.base_lr * min(1.0, (trainer.global_step + 1) / 3)
+class SlowStart(Listener):
+    def before_batch(self, training, batch):
+        share = min(3, training.batches + 1) / 3
+        for group in training.optimizer.param_groups:
+            group["lr"] = type(training).lr * share
 
 
-class Clip(Callback):
-    def on_batch_end(self, trainer, loss):
-        torch.nn.utils.clip_grad_value_(trainer.model.parameters(), 0.5)
+class Limits(Listener):
+    def after_backward(self, training, loss):
+        torch.nn.utils.clip_grad_value_(training.model.parameters(), 0.5)
 
 
-class Trainer:
-    base_lr = 0.1
+class Training:
+    lr = 0.1
 
-    def __init__(self, model, callbacks=()):
-        self.model, self.callbacks, self.global_step = model, list(callbacks), 0
-        self.optimizer = torch.optim.SGD(model.parameters(), lr=self.base_lr)
-        self.metrics = defaultdict(list)
+    def __init__(self, model, *listeners):
+        self.model, self.listeners, self.batches = model, listeners, 0
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=self.lr)
+        self.notes = defaultdict(list)
 
-    def call(self, hook, *args):
-        for callback in self.callbacks:
-            getattr(callback, f"on_{hook}", lambda *a: None)(self, *args)
+    def tell(self, moment, *what):
+        for listener in self.listeners:
+            if (method := getattr(listener, moment, None)) is not None:
+                method(self, *what)
 
-    def training_step(self, batch):
-        x, y = (t.to("cpu") for t in batch.values())
-        loss = F.cross_entropy(self.model(x), y)
-        self.log("loss", loss)
+    def note(self, **values):
+        for name, value in values.items():
+            self.notes[name].append(value.detach() if isinstance(value, torch.Tensor) else value)
+
+    def loss_of(self, batch):
+        loss = F.cross_entropy(self.model(batch["x"].to("cpu")), batch["y"].to("cpu"))
+        self.note(loss=loss, size=len(batch))
         return loss
 
-    def log(self, name, value):
-        self.metrics[name].append(value.detach() if hasattr(value, "detach") else value)
-
-    def fit_batch(self, batch):
-        self.call("batch_start", batch)
+    def __call__(self, **batch):
+        self.tell("before_batch", batch)
+        loss = self.loss_of(batch)
         self.optimizer.zero_grad()
-        loss = self.training_step(batch)
         loss.backward()
-        self.call("batch_end", loss)
+        self.tell("after_backward", loss)
         self.optimizer.step()
-        self.global_step += 1
+        self.batches += 1
         return loss.detach()
 
 
 @made("4x4 4<3", "4x4 4<3", "4x4 4<3", "4x4 4<3")
 def trainer_with_callbacks():
-    meter = LossMeter()
-    trainer = Trainer(mlp(), [Warmup(), meter, Clip()])
+    losses = RecentLosses()
+    training = Training(mlp(), SlowStart(), losses, Limits())
 
     def step(x, y):
-        loss = trainer.fit_batch({"x": x, "y": y})
-        return loss, meter.average, trainer.global_step, len(trainer.metrics["loss"])
+        loss = training(x=x, y=y)
+        return loss, losses.mean, training.batches, len(training.notes["loss"])
 
     return step
 
 
-class LoRALayer(nn.Module):
-    def __init__(self, base, rank=2, alpha=4):
+class WithAdapters(nn.Module):
+    """A linear layer and named additions of low rank (Hu et al., 2021); all else is asked of the layer."""
+
+    def __init__(self, linear, rank=2, gain=2.0):
         super().__init__()
-        self.base, self.scaling, self.merged = base, alpha / rank, False
-        self.lora_A = nn.ParameterDict({"default": nn.Parameter(torch.zeros(rank, base.in_features))})
-        self.lora_B = nn.ParameterDict({"default": nn.Parameter(torch.zeros(base.out_features, rank))})
-        self.active_adapters = ["default"]
-        self.dropout = nn.ModuleDict({"default": nn.Dropout(0.0)})
+        self.linear, self.gain, self.is_folded, self.in_use = linear, gain, False, ("main", "absent")
+        self.narrow = nn.ParameterDict({"main": nn.Parameter(torch.zeros(linear.in_features, rank))})
+        self.wide = nn.ParameterDict({"main": nn.Parameter(torch.zeros(rank, linear.out_features))})
+        self.before = nn.ModuleDict({"main": nn.Dropout(0.0)})
 
     def __getattr__(self, name):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(self.base, name)
+            if name == "linear":
+                raise
+            return getattr(self.linear, name)
 
-    def delta(self, name):
-        return self.lora_B[name] @ self.lora_A[name] * self.scaling
+    def additions(self):
+        for name in self.in_use:
+            if name in self.narrow:
+                yield self.before[name], self.narrow[name], self.wide[name]
 
-    def merge(self):
-        for name in self.active_adapters:
-            if name in self.lora_A.keys():
-                self.base.weight.data += self.delta(name)
-        self.merged = True
+    def fold(self):
+        for _, narrow, wide in self.additions():
+            self.linear.weight.data += self.gain * (narrow @ wide).t()
+        self.is_folded = True
 
-    def forward(self, x, *args, **kwargs):
-        result = self.base(x, *args, **kwargs)
-        if self.merged:
-            return result
-        for active in self.active_adapters:
-            if active not in self.lora_A.keys():
-                continue
-            down = F.linear(self.dropout[active](x.to(self.lora_A[active].dtype)), self.lora_A[active])
-            result = result + F.linear(down, self.lora_B[active]) * self.scaling
-        return result.to(x.dtype)
+    def forward(self, x, *more, **options):
+        y = self.linear(x, *more, **options)
+        if not self.is_folded:
+            for before, narrow, wide in self.additions():
+                y = torch.add(y, before(x).to(narrow.dtype) @ narrow @ wide, alpha=self.gain)
+        return y.type_as(x)
 
 
-def inject_adapter(model, targets: Iterable[str]):
-    for name, module in list(model.named_modules()):
-        if isinstance(module, nn.Linear) and any(name.endswith(t) for t in targets):
-            parent_name, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent_name), child, LoRALayer(module))
-    for name, p in model.named_parameters():
-        p.requires_grad = "lora_" in name
+def with_adapters(model, endings: Iterable[str]):
+    linears = {path: m for path, m in model.named_modules() if isinstance(m, nn.Linear) and path.endswith(endings)}
+    for p in model.parameters():
+        p.requires_grad_(False)
+    for path, linear in linears.items():
+        *owners, name = path.split(".")
+        setattr(model.get_submodule(".".join(owners)), name, WithAdapters(linear))
     return model
 
 
 @made("4x4 4<3", "4x4 4<3")
 def adapters_trained():
-    model = inject_adapter(nn.ModuleDict({"body": mlp(4, 4), "head": nn.Linear(4, 3)}), ["0", "head"])
-    optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=1e-2)
+    model = with_adapters(nn.ModuleDict({"body": mlp(4, 4), "head": nn.Linear(4, 3)}), ("0", "head"))
+    optimizer = torch.optim.Adam(filter(lambda p: p.requires_grad, model.parameters()), lr=1e-2)
 
     def step(x, y):
         loss = F.cross_entropy(model["head"](model["body"](x)), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        frozen = [n for n, p in model.named_parameters() if p.grad is None]
-        return loss.detach(), len(frozen), model["head"].in_features
+        without = [path for path, p in model.named_parameters() if p.grad is None]
+        return loss.detach(), without, model["head"].in_features
 
     return step
 
 
 @made("2x4 =False", "2x4 =True", "2x4 =False")
 def adapters_merged_in_call():
-    layer = LoRALayer(nn.Linear(4, 3))
+    layer = WithAdapters(nn.Linear(4, 3))
 
     @torch.no_grad()
-    def run(x, merge):
-        if merge and not layer.merged:
-            layer.merge()
-        return layer(x), layer.merged
+    def run(x, fold):
+        if fold and not layer.is_folded:
+            layer.fold()
+        return layer(x), layer.is_folded
 
     return run
 
 
-class FakeQuantize(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, scale, low, high):
-        q = torch.round(x / scale)
-        ctx.save_for_backward((q >= low) & (q <= high))
-        ctx.limits = (low, high)
-        return q.clamp(low, high) * scale
+class OnGrid(torch.autograd.Function):
+    """Numbers moved to a grid of a few steps; gradients of those beyond its ends go to the size of the step."""
 
     @staticmethod
-    def backward(ctx, grad):
-        (mask,) = ctx.saved_tensors
-        low, high = ctx.limits
-        return grad * mask, (grad * ~mask).sum().reshape(()) if ctx.needs_input_grad[1] else None, None, None
+    def forward(ctx, x, step, lowest, highest):
+        place = x.div(step).round()
+        held = torch.clamp(place, lowest, highest)
+        ctx.range = lowest, highest
+        ctx.save_for_backward(held != place)
+        return step * held
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (beyond,) = ctx.saved_tensors
+        for_step = gradient.mul(beyond).sum() if ctx.needs_input_grad[1] else None
+        return gradient.masked_fill(beyond, 0), for_step, *[None] * len(ctx.range)
 
 
-class QuantLinear(nn.Linear):
-    def __init__(self, *args, bits=4, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.limits = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        self.register_buffer("observed", torch.tensor(0.0))
-        self.enabled = True
+class GridLinear(nn.Linear):
+    def __init__(self, *sizes, bits=4):
+        super().__init__(*sizes)
+        self.highest = 2 ** (bits - 1) - 1
+        self.is_exact = False
+        self.register_buffer("largest", torch.zeros(()))
+
+    def on_grid(self, t, largest):
+        return OnGrid.apply(t, largest / self.highest, ~self.highest, self.highest)
 
     def forward(self, x):
-        if not self.enabled:
+        if self.is_exact:
             return super().forward(x)
         if self.training:
             with torch.no_grad():
-                self.observed.copy_(torch.maximum(self.observed * 0.9, x.abs().max()))
-        weight = FakeQuantize.apply(self.weight, self.weight.detach().abs().max() / self.limits[1], *self.limits)
-        return F.linear(FakeQuantize.apply(x, self.observed / 7, *self.limits), weight, self.bias)
+                self.largest.copy_(torch.max(x.abs().amax(), 0.9 * self.largest))
+        return F.linear(
+            self.on_grid(x, self.largest), self.on_grid(self.weight, self.weight.data.abs().amax()), self.bias
+        )
 
 
 @made("4x4 4<3", "4x4 4<3", "4x4 4<3")
 def quantisation_aware():
-    model = nn.Sequential(QuantLinear(4, 8), nn.Hardtanh(), QuantLinear(8, 3, bits=8))
+    model = nn.Sequential(GridLinear(4, 8), nn.Hardtanh(), GridLinear(8, 3, bits=8))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
     def step(x, y):
@@ -406,29 +403,38 @@ def quantisation_aware():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return loss.detach(), model[0].observed.clone()
+        return loss.detach(), model[0].largest.clone()
 
     return step
 
 
-class Accumulator:
-    def __init__(self, model, steps):
-        self.model, self.steps, self.count = model, steps, 0
+@contextlib.contextmanager
+def set_for_now(target, **values):
+    before = {name: getattr(target, name, None) for name in values}
+    for name, value in values.items():
+        setattr(target, name, value)
+    try:
+        yield target
+    finally:
+        for name, value in before.items():
+            setattr(target, name, value)
+
+
+class Gathering:
+    """Steps after every few batches; until then the model is told that its gradients are not shared."""
+
+    def __init__(self, model, batches):
+        self.model, self.batches, self.seen = model, batches, 0
+
+    @property
+    def is_complete(self):
+        return self.seen % self.batches == 0
 
     @contextlib.contextmanager
-    def accumulate(self):
-        self.count += 1
-        self.sync = self.count % self.steps == 0
-        with contextlib.nullcontext() if self.sync else self.no_sync():
-            yield
-
-    @contextlib.contextmanager
-    def no_sync(self):
-        before, self.model.require_sync = getattr(self.model, "require_sync", True), False
-        try:
-            yield
-        finally:
-            self.model.require_sync = before
+    def batch(self):
+        self.seen += 1
+        with contextlib.nullcontext() if self.is_complete else set_for_now(self.model, shares_gradients=False):
+            yield self.batches
 
 
 @made("4x4 4<3", "4x4 4<3", "4x4 4<3", "4x4 4<3")
@@ -436,26 +442,24 @@ def accumulation_contexts():
     model = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda e: 0.5**e)
-    accumulator = Accumulator(model, 2)
+    gathering = Gathering(model, 2)
 
     def step(x, y):
-        with accumulator.accumulate():
-            loss = F.cross_entropy(model(x), y) / accumulator.steps
+        with gathering.batch() as batches:
+            loss = F.cross_entropy(model(x), y).div(batches)
             loss.backward()
-            if accumulator.sync:
-                optimizer.step()
-                scheduler.step()
-                optimizer.zero_grad()
-        return loss.detach(), accumulator.sync, model[0].weight.grad is None, scheduler.get_last_lr()
+            if gathering.is_complete:
+                for turn in (optimizer.step, scheduler.step, optimizer.zero_grad):
+                    turn()
+        return loss.detach(), gathering.is_complete, model[0].weight.grad is None, scheduler.get_last_lr()
 
     return step
 
 
-def maml_forward(params, x):
-    for i in (0, 3):
-        x = F.linear(x, params[f"{i}.weight"], params[f"{i}.bias"])
-        x = F.relu(x) if i == 0 else x
-    return x
+def mlp_with(weights, x):
+    """The model of `mlp` with other weights, given by name."""
+    hidden = F.linear(x, weights["0.weight"], weights["0.bias"]).relu()
+    return F.linear(hidden, weights["3.weight"], weights["3.bias"])
 
 
 @made("2x4x4 2x4x3", "2x4x4 2x4x3")
@@ -463,18 +467,19 @@ def maml_over_tasks():
     model = mlp()
     outer = torch.optim.Adam(model.parameters(), lr=1e-2)
 
+    def adapted(x, y, rounds=2):
+        weights = collections.OrderedDict(model.named_parameters())
+        for _ in range(rounds):
+            loss = F.mse_loss(mlp_with(weights, x), y)
+            slopes = torch.autograd.grad(loss, [*weights.values()], create_graph=True)
+            weights.update({name: weights[name] - 0.1 * slope for name, slope in zip(weights, slopes)})
+        return weights
+
     def step(xs, ys):
-        losses = []
-        for x, y in zip(xs, ys):
-            fast = collections.OrderedDict(model.named_parameters())
-            for _ in range(2):
-                inner = F.mse_loss(maml_forward(fast, x[:2]), y[:2])
-                grads = torch.autograd.grad(inner, list(fast.values()), create_graph=True)
-                fast = collections.OrderedDict((n, p - 0.1 * g) for (n, p), g in zip(fast.items(), grads))
-            losses.append(F.mse_loss(maml_forward(fast, x[2:]), y[2:]))
+        losses = torch.stack([F.mse_loss(mlp_with(adapted(x[:2], y[:2]), x[2:]), y[2:]) for x, y in zip(xs, ys)])
         outer.zero_grad()
-        torch.stack(losses).mean().backward()
+        losses.mean().backward()
         outer.step()
-        return torch.stack(losses).detach()
+        return losses.detach()
 
     return step

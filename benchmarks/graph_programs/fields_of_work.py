@@ -14,57 +14,63 @@ from graph_programs import made, program, seeded
 # ---------------------------------------------------------------------------------------- speech and series
 
 
-class SpecAugment:
-    def __init__(self, width=3, masks=2):
-        self.width, self.masks = width, masks
+class TimeMask:
+    """Hides stretches of every series; where they begin is counted, not drawn."""
 
-    def __call__(self, x):
-        batch, time, _ = x.shape
-        start = (torch.arange(batch * self.masks).view(batch, self.masks, 1) * 7) % max(1, time - self.width)
-        positions = torch.arange(time)[None, None]
-        hidden = ((positions >= start) & (positions < start + self.width)).any(1)
-        return x.masked_fill(hidden[..., None], 0.0)
+    def __init__(self, length=3, stretches=2):
+        self.length, self.stretches = length, stretches
+
+    def __call__(self, series):
+        batch, steps = series.shape[:2]
+        begin = torch.arange(batch * self.stretches).mul(7).remainder(max(1, steps - self.length))
+        since = torch.arange(steps) - begin.view(batch, self.stretches, 1)
+        hidden = ((since >= 0) & (since < self.length)).any(dim=1)
+        return series.masked_fill(hidden[..., None], 0.0)
 
 
-class RelPositional(nn.Module):
-    def __init__(self, d=8, max_len=4):
+class DistanceCodes(nn.Module):
+    """Sines and cosines of the distances n - 1 down to 1 - n; the longest table asked for is kept."""
+
+    def __init__(self, width=8, reach=4):
         super().__init__()
-        self.d, self.pe = d, None
-        self.extend_pe(torch.tensor(0.0).expand(1, max_len))
+        self.width, self.reach, self.table = width, 0, None
+        self.cover(reach)
 
-    def extend_pe(self, x):
-        if self.pe is not None and self.pe.size(1) >= x.size(1) * 2 - 1:
-            if self.pe.dtype != x.dtype or self.pe.device != x.device:
-                self.pe = self.pe.to(dtype=x.dtype, device=x.device)
-            return
-        pos, neg = torch.zeros(x.size(1), self.d), torch.zeros(x.size(1), self.d)
-        position = torch.arange(0, x.size(1), dtype=torch.float32).unsqueeze(1)
-        div = torch.exp(torch.arange(0, self.d, 2, dtype=torch.float32) * -(math.log(10000.0) / self.d))
-        pos[:, 0::2], pos[:, 1::2] = torch.sin(position * div), torch.cos(position * div)
-        neg[:, 0::2], neg[:, 1::2] = torch.sin(-1 * position * div), torch.cos(-1 * position * div)
-        self.pe = torch.cat([torch.flip(pos, [0]).unsqueeze(0), neg[1:].unsqueeze(0)], dim=1)
+    def cover(self, length, dtype=torch.float32):
+        if length > self.reach:
+            distance = torch.arange(length - 1, -length, -1, dtype=torch.float32)
+            slowness = torch.logspace(0, 4 - 8 / self.width, self.width // 2)
+            turns = torch.outer(distance, slowness.reciprocal())
+            self.reach, self.table = length, torch.empty(len(distance), self.width)
+            self.table[:, ::2] = turns.sin()
+            self.table[:, 1::2] = turns.cos()
+        if self.table.dtype != dtype:
+            self.table = self.table.to(dtype)
 
-    def forward(self, x):
-        self.extend_pe(x)
-        center = self.pe.size(1) // 2
-        return self.pe[:, center - x.size(1) + 1 : center + x.size(1)]
+    def forward(self, series):
+        steps = series.shape[1]
+        self.cover(steps, series.dtype)
+        return self.table[self.reach - steps : self.reach + steps - 1]
 
 
-def rel_shift(x):
-    zero = torch.zeros((*x.size()[:3], 1), device=x.device, dtype=x.dtype)
-    padded = torch.cat([zero, x], dim=-1).view(*x.size()[:2], x.size(3) + 1, x.size(2))
-    return padded[:, :, 1:].view_as(x)[:, :, :, : x.size(-1) // 2 + 1]
+def by_key(scores):
+    """Scores by query and distance as scores by query and key: one step less in each row of the memory turns it."""
+    queries, distances = scores.shape[-2:]
+    flat = F.pad(scores, (0, 1)).flatten(-2)[..., queries - 1 : -1]
+    return flat.unflatten(-1, (queries, distances))[..., :queries]
 
 
 @made("2x4x8", "2x6x8", "2x3x8")
 def conformer_positions():
-    position, q, p = RelPositional(), nn.Linear(8, 8), nn.Linear(8, 8, bias=False)
+    codes, query, place = DistanceCodes(), nn.Linear(8, 8), nn.Linear(8, 8, bias=False)
 
-    def run(x):
-        x = SpecAugment()(x)
-        pe = p(position(x)).view(1, -1, 2, 4).transpose(1, 2)
-        query = q(x).view(*x.shape[:2], 2, 4).transpose(1, 2)
-        return rel_shift(query @ pe.transpose(-2, -1)), position.pe.shape[1]
+    def in_heads(t):
+        return t.unflatten(-1, (2, 4)).movedim(-2, -3)
+
+    def run(series):
+        series = TimeMask()(series)
+        keys = in_heads(place(codes(series)))
+        return by_key(in_heads(query(series)) @ keys.mT), codes.table.shape[0]
 
     return run
 
@@ -124,137 +130,156 @@ def nbeats_stacks():
 # ---------------------------------------------------------------------------------------- control
 
 
-class Transition(NamedTuple):
-    state: Any
-    action: Any
+class Moment(NamedTuple):
+    seen: Any
+    force: Any
     reward: Any
-    done: Any
+    is_last: Any
 
 
-class RunningMeanStd:
-    def __init__(self, shape, epsilon=1e-4):
-        self.mean, self.var, self.count = torch.zeros(shape), torch.ones(shape), epsilon
+class Moments:
+    """Mean and variance of all rows so far, joined batch by batch (Chan et al., 1979)."""
 
-    def update(self, x):
-        mean, var, n = x.mean(0), x.var(0, unbiased=False), x.shape[0]
-        delta, total = mean - self.mean, self.count + n
-        m2 = self.var * self.count + var * n + delta.square() * self.count * n / total
-        self.mean, self.var, self.count = self.mean + delta * n / total, m2 / total, total
+    def __init__(self, width):
+        self.mean, self.spread, self.rows = torch.zeros(width), torch.zeros(width), 0
+
+    def join(self, rows):
+        new, old = rows.shape[0], self.rows
+        self.rows += new
+        gap = rows.mean(0) - self.mean
+        self.spread = self.spread + (rows - rows.mean(0)).pow(2).sum(0) + gap**2 * (old * new / self.rows)
+        self.mean = self.mean + gap * (new / self.rows)
+
+    def scaled(self, rows):
+        return (rows - self.mean) * (self.spread / max(self.rows, 1) + 1e-6).rsqrt()
 
 
-class PointMass:
-    def __init__(self, n):
-        self.n, self.t = n, 0
+class Carts:
+    """Points pushed about in the plane for three steps."""
 
-    def reset(self):
-        self.t, self.pos, self.vel = 0, torch.zeros(self.n, 2), torch.ones(self.n, 2)
-        return self._obs()
+    def __init__(self, count):
+        self.count, self.clock = count, 0
 
-    def _obs(self):
-        return torch.cat([self.pos, self.vel], -1)
+    def start(self):
+        self.clock, self.place, self.speed = 0, torch.zeros(self.count, 2), torch.ones(self.count, 2)
+        return self.look()
 
-    def step(self, action):
-        self.t += 1
-        self.vel = self.vel * 0.9 + action.clamp(-1, 1) * 0.1
-        self.pos = self.pos + self.vel
-        return self._obs(), -self.pos.norm(dim=-1), torch.full((self.n,), self.t >= 3), {"t": self.t}
+    def look(self):
+        return torch.hstack([self.place, self.speed])
+
+    def push(self, force):
+        self.clock += 1
+        self.speed = torch.lerp(self.speed, force.clamp(-1, 1), 0.1)
+        self.place = self.place + self.speed
+        return self.look(), -self.place.norm(dim=-1), torch.full((self.count,), self.clock >= 3), {"at": self.clock}
 
 
 @made("2x2", "2x2")
 def rollout_in_python_environment():
-    policy, norm = nn.Linear(4, 2), RunningMeanStd(4)
+    policy, moments = nn.Linear(4, 2), Moments(4)
 
-    def collect(start):
-        env, memory, done = PointMass(2), [], None
-        obs, info = env.reset() + torch.cat([start, start], -1), {}
-        while info.get("t", 0) < 3:
-            norm.update(obs)
-            action = torch.tanh(policy((obs - norm.mean) / (norm.var + 1e-8).sqrt()))
-            following, reward, done, info = env.step(action)
-            memory.append(Transition(obs, action, reward, done))
-            obs = following
-        batch = Transition(*map(torch.stack, zip(*memory)))
-        returns, running = [], torch.zeros(2)
-        for r, d in zip(batch.reward.flip(0), batch.done.flip(0)):
-            running = r + 0.9 * running * (~d)
-            returns.insert(0, running)
-        return torch.stack(returns), batch.action.mean(), info, norm.count
+    def collect(x):
+        carts, course, report = Carts(2), [], {}
+        seen = carts.start() + x.repeat(1, 2)
+        while report.get("at", 0) < 3:
+            moments.join(seen)
+            force = policy(moments.scaled(seen)).tanh()
+            after, reward, is_last, report = carts.push(force)
+            course.append(Moment(seen, force, reward, is_last))
+            seen = after
+        course = Moment(*(torch.stack(column) for column in zip(*course)))
+        value, values = torch.zeros(2), []
+        for reward, is_last in reversed(list(zip(course.reward, course.is_last))):
+            value = reward + torch.where(is_last, 0.0, 0.9 * value)
+            values.insert(0, value)
+        return torch.stack(values), course.force.mean(), report, moments.rows
 
     return collect
 
 
-class TanhGaussian(nn.Module):
+class SquashedGaussian(nn.Module):
+    """Actions between -1 and 1, with the logarithm of their density."""
+
     def __init__(self):
         super().__init__()
-        self.net = nn.Linear(3, 4)
+        self.parameters_of = nn.Linear(3, 4)
 
-    def forward(self, x, noise):
-        mu, log_std = self.net(x).chunk(2, -1)
-        std = log_std.clamp(-5, 2).exp()
-        dist = torch.distributions.Normal(mu, std)
-        u = mu + std * noise
-        log_prob = (dist.log_prob(u) - 2 * (math.log(2) - u - F.softplus(-2 * u))).sum(-1)
-        return torch.tanh(u), log_prob, dist.entropy().mean()
+    def forward(self, seen, noise):
+        middle, log_width = torch.tensor_split(self.parameters_of(seen), 2, dim=-1)
+        normal = torch.distributions.Normal(middle, log_width.clamp(-5, 2).exp())
+        raw = normal.loc + normal.scale * noise
+        log_slope = math.log(4) - 2 * (raw.abs() + torch.log1p(torch.exp(-2 * raw.abs())))
+        return raw.tanh(), (normal.log_prob(raw) - log_slope).sum(-1), normal.entropy().mean()
 
 
 @made("4x3 4x2 4", "4x3 4x2 4", "4x3 4x2 4")
 def soft_actor_critic():
-    actor, critics = seeded(TanhGaussian()), seeded(nn.ModuleList([nn.Linear(5, 1), nn.Linear(5, 1)]))
-    targets = seeded(nn.ModuleList([nn.Linear(5, 1), nn.Linear(5, 1)]))
-    log_alpha = torch.zeros(1, requires_grad=True)
-    groups = {"critic": critics.parameters(), "actor": actor.parameters(), "alpha": [log_alpha]}
-    optimizers = {name: torch.optim.Adam(parameters, lr=1e-2) for name, parameters in groups.items()}
+    actor = seeded(SquashedGaussian())
+    critics, followers = (seeded(nn.ModuleList(nn.Linear(5, 1) for _ in range(2))) for _ in range(2))
+    log_weight = torch.zeros(1, requires_grad=True)
+    learned = {"values": [*critics.parameters()], "actions": [*actor.parameters()], "weight": [log_weight]}
+    optimizers = {name: torch.optim.Adam(params, lr=1e-2) for name, params in learned.items()}
 
-    def step(state, noise, reward):
+    def lowest(judges, seen, action):
+        return torch.cat([judge(torch.hstack([seen, action])) for judge in judges], 1).amin(1)
+
+    def learn(name, loss):
+        optimizers[name].zero_grad()
+        loss.backward()
+        return loss.detach()
+
+    def losses_of(seen, noise, reward):
         with torch.no_grad():
-            action, log_prob, _ = actor(state, noise)
-            both = torch.cat([state, action], -1)
-            q = torch.min(*(t(both).squeeze(-1) for t in targets)) - log_alpha.exp() * log_prob
-            y = reward + 0.99 * q
-        critic_loss = sum(F.mse_loss(c(both).squeeze(-1), y) for c in critics)
-        action, log_prob, entropy = actor(state, noise)
-        for p in critics.parameters():
+            action, log_density, _ = actor(seen, noise)
+            weight = log_weight.exp()
+            goal = reward + 0.99 * (lowest(followers, seen, action) - weight * log_density)
+            pair = torch.hstack([seen, action])
+        yield "values", sum(F.mse_loss(judge(pair)[:, 0], goal) for judge in critics)
+        for p in learned["values"]:
             p.requires_grad = False
-        actor_q = torch.min(*(c(torch.cat([state, action], -1)) for c in critics)).squeeze(-1)
-        actor_loss = (log_alpha.exp().detach() * log_prob - actor_q).mean()
-        for p in critics.parameters():
+        action, log_density, _ = actor(seen, noise)
+        yield "actions", (weight * log_density - lowest(critics, seen, action)).mean()
+        for p in learned["values"]:
             p.requires_grad = True
-        alpha_loss = -(log_alpha * (log_prob.detach() - 2)).mean()
-        for name, loss in {"critic": critic_loss, "actor": actor_loss, "alpha": alpha_loss}.items():
-            optimizers[name].zero_grad()
-            loss.backward()
+        yield "weight", ((2 - log_density.detach()) * log_weight).mean()
+
+    def step(seen, noise, reward):
+        losses = {name: learn(name, loss) for name, loss in losses_of(seen, noise, reward)}
         for optimizer in optimizers.values():
             optimizer.step()
         with torch.no_grad():
-            for p, t in zip(critics.parameters(), targets.parameters()):
-                t.mul_(0.995).add_(p, alpha=0.005)
-        return critic_loss.detach(), actor_loss.detach(), entropy.detach()
+            for follower, leader in zip(followers.parameters(), critics.parameters()):
+                follower.lerp_(leader, 0.01)
+            entropy = actor(seen, noise)[2]
+        return losses, entropy
 
     return step
 
 
-class ReplayBuffer:
-    def __init__(self, size):
-        self.data, self.size, self.ptr, self.full = torch.zeros(size, 3), size, 0, False
+class Memory:
+    """The last rows given, in a table that is written around."""
 
-    def push(self, rows):
+    def __init__(self, rows, width=3):
+        self.table, self.at, self.is_full = torch.zeros(rows, width), 0, False
+
+    def put(self, rows):
         for row in rows:
-            self.data[self.ptr] = row
-            self.ptr = (self.ptr + 1) % self.size
-            self.full = self.full or self.ptr == 0
+            self.table[self.at] = row
+            self.at += 1
+            if self.at == len(self.table):
+                self.at, self.is_full = 0, True
 
     def __len__(self):
-        return self.size if self.full else self.ptr
+        return len(self.table) if self.is_full else self.at
 
 
 @made("2x3", "2x3", "2x3", "2x3")
 def replay_buffer():
-    buffer = ReplayBuffer(5)
+    memory = Memory(5)
 
     def step(rows):
-        buffer.push(rows)
-        held = buffer.data[: len(buffer)]
-        return held.mean(0), len(buffer), buffer.full
+        memory.put(rows)
+        return memory.table[: len(memory)].mean(0), len(memory), memory.is_full
 
     return step
 
@@ -357,38 +382,41 @@ def normalising_flow():
 
 @dataclass
 class Rays:
-    origins: Any
-    directions: Any
-    extras: dict = field(default_factory=dict)
+    start: Any
+    toward: Any
+    notes: dict = field(default_factory=dict)
 
     def __len__(self):
-        return self.origins.shape[0]
+        return len(self.start)
 
-    def __getitem__(self, index):
-        return Rays(self.origins[index], self.directions[index], {k: v[index] for k, v in self.extras.items()})
+    def __getitem__(self, which):
+        notes = {name: note[which] for name, note in self.notes.items()}
+        return type(self)(self.start[which], self.toward[which], notes)
+
+
+def wave(shape, turns):
+    return lambda points: shape(turns * points)
 
 
 @made("5x3 5x3", "5x3 5x3")
 def radiance_field():
-    net = nn.Sequential(nn.Linear(3 + 3 * 2 * 2, 8), nn.ReLU(), nn.Linear(8, 4))
-    encode = [lambda v, f=f, p=p: p(v * f) for f in (1.0, 2.0) for p in (torch.sin, torch.cos)]
+    waves = [wave(shape, 2.0**octave) for shape in (torch.sin, torch.cos) for octave in range(2)]
+    net = nn.Sequential(nn.Linear(3 * (1 + len(waves)), 8), nn.ReLU(), nn.Linear(8, 4))
 
-    def render(rays, n=4):
-        depth = torch.linspace(0.5, 2.0, n).expand(len(rays), n)
-        mids = 0.5 * (depth[..., 1:] + depth[..., :-1])
-        upper, lower = torch.cat([mids, depth[..., -1:]], -1), torch.cat([depth[..., :1], mids], -1)
-        depth = lower + (upper - lower) * 0.5
-        points = rays.origins[:, None] + rays.directions[:, None] * depth[..., None]
-        raw = net(torch.cat([points, *(e(points) for e in encode)], -1))
-        gap = torch.cat([depth[..., 1:] - depth[..., :-1], torch.full_like(depth[..., :1], 1e10)], -1)
-        alpha = 1 - torch.exp(-F.relu(raw[..., 3]) * gap)
-        clear = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha + 1e-10], -1), -1)[:, :-1]
-        weights = alpha * clear
-        return {"rgb": (weights[..., None] * raw[..., :3].sigmoid()).sum(-2), "acc": weights.sum(-1)}
+    def look_along(rays, pieces=4):
+        """Light and cover of every ray, cut into pieces that let some of what lies behind through."""
+        ends = torch.linspace(0.5, 2.0, pieces + 1)
+        depth = torch.lerp(ends[:-1], ends[1:], 0.5)
+        points = torch.addcmul(rays.start[:, None], rays.toward[:, None], depth[:, None])
+        made_of = net(torch.cat([points] + [encode(points) for encode in waves], dim=-1))
+        colour, density = made_of[..., :3].sigmoid(), F.softplus(made_of[..., 3])
+        passing = torch.exp(-density * ends.diff()).cumprod(-1)
+        shares = -torch.diff(passing, dim=-1, prepend=torch.ones(len(rays), 1))
+        return {"colour": torch.einsum("rp,rpc->rc", shares, colour), "cover": shares.sum(-1)}
 
-    def run(origins, directions):
-        rays = Rays(origins, F.normalize(directions, dim=-1), {"near": origins[:, 0]})
-        chunks = [render(rays[i : i + 2]) for i in range(0, len(rays), 2)]
-        return {k: torch.cat([c[k] for c in chunks]) for k in chunks[0]}
+    def run(start, toward):
+        rays = Rays(start, F.normalize(toward, dim=-1), {"height": start[:, 2]})
+        seen = [look_along(rays[first : first + 2]) for first in range(0, len(rays), 2)]
+        return {name: torch.cat([part[name] for part in seen]) for name in seen[0]}
 
     return run

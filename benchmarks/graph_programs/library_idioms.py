@@ -2,6 +2,7 @@
 
 import abc
 import copy
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -9,7 +10,7 @@ import logging
 import operator
 import re
 import string
-import sys
+import types
 from collections.abc import Callable
 from functools import partialmethod
 from typing import ClassVar, TypeVar
@@ -27,51 +28,41 @@ T = TypeVar("T")
 # ---------------------------------------------------------------------------------------- parsed expressions
 
 
-class Pattern:
-    _cache: ClassVar[dict] = {}
+class Axes:
+    """Names of axes, those that share one in parentheses: `b (h w)`."""
 
-    def __init__(self, text):
-        self.text, self.groups, group = text, [], None
-        for token in text.replace("(", " ( ").replace(")", " ) ").split():
-            if token == "(":
-                group = []
-            elif token == ")":
-                self.groups.append(tuple(group))
-                group = None
-            elif group is not None:
-                group.append(token)
-            else:
-                self.groups.append((token,))
-        if group is not None:
-            raise ValueError(f"unbalanced parentheses in {text!r}")
+    known: ClassVar[dict] = {}
 
-    @classmethod
-    def of(cls, text):
-        if text not in cls._cache:
-            cls._cache[text] = cls(text)
-        return cls._cache[text]
+    def __new__(cls, text):
+        if text not in cls.known:
+            cls.known[text] = made_axes = super().__new__(cls)
+            made_axes.shared = [tuple(part.strip("()").split()) for part in re.findall(r"\([^()]*\)|\w+", text)]
+            if text.count("(") != text.count(")"):
+                raise ValueError(f"{text!r} has a parenthesis without its other")
+        return cls.known[text]
 
     @property
-    def axes(self):
-        return [axis for group in self.groups for axis in group]
+    def names(self):
+        return list(itertools.chain.from_iterable(self.shared))
+
+    def shape(self, sizes):
+        return [functools.reduce(operator.mul, (sizes[axis] for axis in axes), 1) for axes in self.shared]
 
 
 def rearrange(x, expression, **sizes):
-    left, right = (Pattern.of(side.strip()) for side in expression.split("->"))
-    if set(left.axes) != set(right.axes):
-        raise ValueError(f"axes differ: {set(left.axes) ^ set(right.axes)}")
-    known = dict(sizes)
-    shape = []
-    for length, group in zip(x.shape, left.groups, strict=True):
-        unknown = [a for a in group if a not in known]
-        rest = functools.reduce(operator.mul, (known[a] for a in group if a in known), 1)
-        if len(unknown) > 1:
-            raise ValueError(f"could not infer {unknown}")
-        if unknown:
-            known[unknown[0]] = length // rest
-        shape += [known[a] for a in group]
-    x = x.reshape(shape).permute([left.axes.index(a) for a in right.axes])
-    return x.reshape([functools.reduce(operator.mul, map(known.__getitem__, g), 1) for g in right.groups])
+    now, then = (Axes(side.strip()) for side in expression.split("->"))
+    if lost := set(now.names).symmetric_difference(then.names):
+        raise ValueError(f"on one side only: {sorted(lost)}")
+    for length, axes in zip(x.shape, now.shared, strict=True):
+        match [axis for axis in axes if axis not in sizes]:
+            case []:
+                continue
+            case [axis]:
+                sizes[axis] = length // functools.reduce(operator.mul, (sizes[a] for a in axes if a != axis), 1)
+            case several:
+                raise ValueError(f"the sizes of {several} are open")
+    order = now.names
+    return x.reshape([sizes[a] for a in order]).permute([order.index(a) for a in then.names]).reshape(then.shape(sizes))
 
 
 @program("2x6x4", "2x6x4", "3x6x4")
@@ -81,7 +72,7 @@ def einops_by_hand(x):
     try:
         rearrange(x, "b n c -> b (n d)")
     except ValueError as e:
-        return z, y.shape, sorted(str(e)), len(Pattern._cache)
+        return z, y.shape, sorted(str(e)), len(Axes.known)
 
 
 @program("2x3x4 3x4", "2x3x4 3x4")
@@ -99,24 +90,28 @@ def named_einsum(x, w):
     return einsum(x, w, "batch row col, row col -> batch row", col="z")
 
 
+class Layer:
+    """A layer read from a word like `average:k3,s2,gain0.5*2`."""
+
+    def __init__(self, kind, times, k=1, s=1, gain=1.0):
+        self.kind, self.times, self.k, self.s, self.gain = kind, times, int(k), int(s), float(gain)
+
+    @classmethod
+    def read(cls, word):
+        word, _, times = word.partition("*")
+        kind, *options = re.split("[:,]", word)
+        named = dict(re.findall(r"[a-z]+|[0-9.]+", option) for option in options)
+        return cls(kind, int(times or 1), **named)
+
+
 @program("1x3x8x8", "1x3x8x8")
 def block_strings(x):
-    def decode(block):
-        options = {}
-        kind, *ops = block.split("_")
-        for op in ops:
-            splits = re.split(r"(\d.*)", op)
-            if len(splits) >= 2:
-                options[splits[0]] = splits[1]
-        return kind, int(options.get("r", 1)), int(options["k"]), int(options["s"]), float(options.get("e", "1"))
-
-    out = []
-    for block in "ds_r1_k3_s1_e1_c16,ir_r2_k5_s2_e0.25,er_k1_s1".split(","):
-        kind, repeats, kernel, stride, expand = decode(block)
-        for _ in range(repeats):
-            x = F.avg_pool2d(x, kernel, stride, padding=kernel // 2) * (1 + expand)
-        out.append(f"{kind}:{tuple(x.shape)}")
-    return x, " ".join(out)
+    pools, sizes = {"average": F.avg_pool2d, "largest": F.max_pool2d}, []
+    for layer in map(Layer.read, "average:k3 largest:k5,s2,gain0.25*2 average".split()):
+        for _ in range(layer.times):
+            x = layer.gain * pools[layer.kind](x, layer.k, stride=layer.s, padding=layer.k // 2)
+        sizes.append(f"{layer.kind[0]}{'x'.join(map(str, x.shape[2:]))}")
+    return x, "/".join(sizes)
 
 
 # ---------------------------------------------------------------------------------------- registries and factories
@@ -172,78 +167,78 @@ def metaclass_registry(x):
     return second.apply(first.apply(x)), first.created_by, "none" in Activation, failed
 
 
-_entrypoints: dict[str, Callable] = {}
+@dataclasses.dataclass(frozen=True)
+class Offer:
+    """A model that can be asked for by name: what makes it, and what it is made for."""
+
+    make: Callable
+    sizes: dict
+
+    def __call__(self, **changes):
+        model = self.make(**{name: value for name, value in changes.items() if value is not ...})
+        model.made_for = types.SimpleNamespace(**copy.deepcopy(self.sizes))
+        return model
 
 
-def register_model(fn):
-    module = sys.modules[fn.__module__]
-    name = fn.__name__
-    if hasattr(module, "__all__"):
-        module.__all__.append(name)
-    _entrypoints[name] = fn
-    return fn
+OFFERS: dict[str, Offer] = {}
 
 
-def _cfg(url="", **kwargs):
-    return {"url": url, "input_size": (3, 8, 8), "pool_size": None, **kwargs}
+def offered(image=(8, 8), **sizes):
+    def take(fn):
+        OFFERS[fn.__name__.replace("_", "-")] = Offer(fn, {"image": image, **sizes})
+        return fn
+
+    return take
 
 
-default_cfgs = {"tiny_a": _cfg(classifier="head.fc"), "tiny_b": _cfg(input_size=(3, 6, 6), classifier="head")}
+class Small(nn.Module):
+    """A convolution, a summary of the image and scores."""
 
+    acts: ClassVar[dict] = {"relu": nn.ReLU, "silu": functools.partial(nn.SiLU, inplace=True)}
 
-class Tiny(nn.Module):
-    def __init__(self, width=8, norm_layer=None, act_layer="relu", num_classes=5, global_pool="avg"):
+    def __init__(
+        self, width=8, norm=functools.partial(nn.BatchNorm2d, eps=1e-3), act="relu", classes=5, summary="mean"
+    ):
         super().__init__()
-        norm_layer = norm_layer or functools.partial(nn.BatchNorm2d, eps=1e-3)
-        act = {"relu": nn.ReLU, "silu": functools.partial(nn.SiLU, inplace=True)}[act_layer]
-        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=False), norm_layer(width), act())
-        self.global_pool = global_pool
-        self.head = nn.Linear(width, num_classes) if num_classes > 0 else nn.Identity()
+        self.body = nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=False), norm(width), self.acts[act]())
+        self.summary = {"mean": torch.mean, "max": torch.amax}.get(summary)
+        self.scores = nn.Linear(width, classes) if classes else nn.Identity()
 
-    def forward_features(self, x):
-        return self.stem(x)
-
-    def forward_head(self, x, pre_logits: bool = False):
-        if self.global_pool:
-            x = x[:, :, ::2].mean((2, 3)) if self.global_pool == "avg" else x.amax((2, 3))
-        return x if pre_logits else self.head(x)
-
-    def forward(self, x):
-        return self.forward_head(self.forward_features(x))
+    def forward(self, x, *, raw: bool = False):
+        maps = self.body(x)[:, :, ::2]
+        summary = maps if self.summary is None else self.summary(maps, (2, 3))
+        return summary if raw else self.scores(summary)
 
 
-@register_model
-def tiny_a(pretrained=False, **kwargs):
-    return Tiny(**dict(dict(width=4, act_layer="silu"), **kwargs))
+@offered(classes=0)
+def tiny_bare(**changes):
+    return Small(**{"width": 4, "act": "silu", "classes": 0, **changes})
 
 
-@register_model
-def tiny_b(pretrained=False, **kwargs):
-    return Tiny(**{"norm_layer": functools.partial(nn.GroupNorm, 2), **kwargs})
+@offered((6, 6), classes=5)
+def tiny_grouped(norm=functools.partial(nn.GroupNorm, 2), **changes):
+    return Small(norm=norm, **changes)
 
 
-def create_model(name, **kwargs):
-    name, _, tag = name.partition(".")
-    kwargs = {k: v for k, v in kwargs.items() if v is not None}
-    model = _entrypoints[name](**kwargs)
-    model.default_cfg = copy.deepcopy(default_cfgs[name])
-    model.pretrained_tag = tag
+def from_offer(name, **changes):
+    name, _, weights = name.partition("@")
+    model = OFFERS[name](**changes)
+    model.weights_from = weights or None
     return model
 
 
 @made("2x3x8x8", "2x3x8x8")
 def model_factory():
-    models = [create_model("tiny_a.in1k", num_classes=0, drop=None), create_model("tiny_b", global_pool="max")]
+    models = [from_offer("tiny-bare@pictures", width=...), from_offer("tiny-grouped", summary="max")]
 
-    def ensemble(x):
-        outs = []
+    def each(x):
+        scores = {}
         for model in models:
-            height, width = model.default_cfg["input_size"][-2:]
-            resized = F.interpolate(x, (height, width)) if x.shape[-2:] != (height, width) else x
-            outs.append(model(resized))
-        return outs, [m.pretrained_tag for m in models]
+            fits = tuple(x.shape[2:]) == model.made_for.image
+            scores[model.weights_from] = model(x if fits else F.interpolate(x, model.made_for.image))
+        return scores, [model.made_for.classes for model in models]
 
-    return ensemble
+    return each
 
 
 # ---------------------------------------------------------------------------------------- functions

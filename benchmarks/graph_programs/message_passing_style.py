@@ -1,8 +1,8 @@
-"""Graph networks as a library writes them: message passing that inspects its methods, data objects, batches."""
+"""Graph networks as a library writes them: layers that read the parameters of their methods, records, batches."""
 
 import inspect
+import itertools
 import math
-from collections import defaultdict
 
 import torch
 import torch.nn as nn
@@ -10,163 +10,184 @@ import torch.nn.functional as F
 
 from graph_programs import made
 
-
-class Inspector:
-    def __init__(self, base):
-        self.params = {}
-        for name in ("message", "aggregate", "update"):
-            function = getattr(base, name)
-            self.params[name] = [p for p in inspect.signature(function).parameters if p not in ("inputs", "out")]
-
-    def distribute(self, name, kwargs):
-        out = {}
-        for key in self.params[name]:
-            if key not in kwargs:
-                raise TypeError(f"Required parameter {key} is empty.")
-            out[key] = kwargs[key]
-        return out
+# ---------------------------------------------------------------------------------------- messages at their nodes
 
 
-class MessagePassing(nn.Module):
-    special = {"edge_index", "size", "index", "dim_size"}
+def summed(messages, target, nodes):
+    rows = target.reshape(-1, *[1] * (messages.dim() - 1)).expand_as(messages)
+    return messages.new_zeros(nodes, *messages.shape[1:]).scatter_add_(0, rows, messages)
 
-    def __init__(self, aggr="add", flow="source_to_target", node_dim=-2):
+
+def averaged(messages, target, nodes):
+    arrived = torch.zeros(nodes).index_add_(0, target, torch.ones(len(target)))
+    return summed(messages, target, nodes) / arrived.clamp(min=1)[:, None]
+
+
+def largest(messages, target, nodes):
+    rows = target[:, None].expand_as(messages)
+    start = messages.new_zeros(nodes, messages.shape[1])
+    return start.scatter_reduce(0, rows, messages, "amax", include_self=False)
+
+
+REDUCERS = {"sum": summed, "mean": averaged, "max": largest}
+
+
+def softmax_at(scores, target, nodes):
+    """The softmax among the edges that end in the same node."""
+    rows = target[:, None].expand(scores.shape)
+    peak = scores.new_full((nodes, scores.shape[1]), -math.inf).scatter_reduce_(0, rows, scores.detach(), "amax")
+    powers = torch.exp(scores - peak[target])
+    return powers / powers.new_zeros(peak.shape).index_add(0, target, powers)[target]
+
+
+# ---------------------------------------------------------------------------------------- layers
+
+
+class EdgeLayer(nn.Module):
+    """Three stages: messages of edges, gathered at nodes, finished.
+
+    What a stage asks for is read from its parameters. `sender_x` stands for x at the node where each edge begins,
+    `receiver_x` where it ends; other names for what `along` is given, or knows of the edges.
+    """
+
+    stages = ("message", "gather", "finish")
+
+    def __init__(self, reduce="sum", backwards=False):
         super().__init__()
-        assert flow in ["source_to_target", "target_to_source"]
-        self.aggr, self.flow, self.node_dim = aggr, flow, node_dim
-        self.inspector = Inspector(self)
+        if reduce not in REDUCERS:
+            raise ValueError(f"messages are reduced by one of {', '.join(REDUCERS)}; there is no {reduce!r}")
+        self.reduce, self.backwards = REDUCERS[reduce], backwards
+        self.asked = {stage: tuple(inspect.signature(getattr(self, stage)).parameters) for stage in self.stages}
 
-    def __collect__(self, edge_index, size, kwargs):
-        i, j = (1, 0) if self.flow == "source_to_target" else (0, 1)
-        out = {}
-        for arg in {p for params in self.inspector.params.values() for p in params} - self.special:
-            if arg[-2:] not in ["_i", "_j"]:
-                out[arg] = kwargs.get(arg)
-                continue
-            data = kwargs.get(arg[:-2])
-            if isinstance(data, (tuple, list)):
-                data = data[1 if arg[-2:] == "_i" else 0]
-            dim = i if arg[-2:] == "_i" else j
-            out[arg] = data.index_select(self.node_dim, edge_index[dim]) if data is not None else None
-        out.update(index=edge_index[i], dim_size=size, edge_index=edge_index, size=size)
-        return out
+    def along(self, edges, nodes, **given):
+        ends = dict(zip(("receiver", "sender") if self.backwards else ("sender", "receiver"), edges))
+        known = {**given, "target": ends["receiver"], "nodes": nodes, "edges": edges}
 
-    def propagate(self, edge_index, size=None, **kwargs):
-        coll = self.__collect__(edge_index, size, kwargs)
-        out = self.message(**self.inspector.distribute("message", coll))
-        out = self.aggregate(out, **self.inspector.distribute("aggregate", coll))
-        return self.update(out, **self.inspector.distribute("update", coll))
+        def found(name):
+            end, _, of = name.partition("_")
+            if end in ends and of in given:
+                value = given[of][end] if isinstance(given[of], dict) else given[of]
+                return None if value is None else torch.index_select(value, 0, ends[end])
+            if name not in known:
+                raise TypeError(f"{type(self).__name__} needs {name!r}, which nobody gave")
+            return known[name]
 
-    def message(self, x_j):
-        return x_j
+        passed = []
+        for stage, names in self.asked.items():
+            passed = [getattr(self, stage)(*passed, **{name: found(name) for name in names[len(passed) :]})]
+        return passed[0]
 
-    def aggregate(self, inputs, index, dim_size):
-        shape = list(inputs.shape)
-        shape[self.node_dim] = dim_size
-        expanded = index.view(-1, *[1] * (inputs.dim() - 1)).expand_as(inputs)
-        if self.aggr == "max":
-            return inputs.new_zeros(shape).scatter_reduce(0, expanded, inputs, "amax", include_self=False)
-        out = inputs.new_zeros(shape).scatter_add_(0, expanded, inputs)
-        if self.aggr == "mean":
-            count = torch.zeros(dim_size).index_add_(0, index, torch.ones(index.numel()))
-            out = out / count.clamp(min=1).view(-1, 1)
-        return out
+    def message(self, sender_x):
+        return sender_x
 
-    def update(self, out):
-        return out
+    def gather(self, messages, target, nodes):
+        return self.reduce(messages, target, nodes)
+
+    def finish(self, gathered):
+        return gathered
 
 
-class GATv2(MessagePassing):
-    def __init__(self, cin, cout, heads=2):
-        super().__init__(aggr="add", node_dim=0)
-        self.heads, self.cout = heads, cout
-        self.left, self.right = nn.Linear(cin, heads * cout), nn.Linear(cin, heads * cout)
-        self.att = nn.Parameter(torch.zeros(1, heads, cout))
-        self._alpha = None
+class AttentionOnEdges(EdgeLayer):
+    """Weights of edges from both their ends (Brody et al., 2022)."""
 
-    def forward(self, x, edge_index, return_attention=None):
-        xl, xr = (f(x).view(-1, self.heads, self.cout) for f in (self.left, self.right))
-        out = self.propagate(edge_index, x=(xl, xr), size=x.size(0)).flatten(1)
-        alpha, self._alpha = self._alpha, None
-        if isinstance(return_attention, bool):
-            assert alpha is not None
-            return out, (edge_index, alpha)
-        return out
+    def __init__(self, width, head_width, heads=2):
+        super().__init__()
+        ends = ("sender", "receiver")
+        self.project = nn.ModuleDict({end: nn.Linear(width, heads * head_width) for end in ends})
+        self.query = nn.Parameter(torch.zeros(heads, head_width))
+        self.noted = {}
 
-    def message(self, x_j, x_i, index, dim_size):
-        alpha = (F.leaky_relu(x_i + x_j, 0.2) * self.att).sum(-1)
-        spread = index.unsqueeze(-1).expand_as(alpha)
-        top = torch.full((dim_size, self.heads), -math.inf).scatter_reduce_(0, spread, alpha.detach(), "amax")
-        alpha = (alpha - top[index]).exp()
-        total = torch.zeros(dim_size, self.heads).index_add(0, index, alpha)
-        self._alpha = alpha = alpha / (total[index] + 1e-16)
-        return x_j * alpha.unsqueeze(-1)
+    def forward(self, x, edges, with_weights=False):
+        by_end = {end: layer(x).unflatten(-1, self.query.shape) for end, layer in self.project.items()}
+        y = self.along(edges, len(x), x=by_end).flatten(1)
+        weights = self.noted.pop("weights")
+        return (y, weights) if with_weights else y
+
+    def message(self, sender_x, receiver_x, target, nodes):
+        scores = torch.einsum("ehc,hc->eh", F.leaky_relu(sender_x + receiver_x, 0.1), self.query)
+        self.noted["weights"] = softmax_at(scores, target, nodes)
+        return self.noted["weights"][..., None] * sender_x
 
 
-class SAGE(MessagePassing):
-    def __init__(self, cin, cout, **kwargs):
-        super().__init__(**{"aggr": "mean", **kwargs})
-        self.lin = nn.Linear(2 * cin, cout)
+class NeighbourLayer(EdgeLayer):
+    """A node beside what its neighbours send (Hamilton et al., 2017)."""
 
-    def forward(self, x, edge_index):
-        return self.lin(torch.cat([x, self.propagate(edge_index, x=x, size=x.size(0))], -1))
+    def __init__(self, width, out, **options):
+        super().__init__(**{"reduce": "mean"} | options)
+        self.mix = nn.Linear(width + width, out)
 
+    def forward(self, x, edges):
+        return self.along(edges, len(x), x=x)
 
-class Data:
-    def __init__(self, x=None, edge_index=None, **kwargs):
-        self.__dict__["_store"] = {"x": x, "edge_index": edge_index, **kwargs}
-
-    def __getattr__(self, key):
-        store = self.__dict__["_store"]
-        if key not in store:
-            raise AttributeError(f"'{type(self).__name__}' has no attribute '{key}'")
-        return store[key]
-
-    def __setattr__(self, key, value):
-        self._store[key] = value
-
-    def __contains__(self, key):
-        return self._store.get(key) is not None
-
-    def __call__(self, *keys):
-        yield from ((k, self._store[k]) for k in keys or sorted(self._store) if k in self)
-
-    @property
-    def num_nodes(self):
-        return self.x.size(0)
-
-    @classmethod
-    def collate(cls, items):
-        out, offset, batch = defaultdict(list), 0, []
-        for i, item in enumerate(items):
-            for key, value in item():
-                out[key].append(value + offset if "index" in key else value)
-            batch.append(torch.full((item.num_nodes,), i))
-            offset += item.num_nodes
-        joined = {k: torch.cat(v, dim=-1 if "index" in k else 0) for k, v in out.items()}
-        return cls(**joined, batch=torch.cat(batch))
+    def finish(self, gathered, x):
+        return self.mix(torch.hstack([x, gathered]))
 
 
 @made("5x4 2x9<5", "5x4 2x9<5", "6x4 2x12<6")
 def message_passing():
-    layers = nn.ModuleList([SAGE(4, 6), GATv2(6, 3), SAGE(6, 4, aggr="max", flow="target_to_source")])
+    options = {"reduce": "max", "backwards": True}
+    first, second, third = layers = NeighbourLayer(4, 6), AttentionOnEdges(6, 3), NeighbourLayer(6, 4, **options)
+    held = nn.ModuleList(layers)
 
-    def run(x, edge_index):
-        x = F.elu(layers[0](x, edge_index))
-        x, (_, alpha) = layers[1](x, edge_index, return_attention=True)
-        return layers[2](x, edge_index), alpha
+    def run(x, edges):
+        h, weights = second(F.elu(first(x, edges)), edges, with_weights=True)
+        return third(h, edges), weights, len(held)
 
     return run
 
 
+# ---------------------------------------------------------------------------------------- records of graphs
+
+
+class Graph:
+    """Whatever is known of a graph, by name; what is None counts as absent."""
+
+    numbering = ("edges",)
+
+    def __init__(self, **known):
+        self.__dict__["known"] = known
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["known"][name]
+        except KeyError:
+            raise AttributeError(f"nothing is known of the {name} of this graph") from None
+
+    def __setattr__(self, name, value):
+        self.known[name] = value
+
+    def __contains__(self, name):
+        return self.known.get(name) is not None
+
+    def __iter__(self):
+        for name in sorted(self.known):
+            if name in self:
+                yield name, self.known[name]
+
+    def __len__(self):
+        return self.x.shape[0]
+
+    @classmethod
+    def side_by_side(cls, *graphs):
+        """One graph of several that no edges join; `member` tells which node is whose."""
+        starts = list(itertools.accumulate(map(len, graphs), initial=0))
+        parts: dict = {}
+        for start, graph in zip(starts, graphs):
+            for name, value in graph:
+                parts.setdefault(name, []).append(start + value if name in cls.numbering else value)
+        joined = {name: torch.cat(p, dim=1 if name in cls.numbering else 0) for name, p in parts.items()}
+        member = [torch.full((len(graph),), i) for i, graph in enumerate(graphs)]
+        return cls(member=torch.cat(member), **joined)
+
+
 @made("5x4 2x9<5 3x4 2x4<3", "5x4 2x9<5 3x4 2x4<3")
 def batched_graphs():
-    layer = SAGE(4, 4)
+    layer = NeighbourLayer(4, 4)
 
     def run(x1, e1, x2, e2):
-        data = Data.collate([Data(x1, e1, y=None), Data(x=x2, edge_index=e2)])
-        data.h = layer(data.x, data.edge_index).relu()
-        pooled = torch.zeros(2, 4).index_add_(0, data.batch, data.h)
-        return pooled, "h" in data, "y" in data, hasattr(data, "pos"), [k for k, _ in data()]
+        both = Graph.side_by_side(Graph(x=x1, edges=e1, label=None), Graph(edges=e2, x=x2))
+        both.h = layer(both.x, both.edges).relu()
+        pooled = torch.zeros(2, 4).index_add_(0, both.member, both.h)
+        return pooled, "h" in both, "label" in both, hasattr(both, "place"), [name for name, _ in both]
 
     return run

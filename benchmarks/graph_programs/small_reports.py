@@ -79,30 +79,32 @@ def rounding_function(x, scale):
     return grads, index, index.requires_grad
 
 
-class ReverseGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weight):
-        ctx.weight = weight
-        return x.view_as(x)
+class Opposed(torch.autograd.Function):
+    """The same going forward; going back, a share of the gradient with its sign turned (Ganin et al., 2016)."""
 
     @staticmethod
-    def backward(ctx, grad):
-        return grad.neg() * ctx.weight, None
+    def forward(ctx, features, share):
+        ctx.factor = -share
+        return features.view(features.shape)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.factor * gradient, None
 
 
 @made("4x4 4<2", "4x4 4<2")
 def domain_adversarial():
-    features, label, domain = nn.Linear(4, 4), nn.Linear(4, 3), nn.Linear(4, 2)
-    parts = nn.ModuleList([features, label, domain])
-    progress = itertools.count(1)
+    parts = nn.ModuleDict({name: nn.Linear(4, n) for name, n in {"body": 4, "label": 3, "domain": 2}.items()})
+    rounds = itertools.count(1)
 
-    def step(x, d):
-        weight = 2 / (1 + math.exp(-next(progress) / 4)) - 1
-        h = features(x).relu()
-        loss = label(h).logsumexp(1).mean() + F.cross_entropy(domain(ReverseGradient.apply(h, weight)), d)
+    def step(x, origin):
+        share = math.tanh(next(rounds) / 8)
+        h = parts["body"](x).relu()
+        told = F.cross_entropy(parts["domain"](Opposed.apply(h, share)), origin)
+        loss = told + parts["label"](h).logsumexp(1).mean()
         parts.zero_grad()
         loss.backward()
-        return loss.detach(), features.weight.grad.clone()
+        return loss.detach(), parts["body"].weight.grad.clone()
 
     return step
 
@@ -233,59 +235,53 @@ def factorisation_machine():
     return run
 
 
-class Metric:
-    def __init__(self):
-        self._states = {}
+class Tally:
+    """Counts that begin anew from what they began with."""
 
-    def add_state(self, name, default, reduce="sum"):
-        self._states[name] = (default, reduce)
-        setattr(self, name, default.clone() if isinstance(default, torch.Tensor) else [])
+    def __init__(self, **beginnings):
+        self._beginnings = beginnings
+        self.begin()
 
-    def reset(self):
-        for name, (default, _) in self._states.items():
-            setattr(self, name, copy.deepcopy(default))
+    def begin(self):
+        for name, value in self._beginnings.items():
+            setattr(self, name, copy.deepcopy(value))
 
     def __add__(self, other):
-        return MetricCollection([self, other])
+        return Tallies({f"{type(t).__name__.lower()}{i}": t for i, t in enumerate((self, other))})
 
 
-class F1(Metric):
+class F1(Tally):
     def __init__(self, classes):
-        super().__init__()
-        for name in ("tp", "fp", "fn"):
-            self.add_state(name, torch.zeros(classes))
-        self.add_state("history", [], "cat")
+        super().__init__(hits=torch.zeros(classes), named=torch.zeros(classes), present=torch.zeros(classes), exact=[])
 
-    def update(self, pred, target):
-        hot, truth = (F.one_hot(t, len(self.tp)).float() for t in (pred, target))
-        self.tp += (hot * truth).sum(0)
-        self.fp += (hot * (1 - truth)).sum(0)
-        self.fn += ((1 - hot) * truth).sum(0)
-        self.history.append((pred == target).float().mean())
+    def take(self, named, present):
+        named_hot, present_hot = (F.one_hot(t, len(self.hits)) for t in (named, present))
+        self.hits += (named_hot * present_hot).sum(0)
+        self.named += named_hot.sum(0)
+        self.present += present_hot.sum(0)
+        self.exact.append(named.eq(present).float().mean())
 
-    def compute(self):
-        return (2 * self.tp / (2 * self.tp + self.fp + self.fn).clamp(min=1)).mean(), torch.stack(self.history)
+    @property
+    def score(self):
+        return torch.mean(2 * self.hits / torch.clamp(self.named + self.present, min=1))
 
 
-class MetricCollection(dict):
-    def __init__(self, metrics):
-        super().__init__({f"{type(m).__name__.lower()}_{i}": m for i, m in enumerate(metrics)})
-
-    def update_all(self, *args):
-        for metric in self.values():
-            metric.update(*args)
+class Tallies(dict):
+    def take(self, *batch):
+        for tally in self.values():
+            tally.take(*batch)
 
 
 @made("6<3 6<3", "6<3 6<3", "6<3 6<3")
 def metrics_kept():
-    metrics = F1(3) + F1(3)
+    tallies = F1(3) + F1(3)
 
-    def step(pred, target):
-        metrics.update_all(pred, target)
-        score, history = metrics["f1_0"].compute()
-        if len(history) == 2:
-            metrics["f1_1"].reset()
-        return score, history, len(metrics["f1_1"].history)
+    def step(named, present):
+        tallies.take(named, present)
+        first, second = tallies.values()
+        if len(first.exact) == 2:
+            tallies["f11"].begin()
+        return first.score, torch.stack(first.exact), len(second.exact)
 
     return step
 

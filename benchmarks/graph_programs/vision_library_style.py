@@ -1,13 +1,12 @@
 """Vision models as libraries build them: builders, feature pyramids, anchors, presets, class activation, detection."""
 
+import itertools
 import math
-import warnings
 from collections import OrderedDict, namedtuple
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
-from itertools import repeat
 from typing import Any, Optional
 
 import torch
@@ -16,428 +15,436 @@ import torch.nn.functional as F
 
 from graph_programs import made, program
 
-
-def _ntuple(n):
-    def parse(x):
-        if isinstance(x, Sequence) and not isinstance(x, str):
-            return tuple(x)
-        return tuple(repeat(x, n))
-
-    return parse
+# ---------------------------------------------------------------------------------------- blocks and builders
 
 
-to_2tuple = _ntuple(2)
+def sizes_of(axes):
+    def spread(size):
+        match size:
+            case [*each]:
+                return tuple(each)
+            case _:
+                return (size,) * axes
+
+    return spread
 
 
-def _make_divisible(v, divisor, min_value=None):
-    min_value = divisor if min_value is None else min_value
-    new_v = max(min_value, int(v + divisor / 2) // divisor * divisor)
-    return new_v + divisor if new_v < 0.9 * v else new_v
+pair = sizes_of(2)
 
 
-class ConvNormActivation(nn.Sequential):
-    def __init__(
-        self, cin, cout, kernel_size=3, stride=1, padding=None, groups=1,
-        norm_layer: Optional[Callable] = nn.BatchNorm2d, activation_layer=nn.ReLU, dilation=1, inplace=True,
-    ):  # fmt: skip
-        if padding is None:
-            kernel_size, dilation = to_2tuple(kernel_size), to_2tuple(dilation)
-            padding = tuple((kernel_size[i] - 1) // 2 * dilation[i] for i in range(2))
-        conv = nn.Conv2d(cin, cout, kernel_size, stride, padding, dilation, groups, bias=norm_layer is None)
-        layers: list[nn.Module] = [conv]
-        if norm_layer is not None:
-            layers.append(norm_layer(cout))
-        if activation_layer is not None:
-            layers.append(activation_layer(**({} if inplace is None else {"inplace": inplace})))
-        super().__init__(*layers)
-        self.out_channels = cout
-        if self.__class__ == ConvNormActivation:
-            warnings.warn("Don't use ConvNormActivation directly") if False else None
+def whole_groups(width, step):
+    """The multiple of `step` nearest to a width, or the next one if a tenth of the width were lost."""
+    groups = max(1, round(width / step))
+    return step * (groups + (groups * step < 0.9 * width))
 
 
-class SqueezeExcitation(nn.Module):
-    def __init__(self, channels, squeeze, activation=nn.ReLU, scale_activation=nn.Sigmoid):
+class ConvUnit(nn.Sequential):
+    """A convolution padded to keep the size, then what `norm` and `act` make."""
+
+    def __init__(self, before, after, kernel=3, *, stride=1, spacing=1, groups=1, norm=nn.BatchNorm2d, act=nn.ReLU):
+        kernel, spacing = pair(kernel), pair(spacing)
+        border = tuple(gap * (k // 2) for gap, k in zip(spacing, kernel, strict=True))
+        parts = OrderedDict(conv=nn.Conv2d(before, after, kernel, stride, border, spacing, groups, bias=not norm))
+        for name, make in {"norm": norm and partial(norm, after), "act": act and partial(act, inplace=True)}.items():
+            if make:
+                parts[name] = make()
+        super().__init__(parts)
+        self.width = after
+
+
+class ChannelGate(nn.Module):
+    def __init__(self, channels, narrow, act=nn.ReLU, gate=nn.Sigmoid):
         super().__init__()
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc1, self.fc2 = nn.Conv2d(channels, squeeze, 1), nn.Conv2d(squeeze, channels, 1)
-        self.activation, self.scale_activation = activation(), scale_activation()
-
-    def _scale(self, x):
-        return self.scale_activation(self.fc2(self.activation(self.fc1(self.avgpool(x)))))
+        squeeze, excite = nn.Conv2d(channels, narrow, 1), nn.Conv2d(narrow, channels, 1)
+        self.importance = nn.Sequential(nn.AdaptiveAvgPool2d(1), squeeze, act(), excite, gate())
 
     def forward(self, x):
-        return self._scale(x) * x
+        return x.mul(self.importance(x))
 
 
-def stochastic_depth(x, p: float, mode: str, training: bool = True):
-    if p < 0.0 or p > 1.0:
-        raise ValueError(f"drop probability has to be between 0 and 1, but got {p}")
-    if mode not in ["batch", "row"]:
-        raise ValueError(f"mode has to be either 'batch' or 'row', but got {mode}")
-    if not training or p == 0.0:
-        return x
-    survival = 1.0 - p
-    size = [x.shape[0]] + [1] * (x.ndim - 1) if mode == "row" else [1] * x.ndim
-    noise = torch.empty(size, dtype=x.dtype, device=x.device).bernoulli_(survival)
-    if survival > 0.0:
-        noise.div_(survival)
-    return x * noise
+class DropPath(nn.Module):
+    """Leaves a branch out at random: of every image by itself, or of all together."""
+
+    shared_axes = {"image": 1, "batch": 0}  # noqa: RUF012
+
+    def __init__(self, rate, of="image"):
+        super().__init__()
+        self.rate, self.of = rate, of
+
+    def forward(self, branch):
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"a branch cannot be dropped {self.rate:.0%} of the time")
+        own = self.shared_axes.get(self.of)
+        if own is None:
+            raise ValueError(f"a branch is dropped of one of {sorted(self.shared_axes)}, not of {self.of!r}")
+        if self.training and self.rate:
+            shape = [n if axis < own else 1 for axis, n in enumerate(branch.shape)]
+            branch = branch * branch.new_empty(shape).bernoulli_(1 - self.rate).div_(1 - self.rate)
+        return branch
 
 
 @dataclass
-class MBConfig:
-    expand: float
+class Stage:
+    widening: float
     kernel: int
     stride: int
-    cin: int
-    cout: int
-    repeat: int
+    before: int
+    after: int
+    blocks: int = 1
+
+    @property
+    def inside(self):
+        return whole_groups(self.before * self.widening, 4)
+
+    def __iter__(self):
+        """The stages of one block that make up this one."""
+        yield replace(self, blocks=1)
+        for _ in range(1, self.blocks):
+            yield replace(self, blocks=1, before=self.after, stride=1)
+
+
+class InvertedBottleneck(nn.Module):
+    def __init__(self, stage, rate, norm, gate=ChannelGate):
+        super().__init__()
+        if stage.stride not in (1, 2):
+            raise ValueError(f"a block steps by one pixel or two, not by {stage.stride}")
+        unit, inside = partial(ConvUnit, norm=norm), stage.inside
+        self.widen = unit(stage.before, inside, 1, act=nn.SiLU) if inside != stage.before else nn.Identity()
+        self.mix = unit(inside, inside, stage.kernel, stride=stage.stride, groups=inside)
+        self.gate = gate(inside, max(1, stage.before // 4), act=partial(nn.SiLU, inplace=True))
+        self.narrow = unit(inside, stage.after, 1, act=None)
+        self.drop = DropPath(rate) if (stage.stride, stage.before) == (1, stage.after) else None
+
+    def forward(self, x):
+        y = x
+        for part in (self.widen, self.mix, self.gate, self.narrow):
+            y = part(y)
+        return y if self.drop is None else x + self.drop(y)
+
+
+class SmallEfficientNet(nn.Module):
+    def __init__(self, stages, norm=None, classes=5):
+        super().__init__()
+        norm = norm or partial(nn.BatchNorm2d, eps=0.002, momentum=0.02)
+        parts = [part for stage in stages for part in stage]
+        self.stem = ConvUnit(3, parts[0].before, stride=2, norm=norm)
+        self.body = nn.Sequential(*(InvertedBottleneck(p, 0.0 * i / len(parts), norm) for i, p in enumerate(parts)))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.0, inplace=True))
+        self.head.append(nn.Linear(parts[-1].after, classes))
+        self.apply(self.start)
 
     @staticmethod
-    def adjust(channels, width):
-        return _make_divisible(channels * width, 4)
+    def start(part):
+        match part:
+            case nn.Conv2d():
+                nn.init.kaiming_normal_(part.weight, mode="fan_out")
+            case nn.BatchNorm2d() | nn.GroupNorm():
+                nn.init.constant_(part.weight, 1.0)
 
-
-class MBConv(nn.Module):
-    def __init__(self, cnf, p, norm_layer, se_layer=SqueezeExcitation):
-        super().__init__()
-        if not (1 <= cnf.stride <= 2):
-            raise ValueError("illegal stride value")
-        self.use_res = cnf.stride == 1 and cnf.cin == cnf.cout
-        mid = MBConfig.adjust(cnf.cin, cnf.expand)
-        layers = []
-        if mid != cnf.cin:
-            layers.append(ConvNormActivation(cnf.cin, mid, 1, norm_layer=norm_layer, activation_layer=nn.SiLU))
-        depthwise = ConvNormActivation(mid, mid, cnf.kernel, cnf.stride, groups=mid, norm_layer=norm_layer)
-        layers += [depthwise, se_layer(mid, max(1, cnf.cin // 4), activation=partial(nn.SiLU, inplace=True))]
-        layers.append(ConvNormActivation(mid, cnf.cout, 1, norm_layer=norm_layer, activation_layer=None))
-        self.block, self.p = nn.Sequential(*layers), p
+    def scores(self, maps):
+        return self.head(maps)
 
     def forward(self, x):
-        result = self.block(x)
-        return stochastic_depth(result, self.p, "row", self.training) + x if self.use_res else result
+        return self.scores(self.body(self.stem(x)))
 
 
-class EfficientNet(nn.Module):
-    def __init__(self, settings, norm_layer=None, num_classes=5):
-        super().__init__()
-        norm_layer = norm_layer or partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
-        layers = [ConvNormActivation(3, settings[0].cin, stride=2, norm_layer=norm_layer)]
-        total, index = sum(c.repeat for c in settings), 0
-        for cnf in settings:
-            stage = []
-            for i in range(cnf.repeat):
-                block = MBConfig(cnf.expand, cnf.kernel, cnf.stride, cnf.cin, cnf.cout, 1)
-                if i:
-                    block.cin, block.stride = block.cout, 1
-                stage.append(MBConv(block, 0.0 * index / total, norm_layer))
-                index += 1
-            layers.append(nn.Sequential(*stage))
-        self.features, self.avgpool = nn.Sequential(*layers), nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Dropout(p=0.0, inplace=True), nn.Linear(settings[-1].cout, num_classes))
-        for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, mode="fan_out")
-            elif isinstance(m, (nn.BatchNorm2d, nn.GroupNorm)):
-                nn.init.ones_(m.weight)
-                nn.init.zeros_(m.bias)
-
-    def _forward_impl(self, x):
-        return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
-
-    def forward(self, x):
-        return self._forward_impl(x)
-
-
-SETTINGS = [MBConfig(1, 3, 1, 4, 4, 1), MBConfig(3, 5, 2, 4, 8, 2)]
+STAGES = [Stage(1, 3, 1, 4, 4), Stage(3, 5, 2, 4, 8, blocks=2)]
 
 
 @made("2x3x16x16", "2x3x16x16")
 def efficientnet_train():
-    return EfficientNet(SETTINGS).train()
+    return SmallEfficientNet(STAGES).train()
 
 
 @made("2x3x16x16", "1x3x20x20", "3x3x24x24")
 def efficientnet_eval():
-    return EfficientNet(SETTINGS, norm_layer=partial(nn.GroupNorm, 2)).eval()
+    return SmallEfficientNet(STAGES, norm=partial(nn.GroupNorm, 2)).eval()
 
 
-class IntermediateLayerGetter(nn.ModuleDict):
-    def __init__(self, model, return_layers):
-        if not set(return_layers).issubset([name for name, _ in model.named_children()]):
-            raise ValueError("return_layers are not present in model")
-        remaining, layers = {str(k): str(v) for k, v in return_layers.items()}, OrderedDict()
-        for name, module in model.named_children():
-            layers[name] = module
-            remaining.pop(name, None)
-            if not remaining:
-                break
-        super().__init__(layers)
-        self.return_layers = dict(return_layers)
+# ---------------------------------------------------------------------------------------- pyramids and detection
+
+
+class Tapped(nn.ModuleDict):
+    """The children of a network as far as the last tapped one; gives the maps of the tapped ones by their labels."""
+
+    def __init__(self, network, taps):
+        children = OrderedDict(network.named_children())
+        if absent := sorted(taps.keys() - children.keys()):
+            raise ValueError(f"nothing to tap at {', '.join(absent)}")
+        end = 1 + max(i for i, name in enumerate(children) if name in taps)
+        super().__init__(OrderedDict(itertools.islice(children.items(), end)))
+        self.labels = {name: str(label) for name, label in taps.items()}
 
     def forward(self, x):
-        out = OrderedDict()
-        for name, module in self.items():
-            x = module(x)
-            if name in self.return_layers:
-                out[self.return_layers[name]] = x
-        return out
+        taken = OrderedDict()
+        for name, layer in self.items():
+            x = layer(x)
+            if (label := self.labels.get(name)) is not None:
+                taken[label] = x
+        return taken
 
 
-class LastLevelMaxPool(nn.Module):
-    def forward(self, x, y, names):
-        names.append("pool")
-        x.append(F.max_pool2d(x[-1], kernel_size=1, stride=2, padding=0))
-        return x, names
+class EverySecond(nn.Module):
+    """One more level, of every second pixel of the coarsest."""
+
+    def forward(self, levels, labels):
+        levels += [F.max_pool2d(levels[-1], 1, stride=2)]
+        labels.append(f"half of {labels[-1]}")
 
 
-class FeaturePyramid(nn.Module):
-    def __init__(self, channels, out, extra=None):
+class Pyramid(nn.Module):
+    def __init__(self, widths, width, *coarser):
         super().__init__()
-        self.inner, self.layer = nn.ModuleList(), nn.ModuleList()
-        for c in channels:
-            self.inner.append(ConvNormActivation(c, out, 1, padding=0, norm_layer=None, activation_layer=None))
-            self.layer.append(ConvNormActivation(out, out, 3, norm_layer=None, activation_layer=None))
-        self.extra = extra
+        plain = partial(ConvUnit, norm=None, act=None)
+        self.across, self.smooth = (
+            nn.ModuleList(plain(w if k == 1 else width, width, k) for w in widths) for k in (1, 3)
+        )
+        self.coarser = nn.ModuleList(coarser)
 
-    def get_result(self, x, idx, blocks):
-        idx += len(blocks) if idx < 0 else 0
-        out = x
-        for i, module in enumerate(blocks):
-            if i == idx:
-                out = module(x)
-        return out
+    @staticmethod
+    def at(level, blocks, x):
+        (block,) = (b for i, b in enumerate(blocks) if i == level % len(blocks))
+        return block(x)
 
-    def forward(self, x: dict):
-        names, x = list(x.keys()), list(x.values())
-        last = self.get_result(x[-1], -1, self.inner)
-        results = [self.get_result(last, -1, self.layer)]
-        for idx in range(len(x) - 2, -1, -1):
-            lateral = self.get_result(x[idx], idx, self.inner)
-            last = lateral + F.interpolate(last, size=lateral.shape[-2:], mode="nearest")
-            results.insert(0, self.get_result(last, idx, self.layer))
-        if self.extra is not None:
-            results, names = self.extra(results, x, names)
-        return OrderedDict([(k, v) for k, v in zip(names, results)])
+    def forward(self, maps: dict):
+        labels, maps, levels, above = [*maps], [*maps.values()], [], None
+        for level in range(-1, -len(maps) - 1, -1):
+            here = self.at(level, self.across, maps[level])
+            above = here if above is None else F.interpolate(above, here.shape[2:], mode="nearest").add(here)
+            levels[:0] = [self.at(level, self.smooth, above)]
+        for extend in self.coarser:
+            extend(levels, labels)
+        return OrderedDict(zip(labels, levels, strict=True))
 
 
 @made("1x3x16x16", "1x3x16x16", "1x3x24x32")
 def pyramid_of_a_backbone():
-    net = nn.Sequential(OrderedDict(a=nn.Conv2d(3, 4, 3, 2, 1), b=nn.Conv2d(4, 6, 3, 2, 1), c=nn.Conv2d(6, 6, 1)))
-    body, fpn = IntermediateLayerGetter(net, {"a": "0", "b": 1}), FeaturePyramid([4, 6], 8, LastLevelMaxPool())
-    return lambda x: fpn(body(x))
+    net = nn.Sequential(OrderedDict(fine=nn.Conv2d(3, 4, 3, 2, 1), coarse=nn.Conv2d(4, 6, 3, 2, 1), rest=nn.Tanh()))
+    body, pyramid = Tapped(net, {"fine": 0, "coarse": "1"}), Pyramid([4, 6], 8, EverySecond())
+    return lambda x: pyramid(body(x))
 
 
-class AnchorGenerator(nn.Module):
-    __annotations__ = {"cell_anchors": list}
+class AnchorGrid(nn.Module):
+    """Boxes of several sides and aspects around every cell of maps of several strides."""
 
-    def __init__(self, sizes=((4, 8), (16,)), ratios=((0.5, 1.0),) * 2):
+    templates: list
+
+    def __init__(self, sides=((4, 8), (16,)), aspects=(0.5, 1.0)):
         super().__init__()
-        self.cell_anchors = [self.generate(s, r) for s, r in zip(sizes, ratios)]
+        self.templates = [self.template(s, aspects) for s in sides]
 
-    def generate(self, scales, ratios, dtype=torch.float32, device="cpu"):
-        scales, ratios = torch.as_tensor(scales, dtype=dtype), torch.as_tensor(ratios, dtype=dtype, device=device)
-        h_ratios = torch.sqrt(ratios)
-        ws, hs = ((1 / h_ratios)[:, None] * scales[None, :]).view(-1), (h_ratios[:, None] * scales[None, :]).view(-1)
-        return (torch.stack([-ws, -hs, ws, hs], dim=1) / 2).round()
+    @staticmethod
+    def template(sides, aspects):
+        stretch = torch.as_tensor(aspects, dtype=torch.float32).sqrt()
+        extents = torch.stack([stretch.reciprocal(), stretch], 1)[:, None] * torch.as_tensor(sides)[:, None]
+        reach = extents.flatten(0, 1) * 0.5
+        return torch.hstack([-reach, reach]).round()
 
-    def set_cell_anchors(self, dtype, device):
-        self.cell_anchors = [c.to(dtype=dtype, device=device) for c in self.cell_anchors]
+    @property
+    def per_cell(self):
+        return [len(template) for template in self.templates]
 
-    def num_anchors_per_location(self):
-        return [len(c) for c in self.cell_anchors]
+    def forward(self, image, maps):
+        kind = {"dtype": maps[0].dtype, "device": maps[0].device}
+        self.templates = [template.to(**kind) for template in self.templates]
+        return [self.around(image, m.shape[2:], t) for m, t in zip(maps, self.templates, strict=True)]
 
-    def forward(self, image_size, feature_maps):
-        grids = [f.shape[-2:] for f in feature_maps]
-        strides = [[torch.empty((), dtype=torch.int64).fill_(image_size[i] // g[i]) for i in (0, 1)] for g in grids]
-        self.set_cell_anchors(feature_maps[0].dtype, feature_maps[0].device)
-        anchors = []
-        for size, stride, base in zip(grids, strides, self.cell_anchors):
-            shifts_x = torch.arange(0, size[1], dtype=torch.int32) * stride[1]
-            shifts_y = torch.arange(0, size[0], dtype=torch.int32) * stride[0]
-            shift_y, shift_x = torch.meshgrid(shifts_y, shifts_x, indexing="ij")
-            shifts = torch.stack([t.reshape(-1) for t in (shift_x, shift_y, shift_x, shift_y)], dim=1)
-            anchors.append((shifts.view(-1, 1, 4) + base.view(1, -1, 4)).reshape(-1, 4))
-        return anchors
+    def around(self, image, cells, template):
+        ticks = []
+        for pixels, count in zip(image, cells):
+            stride = torch.empty((), dtype=torch.int64).fill_(pixels // count)
+            ticks.append(torch.arange(count, dtype=torch.int32) * stride)
+        down, right = torch.meshgrid(*ticks, indexing="ij")
+        corners = torch.stack([right, down] * 2, -1).flatten(0, 1)
+        return torch.flatten(corners[:, None] + template, 0, 1)
 
 
-class BoxCoder:
-    def __init__(self, weights, clip=math.log(1000.0 / 16)):
-        self.weights, self.clip = weights, clip
+class BoxCodec:
+    """Boxes as moves and growths of other boxes (Girshick et al., 2014)."""
+
+    def __init__(self, *scales, most=4.0):
+        self.scales, self.most = scales, most
 
     def decode(self, codes, boxes):
-        size = boxes[:, 2:] - boxes[:, :2]
-        center = boxes[:, :2] + 0.5 * size
-        wx, wy, ww, wh = self.weights
-        dx, dy, dw, dh = codes[:, 0::4] / wx, codes[:, 1::4] / wy, codes[:, 2::4] / ww, codes[:, 3::4] / wh
-        dw, dh = torch.clamp(dw, max=self.clip), torch.clamp(dh, max=self.clip)
-        w, h = torch.exp(dw) * size[:, :1], torch.exp(dh) * size[:, 1:]
-        x, y = dx * size[:, :1] + center[:, :1], dy * size[:, 1:] + center[:, 1:]
-        half = torch.tensor(0.5, dtype=x.dtype, device=x.device)
-        return torch.stack((x - half * w, y - half * h, x + half * w, y + half * h), dim=2).flatten(1)
+        near, far = boxes.chunk(2, dim=1)
+        middle, extent = (near + far) / 2, far - near
+        moves_and_growths = [codes[:, k::4] / scale for k, scale in enumerate(self.scales)]
+        edges = []
+        for axis in range(2):
+            move, growth = moves_and_growths[axis::2]
+            length = extent[:, axis, None]
+            centre = torch.addcmul(middle[:, axis, None], move, length)
+            reach = growth.clamp(max=self.most).exp() * length * torch.tensor(0.5, dtype=codes.dtype)
+            edges.append((centre - reach, centre + reach))
+        return torch.stack([edge for sides in zip(*edges) for edge in sides], dim=-1).flatten(1)
 
 
 @made("1x4x8x8 1x4x4x4", "1x4x8x8 1x4x4x4")
 def region_proposals():
-    head, anchors, coder = nn.Conv2d(4, 4 * 5, 1), AnchorGenerator(), BoxCoder((1.0, 1.0, 2.0, 2.0))
+    head, anchors, codec = nn.Conv2d(4, 4 * 5, 1), AnchorGrid(), BoxCodec(1.0, 1.0, 2.0, 2.0)
 
-    def concat(per_level, channels):
-        flat = []
-        for level in per_level:
-            n, _, h, w = level.shape
-            flat.append(level.view(n, -1, channels, h, w).permute(0, 3, 4, 1, 2).reshape(n, -1, channels))
-        return torch.cat(flat, dim=1).flatten(0, -2)
+    def by_anchor(x, values):
+        batch, channels, *cells = x.shape
+        x = x.view(batch, channels // values, values, math.prod(cells))
+        return x.permute(0, 3, 1, 2).reshape(-1, values)
 
-    def run(*features):
-        boxes = anchors((32, 32), features)
-        counts = anchors.num_anchors_per_location()
-        out = [head(f)[:, : c * 5] for f, c in zip(features, counts)]
-        scores = concat([o[:, :c] for o, c in zip(out, counts)], 1)
-        deltas = concat([o[:, c:] for o, c in zip(out, counts)], 4)
-        proposals = coder.decode(deltas.detach(), torch.cat(boxes)).view(1, -1, 4)
-        levels = torch.cat([torch.full((len(b),), i, dtype=torch.int64) for i, b in enumerate(boxes)])
-        top = torch.cat(
-            [
-                s.topk(min(5, len(s)))[1] + o
-                for s, o in zip(scores.flatten().split([len(b) for b in boxes]), (0, len(boxes[0])))
-            ]
-        )
-        clipped = proposals[0, top].reshape(-1, 2, 2).clamp(min=0).clamp(max=32).reshape(-1, 4)
-        size = clipped[:, 2:] - clipped[:, :2]
-        keep = (size >= 1e-3).all(-1)
-        return clipped * keep[:, None], levels[top], torch.sigmoid(scores.flatten()[top])
+    def run(*maps):
+        boxes, scores, codes = anchors((32, 32), maps), [], []
+        for m, anchors_here in zip(maps, anchors.per_cell):
+            score, code = head(m)[:, : anchors_here * 5].split([anchors_here, anchors_here * 4], dim=1)
+            scores.append(by_anchor(score, 1).squeeze(1))
+            codes.append(by_anchor(code, 4))
+        moved = codec.decode(torch.cat(codes).detach(), torch.cat(boxes))
+        level = torch.cat([torch.full((b.shape[0],), i, dtype=torch.int64) for i, b in enumerate(boxes)])
+        starts = itertools.accumulate((len(b) for b in boxes), initial=0)
+        best = torch.cat([s.topk(min(5, len(s))).indices + start for s, start in zip(scores, starts)])
+        inside = moved[best].clamp(0, 32)
+        is_large = (inside[:, 2:] - inside[:, :2]).ge(1e-3).all(dim=1, keepdim=True)
+        return inside * is_large, level.take(best), torch.cat(scores)[best].sigmoid()
 
     return run
 
 
-class NestedTensor:
-    def __init__(self, tensors, mask: Optional[Any]):
-        self.tensors, self.mask = tensors, mask
+# ---------------------------------------------------------------------------------------- batches of images
 
-    def decompose(self):
-        return self.tensors, self.mask
+
+class PaddedImages:
+    """Images of several sizes in one tensor, with the pixels that belong to none of them."""
+
+    def __init__(self, pixels, unused: Optional[Any] = None):
+        self.pixels, self.unused = pixels, unused
+
+    def __iter__(self):
+        return iter((self.pixels, self.unused))
 
     @classmethod
-    def from_list(cls, images):
-        if images[0].ndim != 3:
-            raise ValueError("not supported")
-        shape = [max(s) for s in zip(*(i.shape for i in images))]
-        batch = torch.zeros([len(images), *shape])
-        mask = torch.ones((len(images), *shape[1:]), dtype=torch.bool)
-        for img, pad_img, m in zip(images, batch, mask):
-            pad_img[: img.shape[0], : img.shape[1], : img.shape[2]].copy_(img)
-            m[: img.shape[1], : img.shape[2]] = False
-        return cls(batch, mask)
+    def of(cls, *images):
+        if odd := [tuple(image.shape) for image in images if image.dim() != 3]:
+            raise ValueError(f"these are no images: {odd}")
+        channels, height, width = map(max, zip(*(image.shape for image in images)))
+        batch = cls(torch.zeros(len(images), channels, height, width), torch.ones(len(images), height, width) > 0)
+        for image, (canvas, unused) in zip(images, zip(*batch)):
+            rows, columns = (slice(n) for n in image.shape[1:])
+            canvas[: image.shape[0], rows, columns].copy_(image)
+            unused[rows, columns] = False
+        return batch
 
 
-class SinePosition(nn.Module):
-    def __init__(self, feats=4, temperature=100, scale=2 * math.pi):
+class SinePositions(nn.Module):
+    def __init__(self, width=4, base=100):
         super().__init__()
-        self.feats, self.temperature, self.scale = feats, temperature, scale
+        self.width, self.base = width, base
 
-    def forward(self, nested):
-        x, mask = nested.decompose()
-        assert mask is not None
-        y_embed, x_embed = (~mask).cumsum(1, dtype=torch.float32), (~mask).cumsum(2, dtype=torch.float32)
-        y_embed = y_embed / (y_embed[:, -1:, :] + 1e-6) * self.scale
-        x_embed = x_embed / (x_embed[:, :, -1:] + 1e-6) * self.scale
-        dim_t = torch.arange(self.feats, dtype=torch.float32, device=x.device)
-        dim_t = self.temperature ** (2 * torch.div(dim_t, 2, rounding_mode="floor") / self.feats)
-        pos = [e[:, :, :, None] / dim_t for e in (y_embed, x_embed)]
-        pos = [torch.stack((p[..., 0::2].sin(), p[..., 1::2].cos()), dim=4).flatten(3) for p in pos]
-        return torch.cat(pos, dim=3).permute(0, 3, 1, 2)
+    def forward(self, images):
+        _, unused = images
+        assert unused is not None, "positions are counted on used pixels"
+        feature = torch.arange(self.width, dtype=torch.float32)
+        wavelength = self.base ** (feature.div(2, rounding_mode="floor") * 2 / self.width)
+        quarter = feature.remainder(2) * (math.pi / 2)
+        codes = []
+        for axis in (1, 2):
+            count = torch.cumsum(~unused, axis, dtype=torch.float32)
+            turns = count / (count.amax(axis, keepdim=True) + 1e-6)
+            codes.append(torch.sin(2 * math.pi * turns.unsqueeze(-1) / wavelength + quarter))
+        return torch.cat(codes, -1).movedim(-1, 1)
 
 
 @made("3x6x8 3x8x5", "3x6x8 3x8x5", "3x4x4 3x5x9")
 def padded_images_with_positions():
-    position = SinePosition()
+    positions = SinePositions()
 
     def run(*images):
-        nested = NestedTensor.from_list(images)
-        return nested.tensors, position(nested), nested.mask.float().mean()
+        batch = PaddedImages.of(*images)
+        return batch.pixels, positions(batch), batch.unused.float().mean()
 
     return run
 
 
-InceptionOutputs = namedtuple("InceptionOutputs", ["logits", "aux_logits"])
-InceptionOutputs.__annotations__ = {"logits": Any, "aux_logits": Optional[Any]}
+# ---------------------------------------------------------------------------------------- weights and presets
 
 
-class Interpolation(Enum):
+class Filter(Enum):
     NEAREST = "nearest"
     BILINEAR = "bilinear"
 
 
 @dataclass(frozen=True)
-class Weights:
-    transforms: Callable
-    meta: dict
+class Trained:
+    prepare: Callable
+    notes: dict = field(default_factory=dict)
 
 
-class WeightsEnum(Enum):
+class TrainedEnum(Enum):
+    """Trained weights: asked for by member, by name or by class and name."""
+
     @classmethod
-    def verify(cls, obj):
-        if obj is not None and type(obj) is str:
-            obj = cls[obj.replace(cls.__name__ + ".", "")]
-        elif obj is not None and not isinstance(obj, cls):
-            raise TypeError(
-                f"Invalid Weight class provided; expected {cls.__name__} but received {type(obj).__name__}."
-            )
-        return obj
+    def look_up(cls, asked):
+        match asked:
+            case None | cls():
+                return asked
+            case str():
+                return cls[asked.rpartition(".")[2]]
+        raise TypeError(f"{asked!r} of type {type(asked).__name__} names nothing in {cls.__name__}")
 
     @property
-    def meta(self):
-        return self.value.meta
+    def notes(self):
+        return self.value.notes
 
 
-class Preset(nn.Module):
-    def __init__(self, *, size, mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.3), interpolation=Interpolation.BILINEAR):
+class Normalised(nn.Module):
+    def __init__(self, *, size, mean=(0.3, 0.5, 0.7), spread=(0.3, 0.2, 0.1), by=Filter.BILINEAR):
         super().__init__()
-        self.size, self.mean, self.std, self.interpolation = to_2tuple(size), list(mean), list(std), interpolation
+        self.size, self.by, self.statistics = pair(size), by, {"mean": list(mean), "spread": list(spread)}
 
-    def forward(self, img):
-        img = F.interpolate(img, self.size, mode=self.interpolation.value, align_corners=False, antialias=False)
-        if not img.is_floating_point():
-            img = img.float() / 255
-        mean = torch.as_tensor(self.mean, dtype=img.dtype, device=img.device)
-        std = torch.as_tensor(self.std, dtype=img.dtype, device=img.device)
-        if (std == 0).any():
-            raise ValueError("std evaluated to zero")
-        return img.sub(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
-
-
-class TinyWeights(WeightsEnum):
-    V1 = Weights(partial(Preset, size=8), {"categories": ["a", "b"], "num": 3})
-    DEFAULT = V1
+    def forward(self, image):
+        image = F.interpolate(image, self.size, mode=self.by.value, align_corners=False, antialias=False)
+        image = image if image.is_floating_point() else image / 255.0
+        mean, spread = (
+            torch.as_tensor(values, dtype=image.dtype, device=image.device).view(3, 1, 1)
+            for values in self.statistics.values()
+        )
+        if not spread.all():
+            raise ValueError("a channel does not vary")
+        return (image - mean).div_(spread)
 
 
-class Inception(nn.Module):
+class TinyTrained(TrainedEnum):
+    FIRST = Trained(partial(Normalised, size=8), {"labels": ["a", "b"], "count": 3})
+    BEST = FIRST
+
+
+Scores = namedtuple("Scores", "main side")
+Scores.__annotations__ = {"main": Any, "side": Optional[Any]}
+
+
+class Branched(nn.Module):
+    """Convolutions of several sizes side by side; a second head helps in training."""
+
     def __init__(self):
         super().__init__()
-        self.branches = nn.ModuleList([nn.Conv2d(3, c, k, padding=k // 2) for c, k in ((2, 1), (2, 3), (1, 5))])
-        self.aux, self.fc = nn.Linear(5, 2), nn.Linear(5, 2)
-
-    def eager_outputs(self, x, aux):
-        return InceptionOutputs(x, aux) if self.training else x
+        self.branches = nn.ModuleDict(
+            {f"k{k}": nn.Conv2d(3, w, k, padding="same") for k, w in {1: 2, 3: 2, 5: 1}.items()}
+        )
+        self.main, self.side = nn.Linear(5, 2), nn.Linear(5, 2)
 
     def forward(self, x):
-        x = torch.cat([b(x) for b in self.branches], 1)
-        aux = self.aux(x.mean((2, 3))) if self.training else None
-        return self.eager_outputs(self.fc(x.amax((2, 3))), aux)
+        maps = torch.cat([branch(x) for branch in self.branches.values()], 1)
+        main = self.main(maps.amax((2, 3)))
+        return Scores(main, side=self.side(maps.mean((2, 3)))) if self.training else main
 
 
 @made("2x3x12x10", "2x3x12x10")
 def weights_and_presets():
-    model = Inception()
+    model = Branched()
 
     def run(x):
-        weights = TinyWeights.verify("TinyWeights.DEFAULT")
+        trained = TinyTrained.look_up("TinyTrained.BEST")
         try:
-            TinyWeights.verify(3)
+            TinyTrained.look_up(3)
         except TypeError as e:
             text = str(e)
-        out = model.train()(weights.value.transforms()(x))
-        return out, out.aux_logits, model.eval()(x), weights.meta["num"], weights is TinyWeights.V1, text
+        out = model.train()(trained.value.prepare()(x))
+        return out, out.side, model.eval()(x), trained.notes["count"], trained is TinyTrained.FIRST, text
 
     return run
 
@@ -445,11 +452,10 @@ def weights_and_presets():
 @program("2x4x6x6 2<4", "2x4x6x6 2<4")
 def class_activation(x, target):
     x = x.detach().requires_grad_()
-    activations = F.relu(x * 2)
-    activations.retain_grad()
-    score = activations.mean((2, 3)).gather(1, target[:, None]).sum()
-    score.backward()
-    weights = activations.grad.mean((2, 3), keepdim=True)
-    cam = F.relu((weights * activations).sum(1)).detach()
-    low, high = cam.flatten(1).min(1)[0], cam.flatten(1).max(1).values
-    return (cam - low[:, None, None]) / (high - low + 1e-6)[:, None, None]
+    maps = F.relu(x * 2)
+    maps.retain_grad()
+    F.one_hot(target, 4).mul(maps.mean((2, 3))).sum().backward()
+    importance = maps.grad.mean((2, 3))
+    heat = torch.einsum("bc,bchw->bhw", importance, maps.detach()).relu()
+    low, high = heat.flatten(1).min(1).values[:, None, None], heat.flatten(1).max(1)[0][:, None, None]
+    return (heat - low) / (high - low + 1e-6)

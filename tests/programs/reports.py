@@ -25,16 +25,16 @@ from tracegraph import nn
 # ---- configuration objects
 
 
-class AttributeDict(dict):
-    __getattr__ = dict.__getitem__
-    __setattr__ = dict.__setitem__
-    __delattr__ = dict.__delitem__
+class Settings(dict):
+    """A dictionary whose attributes are its entries: methods of C stand where Python looks for its own."""
+
+    __setattr__, __getattr__ = dict.__setitem__, dict.__getitem__
 
 
-@program(lambda: (ramp(), AttributeDict(scale=2.0, shift=1.0)), lambda: (ramp(), AttributeDict(scale=3.0, shift=1.0)))
-def config_by_attribute(x, config):
-    config.seen = True
-    return x * config.scale + config.shift
+@program(lambda: (ramp(), Settings(scale=2.0, shift=1.0)), lambda: (ramp(), Settings(scale=3.0, shift=1.0)))
+def config_by_attribute(x, settings):
+    settings.seen = True
+    return x * settings.scale + settings.shift
 
 
 class FrozenConfig:
@@ -168,27 +168,26 @@ def tree_argument(tree):
 # ---- caches and state
 
 
-class KeyValueCache:
+class Recollection:
+    """What layers have put in so far, each asked back with the new rows at its end."""
+
     def __init__(self):
-        self.entries: dict[int, tuple[Any, Any]] = {}
-        self.length = 0
+        self.of_layer: dict[int, list[Any]] = {}
+        self.rows = 0
 
-    def update(self, layer, key, value):
-        if layer in self.entries:
-            old_key, old_value = self.entries[layer]
-            key, value = tg.cat([old_key, key], 0), tg.cat([old_value, value], 0)
-        self.entries[layer] = key, value
-        if layer == 0:
-            self.length += key.shape[0]
-        return key, value
+    def extended(self, layer, *new):
+        before = self.of_layer.setdefault(layer, [rows[:0] for rows in new])
+        before[:] = [tg.cat([old, rows]) for old, rows in zip(before, new, strict=True)]
+        self.rows = max(self.rows, len(before[0]))
+        return before
 
 
-@program(lambda: (ramp(), KeyValueCache()))
+@program(lambda: (ramp(), Recollection()))
 def cache_filled_in_place(x, cache):
     for step in range(2):
         for layer in range(2):
-            key, value = cache.update(layer, x + step, x * layer)
-    return (key * value).sum(), cache.length
+            key, value = cache.extended(layer, x + step, x * layer)
+    return (key * value).sum(), cache.rows
 
 
 class Meter:
