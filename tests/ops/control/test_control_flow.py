@@ -138,7 +138,7 @@ X = tg.ones(2, 3)
         (lambda: tg.scan(lambda c, x: (c, x), X, [X, tg.ones(3)]), ShapeError, r"differ: \[2, 3\]"),
         (lambda: tg.scan(lambda c, x: (c, x), X, tg.ones(0)), ShapeError, "size 0"),
         (lambda: tg.scan(lambda c, x: (c, x), X, tg.tensor(1)), ShapeError, "0-d tensor"),
-        (lambda: tg.scan(lambda c, x: c, X, X), ControlFlowError, r"must return \(carry, y\), returned Tensor"),
+        (lambda: tg.scan(lambda c, x: c, X, X), ControlFlowError, r"must return \(carry, y\), returned a tensor"),
         (lambda: tg.scan(lambda c, x: (c[0], x), X, X), ControlFlowError, r"takes f32\[2, 3\], returns f32\[3\]"),
         (lambda: tg.scan(lambda c, x: (c, 3), X, X), ControlFlowError, "y must hold tensors or None, got 3"),
         (lambda: tg.scan(lambda c, x: (c, x), X, None), ArgumentError, "'xs' must hold tensors only, got None"),
