@@ -8,145 +8,127 @@ trains a small one on handwritten digits, and compares a compiled step with an e
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from support.data import digit_batches
 from support.training import train
-from vit import DropPath
+from vit import StochasticDepth, survival_rates
 
 import tracegraph as tg
-import tracegraph.nn.functional as F
 from tracegraph import nn
 
 
-class LayerNorm(nn.Module):
-    """Layer normalisation over channels that stand last or first."""
+class Stage(NamedTuple):
+    """Blocks in a row that see images of one size."""
 
-    def __init__(self, normalized_shape: int, eps: float = 1e-6, data_format: str = "channels_last") -> None:
+    blocks: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes and rates; the defaults are those of the paper's ConvNeXt-T.
+
+    Attributes:
+        patch: how many pixels in a row the first stage sees as one.
+        skipping: how often the last block is skipped in training.
+        scale: the factor of each channel of a residual branch before training.
+    """
+
+    colours: int = 3
+    classes: int = 1000
+    patch: int = 4
+    stages: tuple[Stage, ...] = (Stage(3, 96), Stage(3, 192), Stage(9, 384), Stage(3, 768))
+    skipping: float = 0.1
+    scale: float = 1e-6
+
+
+class ChannelsLast(nn.Sequential):
+    """Layers, of which each sees the channels of images [B, C, H, W] as the last axis."""
+
+    def forward(self, images: tg.Tensor) -> tg.Tensor:
+        return super().forward(images.movedim(1, -1)).movedim(-1, 1)
+
+
+class LayerScale(nn.Module):
+    """A learned factor for each channel, the last axis (Touvron et al. 2021, arXiv:2103.17239)."""
+
+    def __init__(self, channels: int, initial: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(tg.ones(normalized_shape))
-        self.bias = nn.Parameter(tg.zeros(normalized_shape))
-        self.eps = eps
-        self.data_format = data_format
-        if self.data_format not in ["channels_last", "channels_first"]:
-            raise ValueError(f"data_format must be channels_last or channels_first, got {data_format!r}")
-        self.normalized_shape = (normalized_shape,)
+        self.factor = nn.Parameter(tg.full((channels,), initial))
 
     def forward(self, x: tg.Tensor) -> tg.Tensor:
-        if self.data_format == "channels_last":
-            return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-        u = x.mean(1, keepdim=True)
-        s = (x - u).pow(2).mean(1, keepdim=True)
-        x = (x - u) / tg.sqrt(s + self.eps)
-        return self.weight[:, None, None] * x + self.bias[:, None, None]
+        return x * self.factor
 
 
-class Block(nn.Module):
-    """Depthwise 7x7 convolution, then an inverted bottleneck of linear layers with the channels last."""
+def norm(channels: int) -> nn.LayerNorm:
+    return nn.LayerNorm(channels, eps=1e-6)
 
-    def __init__(self, dim: int, drop_path: float = 0.0, layer_scale_init_value: float = 1e-6) -> None:
-        super().__init__()
-        self.dwconv = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
-        self.norm = LayerNorm(dim, eps=1e-6)
-        self.pwconv1 = nn.Linear(dim, 4 * dim)
-        self.act = nn.GELU()
-        self.pwconv2 = nn.Linear(4 * dim, dim)
-        self.gamma = (
-            nn.Parameter(layer_scale_init_value * tg.ones(dim), requires_grad=True)
-            if layer_scale_init_value > 0
-            else None
-        )
-        self.drop_path = DropPath(drop_path) if drop_path > 0.0 else nn.Identity()
 
-    def forward(self, x: tg.Tensor) -> tg.Tensor:
-        input = x
-        x = self.dwconv(x)
-        x = x.permute(0, 2, 3, 1)  # (N, C, H, W) -> (N, H, W, C)
-        x = self.norm(x)
-        x = self.pwconv1(x)
-        x = self.act(x)
-        x = self.pwconv2(x)
-        if self.gamma is not None:
-            x = self.gamma * x
-        x = x.permute(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
-        return input + self.drop_path(x)
+def shrink(channels: int, wider: int, by: int) -> nn.Conv2d:
+    """Each square of `by` x `by` pixels becomes one, of more channels."""
+    return nn.Conv2d(channels, wider, by, stride=by)
+
+
+def residual(channels: int, survival: float, scale: float) -> StochasticDepth:
+    """A block: each channel is mixed over 7x7 pixels, then the channels of each pixel, through four times as many."""
+    over_space = nn.Conv2d(channels, channels, 7, padding="same", groups=channels)
+    over_channels = ChannelsLast(
+        norm(channels),
+        nn.Linear(channels, 4 * channels),
+        nn.GELU(),
+        nn.Linear(4 * channels, channels),
+        LayerScale(channels, scale),
+    )
+    return StochasticDepth(nn.Sequential(over_space, over_channels), survival)
 
 
 class ConvNeXt(nn.Module):
-    """Four stages of blocks with downsampling layers between, and a linear head."""
+    """Patches, stages of blocks on ever smaller images, and a linear classifier of the mean pixel."""
 
-    def __init__(
-        self,
-        in_chans: int = 3,
-        num_classes: int = 1000,
-        patch_size: int = 4,
-        depths: Sequence[int] = (3, 3, 9, 3),
-        dims: Sequence[int] = (96, 192, 384, 768),
-        drop_path_rate: float = 0.0,
-        layer_scale_init_value: float = 1e-6,
-        head_init_scale: float = 1.0,
-    ) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.downsample_layers = nn.ModuleList()
-        stem = nn.Sequential(
-            nn.Conv2d(in_chans, dims[0], kernel_size=patch_size, stride=patch_size),
-            LayerNorm(dims[0], eps=1e-6, data_format="channels_first"),
+        first, last = sizes.stages[0].channels, sizes.stages[-1].channels
+        self.patches = nn.Sequential(shrink(sizes.colours, first, by=sizes.patch), ChannelsLast(norm(first)))
+        self.between = nn.ModuleList(
+            nn.Sequential(ChannelsLast(norm(one.channels)), shrink(one.channels, other.channels, by=2))
+            for one, other in pairwise(sizes.stages)
         )
-        self.downsample_layers.append(stem)
-        for i in range(len(dims) - 1):
-            downsample_layer = nn.Sequential(
-                LayerNorm(dims[i], eps=1e-6, data_format="channels_first"),
-                nn.Conv2d(dims[i], dims[i + 1], kernel_size=2, stride=2),
-            )
-            self.downsample_layers.append(downsample_layer)
+        rates = iter(survival_rates(sum(stage.blocks for stage in sizes.stages), sizes.skipping))
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(residual(channels, next(rates), sizes.scale) for _ in range(blocks)))
+            for blocks, channels in sizes.stages
+        )
+        self.norm = norm(last)
+        self.classifier = nn.Linear(last, sizes.classes)
+        self.apply(self.initialise)
 
-        self.stages = nn.ModuleList()
-        dp_rates = [x.item() for x in tg.linspace(0, drop_path_rate, sum(depths))]
-        cur = 0
-        for i in range(len(dims)):
-            stage = nn.Sequential(
-                *[
-                    Block(dim=dims[i], drop_path=dp_rates[cur + j], layer_scale_init_value=layer_scale_init_value)
-                    for j in range(depths[i])
-                ]
-            )
-            self.stages.append(stage)
-            cur += depths[i]
+    @staticmethod
+    def initialise(module: nn.Module) -> None:
+        match module:
+            case nn.Conv2d() | nn.Linear():
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
 
-        self.norm = nn.LayerNorm(dims[-1], eps=1e-6)
-        self.head = nn.Linear(dims[-1], num_classes)
+    def pyramid(self, images: tg.Tensor) -> list[tg.Tensor]:
+        """What each stage makes of the images: [B, channels, height, width], half as high and wide each time."""
+        levels = []
+        for shrinking, stage in zip([self.patches, *self.between], self.stages, strict=True):
+            levels.append(stage(shrinking(levels[-1] if levels else images)))
+        return levels
 
-        self.apply(self._init_weights)
-        self.head.weight.data.mul_(head_init_scale)
-        self.head.bias.data.mul_(head_init_scale)
-
-    def _init_weights(self, m: nn.Module) -> None:
-        if isinstance(m, (nn.Conv2d, nn.Linear)):
-            nn.init.trunc_normal_(m.weight, std=0.02)
-            nn.init.constant_(m.bias, 0)
-
-    def forward_features(self, x: tg.Tensor) -> tg.Tensor:
-        for i in range(len(self.stages)):
-            x = self.downsample_layers[i](x)
-            x = self.stages[i](x)
-        return self.norm(x.mean([-2, -1]))
-
-    def forward(self, x: tg.Tensor) -> tg.Tensor:
-        x = self.forward_features(x)
-        return self.head(x)
+    def forward(self, images: tg.Tensor) -> tg.Tensor:
+        """Logits [B, classes] for images [B, colours, height, width]."""
+        *_, last = self.pyramid(images)
+        return self.classifier(self.norm(last.flatten(2).mean(dim=2)))
 
 
 def small() -> ConvNeXt:
     """Three stages for digits of 16x16 pixels."""
-    return ConvNeXt(
-        in_chans=1,
-        num_classes=10,
-        patch_size=2,
-        depths=(1, 2, 1),
-        dims=(8, 16, 32),
-        drop_path_rate=0.1,
-        layer_scale_init_value=0.1,
-    )
+    stages = (Stage(1, 8), Stage(2, 16), Stage(1, 32))
+    return ConvNeXt(Sizes(colours=1, classes=10, patch=2, stages=stages, scale=0.1))
 
 
 def example_inputs(batch: int = 4) -> tuple[tg.Tensor]:
@@ -154,11 +136,11 @@ def example_inputs(batch: int = 4) -> tuple[tg.Tensor]:
 
 
 def example_batch(batch: int = 4) -> tuple[tg.Tensor, tg.Tensor]:
-    return tg.randn(batch, 1, 16, 16), tg.randint(0, 10, (batch,))
+    return *example_inputs(batch), tg.randint(0, 10, (batch,))
 
 
 def loss_of(model: nn.Module, images: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
-    return F.cross_entropy(model(images), labels)
+    return nn.functional.cross_entropy(model(images), labels)
 
 
 def main() -> int:
