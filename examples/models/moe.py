@@ -1,149 +1,177 @@
-"""A sparse mixture of experts as in Mixtral (Jiang et al. 2024, arXiv:2401.04088), in a small Transformer block.
+"""A mixture of experts as in Mixtral (Jiang et al. 2024, arXiv:2401.04088), in a Transformer of one block.
 
     python examples/models/moe.py
 
-trains one to continue the standard library's text, and compares a compiled step with an eager one. Two ways to the same
-result are there: "dense" runs every expert on every token, "sparse" sends to each expert its tokens only, whose number
-is known only from the values.
+trains one to continue the standard library's text, then compares eager and dense with compiled and sparse. Both ways of
+dispatch compute the same: "dense" has every expert run on every token, "sparse" only on the tokens sent to it, whose
+number is known only from the values.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from support.data import CharacterText
 from support.training import train
 
 import tracegraph as tg
-import tracegraph.nn.functional as F
 from tracegraph import nn
 
 
-@dataclass
-class MoEConfig:
-    """Sizes and routing; the defaults are Mixtral's."""
+class Routing(NamedTuple):
+    """Where N tokens go: k of E experts each.
 
-    vocab_size: int = 32000
-    hidden_size: int = 4096
-    intermediate_size: int = 14336
-    num_heads: int = 32
-    num_local_experts: int = 8
-    num_experts_per_tok: int = 2
-    router_jitter_noise: float = 0.0
-    router_aux_loss_coef: float = 0.02
-    dispatch: str = "dense"
+    Attributes:
+        experts: the chosen ones, int64 [N, k].
+        shares: how much the result has of each of them, [N, k]; a token's add up to one.
+        chances: how likely the router finds every expert, [N, E].
+    """
+
+    experts: tg.Tensor
+    shares: tg.Tensor
+    chances: tg.Tensor
+
+    def imbalance(self) -> tg.Tensor:
+        """E sum_e f_e p_e, with the fraction f_e of tokens that expert e gets and its mean chance p_e.
+
+        It is least, k, when all get equally many (Fedus et al. 2021, arXiv:2101.03961, section 2.2).
+        """
+        count = self.chances.size(-1)
+        load = nn.functional.one_hot(self.experts, count).sum(dim=1).float().mean(dim=0)
+        return count * load.dot(self.chances.mean(dim=0))
 
 
 class Expert(nn.Module):
-    """A SwiGLU feed-forward network."""
+    """SwiGLU: hidden channels, each multiplied by the SiLU of another one."""
 
-    def __init__(self, config: MoEConfig) -> None:
+    def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.w1 = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.w2 = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
-        self.w3 = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.act_fn = nn.SiLU()
+        self.content = nn.Linear(channels, hidden, bias=False)
+        self.gate = nn.Sequential(nn.Linear(channels, hidden, bias=False), nn.SiLU())
+        self.out = nn.Linear(hidden, channels, bias=False)
 
-    def forward(self, hidden_states: tg.Tensor) -> tg.Tensor:
-        return self.w2(self.act_fn(self.w1(hidden_states)) * self.w3(hidden_states))
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        return self.out(self.content(x) * self.gate(x))
 
 
-class SparseMoeBlock(nn.Module):
-    """Every token goes to the `top_k` experts that its router scores highest, whose outputs are weighted and added."""
+def run_all(experts: nn.ModuleList, x: tg.Tensor, routing: Routing) -> tg.Tensor:
+    """Every expert on all tokens [N, C]; those not chosen have a share of zero."""
+    shares = tg.zeros_like(routing.chances).scatter(1, routing.experts, routing.shares)
+    return tg.einsum("enc,ne->nc", tg.stack([expert(x) for expert in experts]), shares)
 
-    def __init__(self, config: MoEConfig) -> None:
+
+def run_chosen(experts: nn.ModuleList, x: tg.Tensor, routing: Routing) -> tg.Tensor:
+    """Each expert on the tokens sent to it, its results added where they came from."""
+    total = tg.zeros_like(x)
+    for number, expert in enumerate(experts):
+        token, rank = (routing.experts == number).nonzero(as_tuple=True)
+        share = routing.shares[token, rank]
+        total = total.index_add(0, token, expert(x[token]) * share[:, None])
+    return total
+
+
+DISPATCH: dict[str, Callable[[nn.ModuleList, tg.Tensor, Routing], tg.Tensor]] = {
+    "dense": run_all,
+    "sparse": run_chosen,
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes and rates; the defaults are Mixtral's.
+
+    Attributes:
+        jitter: by how much, relatively, the layer's input is disturbed in training.
+        balance: the weight of the imbalance in the loss.
+    """
+
+    vocabulary: int = 32000
+    channels: int = 4096
+    hidden: int = 14336
+    heads: int = 32
+    experts: int = 8
+    chosen: int = 2
+    jitter: float = 0.0
+    balance: float = 0.02
+    dispatch: str = "dense"
+
+
+class Router(nn.Module):
+    """Scores the experts for each token and chooses the best; the softmax of their scores is what they share by."""
+
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.num_experts = config.num_local_experts
-        self.top_k = config.num_experts_per_tok
-        self.jitter_noise = config.router_jitter_noise
-        self.dispatch = config.dispatch
-        self.gate = nn.Linear(config.hidden_size, self.num_experts, bias=False)
-        self.experts = nn.ModuleList([Expert(config) for _ in range(self.num_experts)])
+        self.score = nn.Linear(sizes.channels, sizes.experts, bias=False)
+        self.chosen = sizes.chosen
 
-    def forward(self, hidden_states: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
-        batch_size, sequence_length, hidden_dim = hidden_states.shape
-        if self.training and self.jitter_noise > 0:
-            hidden_states = hidden_states * tg.empty_like(hidden_states).uniform_(
-                1.0 - self.jitter_noise, 1.0 + self.jitter_noise
-            )
-        hidden_states = hidden_states.view(-1, hidden_dim)
-        router_logits = self.gate(hidden_states)
-        routing_weights = F.softmax(router_logits, dim=1, dtype=tg.float)
-        routing_weights, selected_experts = tg.topk(routing_weights, self.top_k, dim=-1)
-        routing_weights /= routing_weights.sum(dim=-1, keepdim=True)
-        routing_weights = routing_weights.to(hidden_states.dtype)
-
-        dispatch = {"dense": self._dense, "sparse": self._sparse}[self.dispatch]
-        final_hidden_states = dispatch(hidden_states, routing_weights, selected_experts)
-        return final_hidden_states.reshape(batch_size, sequence_length, hidden_dim), router_logits
-
-    def _dense(self, hidden_states: tg.Tensor, weights: tg.Tensor, selected: tg.Tensor) -> tg.Tensor:
-        """All experts on all tokens; unselected ones weigh nothing."""
-        outputs = tg.stack([expert(hidden_states) for expert in self.experts], dim=1)
-        full_weights = tg.zeros(weights.shape[0], self.num_experts, dtype=weights.dtype, device=weights.device)
-        full_weights = full_weights.scatter(1, selected, weights)
-        return tg.einsum("te,teh->th", full_weights, outputs)
-
-    def _sparse(self, hidden_states: tg.Tensor, weights: tg.Tensor, selected: tg.Tensor) -> tg.Tensor:
-        """Each expert on the tokens that selected it, added up by `index_add_`."""
-        final_hidden_states = tg.zeros_like(hidden_states)
-        expert_mask = F.one_hot(selected, num_classes=self.num_experts).permute(2, 1, 0)
-        for expert_idx in range(self.num_experts):
-            expert_layer = self.experts[expert_idx]
-            idx, top_x = tg.where(expert_mask[expert_idx])
-            current_state = hidden_states[None, top_x].reshape(-1, hidden_states.shape[-1])
-            current_hidden_states = expert_layer(current_state) * weights[top_x, idx, None]
-            final_hidden_states.index_add_(0, top_x, current_hidden_states.to(hidden_states.dtype))
-        return final_hidden_states
+    def forward(self, x: tg.Tensor) -> Routing:
+        scores = self.score(x).float()
+        best, experts = scores.topk(self.chosen)
+        return Routing(experts, best.softmax(dim=-1).type_as(x), scores.softmax(dim=-1))
 
 
-def load_balancing_loss(router_logits: tg.Tensor, num_experts: int, top_k: int) -> tg.Tensor:
-    """Large where few experts get most tokens (Switch Transformer, arXiv:2101.03961, eq. 4 to 6)."""
-    routing_weights = F.softmax(router_logits, dim=-1)
-    _, selected_experts = tg.topk(routing_weights, top_k, dim=-1)
-    expert_mask = F.one_hot(selected_experts, num_experts)
-    tokens_per_expert = tg.mean(expert_mask.float(), dim=0)
-    router_prob_per_expert = tg.mean(routing_weights, dim=0)
-    return tg.sum(tokens_per_expert * router_prob_per_expert.unsqueeze(0)) * num_experts
+class Mixture(nn.Module):
+    """For each token the experts that its router chooses, added in their shares; gives the imbalance, too."""
 
-
-class MoETransformer(nn.Module):
-    """Embedding, one block of attention and experts, and a head; returns logits, and in training the router's loss."""
-
-    def __init__(self, config: MoEConfig) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.config = config
-        self.embed = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.attn_norm = nn.RMSNorm(config.hidden_size, eps=1e-5)
-        self.attn = nn.MultiheadAttention(config.hidden_size, config.num_heads, batch_first=True, bias=False)
-        self.moe_norm = nn.RMSNorm(config.hidden_size, eps=1e-5)
-        self.block_sparse_moe = SparseMoeBlock(config)
-        self.norm = nn.RMSNorm(config.hidden_size, eps=1e-5)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.router = Router(sizes)
+        self.experts = nn.ModuleList(Expert(sizes.channels, sizes.hidden) for _ in range(sizes.experts))
+        self.jitter = sizes.jitter
+        self.dispatch = sizes.dispatch
 
-    def forward(self, input_ids: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor | None]:
-        x = self.embed(input_ids)
-        length = x.shape[1]
-        future = tg.triu(tg.ones(length, length, dtype=tg.bool, device=x.device), diagonal=1)
-        normed = self.attn_norm(x)
-        x = x + self.attn(normed, normed, normed, attn_mask=future, need_weights=False)[0]
-        moe_output, router_logits = self.block_sparse_moe(self.moe_norm(x))
-        logits = self.lm_head(self.norm(x + moe_output))
-        if not self.training:
-            return logits, None
-        config = self.config
-        aux_loss = load_balancing_loss(router_logits, config.num_local_experts, config.num_experts_per_tok)
-        return logits, config.router_aux_loss_coef * aux_loss
+    def forward(self, x: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
+        tokens = x.flatten(0, -2)
+        if self.training and self.jitter:
+            tokens = tokens * (1 + self.jitter * (2 * tg.rand_like(tokens) - 1))
+        routing = self.router(tokens)
+        mixed = DISPATCH[self.dispatch](self.experts, tokens, routing)
+        return mixed.unflatten(0, x.shape[:-1]), routing.imbalance()
 
 
-def small(dispatch: str = "dense") -> MoETransformer:
-    """Four experts, two for each token."""
-    sizes = dict(vocab_size=96, hidden_size=32, intermediate_size=48, num_heads=4)
-    return MoETransformer(MoEConfig(**sizes, num_local_experts=4, router_jitter_noise=0.01, dispatch=dispatch))
+class Prediction(NamedTuple):
+    """Logits [B, T, vocabulary] of what follows each token; in training also what to add to the loss."""
+
+    logits: tg.Tensor
+    penalty: tg.Tensor | None
 
 
-def small_sparse() -> MoETransformer:
+class MixtureTransformer(nn.Module):
+    """Embedding, attention, the mixture of experts, and the map to logits."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(sizes.vocabulary, sizes.channels)
+        self.attention = nn.MultiheadAttention(sizes.channels, sizes.heads, bias=False, batch_first=True)
+        self.mixture = Mixture(sizes)
+        self.norms = nn.ModuleDict(
+            {place: nn.RMSNorm(sizes.channels, eps=1e-5) for place in ("attention", "mixture", "head")}
+        )
+        self.head = nn.Linear(sizes.channels, sizes.vocabulary, bias=False)
+        self.balance = sizes.balance
+
+    def forward(self, tokens: tg.Tensor) -> Prediction:
+        x = self.embedding(tokens)
+        place = tg.arange(tokens.size(1))
+        normal = self.norms["attention"](x)
+        found, _ = self.attention(normal, normal, normal, attn_mask=place > place[:, None], need_weights=False)
+        x = x + found
+        mixed, imbalance = self.mixture(self.norms["mixture"](x))
+        logits = self.head(self.norms["head"](x + mixed))
+        return Prediction(logits, self.balance * imbalance if self.training else None)
+
+
+def small(dispatch: str = "dense") -> MixtureTransformer:
+    """Two of four experts for each token."""
+    return MixtureTransformer(
+        Sizes(vocabulary=96, channels=32, hidden=48, heads=4, experts=4, jitter=0.01, dispatch=dispatch)
+    )
+
+
+def small_sparse() -> MixtureTransformer:
     """The same with sparse dispatch."""
     return small("sparse")
 
@@ -152,26 +180,25 @@ def example_inputs(batch: int = 2) -> tuple[tg.Tensor]:
     return (tg.randint(0, 96, (batch, 12)),)
 
 
-def example_batch(batch: int = 2) -> tuple[tg.Tensor, tg.Tensor]:
-    return tg.randint(0, 96, (batch, 12)), tg.randint(0, 96, (batch, 12))
+def example_batch(batch: int = 2) -> tuple[tg.Tensor, ...]:
+    return tg.randint(0, 96, (2, batch, 12)).unbind()
 
 
-def loss_of(model: nn.Module, input_ids: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
-    logits, aux_loss = model(input_ids)
-    loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
-    return loss if aux_loss is None else loss + aux_loss
+def loss_of(model: MixtureTransformer, tokens: tg.Tensor, following: tg.Tensor) -> tg.Tensor:
+    logits, penalty = model(tokens)
+    loss = nn.functional.cross_entropy(logits.movedim(-1, 1), following)
+    return loss if penalty is None else loss + penalty
 
 
 def main() -> int:
     tg.manual_seed(0)
-    model = small()
-    train(model, loss_of, CharacterText().batches(batch=16, length=32, steps=60), lr=1e-2, clip=1.0)
-    model.eval()
-    sparse = small_sparse().eval()
-    sparse.load_state_dict(model.state_dict())
-    inputs = example_inputs()
+    dense, sparse = small(), small_sparse()
+    train(dense, loss_of, CharacterText().batches(batch=16, length=32, steps=60), lr=1e-2, clip=1.0)
+    sparse.load_state_dict(dense.state_dict())
     with tg.no_grad():
-        difference = (model(*inputs)[0] - tg.compile(sparse)(*inputs)[0]).abs().max().item()
+        inputs = example_inputs()
+        one, other = (model.eval()(*inputs).logits for model in (dense, tg.compile(sparse)))
+    difference = (one - other).abs().max().item()
     print(f"sparse and dense dispatch agree to {difference:.1e}")
     return 0 if difference < 1e-4 else 1
 
