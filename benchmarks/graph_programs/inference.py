@@ -62,22 +62,25 @@ def greedy_until_end():
 
 
 @program("2x10")
-def top_k_filter(logits, k: int = 3, temperature: float = 0.7):
-    logits = logits / temperature
-    v, _ = torch.topk(logits, min(k, logits.size(-1)))
-    logits[logits < v[:, [-1]]] = -float("Inf")
-    return F.softmax(logits, dim=-1)
+def top_k_filter(scores, count: int = 3, sharpness: float = 1.4):
+    """Probabilities of the `count` best choices; all others are overwritten, as a mask finds them."""
+    scaled = scores * sharpness
+    best = scaled.topk(min(count, scaled.shape[-1])).values
+    weakest = best[:, [-1]]
+    scaled[scaled < weakest] = -torch.inf
+    return scaled.softmax(dim=-1)
 
 
 @program("2x10")
-def top_p_filter(logits, p=0.9):
-    sorted_logits, sorted_indices = torch.sort(logits, descending=True)
-    cumulative = torch.cumsum(F.softmax(sorted_logits, dim=-1), dim=-1)
-    remove = cumulative > p
-    remove[..., 1:] = remove[..., :-1].clone()
-    remove[..., 0] = 0
-    remove = remove.scatter(1, sorted_indices, remove)
-    return logits.masked_fill(remove, float("-inf")).softmax(-1)
+def top_p_filter(scores, mass=0.9):
+    """Probabilities of the fewest choices that together reach the mass: those before which there is less of it."""
+    chances = scores.softmax(dim=-1)
+    ranked, places = chances.sort(dim=-1, descending=True)
+    before = torch.zeros_like(ranked)
+    before[:, 1:] = ranked.cumsum(dim=-1)[:, :-1]
+    is_kept = torch.zeros_like(chances, dtype=torch.bool).scatter_(-1, places, before < mass)
+    kept = chances * is_kept
+    return kept / kept.sum(dim=-1, keepdim=True)
 
 
 @program("2x10", is_random=True)
@@ -87,11 +90,12 @@ def multinomial_sample(logits):
 
 
 @program("2x10")
-def repetition_penalty(logits, penalty=1.2):
-    ids = torch.tensor([[1, 2], [3, 3]])
-    score = torch.gather(logits, 1, ids)
-    score = torch.where(score < 0, score * penalty, score / penalty)
-    return logits.scatter(1, ids, score)
+def repetition_penalty(scores, strength=1.2):
+    """Scores of what was said before lowered, whatever their sign (Keskar et al. 2019, arXiv:1909.05858)."""
+    said = torch.tensor([[1, 2], [3, 3]])
+    was_said = torch.zeros_like(scores).scatter_add(-1, said, torch.ones(said.shape)) > 0
+    lowered = torch.minimum(scores * strength, scores / strength)
+    return torch.where(was_said, lowered, scores)
 
 
 @program("2x5x10")
@@ -124,42 +128,44 @@ def beam_search():
     return search
 
 
-class KVCache(nn.Module):
-    def __init__(self, size, dim):
-        super().__init__()
-        self.register_buffer("k", torch.zeros(1, size, dim))
-        self.register_buffer("v", torch.zeros(1, size, dim))
+class Slots(nn.Module):
+    """Room for the keys and values of so many tokens in two buffers, which are written in place."""
 
-    def update(self, pos, k, v):
-        self.k[:, pos] = k
-        self.v[:, pos] = v
-        return self.k, self.v
+    def __init__(self, tokens, channels):
+        super().__init__()
+        for name in ("keys", "values"):
+            self.register_buffer(name, torch.zeros(1, tokens, channels))
+
+    def put(self, where, **rows):
+        for name, row in rows.items():
+            getattr(self, name)[:, where] = row
+        return self.keys, self.values
 
 
 @made("1x1x8 =0", "1x1x8 =1", "1x1x8 =2", "1x1x8 =3")
 def static_cache_step():
-    cache, proj = KVCache(6, 8), nn.Linear(8, 24)
+    slots, project = Slots(6, 8), nn.Linear(8, 24)
 
     @torch.no_grad()
-    def step(x, pos):
-        q, k, v = proj(x).chunk(3, dim=-1)
-        k, v = cache.update(torch.arange(pos, pos + 1), k, v)
-        mask = torch.arange(6)[None, :] <= pos
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    def step(x, now):
+        query, key, value = project(x).chunk(3, dim=-1)
+        seen = slots.put(torch.arange(now, now + 1), keys=key, values=value)
+        is_filled = torch.arange(6)[None, :] <= now
+        return F.scaled_dot_product_attention(query, *seen, attn_mask=is_filled)
 
     return step
 
 
 @made("1x1x8 1<6", "1x1x8 1<6")
 def cache_with_tensor_position():
-    cache, proj = KVCache(6, 8), nn.Linear(8, 24)
+    slots, project = Slots(6, 8), nn.Linear(8, 24)
 
     @torch.no_grad()
-    def step(x, input_pos):
-        q, k, v = proj(x).split(8, dim=-1)
-        k, v = cache.update(input_pos, k, v)
-        mask = torch.tril(torch.ones(6, 6, dtype=torch.bool))[None, input_pos]
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    def step(x, now):
+        query, key, value = project(x).split(8, dim=-1)
+        seen = slots.put(now, values=value, keys=key)
+        is_earlier = torch.ones(6, 6, dtype=torch.bool).tril()
+        return F.scaled_dot_product_attention(query, *seen, attn_mask=is_earlier[None, now])
 
     return step
 
@@ -178,57 +184,51 @@ def growing_cache():
 
 @made("1x2x8 =None", "1x1x8 =[(1,2),(1,2)]")
 def past_key_values_tuple():
-    proj = nn.Linear(8, 16)
+    project = nn.Linear(8, 16)
 
-    def step(x, past=None):
-        k, v = proj(x).chunk(2, -1)
-        presents = ()
-        for layer in range(2):
-            if past is not None and isinstance(past[layer], torch.Tensor):
-                k = torch.cat((past[layer], k), dim=1)
-            presents = presents + ((k, v),)
-        return x, presents
+    def step(x, before=None):
+        key, value = project(x).chunk(2, -1)
+        after = ()
+        for depth in range(2):
+            if before is not None and isinstance(before[depth], torch.Tensor):
+                key = torch.cat((before[depth], key), dim=1)
+            after += ((key, value),)
+        return x, after
 
     return step
 
 
-class DynamicCache:
+class Memory:
+    """Keys and values of each layer, longer with every call: a pair of tensors that is replaced."""
+
     def __init__(self):
-        self.key_cache = []
-        self.value_cache = []
-        self._seen = 0
+        self.pairs = {}
+        self.length = 0
 
-    def update(self, k, v, layer):
-        if layer == 0:
-            self._seen += k.shape[-2]
-        if len(self.key_cache) <= layer:
-            self.key_cache.append(k)
-            self.value_cache.append(v)
-        else:
-            self.key_cache[layer] = torch.cat([self.key_cache[layer], k], dim=-2)
-            self.value_cache[layer] = torch.cat([self.value_cache[layer], v], dim=-2)
-        return self.key_cache[layer], self.value_cache[layer]
+    def extend(self, depth, *new):
+        self.length += new[0].shape[-2] if depth == 0 else 0
+        old = self.pairs.get(depth)
+        self.pairs[depth] = new if old is None else tuple(torch.cat(ends, dim=-2) for ends in zip(old, new))
+        return self.pairs[depth]
 
-    def get_seq_length(self, layer=0):
-        return self._seen if layer < len(self.key_cache) else 0
+    def __len__(self):
+        return self.length
 
     def __iter__(self):
-        for i in range(len(self.key_cache)):
-            yield self.key_cache[i], self.value_cache[i]
+        yield from self.pairs.values()
 
 
 @made("1x1x8", "1x1x8", "1x1x8", "1x1x8")
 def cache_object_grows():
-    cache = DynamicCache()
+    memory = Memory()
     layers = nn.ModuleList(nn.Linear(8, 24) for _ in range(2))
 
     @torch.no_grad()
     def step(x):
-        for i, layer in enumerate(layers):
-            q, k, v = layer(x).chunk(3, -1)
-            k, v = cache.update(k, v, i)
-            x = x + F.scaled_dot_product_attention(q, k, v)
-        return x, cache.get_seq_length()
+        for depth, layer in enumerate(layers):
+            query, *new = layer(x).chunk(3, -1)
+            x = x + F.scaled_dot_product_attention(query, *memory.extend(depth, *new))
+        return x, len(memory)
 
     return step
 
@@ -237,12 +237,11 @@ def cache_object_grows():
 def cache_made_in_call():
     layer = nn.Linear(8, 16)
 
-    def run(x, use_cache=True):
-        cache = DynamicCache() if use_cache else None
-        for t in range(x.shape[1]):
-            k, v = layer(x[:, t : t + 1]).chunk(2, -1)
-            k, v = cache.update(k, v, 0)
-        return [(a, b) for a, b in cache], cache.get_seq_length()
+    def run(x, remembers=True):
+        memory = Memory() if remembers else None
+        for token in x.split(1, dim=1):
+            memory.extend(0, *layer(token).chunk(2, -1))
+        return [(key, value) for key, value in memory], len(memory)
 
     return run
 
