@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381): inverted residuals with linear bottlenecks.
+"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381): residual blocks that are wide inside and narrow outside.
 
     python examples/models/mobilenet_v2.py
 
@@ -7,143 +7,152 @@ trains a narrow one on handwritten digits, and compares a compiled step with an 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from support.data import digit_batches
 from support.training import train
 
 import tracegraph as tg
-import tracegraph.nn.functional as F
 from tracegraph import nn
 
-# expansion, output channels, repetitions, stride
-PAPER_SETTING = [
-    [1, 16, 1, 1],
-    [6, 24, 2, 2],
-    [6, 32, 3, 2],
-    [6, 64, 4, 2],
-    [6, 96, 3, 1],
-    [6, 160, 3, 2],
-    [6, 320, 1, 1],
-]
+
+class Stage(NamedTuple):
+    """Blocks of one width; the first of them may lower the resolution.
+
+    Attributes:
+        expansion: how many times wider a block is inside.
+        repeats: how many blocks there are.
+    """
+
+    expansion: int
+    channels: int
+    repeats: int = 1
+    stride: int = 1
 
 
-def make_divisible(value: float, divisor: int = 8, minimum: int | None = None) -> int:
-    """The multiple of `divisor` nearest to `value`, but never more than a tenth below it."""
-    if minimum is None:
-        minimum = divisor
-    rounded = max(minimum, int(value + divisor / 2) // divisor * divisor)
-    if rounded < 0.9 * value:
-        rounded += divisor
-    return rounded
+@dataclass(frozen=True)
+class Plan:
+    """Sizes and rates; the defaults are those of the paper.
+
+    Attributes:
+        stem: the channels before the blocks.
+        top: the channels after them; a narrower network keeps this many.
+        multiplier: by how much all other widths are multiplied.
+        norm: makes the normalisation of so many channels.
+    """
+
+    classes: int = 1000
+    colours: int = 3
+    stem: int = 32
+    stages: tuple[Stage, ...] = (
+        Stage(1, 16),
+        Stage(6, 24, repeats=2, stride=2),
+        Stage(6, 32, repeats=3, stride=2),
+        Stage(6, 64, repeats=4, stride=2),
+        Stage(6, 96, repeats=3),
+        Stage(6, 160, repeats=3, stride=2),
+        Stage(6, 320),
+    )
+    top: int = 1280
+    multiplier: float = 1.0
+    dropout: float = 0.2
+    norm: Callable[[int], nn.Module] = nn.BatchNorm2d
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError("a network needs at least one stage of blocks")
+
+    def scaled(self, channels: int, multiple: int = 8) -> int:
+        """The multiple of eight next to the scaled width, of those that do not lose more than a tenth of it."""
+        eighths = self.multiplier * channels / multiple
+        return multiple * max(1, round(eighths), math.ceil(0.9 * eighths))
 
 
-class ConvNormActivation(nn.Sequential):
-    """Convolution, batch normalisation, ReLU6; the padding keeps the size at stride 1."""
+def filtered(
+    given: int,
+    wanted: int,
+    plan: Plan,
+    size: int = 1,
+    stride: int = 1,
+    is_depthwise: bool = False,
+    is_linear: bool = False,
+) -> list[nn.Module]:
+    """A convolution with its normalisation, and the activation unless the result `is_linear`."""
+    groups = given if is_depthwise else 1
+    convolution = nn.Conv2d(given, wanted, size, stride, padding=size // 2, groups=groups, bias=False)
+    activation = [] if is_linear else [nn.ReLU6(inplace=True)]
+    return [convolution, plan.norm(wanted), *activation]
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int = 3,
-        stride: int = 1,
-        groups: int = 1,
-        norm_layer: Callable[..., nn.Module] | None = None,
-    ) -> None:
-        padding = (kernel_size - 1) // 2
-        norm_layer = norm_layer or nn.BatchNorm2d
+
+class InvertedResidual(nn.Sequential):
+    """Widen, filter each channel by itself, narrow without activation; add the input where it has the same shape."""
+
+    def __init__(self, given: int, wanted: int, expansion: int, stride: int, plan: Plan) -> None:
+        inside = expansion * given
+        widened = filtered(given, inside, plan) if expansion > 1 else []
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False),
-            norm_layer(out_channels),
-            nn.ReLU6(inplace=True),
+            *widened,
+            *filtered(inside, inside, plan, size=3, stride=stride, is_depthwise=True),
+            *filtered(inside, wanted, plan, is_linear=True),
         )
-        self.out_channels = out_channels
-
-
-class InvertedResidual(nn.Module):
-    """Expand by a 1x1 convolution, filter depthwise, project back linearly; add the input where shapes permit."""
-
-    def __init__(self, inp: int, oup: int, stride: int, expand_ratio: int) -> None:
-        super().__init__()
-        if stride not in (1, 2):
-            raise ValueError(f"stride should be 1 or 2, not {stride}")
-        self.stride = stride
-        hidden = round(inp * expand_ratio)
-        self.use_res_connect = self.stride == 1 and inp == oup
-
-        layers: list[nn.Module] = []
-        if expand_ratio != 1:
-            layers.append(ConvNormActivation(inp, hidden, kernel_size=1))
-        layers.extend(
-            [
-                ConvNormActivation(hidden, hidden, stride=stride, groups=hidden),
-                nn.Conv2d(hidden, oup, 1, 1, 0, bias=False),
-                nn.BatchNorm2d(oup),
-            ]
-        )
-        self.conv = nn.Sequential(*layers)
+        self.keeps_shape = (given, stride) == (wanted, 1)
 
     def forward(self, x: tg.Tensor) -> tg.Tensor:
-        if self.use_res_connect:
-            return x + self.conv(x)
-        return self.conv(x)
+        change = super().forward(x)
+        return x + change if self.keeps_shape else change
+
+
+@tg.no_grad()
+def initialise(module: nn.Module) -> None:
+    """Convolutions keep the variance of gradients that pass a ReLU; the classifier starts near zero."""
+    match module:
+        case nn.Conv2d(weight=weight, groups=groups):
+            outputs = weight[:, 0].numel() // groups
+            weight.normal_(std=math.sqrt(2 / outputs))
+        case nn.Linear(weight=weight, bias=bias):
+            weight.normal_(std=0.01)
+            bias.zero_()
 
 
 class MobileNetV2(nn.Module):
-    """Stem, inverted residuals after `setting`, a 1x1 convolution, average pooling, dropout and a classifier."""
+    """Logits [B, classes] of images [B, colours, H, W]."""
 
-    def __init__(
-        self,
-        num_classes: int = 1000,
-        width_mult: float = 1.0,
-        setting: list[list[int]] | None = None,
-        in_channels: int = 3,
-        input_channel: int = 32,
-        last_channel: int = 1280,
-        round_nearest: int = 8,
-        dropout: float = 0.2,
-    ) -> None:
+    def __init__(self, plan: Plan) -> None:
         super().__init__()
-        setting = setting or PAPER_SETTING
-        if len(setting) == 0 or len(setting[0]) != 4:
-            raise ValueError(f"setting should be a non-empty list of lists of four numbers, got {setting}")
+        width = plan.scaled(plan.stem)
+        self.stem = nn.Sequential(*filtered(plan.colours, width, plan, size=3, stride=2))
+        self.blocks = nn.ModuleList()
+        for stage in plan.stages:
+            given, width = width, plan.scaled(stage.channels)
+            first = InvertedResidual(given, width, stage.expansion, stage.stride, plan)
+            others = (InvertedResidual(width, width, stage.expansion, 1, plan) for _ in range(stage.repeats - 1))
+            self.blocks.extend([first, *others])
+        top = max(plan.top, plan.scaled(plan.top))
+        self.top = nn.Sequential(*filtered(width, top, plan), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.classify = nn.Sequential(nn.Dropout(plan.dropout), nn.Linear(top, plan.classes))
+        self.apply(initialise)
 
-        input_channel = make_divisible(input_channel * width_mult, round_nearest)
-        self.last_channel = make_divisible(last_channel * max(1.0, width_mult), round_nearest)
-        features: list[nn.Module] = [ConvNormActivation(in_channels, input_channel, stride=2)]
-        for t, c, n, s in setting:
-            output_channel = make_divisible(c * width_mult, round_nearest)
-            for i in range(n):
-                stride = s if i == 0 else 1
-                features.append(InvertedResidual(input_channel, output_channel, stride, expand_ratio=t))
-                input_channel = output_channel
-        features.append(ConvNormActivation(input_channel, self.last_channel, kernel_size=1))
-        self.features = nn.Sequential(*features)
-        self.classifier = nn.Sequential(nn.Dropout(p=dropout), nn.Linear(self.last_channel, num_classes))
-
-        for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, mode="fan_out")
-                if m.bias is not None:
-                    nn.init.zeros_(m.bias)
-            elif isinstance(m, (nn.BatchNorm2d, nn.GroupNorm)):
-                nn.init.ones_(m.weight)
-                nn.init.zeros_(m.bias)
-            elif isinstance(m, nn.Linear):
-                nn.init.normal_(m.weight, 0, 0.01)
-                nn.init.zeros_(m.bias)
-
-    def forward(self, x: tg.Tensor) -> tg.Tensor:
-        x = self.features(x)
-        x = F.adaptive_avg_pool2d(x, (1, 1)).reshape(x.shape[0], -1)
-        return self.classifier(x)
+    def forward(self, images: tg.Tensor) -> tg.Tensor:
+        features = self.stem(images)
+        for block in self.blocks:
+            features = block(features)
+        return self.classify(self.top(features))
 
 
 def small() -> MobileNetV2:
     """Seven blocks in the paper's order, for digits of one channel."""
-    setting = [[1, 8, 1, 1], [6, 8, 2, 2], [6, 16, 2, 2], [6, 16, 1, 1], [6, 24, 1, 1]]
-    return MobileNetV2(10, setting=setting, in_channels=1, input_channel=8, last_channel=64)
+    stages = (
+        Stage(1, 8),
+        Stage(6, 8, repeats=2, stride=2),
+        Stage(6, 16, repeats=2, stride=2),
+        Stage(6, 16),
+        Stage(6, 24),
+    )
+    return MobileNetV2(Plan(classes=10, colours=1, stem=8, stages=stages, top=64))
 
 
 def example_inputs(batch: int = 4) -> tuple[tg.Tensor]:
@@ -151,11 +160,11 @@ def example_inputs(batch: int = 4) -> tuple[tg.Tensor]:
 
 
 def example_batch(batch: int = 4) -> tuple[tg.Tensor, tg.Tensor]:
-    return tg.randn(batch, 1, 32, 32), tg.randint(0, 10, (batch,))
+    return *example_inputs(batch), tg.randint(0, 10, (batch,))
 
 
 def loss_of(model: nn.Module, images: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
-    return F.cross_entropy(model(images), labels, label_smoothing=0.1)
+    return nn.functional.cross_entropy(model(images), labels, label_smoothing=0.1)
 
 
 def main() -> int:
