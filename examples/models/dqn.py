@@ -1,198 +1,234 @@
-"""Deep Q-learning (Mnih et al. 2015) with a dueling network (arXiv:1511.06581) and double estimates (arXiv:1509.06461).
+"""Deep Q-learning (Mnih et al. 2015): dueling heads (Wang et al. 2015, arXiv:1511.06581) and double estimates (van
+Hasselt et al. 2015, arXiv:1509.06461), from steps that are replayed out of a memory.
 
     python examples/models/dqn.py
 
-learns to balance a pole on a cart, which is simulated here, with the loss and the greedy policy compiled.
+learns to keep a pole upright on a cart, both simulated here. The loss and the network that acts are compiled.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import random
 import sys
-from collections import deque, namedtuple
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from support.training import report_agreement
 
 import tracegraph as tg
-import tracegraph.nn.functional as F
 from tracegraph import nn, optim
 
-Transition = namedtuple("Transition", ("state", "action", "reward", "next_state", "done"))
+OBSERVED, ACTIONS = 4, 2
+
+
+class Steps(NamedTuple):
+    """Steps of one or many episodes, side by side.
+
+    Attributes:
+        before: what was observed, [B, observed].
+        action: what was done then, [B].
+        reward: what that was worth, [B].
+        after: what was observed next, [B, observed].
+        is_last: whether nothing can come after, bool [B].
+    """
+
+    before: tg.Tensor
+    action: tg.Tensor
+    reward: tg.Tensor
+    after: tg.Tensor
+    is_last: tg.Tensor
+
+
+class Memory:
+    """Arrays of so many steps, in which the newest takes the place of the oldest."""
+
+    def __init__(self, room: int, rng: np.random.Generator) -> None:
+        self.arrays = {
+            "before": np.empty((room, OBSERVED), np.float32),
+            "action": np.empty(room, np.int64),
+            "reward": np.empty(room, np.float32),
+            "after": np.empty((room, OBSERVED), np.float32),
+            "is_last": np.empty(room, np.bool_),
+        }
+        self.room = room
+        self.written = 0
+        self.rng = rng
+
+    def write(self, **step: object) -> None:
+        for name, content in step.items():
+            self.arrays[name][self.written % self.room] = content
+        self.written += 1
+
+    def draw(self, count: int) -> Steps:
+        """Steps picked at random, each as likely as any other."""
+        places = self.rng.integers(min(self.written, self.room), size=count)
+        return Steps(**{name: tg.from_numpy(array[places]) for name, array in self.arrays.items()})
 
 
 class CartPole:
-    """A pole on a cart (Barto, Sutton & Anderson 1983): push left or right, 1 reward a step while the pole stands."""
+    """A cart on rails, pushed left or right so that the pole on it stays up (Barto, Sutton & Anderson 1983).
 
-    gravity, cart_mass, pole_mass, half_length, force, tau = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
+    Lengths are in metres, angles in radians from upright, masses in kilograms. Friction is left out.
+    """
 
-    def __init__(self, seed: int = 0, limit: int = 200) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.limit = limit
-        self.reset()
+    CART, POLE, HALF, GRAVITY, PUSH, SECONDS = 1.0, 0.1, 0.5, 9.8, 10.0, 0.02
+    FARTHEST = np.array([2.4, math.radians(12)])
 
-    def reset(self) -> np.ndarray:
-        """A new episode's first state: position, speed, angle, angular speed."""
-        self.state = self.rng.uniform(-0.05, 0.05, 4)
-        self.steps = 0
-        return self.state.astype(np.float32)
+    def __init__(self, rng: np.random.Generator, longest: int = 200) -> None:
+        self.rng = rng
+        self.longest = longest
+        self.begin()
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
-        """(state, reward, whether the pole fell, whether time is up) after one push."""
-        x, speed, angle, turn = self.state
-        force = self.force if action == 1 else -self.force
-        mass = self.cart_mass + self.pole_mass
-        sine, cosine = math.sin(angle), math.cos(angle)
-        push = (force + self.pole_mass * self.half_length * turn**2 * sine) / mass
-        angular = (self.gravity * sine - cosine * push) / (
-            self.half_length * (4.0 / 3.0 - self.pole_mass * cosine**2 / mass)
-        )
-        linear = push - self.pole_mass * self.half_length * angular * cosine / mass
-        self.state = self.state + self.tau * np.array([speed, linear, turn, angular])
-        self.steps += 1
-        fell = bool(abs(self.state[0]) > 2.4 or abs(self.state[2]) > math.radians(12))
-        return self.state.astype(np.float32), 1.0, fell, self.steps >= self.limit
+    def begin(self) -> None:
+        """Place and angle, and how fast they change, all near 0."""
+        self.place, self.speed = self.rng.uniform(-0.05, 0.05, (2, 2))
+        self.age = 0
 
+    @property
+    def observed(self) -> np.ndarray:
+        return np.concatenate([self.place, self.speed]).astype(np.float32)
 
-class ReplayMemory:
-    """The last `capacity` transitions."""
+    @property
+    def has_fallen(self) -> bool:
+        """The pole leans too far, or the rails end."""
+        return bool((abs(self.place) > self.FARTHEST).any())
 
-    def __init__(self, capacity: int) -> None:
-        self.memory: deque[Transition] = deque([], maxlen=capacity)
+    @property
+    def is_over(self) -> bool:
+        return self.has_fallen or self.age >= self.longest
 
-    def push(self, *args: object) -> None:
-        self.memory.append(Transition(*args))
+    def push(self, direction: int) -> None:
+        """A push to the left for -1, to the right for 1; the time of one step passes.
 
-    def sample(self, batch_size: int) -> list[Transition]:
-        return random.sample(self.memory, batch_size)
-
-    def __len__(self) -> int:
-        return len(self.memory)
+        The two accelerations solve two linear equations: forces on cart and pole along the rails, and torques on the
+        pole, a rod whose moment of inertia about its centre is a third of its mass times the square of half its length.
+        """
+        _, angle = self.place
+        _, spin = self.speed
+        lever = self.POLE * self.HALF
+        balance = [[self.CART + self.POLE, lever * math.cos(angle)], [math.cos(angle), self.HALF * 4 / 3]]
+        causes = [direction * self.PUSH + lever * spin**2 * math.sin(angle), self.GRAVITY * math.sin(angle)]
+        self.speed = self.speed + self.SECONDS * np.linalg.solve(balance, causes)
+        self.place = self.place + self.SECONDS * self.speed
+        self.age += 1
 
 
-class QNetwork(nn.Module):
-    """Values of all actions: the value of the state plus centred advantages."""
+class DuelingNetwork(nn.Module):
+    """What every action is worth, [..., actions]: what the state is worth, and by how much an action beats the mean."""
 
-    def __init__(self, n_observations: int, n_actions: int, hidden: int = 64) -> None:
+    def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Linear(n_observations, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-        )
-        self.value = nn.Linear(hidden, 1)
-        self.advantage = nn.Linear(hidden, n_actions)
+        widths = [OBSERVED, hidden, hidden]
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+        self.heads = nn.Linear(hidden, 1 + ACTIONS)
 
     def forward(self, x: tg.Tensor) -> tg.Tensor:
-        h = self.body(x)
-        advantage = self.advantage(h)
-        return self.value(h) + advantage - advantage.mean(dim=-1, keepdim=True)
+        for layer in self.layers:
+            x = layer(x).relu()
+        worth, lead = self.heads(x).split([1, ACTIONS], dim=-1)
+        return worth + (lead - lead.mean(dim=-1, keepdim=True))
 
 
-class DQNAgent(nn.Module):
-    """The network that learns, and a slowly following copy that gives the targets."""
+class QLearner(nn.Module):
+    """The network that acts and learns, and one that trails behind and says what the future is worth."""
 
-    def __init__(self, n_observations: int, n_actions: int, hidden: int = 64, gamma: float = 0.99) -> None:
+    def __init__(self, hidden: int = 64, discount: float = 0.99) -> None:
         super().__init__()
-        self.n_actions = n_actions
-        self.gamma = gamma
-        self.policy_net = QNetwork(n_observations, n_actions, hidden)
-        self.target_net = copy.deepcopy(self.policy_net)
-        self.target_net.requires_grad_(False)
+        self.acting = DuelingNetwork(hidden)
+        self.trailing = copy.deepcopy(self.acting).requires_grad_(False)
+        self.discount = discount
 
-    def forward(self, state: tg.Tensor) -> tg.Tensor:
-        return self.policy_net(state)
+    def forward(self, observed: tg.Tensor) -> tg.Tensor:
+        return self.acting(observed)
 
-    def loss(self, batch: Transition) -> tg.Tensor:
-        """Huber loss of the temporal differences."""
-        state_action_values = self.policy_net(batch.state).gather(1, batch.action.unsqueeze(1)).squeeze(1)
-        with tg.no_grad():
-            best = self.policy_net(batch.next_state).argmax(1, keepdim=True)
-            next_values = self.target_net(batch.next_state).gather(1, best).squeeze(1)
-            next_values[batch.done] = 0.0
-        expected = batch.reward + self.gamma * next_values
-        return F.smooth_l1_loss(state_action_values, expected)
+    def loss(self, steps: Steps) -> tg.Tensor:
+        """Huber loss of what actions seemed worth, against what they brought and what the state after is worth.
+
+        The best action there is chosen by the acting network and judged by the trailing one: chosen and judged by the
+        same, it would seem better than it is.
+        """
+        worth, worth_after = self.acting(tg.stack([steps.before, steps.after]))
+        best = worth_after.detach().argmax(dim=-1)
+        future = self.worth_of(best, self.trailing(steps.after)).masked_fill(steps.is_last, 0.0)
+        return nn.functional.huber_loss(self.worth_of(steps.action, worth), steps.reward + self.discount * future)
+
+    @staticmethod
+    def worth_of(action: tg.Tensor, worth: tg.Tensor) -> tg.Tensor:
+        """One action [B] out of the worth [B, actions] of all."""
+        return worth.take_along_dim(action[:, None], dim=-1).squeeze(-1)
 
     @tg.no_grad()
-    def soft_update(self, tau: float) -> None:
-        """Move the target network a little towards the other."""
-        for target, source in zip(self.target_net.parameters(), self.policy_net.parameters()):
-            target.lerp_(source, tau)
+    def catch_up(self, rate: float) -> None:
+        """Move the trailing network this part of the way to the acting one."""
+        for behind, ahead in zip(self.trailing.parameters(), self.acting.parameters(), strict=True):
+            behind.lerp_(ahead, rate)
 
 
-def select_action(policy: nn.Module, state: np.ndarray, epsilon: float, n_actions: int) -> int:
-    """A random action with probability `epsilon`, else the best one."""
-    if random.random() < epsilon:
-        return random.randrange(n_actions)
-    with tg.no_grad():
-        return policy(tg.from_numpy(state).unsqueeze(0)).max(1).indices.view(1, 1).item()
-
-
-def collate(transitions: list[Transition]) -> Transition:
-    """Many transitions as one of tensors."""
-    state, action, reward, next_state, done = zip(*transitions)
-    return Transition(
-        tg.from_numpy(np.stack(state)),
-        tg.tensor(action),
-        tg.tensor(reward),
-        tg.from_numpy(np.stack(next_state)),
-        tg.tensor(done),
-    )
-
-
-def small() -> DQNAgent:
-    """Four observations, two actions."""
-    return DQNAgent(4, 2, hidden=32)
+def small() -> QLearner:
+    return QLearner(hidden=32)
 
 
 def example_inputs(batch: int = 8) -> tuple[tg.Tensor]:
-    return (tg.randn(batch, 4),)
+    return (tg.randn(batch, OBSERVED),)
 
 
-def example_batch(batch: int = 8) -> tuple[Transition]:
-    return (
-        Transition(
-            tg.randn(batch, 4), tg.randint(0, 2, (batch,)), tg.ones(batch), tg.randn(batch, 4), tg.rand(batch) < 0.2
-        ),
-    )
+def example_batch(batch: int = 8) -> tuple[Steps]:
+    before, after = tg.randn(2, batch, OBSERVED)
+    action, is_last = tg.randint(0, ACTIONS, (batch,)), tg.rand(batch) < 0.2
+    return (Steps(before, action, tg.ones(batch), after, is_last),)
 
 
-def loss_of(agent: DQNAgent, batch: Transition) -> tg.Tensor:
-    return agent.loss(batch)
+def loss_of(learner: QLearner, steps: Steps) -> tg.Tensor:
+    return learner.loss(steps)
 
 
-def main(episodes: int = 120, batch_size: int = 64) -> int:
+def play(cart: CartPole, policy: Callable[[np.ndarray], int], memory: Memory) -> Iterator[int]:
+    """One episode, written to the memory; yields its age after every step. Each step without a fall is worth 1."""
+    cart.begin()
+    while not cart.is_over:
+        before = cart.observed
+        action = policy(before)
+        cart.push(2 * action - 1)
+        # an episode that ends by its age alone could have gone on, so its last step has a future
+        memory.write(before=before, action=action, reward=1.0, after=cart.observed, is_last=cart.has_fallen)
+        yield cart.age
+
+
+def main(episodes: int = 120, batch: int = 64) -> int:
     tg.manual_seed(0)
-    random.seed(0)
-    env, memory = CartPole(), ReplayMemory(10_000)
-    agent = DQNAgent(4, 2)
-    loss_fn, policy = tg.compile(loss_of), tg.compile(agent.policy_net)
-    optimizer = optim.AdamW(agent.policy_net.parameters(), lr=2e-3, amsgrad=True)
-    lengths: list[int] = []
-    for episode in range(episodes):
-        state, done, truncated = env.reset(), False, False
-        while not (done or truncated):
-            action = select_action(policy, state, max(0.02, 0.5 * 0.95**episode), agent.n_actions)
-            next_state, reward, done, truncated = env.step(action)
-            memory.push(state, action, reward, next_state, done)
-            state = next_state
-            if len(memory) >= batch_size and env.steps % 2 == 0:
+    rng = np.random.default_rng(0)
+    cart, memory, learner = CartPole(rng), Memory(10_000, rng), QLearner()
+    compiled_loss, acting = tg.compile(loss_of), tg.compile(learner.acting)
+    weights = list(learner.acting.parameters())
+    optimizer = optim.Adam(weights, lr=2e-3)
+    curiosity = 0.5  # how often an action is left to chance
+
+    def policy(observed: np.ndarray) -> int:
+        if rng.random() < curiosity:
+            return int(rng.integers(ACTIONS))
+        with tg.no_grad():
+            return acting(tg.from_numpy(observed)).argmax().item()
+
+    ages: list[int] = []
+    while len(ages) < episodes and np.mean(ages[-10:] or 0) <= 100:
+        for age in play(cart, policy, memory):
+            if age % 2 == 0 and memory.written >= batch:
                 optimizer.zero_grad()
-                loss = loss_fn(agent, collate(memory.sample(batch_size)))
-                loss.backward()
-                nn.utils.clip_grad_value_(agent.policy_net.parameters(), 100)
+                compiled_loss(learner, memory.draw(batch)).backward()
+                nn.utils.clip_grad_norm_(weights, 10.0)
                 optimizer.step()
-                agent.soft_update(0.02)
-        lengths.append(env.steps)
-        if (episode + 1) % 10 == 0:
-            print(f"episode {episode + 1:4}  steps {np.mean(lengths[-10:]):6.1f}")
-            if np.mean(lengths[-10:]) > 100:
-                break
-    report_agreement(agent, loss_of, loss_fn, (collate(memory.sample(batch_size)),))
-    return 0 if np.mean(lengths[-10:]) > 3 * np.mean(lengths[:10]) else 1
+                learner.catch_up(0.02)
+        ages.append(age)
+        curiosity = max(0.02, 0.95 * curiosity)
+        if len(ages) % 10 == 0:
+            print(
+                f"episodes {len(ages) - 9:3} to {len(ages):3}: the pole stays up for {np.mean(ages[-10:]):5.1f} steps"
+            )
+    report_agreement(learner, loss_of, compiled_loss, (memory.draw(batch),))
+    return 0 if np.mean(ages[-10:]) > 3 * np.mean(ages[:10]) else 1
 
 
 if __name__ == "__main__":

@@ -1,218 +1,219 @@
-"""A graph network: convolution (Kipf & Welling 2016, arXiv:1609.02907) and attention over neighbours (Velickovic et al.
-2017, arXiv:1710.10903), both as message passing by gather and scatter.
+"""Two graph layers: convolution (Kipf & Welling 2016, arXiv:1609.02907) and attention (Velickovic et al. 2017,
+arXiv:1710.10903), both as messages that are gathered from nodes and scattered to nodes.
 
     python examples/models/gnn.py
 
-trains a small one to label handwritten digits in a graph that joins each image to the most similar ones, where only a
-tenth of the labels is known, and compares a compiled step with an eager one.
+trains a small network to name handwritten digits: each image is a node, joined to those most similar to it, and every
+tenth label is known. A compiled step is compared with an eager one.
 """
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-import numpy as np
 from support.data import digits
 from support.training import train
 
 import tracegraph as tg
-import tracegraph.nn.functional as F
 from tracegraph import nn
 
-
-def scatter(src: tg.Tensor, index: tg.Tensor, dim_size: int, reduce: str = "sum") -> tg.Tensor:
-    """Rows of `src` [E, ...] brought together at the rows `index` [E] of a tensor [dim_size, ...]."""
-    if reduce in ("sum", "add"):
-        return src.new_zeros(dim_size, *src.shape[1:]).index_add_(0, index, src)
-    if reduce == "mean":
-        count = src.new_zeros(dim_size).scatter_add_(0, index, src.new_ones(src.size(0)))
-        total = scatter(src, index, dim_size, "sum")
-        return total / count.clamp_(min=1).view(-1, *[1] * (src.dim() - 1))
-    if reduce in ("max", "min"):
-        expanded = index.view(-1, *[1] * (src.dim() - 1)).expand_as(src)
-        out = src.new_zeros(dim_size, *src.shape[1:])
-        return out.scatter_reduce_(0, expanded, src, reduce=f"a{reduce}", include_self=False)
-    raise ValueError(f"unknown reduction {reduce!r}")
+PIXELS, DIGITS = 64, 10
+#: what the loss takes for the label of a node that has none
+UNKNOWN = -1
 
 
-def softmax(src: tg.Tensor, index: tg.Tensor, num_nodes: int) -> tg.Tensor:
-    """Softmax over the rows of `src` that share an index."""
-    src_max = scatter(src.detach(), index, num_nodes, reduce="max")
-    out = (src - src_max.index_select(0, index)).exp()
-    out_sum = scatter(out, index, num_nodes, reduce="sum") + 1e-16
-    return out / out_sum.index_select(0, index)
+class Graph(NamedTuple):
+    """Directed edges among numbered nodes: where each begins and where it ends, both [E]."""
+
+    senders: tg.Tensor
+    receivers: tg.Tensor
+    nodes: int
+
+    @classmethod
+    def with_loops(cls, edges: tg.Tensor, nodes: int) -> Graph:
+        """The edges [2, E], and one more from every node to itself."""
+        everyone = tg.arange(nodes)
+        senders, receivers = (tg.cat([end, everyone]) for end in edges.unbind())
+        return cls(senders, receivers, nodes)
+
+    def degrees(self, like: tg.Tensor) -> tg.Tensor:
+        """How many edges end at each node, [nodes, 1], as numbers of the type of `like`."""
+        counts = like.new_zeros(self.nodes)
+        counts.index_add_(0, self.receivers, like.new_ones(self.receivers.size(0)))
+        return counts[:, None]
+
+    def scatter(self, messages: tg.Tensor, reduction: str = "sum") -> tg.Tensor:
+        """Messages [E, ...] to the nodes where their edges end, [nodes, ...]; several at a node are reduced to one.
+
+        Args:
+            reduction: one of those of `Tensor.scatter_reduce`. Nodes that no edge reaches get 0.
+        """
+        to = self.receivers.unflatten(0, (-1, *[1] * (messages.dim() - 1))).expand_as(messages)
+        silence = messages.new_zeros(self.nodes, *messages.shape[1:])
+        return silence.scatter_reduce(0, to, messages, reduction, include_self=False)
+
+    def softmax(self, scores: tg.Tensor) -> tg.Tensor:
+        """Scores [E, ...] as weights that add up to 1 over the edges that end at the same node."""
+        highest = self.scatter(scores.detach(), "amax")
+        odds = (scores - highest[self.receivers]).exp()
+        return odds / self.scatter(odds)[self.receivers]
 
 
-def add_self_loops(edge_index: tg.Tensor, num_nodes: int) -> tg.Tensor:
-    loop_index = tg.arange(0, num_nodes, dtype=tg.long, device=edge_index.device)
-    return tg.cat([edge_index, loop_index.unsqueeze(0).repeat(2, 1)], dim=1)
+@dataclass(frozen=True)
+class AtEdges:
+    """What nodes hold, read at one end of each edge: `at["name"]` is [E, ...]."""
+
+    held: Mapping[str, tg.Tensor]
+    ends: tg.Tensor
+
+    def __getitem__(self, name: str) -> tg.Tensor:
+        return self.held[name].index_select(0, self.ends)
 
 
-class MessagePassing(nn.Module):
-    """Base of layers that send messages along edges and bring them together at the nodes.
+class GraphLayer(nn.Module):
+    """Nodes send along their edges, then make something of what reaches them.
 
-    A derived class defines `message`; arguments of `propagate` whose names end in `_j` there are taken at the source
-    of each edge, `_i` at its target.
+    A layer tells what nodes `hold`, the `message` of an edge, and what becomes of those that were `received`.
     """
 
-    def __init__(self, aggr: str = "add") -> None:
+    reduction = "sum"
+
+    def hold(self, x: tg.Tensor, graph: Graph) -> dict[str, tg.Tensor]:
+        """Tensors [nodes, ...] by name, from features [nodes, C]."""
+        return {"features": x}
+
+    def message(self, sender: AtEdges, receiver: AtEdges, graph: Graph) -> tg.Tensor:
+        return sender["features"]
+
+    def received(self, sum_of_messages: tg.Tensor, held: dict[str, tg.Tensor]) -> tg.Tensor:
+        return sum_of_messages
+
+    def forward(self, x: tg.Tensor, graph: Graph) -> tg.Tensor:
+        held = self.hold(x, graph)
+        ends = (AtEdges(held, where) for where in (graph.senders, graph.receivers))
+        return self.received(graph.scatter(self.message(*ends, graph), self.reduction), held)
+
+
+class GraphConvolution(GraphLayer):
+    """S A S x W + b, where A[i, j] counts the edges from j to i and S is diagonal, the degrees to the power -1/2.
+
+    S on the right is applied by the nodes that send, S on the left by those that receive.
+    """
+
+    def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
-        self.aggr = aggr
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(tg.empty(channels, out_channels)))
+        self.bias = nn.Parameter(tg.zeros(out_channels))
 
-    def propagate(self, edge_index: tg.Tensor, num_nodes: int, **kwargs: tg.Tensor | None) -> tg.Tensor:
-        row, col = edge_index
-        collected = {}
-        for name, value in kwargs.items():
-            collected[name] = value
-            if value is not None and value.size(0) == num_nodes:
-                collected[f"{name}_j"] = value.index_select(0, row)
-                collected[f"{name}_i"] = value.index_select(0, col)
-        out = self.message(collected, col, num_nodes)
-        return self.update(scatter(out, col, num_nodes, reduce=self.aggr))
+    def hold(self, x: tg.Tensor, graph: Graph) -> dict[str, tg.Tensor]:
+        share = graph.degrees(x).rsqrt()
+        return {"share": share, "features": share * (x @ self.weight)}
 
-    def message(self, args: dict[str, tg.Tensor], index: tg.Tensor, num_nodes: int) -> tg.Tensor:
-        return args["x_j"]
-
-    def update(self, aggr_out: tg.Tensor) -> tg.Tensor:
-        return aggr_out
+    def received(self, sum_of_messages: tg.Tensor, held: dict[str, tg.Tensor]) -> tg.Tensor:
+        return tg.addcmul(self.bias, held["share"], sum_of_messages)
 
 
-class GCNConv(MessagePassing):
-    """Neighbours' features, weighted by 1 / sqrt(degree * degree)."""
+class GraphAttention(GraphLayer):
+    """Heads that each weigh a node's neighbours by a score of the two, softmax(leaky_relu(a . [x_from W, x_to W])).
 
-    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
-        super().__init__(aggr="add")
-        self.lin = nn.Linear(in_channels, out_channels, bias=False)
-        if bias:
-            self.bias = nn.Parameter(tg.empty(out_channels))
-        else:
-            self.register_parameter("bias", None)
-        self.reset_parameters()
+    The score is a sum of what the sender and what the receiver contributes, so nodes compute both for all their edges.
+    What the heads find is averaged.
+    """
 
-    def reset_parameters(self) -> None:
-        nn.init.xavier_uniform_(self.lin.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-    def forward(self, x: tg.Tensor, edge_index: tg.Tensor) -> tg.Tensor:
-        num_nodes = x.size(0)
-        edge_index = add_self_loops(edge_index, num_nodes)
-        row, col = edge_index[0], edge_index[1]
-        deg = scatter(x.new_ones(edge_index.size(1)), col, num_nodes)
-        deg_inv_sqrt = deg.pow(-0.5)
-        deg_inv_sqrt = deg_inv_sqrt.masked_fill(deg_inv_sqrt == float("inf"), 0)
-        norm = deg_inv_sqrt[row] * deg_inv_sqrt[col]
-        out = self.propagate(edge_index, num_nodes, x=self.lin(x), norm=norm)
-        if self.bias is not None:
-            out += self.bias
-        return out
-
-    def message(self, args: dict[str, tg.Tensor], index: tg.Tensor, num_nodes: int) -> tg.Tensor:
-        return args["norm"].view(-1, 1) * args["x_j"]
-
-
-class GATConv(MessagePassing):
-    """Neighbours' features, weighted by attention."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        heads: int = 1,
-        concat: bool = True,
-        negative_slope: float = 0.2,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(aggr="add")
+    def __init__(self, channels: int, out_channels: int, heads: int, dropout: float, slope: float = 0.2) -> None:
+        super().__init__()
+        self.project = nn.Parameter(nn.init.xavier_uniform_(tg.empty(channels, heads * out_channels)))
+        self.score = nn.Parameter(nn.init.xavier_uniform_(tg.empty(2, heads, out_channels)))
+        self.bias = nn.Parameter(tg.zeros(out_channels))
         self.heads = heads
-        self.out_channels = out_channels
-        self.concat = concat
-        self.negative_slope = negative_slope
-        self.dropout = dropout
-        self.lin = nn.Linear(in_channels, heads * out_channels, bias=False)
-        self.att_src = nn.Parameter(tg.empty(1, heads, out_channels))
-        self.att_dst = nn.Parameter(tg.empty(1, heads, out_channels))
-        self.bias = nn.Parameter(tg.zeros(heads * out_channels if concat else out_channels))
-        for weight in (self.lin.weight, self.att_src, self.att_dst):
-            nn.init.xavier_uniform_(weight)
+        self.activation = nn.LeakyReLU(slope)
+        self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: tg.Tensor, edge_index: tg.Tensor) -> tg.Tensor:
-        H, C = self.heads, self.out_channels
-        num_nodes = x.size(0)
-        edge_index = add_self_loops(edge_index, num_nodes)
-        x = self.lin(x).view(-1, H, C)
-        alpha_src = (x * self.att_src).sum(dim=-1)
-        alpha_dst = (x * self.att_dst).sum(dim=-1)
-        out = self.propagate(edge_index, num_nodes, x=x, alpha_src=alpha_src, alpha_dst=alpha_dst)
-        out = out.view(-1, H * C) if self.concat else out.mean(dim=1)
-        return out + self.bias
+    def hold(self, x: tg.Tensor, graph: Graph) -> dict[str, tg.Tensor]:
+        features = (x @ self.project).unflatten(-1, (self.heads, -1))
+        asked, asking = tg.einsum("nhc,ehc->enh", features, self.score)
+        return {"features": features, "asked": asked, "asking": asking}
 
-    def message(self, args: dict[str, tg.Tensor], index: tg.Tensor, num_nodes: int) -> tg.Tensor:
-        alpha = F.leaky_relu(args["alpha_src_j"] + args["alpha_dst_i"], self.negative_slope)
-        alpha = softmax(alpha, index, num_nodes)
-        alpha = F.dropout(alpha, p=self.dropout, training=self.training)
-        return args["x_j"] * alpha.unsqueeze(-1)
+    def message(self, sender: AtEdges, receiver: AtEdges, graph: Graph) -> tg.Tensor:
+        weights = graph.softmax(self.activation(sender["asked"] + receiver["asking"]))
+        return self.drop(weights)[..., None] * sender["features"]
+
+    def received(self, sum_of_messages: tg.Tensor, held: dict[str, tg.Tensor]) -> tg.Tensor:
+        return sum_of_messages.mean(dim=1) + self.bias
 
 
-class GraphNet(nn.Module):
-    """A convolution, then attention; log-odds of the classes of every node."""
+class NodeClassifier(nn.Module):
+    """Logits [nodes, classes]: a convolution over the graph, then attention."""
 
-    def __init__(self, num_features: int, hidden: int, num_classes: int, heads: int = 2, dropout: float = 0.3) -> None:
+    def __init__(self, channels: int, hidden: int, classes: int, heads: int = 2, dropout: float = 0.3) -> None:
         super().__init__()
-        self.conv1 = GCNConv(num_features, hidden)
-        self.norm = nn.LayerNorm(hidden)
-        self.conv2 = GATConv(hidden, num_classes, heads=heads, concat=False, dropout=dropout)
-        self.dropout = dropout
+        self.stages = nn.ModuleList(
+            [
+                nn.Dropout(dropout),
+                GraphConvolution(channels, hidden),
+                nn.LayerNorm(hidden),
+                nn.ELU(),
+                nn.Dropout(dropout),
+                GraphAttention(hidden, classes, heads, dropout),
+            ]
+        )
 
-    def forward(self, x: tg.Tensor, edge_index: tg.Tensor) -> tg.Tensor:
-        x = F.dropout(x, p=self.dropout, training=self.training)
-        x = F.elu(self.norm(self.conv1(x, edge_index)))
-        x = F.dropout(x, p=self.dropout, training=self.training)
-        return self.conv2(x, edge_index)
+    def forward(self, x: tg.Tensor, edges: tg.Tensor) -> tg.Tensor:
+        graph = Graph.with_loops(edges, x.size(0))
+        for stage in self.stages:
+            others: tuple[Any, ...] = (graph,) if isinstance(stage, GraphLayer) else ()
+            x = stage(x, *others)
+        return x
 
 
-def small() -> GraphNet:
-    """16 hidden features for the 64 pixels of a digit."""
-    return GraphNet(64, 16, 10)
+def small() -> NodeClassifier:
+    """Sixteen features between the layers."""
+    return NodeClassifier(PIXELS, 16, DIGITS)
 
 
 def example_inputs(batch: int = 2) -> tuple[tg.Tensor, tg.Tensor]:
-    """A graph of 10 * batch nodes and 24 * batch edges."""
-    return tg.randn(10 * batch, 64), tg.randint(0, 10 * batch, (2, 24 * batch))
+    """Ten nodes and 24 edges for each one of the batch, all in one graph."""
+    nodes = 10 * batch
+    return tg.randn(nodes, PIXELS), tg.randint(0, nodes, (2, 24 * batch))
 
 
 def example_batch(batch: int = 2) -> tuple[tg.Tensor, tg.Tensor, tg.Tensor, tg.Tensor]:
-    labels, known = tg.randint(0, 10, (10 * batch,)), tg.rand(10 * batch) < 0.5
-    return *example_inputs(batch), labels, known
+    x, edges = example_inputs(batch)
+    return x, edges, tg.randint(0, DIGITS, (len(x),)), tg.rand(len(x)) < 0.5
 
 
-def loss_of(model: nn.Module, x: tg.Tensor, edge_index: tg.Tensor, y: tg.Tensor, mask: tg.Tensor) -> tg.Tensor:
-    """Cross entropy of the nodes whose label is known."""
-    losses = F.cross_entropy(model(x, edge_index), y, reduction="none")
-    return (losses * mask).sum() / mask.sum().clamp(min=1)
+def loss_of(model: nn.Module, x: tg.Tensor, edges: tg.Tensor, labels: tg.Tensor, is_known: tg.Tensor) -> tg.Tensor:
+    """Cross entropy, averaged over the nodes whose label is known."""
+    told = labels.where(is_known, UNKNOWN)
+    return nn.functional.cross_entropy(model(x, edges), told, ignore_index=UNKNOWN)
 
 
-def digit_graph(count: int = 600, neighbours: int = 6) -> tuple[tg.Tensor, tg.Tensor, tg.Tensor, tg.Tensor]:
-    """Images [N, 64], edges [2, E] from the most similar ones, labels, and which labels are known."""
-    images, labels = digits()
-    x, y = images[:count].reshape(count, 64), labels[:count]
-    distance = ((x[:, None] - x[None]) ** 2).sum(-1)
-    nearest = distance.argsort(axis=1)[:, 1 : neighbours + 1]
-    edges = np.stack([nearest.ravel(), np.repeat(np.arange(count), neighbours)])
-    return tg.from_numpy(x), tg.from_numpy(edges), tg.from_numpy(y), tg.from_numpy(np.arange(count) % 10 == 0)
+def similar_digits(count: int = 600, neighbours: int = 6) -> tuple[tg.Tensor, tg.Tensor, tg.Tensor, tg.Tensor]:
+    """Images [count, pixels], edges to each from those nearest to it, labels, and which of the labels are known."""
+    images, labels = (tg.from_numpy(array[:count]) for array in digits())
+    x = images.flatten(1)
+    apart = tg.cdist(x, x).fill_diagonal_(math.inf)
+    nearest = apart.topk(neighbours, largest=False).indices
+    number = tg.arange(count)
+    edges = tg.stack([nearest.flatten(), number.repeat_interleave(neighbours)])
+    return x, edges, labels, number % 10 == 0
 
 
 def main() -> int:
     tg.manual_seed(0)
-    x, edge_index, y, known = digit_graph()
+    x, edges, labels, is_known = similar_digits()
     model = small()
-    train(model, loss_of, [(x, edge_index, y, known)] * 60, lr=1e-2, falls_to=0.3)
+    train(model, loss_of, [(x, edges, labels, is_known)] * 60, lr=1e-2, falls_to=0.3)
     model.eval()
     with tg.no_grad():
-        right = model(x, edge_index).argmax(dim=1) == y
-    accuracy = right[~known].float().mean().item()
-    print(f"accuracy on the unknown labels {accuracy:.1%}")
-    return 0 if accuracy > 0.8 else 1
+        is_right = model(x, edges).argmax(dim=-1) == labels
+    share = is_right[~is_known].float().mean().item()
+    print(f"{share:.1%} of the labels that were not told are found")
+    return 0 if share > 0.8 else 1
 
 
 if __name__ == "__main__":

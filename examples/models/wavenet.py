@@ -8,6 +8,7 @@ eager one.
 
 from __future__ import annotations
 
+import math
 import sys
 from functools import reduce
 
@@ -90,11 +91,14 @@ class WaveNet(nn.Module):
         return self.last(total / len(skips) ** 0.5)
 
 
-def mu_law_encode(x: tg.Tensor, classes: int) -> tg.Tensor:
-    """Waves in [-1, 1] as integers 0 to classes - 1, finer near silence (ITU-T G.711)."""
-    mu = classes - 1.0
-    x_mu = tg.sign(x) * tg.log1p(mu * tg.abs(x)) / np.log1p(mu)
-    return ((x_mu + 1) / 2 * mu + 0.5).to(tg.int64)
+def mu_law(wave: tg.Tensor, classes: int) -> tg.Tensor:
+    """Numbers in [-1, 1] as classes 0 to classes - 1, narrow ones near silence and wide ones where it is loud.
+
+    These are even steps of log(1 + mu * |wave|), with the sign of the wave, for mu = classes - 1 (ITU-T G.711).
+    """
+    last = classes - 1
+    loudness = (last * wave.abs()).log1p() / math.log(classes)  # 0 to 1
+    return (last * (0.5 + 0.5 * loudness.copysign(wave))).round().long()
 
 
 def small() -> WaveNet:
@@ -127,7 +131,7 @@ def tones(batch: int, steps: int, length: int = 96) -> list[tuple[tg.Tensor, tg.
         )
         angle = pitch * np.arange(length) + phase
         wave = loud[:, :1] * np.sin(angle) + loud[:, 1:] * np.sin(2 * angle) + rng.normal(0, 0.005, angle.shape)
-        samples = mu_law_encode(tg.from_numpy(wave.clip(-1, 1).astype(np.float32)), 32)
+        samples = mu_law(tg.from_numpy(wave.clip(-1, 1).astype(np.float32)), 32)
         batches.append((samples, tg.from_numpy(np.hstack([loud, 4 * pitch]).astype(np.float32))))
     return batches
 
