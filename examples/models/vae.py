@@ -1,113 +1,150 @@
-"""A convolutional variational autoencoder (Kingma & Welling 2013, arXiv:1312.6114).
+"""A variational autoencoder (Kingma & Welling 2013, arXiv:1312.6114) whose two networks are convolutional.
 
     python examples/models/vae.py
 
-trains a small one on handwritten digits, compares a compiled step with an eager one, and draws new digits.
+trains a small one on handwritten digits, compares a compiled step with an eager one, and draws digits that never were.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple, TypedDict
 
 from support.data import digit_batches
 from support.training import train
 
 import tracegraph as tg
 from tracegraph import nn
-from tracegraph.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Square images of `side` pixels, which each entry of `widths` halves.
+
+    `noise` is the standard deviation that a pixel is taken to have around what the decoder says.
+    """
+
+    colours: int = 3
+    side: int = 64
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    latents: int = 128
+    noise: float = 0.5
+
+    @property
+    def innermost(self) -> tuple[int, int, int]:
+        """The shape of an image's features between the convolutions and the linear maps."""
+        side = self.side >> len(self.widths)
+        return self.widths[-1], side, side
+
+
+class Posterior(NamedTuple):
+    """What an image says of its latents: independent Gaussians, both tensors [B, latents]."""
+
+    mean: tg.Tensor
+    log_variance: tg.Tensor
+
+    def draw(self) -> tg.Tensor:
+        """Latents through which the gradient reaches both parameters (section 2.4 of the paper)."""
+        return self.mean + tg.randn_like(self.mean) * self.log_variance.div(2).exp()
+
+    def divergence(self) -> tg.Tensor:
+        """The Kullback-Leibler divergence from the standard Gaussian, in nats [B] (appendix B of the paper)."""
+        surplus = self.log_variance.exp() - 1 - self.log_variance
+        return (self.mean.square() + surplus).sum(dim=1) / 2
+
+
+class Restored(TypedDict):
+    """Images [B, colours, side, side] as the model gives them back, and the latents they went through."""
+
+    images: tg.Tensor
+    posterior: Posterior
+
+
+def activated(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    """A convolution, which needs no bias since the normalisation takes the mean away, and what follows it."""
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.LeakyReLU())
+
+
+def halving(before: int, after: int) -> nn.Sequential:
+    return activated(nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False))
+
+
+def doubling(before: int, after: int) -> nn.Sequential:
+    return activated(nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1, bias=False))
+
+
+class Encoder(nn.Module):
+    """From images to what is known of their latents."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(halving(*pair) for pair in pairwise((settings.colours, *settings.widths)))
+        channels, height, width = settings.innermost
+        self.moments = nn.Linear(channels * height * width, 2 * settings.latents)
+
+    def forward(self, images: tg.Tensor) -> Posterior:
+        for stage in self.stages:
+            images = stage(images)
+        return Posterior(*self.moments(images.flatten(1)).chunk(2, dim=1))
+
+
+class Decoder(nn.Module):
+    """From latents to the expected image, its pixels in [-1, 1]."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        narrowest = settings.widths[0]
+        self.shape = settings.innermost
+        channels, height, width = self.shape
+        self.spread = nn.Linear(settings.latents, channels * height * width)
+        self.stages = nn.ModuleList(doubling(*pair) for pair in pairwise((*reversed(settings.widths), narrowest)))
+        self.paint = nn.Conv2d(narrowest, settings.colours, 3, padding=1)
+
+    def forward(self, latents: tg.Tensor) -> tg.Tensor:
+        features = self.spread(latents).unflatten(1, self.shape)
+        for stage in self.stages:
+            features = stage(features)
+        return self.paint(features).tanh()
 
 
 class VAE(nn.Module):
-    """Strided convolutions to the mean and log variance of a Gaussian, transposed convolutions back."""
+    """Encoder and decoder, trained together on the bound of the likelihood."""
 
-    def __init__(self, in_channels: int, latent_dim: int, hidden_dims: list[int] | None = None, size: int = 64) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self.latent_dim = latent_dim
-        if hidden_dims is None:
-            hidden_dims = [32, 64, 128, 256]
-        self.hidden_dims = list(hidden_dims)
-        self.final_size = size // 2 ** len(hidden_dims)
+        self.settings = settings
+        self.encoder = Encoder(settings)
+        self.decoder = Decoder(settings)
 
-        modules = []
-        channels = in_channels
-        for h_dim in hidden_dims:
-            modules.append(
-                nn.Sequential(
-                    nn.Conv2d(channels, h_dim, kernel_size=3, stride=2, padding=1),
-                    nn.BatchNorm2d(h_dim),
-                    nn.LeakyReLU(),
-                )
-            )
-            channels = h_dim
-        self.encoder = nn.Sequential(*modules)
-        flat = hidden_dims[-1] * self.final_size**2
-        self.fc_mu = nn.Linear(flat, latent_dim)
-        self.fc_var = nn.Linear(flat, latent_dim)
+    def forward(self, images: tg.Tensor) -> Restored:
+        """Through latents that are drawn in training; in evaluation the most likely ones."""
+        posterior = self.encoder(images)
+        latents = posterior.draw() if self.training else posterior.mean
+        return {"images": self.decoder(latents), "posterior": posterior}
 
-        self.decoder_input = nn.Linear(latent_dim, flat)
-        reversed_dims = [*reversed(hidden_dims), hidden_dims[0]]
-        modules = []
-        for before, after in zip(reversed_dims[:-1], reversed_dims[1:]):
-            modules.append(
-                nn.Sequential(
-                    nn.ConvTranspose2d(before, after, kernel_size=3, stride=2, padding=1, output_padding=1),
-                    nn.BatchNorm2d(after),
-                    nn.LeakyReLU(),
-                )
-            )
-        self.decoder = nn.Sequential(*modules)
-        self.final_layer = nn.Sequential(
-            nn.Conv2d(hidden_dims[0], in_channels, kernel_size=3, padding=1),
-            nn.Tanh(),
-        )
-
-    def encode(self, input: tg.Tensor) -> list[tg.Tensor]:
-        """Mean and log variance, both [B, latent_dim]."""
-        result = self.encoder(input)
-        result = tg.flatten(result, start_dim=1)
-        return [self.fc_mu(result), self.fc_var(result)]
-
-    def decode(self, z: tg.Tensor) -> tg.Tensor:
-        """Images for latent vectors [B, latent_dim]."""
-        result = self.decoder_input(z)
-        result = result.view(-1, self.hidden_dims[-1], self.final_size, self.final_size)
-        return self.final_layer(self.decoder(result))
-
-    def reparameterize(self, mu: tg.Tensor, logvar: tg.Tensor) -> tg.Tensor:
-        """A draw from the Gaussian in training, its mean in evaluation."""
-        if self.training:
-            std = tg.exp(0.5 * logvar)
-            eps = tg.randn_like(std)
-            return eps * std + mu
-        return mu
-
-    def forward(self, input: tg.Tensor, **kwargs: object) -> dict[str, tg.Tensor]:
-        mu, log_var = self.encode(input)
-        z = self.reparameterize(mu, log_var)
-        return {"reconstruction": self.decode(z), "input": input, "mu": mu, "log_var": log_var}
-
-    def loss_function(
-        self, reconstruction: tg.Tensor, input: tg.Tensor, mu: tg.Tensor, log_var: tg.Tensor, kld_weight: float = 1.0
-    ) -> dict[str, tg.Tensor]:
-        recons_loss = F.mse_loss(reconstruction, input)
-        kld_loss = tg.mean(-0.5 * tg.sum(1 + log_var - mu**2 - log_var.exp(), dim=1), dim=0)
-        loss = recons_loss + kld_weight * kld_loss
-        return {"loss": loss, "Reconstruction_Loss": recons_loss.detach(), "KLD": -kld_loss.detach()}
+    def costs(self, wanted: tg.Tensor, *, images: tg.Tensor, posterior: Posterior) -> dict[str, tg.Tensor]:
+        """The terms of the negative bound, in nats per image, without the constant of the pixels' Gaussians."""
+        misses = (wanted - images).square().flatten(1).sum(dim=1)
+        return {
+            "pixels": misses.mean() / (2 * self.settings.noise**2),
+            "latents": posterior.divergence().mean(),
+        }
 
     @tg.no_grad()
-    def sample(self, num_samples: int) -> tg.Tensor:
-        """New images."""
-        z = tg.randn(num_samples, self.latent_dim)
-        return self.decode(z)
+    def sample(self, count: int) -> tg.Tensor:
+        """Images of latents from the standard Gaussian."""
+        return self.decoder(tg.randn(count, self.settings.latents))
 
 
 def small() -> VAE:
-    """Two levels for digits of 16x16 pixels."""
-    return VAE(in_channels=1, latent_dim=8, hidden_dims=[8, 16], size=16)
+    """Digits of 16x16 pixels through 8 latents."""
+    return VAE(Settings(colours=1, side=16, widths=(8, 16), latents=8))
 
 
 def example_inputs(batch: int = 4) -> tuple[tg.Tensor]:
-    return (tg.rand(batch, 1, 16, 16) * 2 - 1,)
+    return (tg.empty(batch, 1, 16, 16).uniform_(-1, 1),)
 
 
 def example_batch(batch: int = 4) -> tuple[tg.Tensor]:
@@ -115,17 +152,22 @@ def example_batch(batch: int = 4) -> tuple[tg.Tensor]:
 
 
 def loss_of(model: VAE, images: tg.Tensor) -> tg.Tensor:
-    return model.loss_function(**model(images), kld_weight=0.002)["loss"]
+    return sum(model.costs(images, **model(images)).values())
+
+
+def show(images: tg.Tensor, shades: str = " .:-=+*#%@") -> None:
+    """Print grey images [N, height, width] side by side; -1 is the first shade, 1 the last."""
+    darkness = ((images + 1) / 2 * len(shades)).long().clamp(0, len(shades) - 1)
+    for line in darkness.transpose(0, 1).tolist():  # of all images
+        print("   ".join("".join(2 * shades[pixel] for pixel in row) for row in line))
 
 
 def main() -> int:
     tg.manual_seed(0)
     model = small()
-    train(model, loss_of, [(x,) for x, _ in digit_batches(batch=32, steps=60, scale=2)], lr=5e-3, falls_to=0.6)
-    model.eval()
-    drawn = model.sample(4)[:, 0, ::2, ::2].clamp(-0.99, 0.99)
-    for row in range(8):
-        print("   ".join("".join(" .:-=+*#%@"[int(5 * v + 5)] * 2 for v in image[row].tolist()) for image in drawn))
+    batches = [(images,) for images, _ in digit_batches(batch=32, steps=60, scale=2)]
+    train(model, loss_of, batches, lr=5e-3, falls_to=0.6)
+    show(model.eval().sample(4)[:, 0, ::2, ::2])
     return 0
 
 
