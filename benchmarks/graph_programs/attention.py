@@ -12,91 +12,79 @@ from graph_programs import made, program
 
 @program("2x6x8", "2x6x8", "2x7x8")
 class CausalSelfAttention(nn.Module):
-    def __init__(self, n_embd=8, n_head=2, block_size=16):
+    def __init__(self, channels=8, heads=2, longest=16):
         super().__init__()
-        self.c_attn = nn.Linear(n_embd, 3 * n_embd)
-        self.c_proj = nn.Linear(n_embd, n_embd)
-        self.n_head, self.n_embd = n_head, n_embd
-        self.flash = hasattr(F, "scaled_dot_product_attention") and False
-        self.register_buffer("bias", torch.tril(torch.ones(block_size, block_size)).view(1, 1, block_size, block_size))
+        self.heads, self.is_fused = heads, False
+        self.inward, self.outward = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+        self.register_buffer("visible", torch.ones(longest, longest, dtype=torch.bool).tril())
+
+    def by_hand(self, queries, keys, values):
+        length, per_head = queries.shape[-2:]
+        scores = torch.einsum("bhqc,bhkc->bhqk", queries * per_head**-0.5, keys)
+        return scores.masked_fill(~self.visible[:length, :length], -torch.inf).softmax(-1) @ values
+
+    def fused(self, queries, keys, values):
+        return F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
 
     def forward(self, x):
-        B, T, C = x.size()
-        assert T <= self.bias.size(-1), f"sequence of length {T} is too long"
-        q, k, v = self.c_attn(x).split(self.n_embd, dim=2)
-        k = k.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)
-        q = q.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)
-        v = v.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)
-        if self.flash:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        else:
-            att = (q @ k.transpose(-2, -1)) * (1.0 / math.sqrt(k.size(-1)))
-            att = att.masked_fill(self.bias[:, :, :T, :T] == 0, float("-inf"))
-            att = F.softmax(att, dim=-1)
-            y = att @ v
-        y = y.transpose(1, 2).contiguous().view(B, T, C)
-        return self.c_proj(y)
+        assert x.shape[1] <= len(self.visible), f"the mask is made for {len(self.visible)} tokens, not {x.shape[1]}"
+        heads = (part.unflatten(-1, (self.heads, -1)).movedim(2, 1) for part in self.inward(x).chunk(3, dim=-1))
+        attend = self.fused if self.is_fused else self.by_hand
+        return self.outward(attend(*heads).movedim(1, 2).flatten(2))
 
 
 @program("2x6x8")
 class Sinusoidal(nn.Module):
-    def __init__(self, d_model=8, max_len=32):
+    def __init__(self, channels=8, longest=32):
         super().__init__()
-        position = torch.arange(max_len).unsqueeze(1)
-        div_term = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10000.0) / d_model))
-        pe = torch.zeros(max_len, 1, d_model)
-        pe[:, 0, 0::2] = torch.sin(position * div_term)
-        pe[:, 0, 1::2] = torch.cos(position * div_term)
-        self.register_buffer("pe", pe)
+        rates = 10_000 ** (-torch.arange(0, channels, 2) / channels)
+        angles = torch.arange(longest)[:, None] * rates
+        self.register_buffer("waves", torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1))
 
     def forward(self, x):
-        return x + self.pe[: x.size(1)].transpose(0, 1)
-
-
-def rotate_half(x):
-    x1, x2 = x.chunk(2, dim=-1)
-    return torch.cat((-x2, x1), dim=-1)
+        return x + self.waves[: x.shape[1]]
 
 
 @program("2x2x6x8", "2x2x7x8", "2x2x9x8")
 class Rotary(nn.Module):
-    def __init__(self, dim=8, base=10000):
+    """Turns the first half of the channels against the second; the table grows with the longest input so far."""
+
+    def __init__(self, channels=8, base=10_000.0):
         super().__init__()
-        inv_freq = 1.0 / (base ** (torch.arange(0, dim, 2).float() / dim))
-        self.register_buffer("inv_freq", inv_freq, persistent=False)
-        self.seq_len_cached = None
-        self.cos_cached = None
-        self.sin_cached = None
+        self.register_buffer("rates", base ** (torch.arange(0, -channels, -2) / channels), persistent=False)
+        self.reach, self.table = 0, None
+
+    def grow(self, length, device):
+        angles = torch.arange(length, device=device)[:, None] * self.rates
+        self.reach, self.table = length, (angles.cos(), angles.sin())
 
     def forward(self, x):
-        seq_len = x.shape[-2]
-        if seq_len != self.seq_len_cached:
-            self.seq_len_cached = seq_len
-            t = torch.arange(seq_len, device=x.device).type_as(self.inv_freq)
-            freqs = torch.einsum("i,j->ij", t, self.inv_freq)
-            emb = torch.cat((freqs, freqs), dim=-1).to(x.device)
-            self.cos_cached = emb.cos()[None, None, :, :]
-            self.sin_cached = emb.sin()[None, None, :, :]
-        return x * self.cos_cached + rotate_half(x) * self.sin_cached
+        length = x.shape[-2]
+        if length > self.reach:
+            self.grow(length, x.device)
+        cos, sin = (wave[:length] for wave in self.table)
+        a, b = x.tensor_split(2, dim=-1)
+        return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
+
+
+def angles_of(length, channels):
+    """How far each pair of channels is turned at each place, [length, channels / 2]."""
+    return torch.arange(length)[:, None] / 10_000 ** (torch.arange(0, channels, 2) / channels)
 
 
 @program("2x6x2x8")
 def rotary_interleaved(x):
-    d = x.shape[-1]
-    freqs = torch.outer(torch.arange(x.shape[1]), 1.0 / (10000 ** (torch.arange(0, d, 2)[: d // 2].float() / d)))
-    cos, sin = freqs.cos(), freqs.sin()
-    xr = x.float().reshape(*x.shape[:-1], -1, 2)
-    cos, sin = cos.view(1, xr.size(1), 1, xr.size(3)), sin.view(1, xr.size(1), 1, xr.size(3))
-    out = torch.stack([xr[..., 0] * cos - xr[..., 1] * sin, xr[..., 1] * cos + xr[..., 0] * sin], -1)
-    return out.flatten(3).type_as(x)
+    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = (wave(angles_of(x.shape[1], x.shape[-1]))[:, None] for wave in (torch.cos, torch.sin))
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2).to(x.dtype)
 
 
 @program("2x6x2x8")
 def rotary_complex(x):
-    freqs = torch.outer(torch.arange(x.shape[1]).float(), 1.0 / (10000 ** (torch.arange(0, 8, 2).float() / 8)))
-    freqs_cis = torch.polar(torch.ones_like(freqs), freqs)
-    xc = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
-    return torch.view_as_real(xc * freqs_cis[None, :, None]).flatten(3).type_as(x)
+    angles = angles_of(x.shape[1], x.shape[-1])
+    turns = torch.polar(torch.ones_like(angles), angles)[:, None]
+    turned = turns * torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
 
 
 @program("2x6x8")
@@ -104,87 +92,79 @@ class Alibi(nn.Module):
     def __init__(self, heads=2):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(8, 24)
+        self.inward = nn.Linear(8, 24)
 
     @staticmethod
-    def slopes(n):
-        def power_of_2(n):
-            start = 2 ** (-(2 ** -(math.log2(n) - 3)))
-            return [start * start**i for i in range(n)]
-
-        if math.log2(n).is_integer():
-            return power_of_2(n)
-        closest = 2 ** math.floor(math.log2(n))
-        return power_of_2(closest) + Alibi.slopes(2 * closest)[0::2][: n - closest]
+    def slopes(heads):
+        """2 to the power of -8/n, -16/n, ... for n heads; if n is no power of two, the rest lies between these."""
+        even = 2 ** int(math.log2(heads))
+        exponents = [8 * (i + 1) / even for i in range(even)]
+        exponents += [8 * (i + 0.5) / even for i in range(heads - even)]
+        return [2.0**-e for e in exponents]
 
     def forward(self, x):
-        b, t, d = x.shape
-        q, k, v = self.qkv(x).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        distance = torch.arange(t)[None, :] - torch.arange(t)[:, None]
-        bias = torch.tensor(self.slopes(self.heads)).view(-1, 1, 1) * distance
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).reshape(b, t, d)
+        queries, keys, values = self.inward(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        places = torch.arange(x.shape[1])
+        bias = torch.tensor(self.slopes(self.heads))[:, None, None] * (places - places[:, None])
+        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias).transpose(1, 2).flatten(2)
 
 
 @program("2x6x6")
-def relative_buckets(x, num_buckets=8, max_distance=16):
-    t = x.shape[-1]
-    relative = torch.arange(t)[None] - torch.arange(t)[:, None]
-    buckets = (relative > 0).to(torch.long) * (num_buckets // 2)
-    n = torch.abs(relative)
-    max_exact = num_buckets // 4
-    large = max_exact + (
-        torch.log(n.float() / max_exact) / math.log(max_distance / max_exact) * (num_buckets // 2 - max_exact)
-    ).to(torch.long)
-    large = torch.min(large, torch.full_like(large, num_buckets // 2 - 1))
-    buckets = buckets + torch.where(n < max_exact, n, large)
-    return x + F.embedding(buckets, torch.arange(num_buckets).float()[:, None]).squeeze(-1)
+def relative_buckets(x, buckets=8, reach=16):
+    places = torch.arange(x.shape[-1])
+    ahead = places - places[:, None]
+    distance = ahead.abs()
+    one_way, exact = buckets // 2, buckets // 4
+    growth = (one_way - exact) / math.log(reach / exact)
+    far = exact + (growth * (distance.clamp(min=exact) / exact).log()).long()
+    bucket = torch.where(distance < exact, distance, far.clamp(max=one_way - 1)) + one_way * (ahead > 0)
+    biases = torch.arange(buckets, dtype=torch.float32).unsqueeze(-1)
+    return x + F.embedding(bucket, biases)[..., 0]
 
 
 @program("2x4x4x8")
 class WindowAttention(nn.Module):
-    def __init__(self, window=2, dim=8, heads=2):
+    """Attention within squares of an image, with a learned bias for each step down and right; then a cyclic shift."""
+
+    def __init__(self, side=2, channels=8, heads=2):
         super().__init__()
-        self.window, self.heads = window, heads
-        self.table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
-        coords = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
-        rel = (coords[:, :, None] - coords[:, None, :]).permute(1, 2, 0).contiguous()
-        rel += window - 1
-        rel[:, :, 0] *= 2 * window - 1
-        self.register_buffer("index", rel.sum(-1))
-        self.qkv = nn.Linear(dim, dim * 3)
+        self.side, self.heads = side, heads
+        self.biases = nn.Parameter(torch.zeros(heads, 2 * side - 1, 2 * side - 1))
+        self.inward = nn.Linear(channels, 3 * channels)
+        place = torch.cartesian_prod(torch.arange(side), torch.arange(side))
+        self.register_buffer("steps", place[:, None] - place + side - 1)
+
+    def squares_of(self, x):
+        rows = x.unflatten(1, (-1, self.side)).unflatten(3, (-1, self.side))
+        return rows.transpose(2, 3).flatten(3, 4)
+
+    def image_of(self, squares):
+        rows = squares.unflatten(3, (self.side, self.side)).transpose(2, 3)
+        return rows.flatten(3, 4).flatten(1, 2)
 
     def forward(self, x):
-        B, H, W, C = x.shape
-        w = self.window
-        x = x.view(B, H // w, w, W // w, w, C).permute(0, 1, 3, 2, 4, 5).reshape(-1, w * w, C)
-        qkv = self.qkv(x).reshape(x.shape[0], -1, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)
-        attn = q @ k.transpose(-2, -1) * (C // self.heads) ** -0.5
-        bias = self.table[self.index.view(-1)].view(w * w, w * w, -1).permute(2, 0, 1).contiguous()
-        x = ((attn + bias.unsqueeze(0)).softmax(-1) @ v).transpose(1, 2).reshape(-1, w * w, C)
-        x = x.view(B, H // w, W // w, w, w, C).permute(0, 1, 3, 2, 4, 5).contiguous().view(B, H, W, C)
-        return torch.roll(x, shifts=(-1, -1), dims=(1, 2))
+        squares = self.squares_of(x)
+        heads = self.inward(squares.flatten(0, 2)).unflatten(-1, (3, self.heads, -1)).transpose(1, 3)
+        down, right = self.steps.unbind(-1)
+        mixed = F.scaled_dot_product_attention(*heads.unbind(2), attn_mask=self.biases[:, down, right])
+        return self.image_of(mixed.transpose(1, 2).reshape(squares.shape)).roll((-1, -1), dims=(1, 2))
 
 
 @program("2x6x8")
 class GroupedQuery(nn.Module):
     def __init__(self):
         super().__init__()
-        self.wq, self.wk, self.wv = nn.Linear(8, 8), nn.Linear(8, 4), nn.Linear(8, 4)
+        self.queries, self.keys, self.values = nn.Linear(8, 8), nn.Linear(8, 4), nn.Linear(8, 4)
 
     @staticmethod
-    def repeat_kv(x, n):
-        b, t, h, d = x.shape
-        if n == 1:
-            return x
-        return x[:, :, :, None, :].expand(b, t, h, n, d).reshape(b, t, h * n, d)
+    def shared(heads, by):
+        return heads.repeat_interleave(by, dim=1) if by > 1 else heads
 
-    def forward(self, x):
-        b, t, _ = x.shape
-        q = self.wq(x).view(b, t, 4, 2)
-        k, v = (self.repeat_kv(w(x).view(b, t, 2, 2), 2) for w in (self.wk, self.wv))
-        q, k, v = map(lambda z: z.transpose(1, 2), (q, k, v))
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(b, t, -1)
+    def forward(self, x, per_head=2):
+        linears = self.queries, self.keys, self.values
+        queries, *rest = (linear(x).unflatten(-1, (-1, per_head)).transpose(1, 2) for linear in linears)
+        keys, values = (self.shared(heads, by=queries.shape[1] // heads.shape[1]) for heads in rest)
+        return F.scaled_dot_product_attention(queries, keys, values, is_causal=True).transpose(1, 2).flatten(2)
 
 
 @program("2x6x8 2x6?")
@@ -206,32 +186,27 @@ class KeyPadding(nn.Module):
 
 @program("2x6x8")
 def causal_mask_made(x):
-    t = x.shape[1]
-    mask = torch.full((t, t), torch.finfo(x.dtype).min)
-    cond = torch.arange(mask.size(-1))
-    mask.masked_fill_(cond < (cond + 1).view(mask.size(-1), 1), 0)
-    mask = mask.to(x.dtype)[None].expand(x.shape[0], t, t)
-    return (x @ x.transpose(-1, -2) + mask).softmax(-1)
+    length = x.shape[-2]
+    bias = x.new_full((length, length), torch.finfo(x.dtype).min).triu_(diagonal=1)
+    return torch.baddbmm(bias.expand(len(x), -1, -1), x, x.mT).softmax(dim=-1)
 
 
 @program("2x6x8 2x9x8")
 class CrossAttention(nn.Module):
-    def __init__(self, heads=2):
+    def __init__(self, channels=8, heads=2):
         super().__init__()
         self.heads = heads
-        self.to_q, self.to_kv = nn.Linear(8, 8, bias=False), nn.Linear(8, 16, bias=False)
+        self.asking = nn.Linear(channels, channels, bias=False)
+        self.answering = nn.Linear(channels, 2 * channels, bias=False)
 
-    def split(self, t):
-        return t.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def by_head(self, x):
+        return x.unflatten(-1, (self.heads, -1)).movedim(-2, 1)
 
     def forward(self, x, context=None):
-        context = x if context is None else context
-        q = self.to_q(x)
-        k, v = self.to_kv(context).chunk(2, dim=-1)
-        q, k, v = map(self.split, (q, k, v))
-        sim = torch.einsum("b h i d, b h j d -> b h i j", q, k) * self.heads**-0.5
-        out = torch.einsum("b h i j, b h j d -> b h i d", sim.softmax(-1), v)
-        return out.transpose(1, 2).flatten(2)
+        source = context if context is not None else x
+        queries, keys, values = map(self.by_head, (self.asking(x), *self.answering(source).tensor_split(2, dim=-1)))
+        scores = torch.einsum("b h q c, b h k c -> b h q k", queries, keys) / queries.shape[-1] ** 0.5
+        return torch.einsum("b h q k, b h k c -> b q h c", scores.softmax(dim=-1), values).flatten(-2)
 
 
 @made("2x6x8")

@@ -1,7 +1,5 @@
 """Noise schedules, samplers, embeddings of time."""
 
-import math
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -9,20 +7,21 @@ import torch.nn.functional as F
 from graph_programs import made, program
 
 
-def extract(a, t, shape):
-    return a.gather(-1, t).reshape(t.shape[0], *((1,) * (len(shape) - 1)))
+def at_times(schedule, times, like):
+    """The entries of a schedule at each sample's time, to be multiplied with `like`."""
+    return schedule[times][(..., *[None] * (like.ndim - 1))]
 
 
 @made("2x3x4x4 2<10", is_random=True)
 def ddpm_loss():
-    betas = torch.linspace(1e-4, 0.02, 10)
-    bars = torch.cumprod(1 - betas, 0)
+    kept = (1 - torch.linspace(1e-4, 0.02, 10)).cumprod(dim=0)
     net = nn.Conv2d(3, 3, 3, padding=1)
 
-    def loss(x0, t, noise=None):
-        noise = torch.randn_like(x0) if noise is None else noise
-        xt = extract(bars.sqrt(), t, x0.shape) * x0 + extract((1 - bars).sqrt(), t, x0.shape) * noise
-        return F.mse_loss(net(xt), noise)
+    def loss(clean, times, noise=None):
+        if noise is None:
+            noise = torch.randn_like(clean)
+        signal, spread = (at_times(share.sqrt(), times, like=clean) for share in (kept, 1 - kept))
+        return F.mse_loss(net(signal * clean + spread * noise), noise)
 
     return loss
 
@@ -44,45 +43,39 @@ def ddim_loop():
     return sample
 
 
-class EulerScheduler:
-    def __init__(self, n=10):
-        self.sigmas = torch.linspace(1.0, 0.0, n + 1)
-        self.timesteps = torch.arange(n)
-        self._step_index = None
+class EulerSolver:
+    """Explicit Euler steps down the noise levels; the first time says where they begin."""
 
-    def step(self, eps, t, x, return_dict=True):
-        if isinstance(t, (int, float)):
-            t = torch.tensor(t)
-        if self._step_index is None:
-            self._step_index = 0
-        i = self._step_index
-        prev = x + eps * (self.sigmas[i + 1] - self.sigmas[i])
-        self._step_index += 1
-        if not return_dict:
-            return (prev,)
-        return {"prev_sample": prev}
+    def __init__(self, count=10):
+        self.levels = torch.linspace(1, 0, count + 1)
+        self.place = None
+
+    def step(self, x, slope, time, as_dict=True):
+        if self.place is None:
+            self.place = int(time)
+        now, then = self.levels[self.place : self.place + 2]
+        self.place += 1
+        moved = torch.addcmul(x, slope, then - now)
+        if as_dict:
+            return {"sample": moved, "time": torch.tensor(time) if isinstance(time, int | float) else time}
+        return (moved,)
 
 
 @made("2x3x4x4 =0", "2x3x4x4 =1", "2x3x4x4 =2")
 def euler_steps():
-    scheduler, net = EulerScheduler(), nn.Conv2d(3, 3, 1)
-    return lambda x, t: scheduler.step(net(x), t, x, return_dict=False)[0]
+    solver, net = EulerSolver(), nn.Conv2d(3, 3, 1)
+    return lambda x, time: solver.step(x, net(x), time)["sample"]
 
 
 @program("4<10")
 class TimeEmbedding(nn.Module):
-    def __init__(self, dim=8):
+    def __init__(self, channels=8, slowest=10_000):
         super().__init__()
-        self.dim = dim
-        self.mlp = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.channels, self.slowest = channels, slowest
+        self.mlp = nn.Sequential(nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, channels))
 
-    def forward(self, t):
-        half = self.dim // 2
-        freqs = torch.exp(-math.log(10000) * torch.arange(start=0, end=half, dtype=torch.float32) / half).to(
-            device=t.device
-        )
-        args = t[:, None].float() * freqs[None]
-        emb = torch.cat([torch.cos(args), torch.sin(args)], dim=-1)
-        if self.dim % 2:
-            emb = torch.cat([emb, torch.zeros_like(emb[:, :1])], dim=-1)
-        return self.mlp(emb)
+    def forward(self, times):
+        pairs, odd = divmod(self.channels, 2)
+        rates = self.slowest ** -(torch.arange(pairs, device=times.device) / pairs)
+        angles = torch.outer(times.float(), rates)
+        return self.mlp(F.pad(torch.cat((angles.cos(), angles.sin()), dim=-1), (0, odd)))

@@ -38,42 +38,41 @@ class GraphAttention(nn.Module):
         return torch.zeros_like(h).index_add_(0, col, alpha[:, None] * h[row])
 
 
-class MessagePassing(nn.Module):
-    def __init__(self, aggr="add"):
+class EdgeNetwork(nn.Module):
+    """Nodes take in what is said along their edges; `said` names what it wants to know of an edge."""
+
+    def __init__(self, how="sum"):
         super().__init__()
-        self.aggr = aggr
+        self.how = how
 
-    def propagate(self, edge_index, size=None, **kwargs):
-        collected = {}
-        for name, data in kwargs.items():
-            collected[name] = data
-            if isinstance(data, torch.Tensor):
-                collected[name + "_j"] = data.index_select(0, edge_index[0])
-                collected[name + "_i"] = data.index_select(0, edge_index[1])
-        msg = self.message(**{k: v for k, v in collected.items() if k in self.message.__code__.co_varnames})
-        return self.update(self.aggregate(msg, edge_index[1], kwargs["x"].size(0)))
+    def known(self, x, edges):
+        senders, receivers = edges
+        known = {"sender": x[senders], "receiver": x[receivers]}
+        return known | {"step": known["sender"] - known["receiver"]}
 
-    def aggregate(self, msg, index, n):
-        return msg.new_zeros(n, msg.size(-1)).scatter_add_(0, index.view(-1, 1).expand_as(msg), msg)
+    def forward(self, x, edges):
+        code = self.said.__code__
+        known = self.known(x, edges)
+        messages = self.said(**{name: known[name] for name in code.co_varnames[1 : code.co_argcount]})
+        return self.taken_in(messages, edges[1], len(x))
 
-    def message(self, x_j):
-        return x_j
+    def taken_in(self, messages, receivers, nodes):
+        where = receivers.unsqueeze(-1).expand_as(messages)
+        sums = messages.new_zeros(nodes, messages.shape[-1])
+        return sums.scatter_reduce_(0, where, messages, reduce=self.how, include_self=False)
 
-    def update(self, out):
-        return out
+    def said(self, sender):
+        return sender
 
 
 @program("5x8 2x6<5")
-class EdgeConv(MessagePassing):
-    def __init__(self):
-        super().__init__(aggr="max")
-        self.mlp = nn.Sequential(nn.Linear(16, 8), nn.ReLU())
+class EdgeConv(EdgeNetwork):
+    def __init__(self, channels=8):
+        super().__init__(how="amax")
+        self.net = nn.Sequential(nn.Linear(2 * channels, channels), nn.ReLU())
 
-    def forward(self, x, edge_index):
-        return self.propagate(edge_index, x=x)
-
-    def message(self, x_i, x_j):
-        return self.mlp(torch.cat([x_i, x_j - x_i], dim=1))
+    def said(self, receiver, step):
+        return self.net(torch.cat((receiver, step), dim=-1))
 
 
 @program("5x8 5<2")

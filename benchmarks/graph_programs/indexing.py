@@ -65,11 +65,9 @@ def rearranged(x):
 
 
 @program("2x4x4x3")
-def patches(x, p=2):
-    b, h, w, c = x.shape
-    x = x.reshape(b, h // p, p, w // p, p, c)
-    x = torch.einsum("nhpwqc->nhwpqc", x)
-    return x.reshape(b, (h // p) * (w // p), p**2 * c)
+def patches(x, side=2):
+    grid = x.unfold(1, side, side).unfold(2, side, side)
+    return grid.movedim(3, -1).flatten(3).flatten(1, 2)
 
 
 @program("4x8", "5x8", "6x8", "7x8")

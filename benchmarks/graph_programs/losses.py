@@ -24,31 +24,30 @@ def dice_loss(pred, mask, smooth=1.0):
 
 @program("4x8 4<8")
 class LabelSmoothing(nn.Module):
-    def __init__(self, classes=8, smoothing=0.1):
-        super().__init__()
-        self.confidence, self.smoothing, self.classes = 1 - smoothing, smoothing, classes
+    """Cross-entropy with targets that leave a share to the classes beside the label."""
 
-    def forward(self, pred, target):
-        pred = pred.log_softmax(dim=-1)
+    def __init__(self, classes=8, share=0.1):
+        super().__init__()
+        self.on_label, self.elsewhere = 1 - share, share / (classes - 1)
+
+    def forward(self, scores, labels):
         with torch.no_grad():
-            dist = torch.zeros_like(pred)
-            dist.fill_(self.smoothing / (self.classes - 1))
-            dist.scatter_(1, target.data.unsqueeze(1), self.confidence)
-        return torch.mean(torch.sum(-dist * pred, dim=-1))
+            wanted = torch.full_like(scores, self.elsewhere)
+            wanted.scatter_(-1, labels.data[:, None], self.on_label)
+        return -torch.einsum("nc,nc->n", wanted, scores.log_softmax(-1)).mean()
 
 
 @program("8x4 8<3")
 class SupervisedContrastive(nn.Module):
+    """How little of each sample's likeness to the others goes to those of its own label."""
+
     def forward(self, features, labels, temperature=0.1):
-        features = F.normalize(features, dim=1)
-        mask = torch.eq(labels.view(-1, 1), labels.view(1, -1)).float()
-        logits = features @ features.T / temperature
-        logits = logits - logits.max(dim=1, keepdim=True)[0].detach()
-        self_mask = torch.scatter(torch.ones_like(mask), 1, torch.arange(len(labels)).view(-1, 1), 0)
-        mask = mask * self_mask
-        exp = torch.exp(logits) * self_mask
-        log_prob = logits - torch.log(exp.sum(1, keepdim=True))
-        return -((mask * log_prob).sum(1) / mask.sum(1).clamp(min=1)).mean()
+        directions = F.normalize(features, dim=-1)
+        itself = torch.eye(len(features), dtype=torch.bool, device=features.device)
+        likeness = (directions @ directions.mT).div(temperature).masked_fill(itself, -torch.inf)
+        mates = (labels[:, None] == labels) & ~itself
+        shares = torch.where(mates, likeness.log_softmax(dim=-1), 0.0)
+        return (shares.sum(-1) / mates.sum(-1).clamp(min=1)).mean().neg()
 
 
 @program("4x8 4x8 4x8")
@@ -66,28 +65,24 @@ def hard_triplet_mining(x, y):
 
 
 @program("8x4 8x4")
-def barlow_twins(a, b):
-    n, d = a.shape
-    a, b = (a - a.mean(0)) / a.std(0), (b - b.mean(0)) / b.std(0)
-    c = a.T @ b / n
+def barlow_twins(a, b, redundancy=0.005):
+    def standardised(x):
+        return (x - x.mean(dim=0)) / x.std(dim=0)
 
-    def off_diagonal(x):
-        n, m = x.shape
-        assert n == m
-        return x.flatten()[:-1].view(n - 1, n + 1)[:, 1:].flatten()
-
-    return torch.diagonal(c).add_(-1).pow_(2).sum() + 0.005 * off_diagonal(c).pow_(2).sum()
+    errors = torch.einsum("ni,nj->ij", standardised(a), standardised(b)) / len(a)
+    errors.diagonal().sub_(1)
+    errors.square_()
+    invariance = errors.diagonal().sum()
+    return invariance + redundancy * errors.fill_diagonal_(0).sum()
 
 
 @program("8x4 8x4")
-def mmd(x, y):
-    xx, yy, zz = x @ x.t(), y @ y.t(), x @ y.t()
-    rx, ry = xx.diag().unsqueeze(0).expand_as(xx), yy.diag().unsqueeze(0).expand_as(yy)
-    total = 0.0
-    for s in (0.5, 1.0, 2.0):
-        total += torch.exp(-s * (rx.t() + rx - 2 * xx)).mean() + torch.exp(-s * (ry.t() + ry - 2 * yy)).mean()
-        total -= 2 * torch.exp(-s * (rx.t() + ry - 2 * zz)).mean()
-    return total
+def mmd(x, y, widths=(0.5, 1.0, 2.0)):
+    def kernel(a, b):
+        distances = (a.unsqueeze(1) - b).square().sum(dim=-1)
+        return sum(distances.mul(-width).exp().mean() for width in widths)
+
+    return kernel(x, x) - 2 * kernel(x, y) + kernel(y, y)
 
 
 @program("4x8 4x8")
@@ -98,31 +93,30 @@ def gaussian_kl(mu, logvar):
 
 @program("4x8", is_random=True)
 class VAE(nn.Module):
-    def __init__(self):
+    def __init__(self, channels=8, latents=2):
         super().__init__()
-        self.enc, self.dec = nn.Linear(8, 4), nn.Linear(2, 8)
+        self.encoder, self.decoder = nn.Linear(channels, 2 * latents), nn.Linear(latents, channels)
 
-    def reparameterize(self, mu, logvar):
-        std = torch.exp(0.5 * logvar)
-        eps = torch.randn_like(std)
-        return eps.mul(std).add_(mu)
+    @staticmethod
+    def drawn(mean, log_variance):
+        return torch.addcmul(mean, torch.randn_like(mean), (log_variance / 2).exp())
 
     def forward(self, x):
-        mu, logvar = self.enc(x).chunk(2, -1)
-        return self.dec(self.reparameterize(mu, logvar)), mu, logvar
+        moments = self.encoder(x).chunk(2, dim=-1)
+        return self.decoder(self.drawn(*moments)), *moments
 
 
 @program("4x8")
 class VectorQuantizer(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.book = nn.Embedding(5, 8)
+    """The nearest code in the place of each vector, the loss of both, and how many codes are in use (perplexity)."""
 
-    def forward(self, z):
-        d = z.pow(2).sum(1, keepdim=True) + self.book.weight.pow(2).sum(1) - 2 * z @ self.book.weight.t()
-        idx = torch.argmin(d, 1)
-        q = self.book(idx)
-        loss = F.mse_loss(q.detach(), z) + 0.25 * F.mse_loss(q, z.detach())
-        q = z + (q - z).detach()
-        hot = F.one_hot(idx, 5).float().mean(0)
-        return q, loss, torch.exp(-(hot * (hot + 1e-10).log()).sum())
+    def __init__(self, codes=5, channels=8):
+        super().__init__()
+        self.codes = nn.Embedding(codes, channels)
+
+    def forward(self, x, commitment=0.25):
+        nearest = torch.cdist(x, self.codes.weight).argmin(dim=-1)
+        chosen = self.codes(nearest)
+        loss = F.mse_loss(chosen, x.detach()) + commitment * F.mse_loss(x, chosen.detach())
+        used = F.one_hot(nearest, self.codes.num_embeddings).float().mean(dim=0)
+        return x + (chosen - x).detach(), loss, torch.xlogy(used, used).sum().neg().exp()

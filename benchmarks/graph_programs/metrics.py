@@ -7,11 +7,9 @@ from graph_programs import made, program
 
 
 @program("8x4 8<4")
-def topk_accuracy(output, target, topk=(1, 2)):
-    maxk, n = max(topk), target.size(0)
-    _, pred = output.topk(maxk, 1, True, True)
-    correct = pred.t().eq(target.view(1, -1).expand_as(pred.t()))
-    return [correct[:k].reshape(-1).float().sum(0, keepdim=True).mul_(100.0 / n) for k in topk]
+def topk_accuracy(scores, labels, ks=(1, 2)):
+    hits = scores.topk(max(ks), dim=-1, largest=True, sorted=True).indices == labels.unsqueeze(-1)
+    return [hits[:, :k].any(dim=-1).float().mean(dim=0, keepdim=True).mul_(100) for k in ks]
 
 
 @program("8x4 8<4")

@@ -237,24 +237,28 @@ def wrapped_functional():
 
 @made("2x3x8x8")
 def residual():
-    class Residual(nn.Module):
-        def __init__(self, fn):
+    class Around(nn.Module):
+        def __init__(self, inner):
             super().__init__()
-            self.fn = fn
+            self.inner = inner
 
-        def forward(self, x, **kwargs):
-            return self.fn(x, **kwargs) + x
+        def forward(self, x, **options):
+            return self.inner(x, **options)
 
-    class PreNorm(nn.Module):
-        def __init__(self, dim, fn):
-            super().__init__()
-            self.norm = nn.GroupNorm(1, dim)
-            self.fn = fn
+    class Normed(Around):
+        def __init__(self, inner):
+            super().__init__(inner)
+            self.norm = nn.GroupNorm(1, inner.in_channels)
 
-        def forward(self, x, **kwargs):
-            return self.fn(self.norm(x), **kwargs)
+        def forward(self, x, **options):
+            return super().forward(self.norm(x), **options)
 
-    return nn.Sequential(*[Residual(PreNorm(3, nn.Conv2d(3, 3, 3, padding=1))) for _ in range(2)])
+    class Added(Around):
+        def forward(self, x, **options):
+            return x + super().forward(x, **options)
+
+    convolutions = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(2))
+    return nn.Sequential(*map(Added, map(Normed, convolutions)))
 
 
 @made("4x8")

@@ -1,5 +1,7 @@
 """Updates and returns of reinforcement learning, distributions."""
 
+from itertools import accumulate
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -51,25 +53,22 @@ def ppo_epochs():
 
 
 @program("6 6 6?")
-def gae(rewards, values, dones, gamma=0.99, lam=0.95):
-    adv = torch.zeros_like(rewards)
-    last = 0
-    for t in reversed(range(len(rewards))):
-        nextv = values[t + 1] if t + 1 < len(values) else 0.0
-        nonterminal = 1.0 - dones[t].float()
-        delta = rewards[t] + gamma * nextv * nonterminal - values[t]
-        adv[t] = last = delta + gamma * lam * nonterminal * last
-    return adv, adv + values
+def gae(rewards, values, ends, discount=0.99, decay=0.95):
+    """Advantages (Schulman et al. 2015, arXiv:1506.02438) and returns."""
+    goes_on = ends.logical_not().type_as(values)
+    following = torch.cat((values[1:], values.new_zeros(1)))
+    surprises = rewards + discount * goes_on * following - values
+    advantages, later = torch.empty_like(surprises), 0.0
+    for i in range(len(surprises) - 1, -1, -1):
+        later = advantages[i] = surprises[i] + discount * decay * goes_on[i] * later
+    return advantages, values + advantages
 
 
 @program("6")
-def discounted(rewards, gamma=0.9):
-    returns, R = [], 0
-    for r in rewards.flip(0):
-        R = r + gamma * R
-        returns.insert(0, R)
-    returns = torch.stack(returns)
-    return (returns - returns.mean()) / (returns.std() + 1e-8)
+def discounted(rewards, discount=0.9):
+    backwards = accumulate(reversed(rewards.unbind()), lambda later, reward: reward + discount * later)
+    returns = torch.stack(list(backwards)[::-1])
+    return returns.sub(returns.mean()) / returns.std().clamp(min=1e-8)
 
 
 @program("4x3", is_random=True)

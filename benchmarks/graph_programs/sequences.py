@@ -1,36 +1,42 @@
 """Recurrence written as loops, dynamic programming over sequences."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn as nn
 
 from graph_programs import program
 
 
+class Memory(NamedTuple):
+    """The output of the last step and the state of the cell, both [B, hidden]."""
+
+    output: torch.Tensor
+    cell: torch.Tensor
+
+
 @program("5x2x8")
 class LSTMByHand(nn.Module):
-    def __init__(self, n=8, h=4):
+    def __init__(self, channels=8, hidden=4):
         super().__init__()
-        self.h = h
-        self.w = nn.Parameter(torch.zeros(n, 4 * h))
-        self.u = nn.Parameter(torch.zeros(h, 4 * h))
-        self.b = nn.Parameter(torch.zeros(4 * h))
+        self.hidden = hidden
+        self.seen, self.recalled = (nn.Parameter(torch.zeros(n, 4, hidden)) for n in (channels, hidden))
+        self.bias = nn.Parameter(torch.zeros(4, hidden))
 
-    def forward(self, x, init=None):
-        T, B, _ = x.shape
-        h, c = init if init is not None else (torch.zeros(B, self.h).to(x.device), torch.zeros(B, self.h).to(x.device))
-        seq = []
-        for t in range(T):
-            gates = x[t] @ self.w + h @ self.u + self.b
-            i, f, g, o = (
-                torch.sigmoid(gates[:, : self.h]),
-                torch.sigmoid(gates[:, self.h : 2 * self.h]),
-                torch.tanh(gates[:, 2 * self.h : 3 * self.h]),
-                torch.sigmoid(gates[:, 3 * self.h :]),
-            )
-            c = f * c + i * g
-            h = o * torch.tanh(c)
-            seq.append(h.unsqueeze(0))
-        return torch.cat(seq, 0), (h, c)
+    def step(self, driven, memory):
+        sums = driven + torch.einsum("bh,hgk->bgk", memory.output, self.recalled)
+        keep, write, show = sums[:, :3].sigmoid().unbind(1)
+        cell = keep * memory.cell + write * sums[:, 3].tanh()
+        return Memory(show * cell.tanh(), cell)
+
+    def forward(self, x, memory=None):
+        if memory is None:
+            memory = Memory(*x.new_zeros(2, x.shape[1], self.hidden))
+        outputs = []
+        for driven in torch.tensordot(x, self.seen, dims=1) + self.bias:
+            memory = self.step(driven, memory)
+            outputs.append(memory.output)
+        return torch.stack(outputs), memory
 
 
 @program("2x5x8")

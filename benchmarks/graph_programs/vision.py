@@ -9,15 +9,20 @@ from graph_programs import program
 
 @program("2x3x8x8")
 class SqueezeExcite(nn.Module):
-    def __init__(self, c=3):
+    def __init__(self, channels=3, squeezed=4):
         super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Sequential(nn.Linear(c, 4), nn.ReLU(inplace=True), nn.Linear(4, c), nn.Sigmoid())
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(channels, squeezed),
+            nn.ReLU(inplace=True),
+            nn.Linear(squeezed, channels),
+            nn.Sigmoid(),
+            nn.Unflatten(1, (-1, 1, 1)),
+        )
 
     def forward(self, x):
-        b, c, _, _ = x.size()
-        y = self.fc(self.pool(x).view(b, c)).view(b, c, 1, 1)
-        return x * y.expand_as(x)
+        return self.gate(x).expand_as(x) * x
 
 
 @program("2x3x8x8", "2x3x10x10")
@@ -40,29 +45,31 @@ class UNetLike(nn.Module):
         return self.up[1](torch.cat([x, skips.pop()], dim=1))
 
 
-def drop_path(x, drop_prob: float = 0.0, training: bool = False):
-    if drop_prob == 0.0 or not training:
+def whole_samples_dropped(x, rate, is_training):
+    """Each sample is zero with this probability, and the others make up for it."""
+    if not (is_training and rate):
         return x
-    keep = 1 - drop_prob
-    shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-    random_tensor = keep + torch.rand(shape, dtype=x.dtype, device=x.device)
-    random_tensor.floor_()
-    return x.div(keep) * random_tensor
+    kept = torch.rand(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device) >= rate
+    return torch.where(kept, x / (1 - rate), 0.0)
 
 
 @program("4x3x8x8", is_random=True)
 class ConvNextBlock(nn.Module):
-    def __init__(self, dim=3):
+    def __init__(self, channels=3, rate=0.1):
         super().__init__()
-        self.dw = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
-        self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self.pw1, self.pw2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
-        self.gamma = nn.Parameter(torch.ones(dim))
+        self.rate = rate
+        self.across = nn.Conv2d(channels, channels, 7, padding="same", groups=channels)
+        self.within = nn.Sequential(
+            nn.LayerNorm(channels, eps=1e-6),
+            nn.Linear(channels, 4 * channels),
+            nn.GELU(),
+            nn.Linear(4 * channels, channels),
+        )
+        self.scale = nn.Parameter(torch.full((channels,), 1e-2))
 
     def forward(self, x):
-        y = self.dw(x).permute(0, 2, 3, 1)
-        y = self.pw2(F.gelu(self.pw1(self.norm(y)))) * self.gamma
-        return x + drop_path(y.permute(0, 3, 1, 2), 0.1, self.training)
+        branch = self.scale * self.within(self.across(x).movedim(1, -1))
+        return x + whole_samples_dropped(branch.movedim(-1, 1), self.rate, self.training)
 
 
 @program("2x3x8x8")
