@@ -8,12 +8,12 @@ and compiled.
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 from collections import OrderedDict
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from support.data import CharacterText
@@ -22,35 +22,28 @@ from support.training import train
 import tracegraph as tg
 from tracegraph import nn
 
-LayerPast = tuple[tg.Tensor, tg.Tensor]
+#: what a target says of positions that have no loss
+IGNORED = -100
 
 
-@dataclass
-class T5Config:
-    """Sizes and rates; the defaults are those of the small published model."""
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes and rates; the defaults are those of the paper's small model."""
 
-    vocab_size: int = 32128
-    d_model: int = 512
-    d_kv: int = 64
-    d_ff: int = 2048
-    num_layers: int = 6
-    num_decoder_layers: int | None = None
-    num_heads: int = 8
-    relative_attention_num_buckets: int = 32
-    relative_attention_max_distance: int = 128
-    dropout_rate: float = 0.1
-    layer_norm_epsilon: float = 1e-6
-    initializer_factor: float = 1.0
-    is_gated_act: bool = True
-    is_decoder: bool = False
-    use_cache: bool = True
-    tie_word_embeddings: bool = True
-    pad_token_id: int = 0
-    decoder_start_token_id: int = 0
-
-    def __post_init__(self) -> None:
-        if self.num_decoder_layers is None:
-            self.num_decoder_layers = self.num_layers
+    vocabulary: int = 32128
+    channels: int = 512
+    heads: int = 8
+    per_head: int = 64
+    hidden: int = 2048
+    depth: int = 6
+    buckets: int = 32
+    reach: int = 128
+    dropout: float = 0.1
+    epsilon: float = 1e-6
+    is_gated: bool = True
+    is_causal: bool = False
+    is_tied: bool = True
+    start: int = 0
 
 
 class Record(OrderedDict):
@@ -67,502 +60,312 @@ class Record(OrderedDict):
         return super().__getitem__(place) if isinstance(place, str) else tuple(self.values())[place]
 
 
+class Cached(NamedTuple):
+    """Keys and values of the tokens so far, [B, heads, length, per head]."""
+
+    keys: tg.Tensor
+    values: tg.Tensor
+
+    @property
+    def length(self) -> int:
+        return self.keys.size(2)
+
+
+class Memories(NamedTuple):
+    """What one block of the decoder remembers: of its own tokens, and of the encoder's."""
+
+    own: Cached
+    other: Cached
+
+
 @dataclass
-class StackOutput(Record):
-    """What an encoder or decoder stack gives."""
+class Encoded(Record):
+    """What a stack gives: states [B, T, C], memories of its blocks, and their attention [B, heads, T, keys]."""
 
-    last_hidden_state: tg.Tensor | None = None
-    past_key_values: tuple[tuple[LayerPast, LayerPast], ...] | None = None
-    attentions: tuple[tg.Tensor, ...] | None = None
+    states: tg.Tensor | None = None
+    memories: tuple[Memories, ...] | None = None
+    attention: tuple[tg.Tensor, ...] | None = None
 
 
 @dataclass
-class Seq2SeqLMOutput(Record):
-    """What the whole model gives."""
+class Answer(Record):
+    """What the whole model gives; `logits` are [B, T, vocabulary]."""
 
     loss: tg.Tensor | None = None
     logits: tg.Tensor | None = None
-    past_key_values: tuple[tuple[LayerPast, LayerPast], ...] | None = None
-    decoder_attentions: tuple[tg.Tensor, ...] | None = None
-    encoder_last_hidden_state: tg.Tensor | None = None
+    memories: tuple[Memories, ...] | None = None
+    attention: tuple[tg.Tensor, ...] | None = None
+    encoded: tg.Tensor | None = None
 
 
-class T5LayerNorm(nn.Module):
-    """Scaling by the root mean square, in float32; no shift, no mean."""
+class RMSNorm(nn.Module):
+    """Channels divided by their root mean square, which is taken in float32, and scaled."""
 
-    def __init__(self, hidden_size: int, eps: float = 1e-6) -> None:
+    def __init__(self, channels: int, epsilon: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(tg.ones(hidden_size))
-        self.variance_epsilon = eps
+        self.scale = nn.Parameter(tg.ones(channels))
+        self.epsilon = epsilon
 
-    def forward(self, hidden_states: tg.Tensor) -> tg.Tensor:
-        variance = hidden_states.to(tg.float32).pow(2).mean(-1, keepdim=True)
-        hidden_states = hidden_states * tg.rsqrt(variance + self.variance_epsilon)
-        if self.weight.dtype in [tg.float16, tg.bfloat16]:
-            hidden_states = hidden_states.to(self.weight.dtype)
-        return self.weight * hidden_states
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        square = x.float().square().mean(dim=-1, keepdim=True)
+        return self.scale * (x * (square + self.epsilon).rsqrt()).type_as(self.scale)
 
 
-class T5DenseActDense(nn.Module):
-    """The feed-forward network, gated by a GELU or with a ReLU."""
+class FeedForward(nn.Module):
+    """Two linear maps around a ReLU, or around a GELU that gates a third."""
 
-    def __init__(self, config: T5Config) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        if config.is_gated_act:
-            self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)
-            self.wi_1 = nn.Linear(config.d_model, config.d_ff, bias=False)
-        else:
-            self.wi = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
-        self.dropout = nn.Dropout(config.dropout_rate)
-        self.act = nn.GELU(approximate="tanh") if config.is_gated_act else nn.ReLU()
-
-    def forward(self, hidden_states: tg.Tensor) -> tg.Tensor:
-        if hasattr(self, "wi_0"):
-            hidden_gelu = self.act(self.wi_0(hidden_states))
-            hidden_linear = self.wi_1(hidden_states)
-            hidden_states = hidden_gelu * hidden_linear
-        else:
-            hidden_states = self.act(self.wi(hidden_states))
-        hidden_states = self.dropout(hidden_states)
-        if isinstance(self.wo.weight, tg.Tensor) and hidden_states.dtype != self.wo.weight.dtype:
-            hidden_states = hidden_states.to(self.wo.weight.dtype)
-        return self.wo(hidden_states)
-
-
-class T5LayerFF(nn.Module):
-    """Pre-norm feed-forward layer with residual."""
-
-    def __init__(self, config: T5Config) -> None:
-        super().__init__()
-        self.DenseReluDense = T5DenseActDense(config)
-        self.layer_norm = T5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
-        self.dropout = nn.Dropout(config.dropout_rate)
-
-    def forward(self, hidden_states: tg.Tensor) -> tg.Tensor:
-        forwarded_states = self.layer_norm(hidden_states)
-        forwarded_states = self.DenseReluDense(forwarded_states)
-        return hidden_states + self.dropout(forwarded_states)
-
-
-class T5Attention(nn.Module):
-    """Attention without scaling, with learned biases for buckets of relative positions."""
-
-    def __init__(self, config: T5Config, has_relative_attention_bias: bool = False) -> None:
-        super().__init__()
-        self.is_decoder = config.is_decoder
-        self.has_relative_attention_bias = has_relative_attention_bias
-        self.relative_attention_num_buckets = config.relative_attention_num_buckets
-        self.relative_attention_max_distance = config.relative_attention_max_distance
-        self.d_model = config.d_model
-        self.key_value_proj_dim = config.d_kv
-        self.n_heads = config.num_heads
-        self.dropout = config.dropout_rate
-        self.inner_dim = self.n_heads * self.key_value_proj_dim
-
-        self.q = nn.Linear(self.d_model, self.inner_dim, bias=False)
-        self.k = nn.Linear(self.d_model, self.inner_dim, bias=False)
-        self.v = nn.Linear(self.d_model, self.inner_dim, bias=False)
-        self.o = nn.Linear(self.inner_dim, self.d_model, bias=False)
-        if self.has_relative_attention_bias:
-            self.relative_attention_bias = nn.Embedding(self.relative_attention_num_buckets, self.n_heads)
-
-    @staticmethod
-    def _relative_position_bucket(
-        relative_position: tg.Tensor, bidirectional: bool = True, num_buckets: int = 32, max_distance: int = 128
-    ) -> tg.Tensor:
-        """Half of the buckets hold one distance each, the others grow logarithmically up to `max_distance`."""
-        relative_buckets = 0
-        if bidirectional:
-            num_buckets //= 2
-            relative_buckets += (relative_position > 0).to(tg.long) * num_buckets
-            relative_position = tg.abs(relative_position)
-        else:
-            relative_position = -tg.min(relative_position, tg.zeros_like(relative_position))
-        max_exact = num_buckets // 2
-        is_small = relative_position < max_exact
-        relative_position_if_large = max_exact + (
-            tg.log(relative_position.float() / max_exact)
-            / math.log(max_distance / max_exact)
-            * (num_buckets - max_exact)
-        ).to(tg.long)
-        relative_position_if_large = tg.min(
-            relative_position_if_large, tg.full_like(relative_position_if_large, num_buckets - 1)
+        self.into = nn.ModuleList(
+            nn.Linear(sizes.channels, sizes.hidden, bias=False) for _ in range(2 if sizes.is_gated else 1)
         )
-        relative_buckets += tg.where(is_small, relative_position, relative_position_if_large)
-        return relative_buckets
+        self.out = nn.Linear(sizes.hidden, sizes.channels, bias=False)
+        self.drop = nn.Dropout(sizes.dropout)
 
-    def compute_bias(self, query_length: int, key_length: int, device: tg.device | None = None) -> tg.Tensor:
-        """Biases [1, heads, query_length, key_length]."""
-        if device is None:
-            device = self.relative_attention_bias.weight.device
-        context_position = tg.arange(query_length, dtype=tg.long, device=device)[:, None]
-        memory_position = tg.arange(key_length, dtype=tg.long, device=device)[None, :]
-        relative_position = memory_position - context_position
-        relative_position_bucket = self._relative_position_bucket(
-            relative_position,
-            bidirectional=(not self.is_decoder),
-            num_buckets=self.relative_attention_num_buckets,
-            max_distance=self.relative_attention_max_distance,
-        )
-        values = self.relative_attention_bias(relative_position_bucket)
-        return values.permute([2, 0, 1]).unsqueeze(0)
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        first, *gated = [linear(x) for linear in self.into]
+        inner = nn.functional.gelu(first, approximate="tanh") * gated[0] if gated else first.relu()
+        return self.out(self.drop(inner))
+
+
+class PositionBias(nn.Module):
+    """A learned bias for each head and each bucket of distances from query to key.
+
+    Of the buckets for one direction half hold a single distance each; the others grow as the logarithm up to `reach`,
+    and the last one holds all that lies beyond. Without a future all buckets are for the past.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.table = nn.Embedding(sizes.buckets, sizes.heads)
+        self.sees_future = not sizes.is_causal
+        self.buckets = sizes.buckets // 2 if self.sees_future else sizes.buckets
+        self.reach = sizes.reach
+
+    def bucket(self, ahead: tg.Tensor) -> tg.Tensor:
+        """The bucket of keys that lie so many places ahead."""
+        exact = self.buckets // 2
+        distance = ahead.abs() if self.sees_future else (-ahead).clamp(min=0)
+        growth = (self.buckets - exact) / math.log(self.reach / exact)
+        far = exact + (growth * (distance.clamp(min=exact) / exact).log()).long()
+        found = tg.where(distance < exact, distance, far.clamp(max=self.buckets - 1))
+        return found + self.buckets * (ahead > 0) if self.sees_future else found
+
+    def forward(self, first: int, queries: int, keys: int) -> tg.Tensor:
+        """[heads, queries, keys], for queries from position `first` on."""
+        place = tg.arange(keys)
+        return self.table(self.bucket(place - place[first : first + queries, None])).permute(2, 0, 1)
+
+
+class Attention(nn.Module):
+    """Attention of many heads, without the scaling of scores: initialisation sees to that."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        width = sizes.heads * sizes.per_head
+        self.heads = sizes.heads
+        self.query, self.key, self.value = (nn.Linear(sizes.channels, width, bias=False) for _ in range(3))
+        self.out = nn.Linear(width, sizes.channels, bias=False)
+        self.drop = nn.Dropout(sizes.dropout)
+
+    def split(self, x: tg.Tensor) -> tg.Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def remember(self, x: tg.Tensor, before: Cached | None = None) -> Cached:
+        """Keys and values of the tokens `x`, after those of `before`."""
+        new = Cached(self.split(self.key(x)), self.split(self.value(x)))
+        return new if before is None else Cached(*(tg.cat(pair, dim=2) for pair in zip(before, new, strict=True)))
+
+    def forward(self, x: tg.Tensor, seen: Cached, bias: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
+        """What the tokens `x` find in what is `seen`, and with which weights."""
+        scores = self.split(self.query(x)) @ seen.keys.mT + bias
+        weights = scores.float().softmax(dim=-1).type_as(scores)
+        found = self.drop(weights) @ seen.values
+        return self.out(found.transpose(1, 2).flatten(2)), weights
+
+
+class Residual(nn.Module):
+    """A layer on normalised input, added to what it was given."""
+
+    def __init__(self, layer: nn.Module, sizes: Sizes) -> None:
+        super().__init__()
+        self.norm = RMSNorm(sizes.channels, sizes.epsilon)
+        self.layer = layer
+        self.drop = nn.Dropout(sizes.dropout)
+
+
+class Block(nn.Module):
+    """Attention among the tokens, in a decoder attention to the encoder's, then the feed-forward layer."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.own = Residual(Attention(sizes), sizes)
+        self.other = Residual(Attention(sizes), sizes) if sizes.is_causal else None
+        self.forth = Residual(FeedForward(sizes), sizes)
 
     def forward(
         self,
-        hidden_states: tg.Tensor,
-        mask: tg.Tensor | None = None,
-        key_value_states: tg.Tensor | None = None,
-        position_bias: tg.Tensor | None = None,
-        past_key_value: LayerPast | None = None,
-        use_cache: bool = False,
-    ) -> tuple[tg.Tensor, LayerPast | None, tg.Tensor, tg.Tensor]:
-        batch_size, seq_length = hidden_states.shape[:2]
-        real_seq_length = seq_length
-        if past_key_value is not None:
-            real_seq_length += past_key_value[0].shape[2]
-        key_length = real_seq_length if key_value_states is None else key_value_states.shape[1]
-
-        def shape(states: tg.Tensor) -> tg.Tensor:
-            return states.view(batch_size, -1, self.n_heads, self.key_value_proj_dim).transpose(1, 2)
-
-        def unshape(states: tg.Tensor) -> tg.Tensor:
-            return states.transpose(1, 2).contiguous().view(batch_size, -1, self.inner_dim)
-
-        def project(
-            hidden_states: tg.Tensor,
-            proj_layer: nn.Module,
-            key_value_states: tg.Tensor | None,
-            past_key_value: tg.Tensor | None,
-        ) -> tg.Tensor:
-            if key_value_states is None:
-                hidden_states = shape(proj_layer(hidden_states))
-                if past_key_value is not None:
-                    hidden_states = tg.cat([past_key_value, hidden_states], dim=2)
-            elif past_key_value is None:
-                hidden_states = shape(proj_layer(key_value_states))
-            else:
-                hidden_states = past_key_value  # cross-attention: computed once
-            return hidden_states
-
-        query_states = shape(self.q(hidden_states))
-        past_key, past_value = past_key_value if past_key_value is not None else (None, None)
-        key_states = project(hidden_states, self.k, key_value_states, past_key)
-        value_states = project(hidden_states, self.v, key_value_states, past_value)
-
-        scores = tg.matmul(query_states, key_states.transpose(3, 2))
-        if position_bias is None:
-            if not self.has_relative_attention_bias:
-                position_bias = tg.zeros(
-                    (1, self.n_heads, real_seq_length, key_length), device=scores.device, dtype=scores.dtype
-                )
-            else:
-                position_bias = self.compute_bias(real_seq_length, key_length, device=scores.device)
-            if past_key_value is not None:
-                position_bias = position_bias[:, :, -hidden_states.size(1) :, :]
-            if mask is not None:
-                position_bias = position_bias + mask
-
-        scores += position_bias
-        attn_weights = nn.functional.softmax(scores.float(), dim=-1).type_as(scores)
-        attn_weights = nn.functional.dropout(attn_weights, p=self.dropout, training=self.training)
-        attn_output = self.o(unshape(tg.matmul(attn_weights, value_states)))
-
-        present_key_value_state = (key_states, value_states) if (self.is_decoder and use_cache) else None
-        return attn_output, present_key_value_state, position_bias, attn_weights
+        x: tg.Tensor,
+        own_bias: tg.Tensor,
+        other_bias: tg.Tensor | float,
+        encoded: tg.Tensor | None,
+        memories: Memories | None,
+    ) -> tuple[tg.Tensor, Memories, tg.Tensor]:
+        own, other = memories or (None, None)
+        normal = self.own.norm(x)
+        own = self.own.layer.remember(normal, own)
+        found, weights = self.own.layer(normal, own, own_bias)
+        x = x + self.own.drop(found)
+        if self.other is not None:
+            other = other or self.other.layer.remember(encoded)  # the same at every step
+            x = x + self.other.drop(self.other.layer(self.other.norm(x), other, other_bias)[0])
+        x = x + self.forth.drop(self.forth.layer(self.forth.norm(x)))
+        return x, Memories(own, other), weights
 
 
-class T5LayerAttention(nn.Module):
-    """Pre-norm self- or cross-attention with residual."""
+def as_bias(allowed: tg.Tensor, dtype: tg.dtype) -> tg.Tensor:
+    """0 where attention is allowed, the most negative number where it is not."""
+    return tg.zeros(allowed.shape, dtype=dtype).masked_fill(~allowed, tg.finfo(dtype).min)
 
-    def __init__(self, config: T5Config, has_relative_attention_bias: bool = False) -> None:
+
+class Stack(nn.Module):
+    """The encoder or the decoder: blocks, all with the position biases of the first."""
+
+    def __init__(self, sizes: Sizes, embedding: nn.Embedding) -> None:
         super().__init__()
-        self.attention = T5Attention(config, has_relative_attention_bias)
-        self.layer_norm = T5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
-        self.dropout = nn.Dropout(config.dropout_rate)
-
-    def forward(self, hidden_states: tg.Tensor, **kwargs: Any) -> tuple[Any, ...]:
-        normed_hidden_states = self.layer_norm(hidden_states)
-        attention_output = self.attention(normed_hidden_states, **kwargs)
-        hidden_states = hidden_states + self.dropout(attention_output[0])
-        return (hidden_states,) + attention_output[1:]
-
-
-class T5Block(nn.Module):
-    """Self-attention, in a decoder cross-attention, feed-forward."""
-
-    def __init__(self, config: T5Config, has_relative_attention_bias: bool = False) -> None:
-        super().__init__()
-        self.is_decoder = config.is_decoder
-        self.layer = nn.ModuleList()
-        self.layer.append(T5LayerAttention(config, has_relative_attention_bias))
-        if self.is_decoder:
-            self.layer.append(T5LayerAttention(config))
-        self.layer.append(T5LayerFF(config))
+        self.is_causal = sizes.is_causal
+        self.embedding = embedding
+        self.position = PositionBias(sizes)
+        self.blocks = nn.ModuleList([Block(sizes) for _ in range(sizes.depth)])
+        self.norm = RMSNorm(sizes.channels, sizes.epsilon)
+        self.drop = nn.Dropout(sizes.dropout)
 
     def forward(
         self,
-        hidden_states: tg.Tensor,
-        attention_mask: tg.Tensor | None = None,
-        position_bias: tg.Tensor | None = None,
-        encoder_hidden_states: tg.Tensor | None = None,
-        encoder_attention_mask: tg.Tensor | None = None,
-        encoder_decoder_position_bias: tg.Tensor | None = None,
-        past_key_value: tuple[LayerPast, LayerPast] | None = None,
-        use_cache: bool = False,
-    ) -> tuple[Any, ...]:
-        self_past, cross_past = past_key_value if past_key_value is not None else (None, None)
-        hidden_states, present, position_bias, weights = self.layer[0](
-            hidden_states,
-            mask=attention_mask,
-            position_bias=position_bias,
-            past_key_value=self_past,
-            use_cache=use_cache,
+        tokens: tg.Tensor,
+        is_token: tg.Tensor | None = None,
+        encoded: tg.Tensor | None = None,
+        memories: Sequence[Memories | None] | None = None,
+        with_memories: bool = False,
+        with_attention: bool = False,
+    ) -> Encoded:
+        """`is_token` [B, T] tells tokens from padding: the stack's own in the encoder, the encoder's in the decoder."""
+        if with_memories and not self.is_causal:
+            raise ValueError("an encoder sees all tokens at once and has nothing to remember them for")
+        x = self.drop(self.embedding(tokens))
+        count = tokens.size(1)
+        before = memories[0].own.length if memories else 0
+        bias = self.position(before, count, before + count)
+        padding = None if is_token is None else as_bias(is_token[:, None, None, :], x.dtype)
+        if self.is_causal:
+            place = tg.arange(before + count)
+            bias = bias + as_bias(place <= place[before:, None], x.dtype)
+        elif padding is not None:
+            bias = bias + padding
+        kept, attention = [], []
+        for block, memory in zip(self.blocks, memories or [None] * len(self.blocks), strict=True):
+            x, memory, weights = block(x, bias, 0.0 if padding is None else padding, encoded, memory)
+            kept.append(memory)
+            attention.append(weights)
+        return Encoded(
+            states=self.drop(self.norm(x)),
+            memories=tuple(kept) if with_memories else None,
+            attention=tuple(attention) if with_attention else None,
         )
-        do_cross_attention = self.is_decoder and encoder_hidden_states is not None
-        cross_present = None
-        if do_cross_attention:
-            hidden_states, cross_present, encoder_decoder_position_bias, _ = self.layer[1](
-                hidden_states,
-                key_value_states=encoder_hidden_states,
-                mask=encoder_attention_mask,
-                position_bias=encoder_decoder_position_bias,
-                past_key_value=cross_past,
-                use_cache=use_cache,
-            )
-        hidden_states = self.layer[-1](hidden_states)
-        return hidden_states, (present, cross_present), position_bias, encoder_decoder_position_bias, weights
 
 
-class T5Stack(nn.Module):
-    """Encoder or decoder: blocks that share the first one's position biases."""
+class T5(nn.Module):
+    """Encoder, decoder, and the map to logits, which shares the embedding's weight."""
 
-    def __init__(self, config: T5Config, embed_tokens: nn.Embedding) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.config = config
-        self.embed_tokens = embed_tokens
-        self.is_decoder = config.is_decoder
-        self.block = nn.ModuleList(
-            [T5Block(config, has_relative_attention_bias=bool(i == 0)) for i in range(config.num_layers)]
-        )
-        self.final_layer_norm = T5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
-        self.dropout = nn.Dropout(config.dropout_rate)
-
-    @property
-    def dtype(self) -> tg.dtype:
-        return self.final_layer_norm.weight.dtype
-
-    def invert_attention_mask(self, mask: tg.Tensor) -> tg.Tensor:
-        """1 and 0 as 0 and the most negative number, broadcasting over heads."""
-        extended = mask[:, None, None, :] if mask.dim() == 2 else mask[:, None, :, :]
-        return (1.0 - extended.to(dtype=self.dtype)) * tg.finfo(self.dtype).min
-
-    def create_causal_mask(self, attention_mask: tg.Tensor, input_shape: tuple[int, ...]) -> tg.Tensor:
-        """The mask of the keys [B, key_length], and of the future."""
-        batch_size, seq_length = input_shape
-        key_length = attention_mask.shape[1]
-        ids = tg.arange(key_length, device=attention_mask.device)
-        causal = ids[None, None, :].repeat(batch_size, key_length, 1) <= ids[None, :, None]
-        causal = causal[:, key_length - seq_length :, :].to(attention_mask.dtype)
-        return self.invert_attention_mask(causal * attention_mask[:, None, :])
-
-    def forward(
-        self,
-        input_ids: tg.Tensor,
-        attention_mask: tg.Tensor | None = None,
-        encoder_hidden_states: tg.Tensor | None = None,
-        encoder_attention_mask: tg.Tensor | None = None,
-        past_key_values: tuple[tuple[LayerPast, LayerPast], ...] | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool = False,
-    ) -> StackOutput:
-        use_cache = use_cache if use_cache is not None else False
-        if use_cache is True and not self.is_decoder:
-            raise ValueError(f"`use_cache` can only be True if {self.__class__.__name__} is used as a decoder")
-        input_shape = input_ids.size()
-        batch_size, seq_length = input_shape
-        inputs_embeds = self.embed_tokens(input_ids)
-
-        mask_seq_length = past_key_values[0][0][0].shape[2] + seq_length if past_key_values is not None else seq_length
-        if attention_mask is None:
-            attention_mask = tg.ones(batch_size, mask_seq_length, device=inputs_embeds.device)
-        if past_key_values is None:
-            past_key_values = [None] * len(self.block)
-        if self.is_decoder:
-            extended_attention_mask = self.create_causal_mask(attention_mask, input_shape)
-        else:
-            extended_attention_mask = self.invert_attention_mask(attention_mask)
-        if self.is_decoder and encoder_attention_mask is not None:
-            encoder_attention_mask = self.invert_attention_mask(encoder_attention_mask)
-
-        presents = () if use_cache else None
-        all_attentions = () if output_attentions else None
-        position_bias = None
-        encoder_decoder_position_bias = None
-        hidden_states = self.dropout(inputs_embeds)
-        for layer_module, past_key_value in zip(self.block, past_key_values):
-            layer_outputs = layer_module(
-                hidden_states,
-                attention_mask=extended_attention_mask,
-                position_bias=position_bias,
-                encoder_hidden_states=encoder_hidden_states,
-                encoder_attention_mask=encoder_attention_mask,
-                encoder_decoder_position_bias=encoder_decoder_position_bias,
-                past_key_value=past_key_value,
-                use_cache=use_cache,
-            )
-            hidden_states, present, position_bias, encoder_decoder_position_bias, weights = layer_outputs
-            if use_cache:
-                presents = presents + (present,)
-            if output_attentions:
-                all_attentions = all_attentions + (weights,)
-
-        hidden_states = self.final_layer_norm(hidden_states)
-        hidden_states = self.dropout(hidden_states)
-        return StackOutput(last_hidden_state=hidden_states, past_key_values=presents, attentions=all_attentions)
-
-
-class T5ForConditionalGeneration(nn.Module):
-    """Encoder, decoder, and a language modelling head tied to the shared embedding."""
-
-    def __init__(self, config: T5Config) -> None:
-        super().__init__()
-        self.config = config
-        self.model_dim = config.d_model
-        self.shared = nn.Embedding(config.vocab_size, config.d_model)
-
-        encoder_config = copy.deepcopy(config)
-        encoder_config.is_decoder = False
-        encoder_config.use_cache = False
-        self.encoder = T5Stack(encoder_config, self.shared)
-
-        decoder_config = copy.deepcopy(config)
-        decoder_config.is_decoder = True
-        decoder_config.num_layers = config.num_decoder_layers
-        self.decoder = T5Stack(decoder_config, self.shared)
-
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
-        self.apply(self._init_weights)
-        if config.tie_word_embeddings:
-            self.lm_head.weight = self.shared.weight
-
-    def _init_weights(self, module: nn.Module) -> None:
-        factor = self.config.initializer_factor
-        d_model, d_kv, n_heads = self.config.d_model, self.config.d_kv, self.config.num_heads
-        if isinstance(module, T5LayerNorm):
-            module.weight.data.fill_(factor * 1.0)
-        elif isinstance(module, T5DenseActDense):
-            for name, child in module.named_children():
-                if isinstance(child, nn.Linear):
-                    fan_in = self.config.d_ff if name == "wo" else d_model
-                    child.weight.data.normal_(mean=0.0, std=factor * fan_in**-0.5)
-        elif isinstance(module, T5Attention):
-            module.q.weight.data.normal_(mean=0.0, std=factor * (d_model * d_kv) ** -0.5)
-            module.k.weight.data.normal_(mean=0.0, std=factor * d_model**-0.5)
-            module.v.weight.data.normal_(mean=0.0, std=factor * d_model**-0.5)
-            module.o.weight.data.normal_(mean=0.0, std=factor * (n_heads * d_kv) ** -0.5)
-            if module.has_relative_attention_bias:
-                module.relative_attention_bias.weight.data.normal_(mean=0.0, std=factor * d_model**-0.5)
-
-    def _shift_right(self, input_ids: tg.Tensor) -> tg.Tensor:
-        """Labels as the decoder's input: one later, after the start token, without the -100 of ignored places."""
-        shifted_input_ids = input_ids.new_zeros(input_ids.shape)
-        shifted_input_ids[..., 1:] = input_ids[..., :-1].clone()
-        shifted_input_ids[..., 0] = self.config.decoder_start_token_id
-        shifted_input_ids.masked_fill_(shifted_input_ids == -100, self.config.pad_token_id)
-        return shifted_input_ids
-
-    def forward(
-        self,
-        input_ids: tg.Tensor | None = None,
-        attention_mask: tg.Tensor | None = None,
-        decoder_input_ids: tg.Tensor | None = None,
-        encoder_outputs: StackOutput | None = None,
-        past_key_values: tuple[tuple[LayerPast, LayerPast], ...] | None = None,
-        labels: tg.Tensor | None = None,
-        use_cache: bool | None = None,
-        output_attentions: bool = False,
-    ) -> Seq2SeqLMOutput:
-        use_cache = use_cache if use_cache is not None else self.config.use_cache
-        if encoder_outputs is None:
-            encoder_outputs = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
-        hidden_states = encoder_outputs[0]
-        if labels is not None and decoder_input_ids is None:
-            decoder_input_ids = self._shift_right(labels)
-
-        decoder_outputs = self.decoder(
-            input_ids=decoder_input_ids,
-            encoder_hidden_states=hidden_states,
-            encoder_attention_mask=attention_mask,
-            past_key_values=past_key_values,
-            use_cache=use_cache,
-            output_attentions=output_attentions,
-        )
-        sequence_output = decoder_outputs.last_hidden_state
-        if self.config.tie_word_embeddings:
-            sequence_output = sequence_output * (self.model_dim**-0.5)
-        lm_logits = self.lm_head(sequence_output)
-
-        loss = None
-        if labels is not None:
-            loss_fct = nn.CrossEntropyLoss(ignore_index=-100)
-            loss = loss_fct(lm_logits.view(-1, lm_logits.size(-1)), labels.view(-1))
-        return Seq2SeqLMOutput(
-            loss=loss,
-            logits=lm_logits,
-            past_key_values=decoder_outputs.past_key_values,
-            decoder_attentions=decoder_outputs.attentions,
-            encoder_last_hidden_state=encoder_outputs.last_hidden_state,
-        )
+        self.sizes = sizes
+        self.embedding = nn.Embedding(sizes.vocabulary, sizes.channels)
+        self.encoder = Stack(replace(sizes, is_causal=False), self.embedding)
+        self.decoder = Stack(replace(sizes, is_causal=True), self.embedding)
+        self.head = nn.Linear(sizes.channels, sizes.vocabulary, bias=False)
+        self.apply(self.initialise)
+        if sizes.is_tied:
+            self.head.weight = self.embedding.weight
 
     @tg.no_grad()
-    def generate(
-        self, input_ids: tg.Tensor, attention_mask: tg.Tensor | None = None, max_length: int = 16
-    ) -> tg.Tensor:
+    def initialise(self, module: nn.Module) -> None:
+        """Unit variance of what a layer gives; queries are smaller still, since scores are not scaled."""
+        for name, linear in module.named_children():
+            if isinstance(linear, nn.Linear) and linear is not self.head:
+                spread = linear.in_features**-0.5
+                linear.weight.normal_(std=spread * self.sizes.per_head**-0.5 if name == "query" else spread)
+        if isinstance(module, PositionBias):
+            module.table.weight.normal_(std=self.sizes.channels**-0.5)
+
+    def delayed(self, target: tg.Tensor) -> tg.Tensor:
+        """The decoder's input where `target` is wanted: each token one place later, behind the start token."""
+        known = target.where(target != IGNORED, self.sizes.start)
+        return nn.functional.pad(known[:, :-1], (1, 0), value=self.sizes.start)
+
+    def forward(
+        self,
+        source: tg.Tensor | None = None,
+        is_token: tg.Tensor | None = None,
+        so_far: tg.Tensor | None = None,
+        encoded: Encoded | None = None,
+        memories: tuple[Memories, ...] | None = None,
+        target: tg.Tensor | None = None,
+        with_memories: bool = False,
+        with_attention: bool = False,
+    ) -> Answer:
+        """Logits of what follows each of the tokens `so_far`; with a `target` [B, T], the loss of predicting that.
+
+        Args:
+            source: tokens [B, S] to encode, unless they are `encoded` already.
+            is_token: which of them are not padding, bool [B, S].
+            memories: of the decoder's tokens before `so_far`.
+        """
+        if encoded is None:
+            encoded = self.encoder(source, is_token)
+        if so_far is None and target is not None:
+            so_far = self.delayed(target)
+        decoded = self.decoder(so_far, is_token, encoded[0], memories, with_memories, with_attention)
+        states = decoded.states * self.sizes.channels**-0.5 if self.sizes.is_tied else decoded.states
+        logits = self.head(states)
+        loss = None
+        if target is not None:
+            loss = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=IGNORED)
+        return Answer(loss, logits, decoded.memories, decoded.attention, encoded["states"])
+
+    @tg.no_grad()
+    def generate(self, source: tg.Tensor, is_token: tg.Tensor | None = None, max_length: int = 16) -> tg.Tensor:
         """The most likely next token at every step, [B, max_length]."""
-        encoder_outputs = self.encoder(input_ids, attention_mask=attention_mask)
-        tokens = tg.full((input_ids.shape[0], 1), self.config.decoder_start_token_id, dtype=tg.long)
-        generated, past = tokens, None
-        for _ in range(max_length):
-            outputs = self(
-                attention_mask=attention_mask,
-                decoder_input_ids=tokens,
-                encoder_outputs=encoder_outputs,
-                past_key_values=past,
-                use_cache=True,
-            )
-            past = outputs.past_key_values
-            tokens = outputs.logits[:, -1:].argmax(-1)
-            generated = tg.cat([generated, tokens], dim=1)
-        return generated[:, 1:]
+        encoded, memories = self.encoder(source, is_token), None
+        chosen = [tg.full((source.size(0), 1), self.sizes.start)]
+        while len(chosen) <= max_length:
+            answer = self(is_token=is_token, so_far=chosen[-1], encoded=encoded, memories=memories, with_memories=True)
+            memories = answer.memories
+            chosen.append(answer.logits[:, -1:].argmax(dim=-1))
+        return tg.cat(chosen[1:], dim=1)
 
 
 SENTINEL, VOCABULARY = 96, 97
 
 
-def small() -> T5ForConditionalGeneration:
-    """Two layers of 32 channels on each side, over characters."""
-    sizes = dict(vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
-    return T5ForConditionalGeneration(
-        T5Config(**sizes, relative_attention_num_buckets=16, relative_attention_max_distance=32)
-    )
+def small() -> T5:
+    """Two blocks of 32 channels on each side, over characters."""
+    return T5(Sizes(vocabulary=VOCABULARY, channels=32, heads=4, per_head=8, hidden=64, depth=2, buckets=16, reach=32))
 
 
 def example_inputs(batch: int = 2) -> tuple[tg.Tensor, tg.Tensor, tg.Tensor]:
     lengths = 12 - tg.arange(batch) % 4
-    attention_mask = (tg.arange(12)[None, :] < lengths[:, None]).float()
-    return tg.randint(1, 96, (batch, 12)), attention_mask, tg.randint(1, 96, (batch, 6))
+    is_token = tg.arange(12) < lengths[:, None]
+    return tg.randint(1, 96, (batch, 12)), is_token, tg.randint(1, 96, (batch, 6))
 
 
 def example_batch(batch: int = 2) -> tuple[tg.Tensor, tg.Tensor, tg.Tensor]:
-    input_ids, attention_mask, labels = example_inputs(batch)
-    return input_ids, attention_mask, labels.masked_fill(tg.arange(6) > 4, -100)
+    source, is_token, target = example_inputs(batch)
+    return source, is_token, target.masked_fill(tg.arange(6) > 4, IGNORED)
 
 
-def loss_of(
-    model: T5ForConditionalGeneration, input_ids: tg.Tensor, attention_mask: tg.Tensor, labels: tg.Tensor
-) -> tg.Tensor:
-    return model(input_ids=input_ids, attention_mask=attention_mask, labels=labels, use_cache=False).loss
+def loss_of(model: T5, source: tg.Tensor, is_token: tg.Tensor, target: tg.Tensor) -> tg.Tensor:
+    return model(source, is_token=is_token, target=target).loss
 
 
 def cut_spans(batch: int, steps: int, length: int = 20, span: int = 4) -> list[tuple[tg.Tensor, tg.Tensor, tg.Tensor]]:
@@ -574,8 +377,8 @@ def cut_spans(batch: int, steps: int, length: int = 20, span: int = 4) -> list[t
         cuts = rng.integers(4, length - span - 4, batch)
         labels = np.stack([row[c : c + span] for row, c in zip(tokens, cuts, strict=True)])
         inputs = np.stack([[*row[:c], SENTINEL, *row[c + span :]] for row, c in zip(tokens, cuts, strict=True)])
-        mask = np.ones(inputs.shape, np.float32)
-        batches.append((tg.from_numpy(inputs), tg.from_numpy(mask), tg.from_numpy(labels)))
+        is_token = np.ones(inputs.shape, np.bool_)
+        batches.append((tg.from_numpy(inputs), tg.from_numpy(is_token), tg.from_numpy(labels)))
     return batches
 
 
@@ -585,10 +388,10 @@ def main() -> int:
     model = small()
     train(model, loss_of, batches, lr=1e-2, clip=1.0, falls_to=0.9)
     model.eval()
-    input_ids, attention_mask, labels = (t[:2] for t in batches[0])
-    answers = [m.generate(input_ids, attention_mask, max_length=4) for m in (model, tg.compile(model))]
+    source, is_token, target = (t[:2] for t in batches[0])
+    answers = [m.generate(source, is_token, max_length=4) for m in (model, tg.compile(model))]
     text = CharacterText()
-    for given, wanted, found in zip(input_ids.tolist(), labels.tolist(), answers[0].tolist(), strict=True):
+    for given, wanted, found in zip(source.tolist(), target.tolist(), answers[0].tolist(), strict=True):
         print(f"{text.decode(given)!r}: {text.decode(wanted)!r} restored as {text.decode(found)!r}")
     same = tg.equal(*answers)
     print(f"compiled decoding gives {'the same' if same else 'something else'}")
