@@ -316,8 +316,12 @@ def validated_arguments(x, k):
 
 @program("3", "3")
 def compose_and_curry(x):
-    compose = lambda *fns: functools.reduce(lambda f, g: lambda v: g(f(v)), fns)  # noqa: E731
-    add = lambda a: lambda b: a + b  # noqa: E731
+    def compose(*functions):
+        return functools.reduce(lambda f, g: lambda v: g(f(v)), functions)
+
+    def add(a):
+        return lambda b: a + b
+
     get, call = operator.itemgetter(1, 0), operator.methodcaller("clamp", min=0.0)
     shape_of = operator.attrgetter("shape")
     pair = get([x, x * 2])

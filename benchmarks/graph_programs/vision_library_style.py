@@ -65,7 +65,7 @@ class ChannelGate(nn.Module):
 class DropPath(nn.Module):
     """Leaves a branch out at random: of every image by itself, or of all together."""
 
-    shared_axes = {"image": 1, "batch": 0}  # noqa: RUF012
+    shared_axes = {"image": 1, "batch": 0}  # noqa: RUF012 - not annotated, as in model code
 
     def __init__(self, rate, of="image"):
         super().__init__()

@@ -92,6 +92,7 @@ from tracegraph.ops.reductions import (
     statistics,
 )
 from tracegraph.ops.shaping import (
+    aliases,
     joining,
     padding,
     rearranging,

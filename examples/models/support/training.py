@@ -66,9 +66,9 @@ def report_agreement(model: nn.Module, eager: Loss, compiled: Loss, batch: tuple
     Raises:
         SystemExit: they differ by more than rounding.
     """
-    expected, difference = gradients(model, eager, batch), 0.0
-    for actual, wanted in zip(gradients(model, compiled, batch), expected, strict=True):
-        difference = max(difference, largest_difference(actual, wanted))
+    expected = gradients(model, eager, batch)
+    pairs = zip(gradients(model, compiled, batch), expected, strict=True)
+    difference = np.max([largest_difference(actual, wanted) for actual, wanted in pairs])  # nan, if one is nan
     print(f"eager and compiled: loss and {len(expected) - 1} gradients agree to {difference:.1e}")
     if not difference < TOLERANCE:
         raise SystemExit("eager and compiled steps differ")

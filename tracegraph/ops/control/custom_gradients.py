@@ -20,7 +20,6 @@ import numpy as np
 from tracegraph import dtypes
 from tracegraph.errors import ArgumentError, AutogradError, ControlFlowError, IRError
 from tracegraph.ir import Builder, Graph, Kind, Operand, Rebuilder, TensorType, Value
-from tracegraph.ir.rules import Index, OperandTypes
 from tracegraph.ir.subgraphs import sizes_of, symbols_of
 from tracegraph.ops import functional as F
 from tracegraph.ops.control.body_runners import HandleRunner
@@ -28,12 +27,11 @@ from tracegraph.ops.core.arguments import is_tensor
 from tracegraph.ops.core.autocast import not_casting
 from tracegraph.ops.core.definition import Gradient, Handle, Reads, define_op
 from tracegraph.ops.core.dispatch import dispatch
-from tracegraph.ops.core.layout import Strides
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.graphs.nested import BodyMaker, Input, RecordedBody
 from tracegraph.ops.graphs.pytree import Container, Leaf, Static
 from tracegraph.ops.graphs.recording import Recorder, Traced, recorder_of
-from tracegraph.ops.kinds import Composite, HigherOrder, View
+from tracegraph.ops.kinds import Composite, HigherOrder
 
 #: of so many outputs, `backward_fn` is recorded for each subset that may have gradients
 MAX_ABSENT = 3
@@ -334,41 +332,6 @@ def _listed(types: Sequence[object]) -> str:
 
 
 # --------------------------------------------------------------------------------------------- parts
-
-
-@define_op
-class WithHistory(View):
-    """The elements of `input`, in its memory, with the history of `history`, a tensor of equal elements.
-
-    What `autograd.Function` makes of a result that is an argument, or a view of one: an alias of a history of its own,
-    as that of a detached tensor that was written to.
-    """
-
-    method = False
-    shares_history = False
-    gradient_is_slope = False
-    signature = "(input: Tensor, history: Tensor)"
-    samples = samples(call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL), call(A(()), A(())))
-
-    def infer(self, x: TensorType, history: TensorType) -> tuple[TensorType, ...]:
-        if x != history:
-            raise IRError(f"with_history: {x} and {history} differ")
-        return (x,)
-
-    def eager(self, x: np.ndarray, history: np.ndarray) -> np.ndarray:
-        return x.view()
-
-    def strides(self, strides: Strides, types: OperandTypes, attrs: dict[str, Any]) -> Strides:
-        return strides
-
-    def index_map(self, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]) -> tuple[Index, ...]:
-        return index
-
-    def scatter(self, base: Handle, source: Handle) -> Handle:
-        return F.replace_elements(base, source.detach())
-
-    def vjp(self, g: Handle, y: Handle, x: Handle, history: Handle) -> Gradient:
-        return None, g
 
 
 @define_op

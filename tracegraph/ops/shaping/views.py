@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph import dtypes
-from tracegraph.errors import DataDependentError, IRError, ShapeError, ValueRangeError
+from tracegraph.errors import DataDependentError, ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
@@ -370,94 +370,3 @@ class Unfold(View):
         places = starts.unsqueeze(1) + F.arange(size)
         values = source.movedim(-1, dimension + 1)
         return F.index_write(base, values, [places], dims=(dimension,), at=dimension, accumulate=accumulate)
-
-
-@define_op
-class Detach(View):
-    """The same elements, through which no gradient flows."""
-
-    shares_history = False
-
-    samples = samples(call(A((3, 4)), dtypes=dtypes.ALL, differentiable=False), call(A(()), differentiable=False))
-
-    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
-        return (x,)
-
-    def eager(self, x: np.ndarray) -> np.ndarray:
-        return x.view()
-
-    def strides(self, strides: Strides, types: OperandTypes, attrs: dict[str, Any]) -> Strides:
-        return strides
-
-    def index_map(self, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]) -> tuple[Index, ...]:
-        return index
-
-    def scatter(self, base: Handle, source: Handle) -> Handle:
-        return F.replace_elements(base, source.detach())
-
-
-@define_op
-class NoGradView(Detach):
-    """The same elements as a view that was made outside grad mode: without history, and with its base's no more.
-
-    In grad mode a write to it is an error, if it or what is written requires grad; so is its use after such a write to
-    its base.
-    """
-
-    method = False
-    is_recorded = False
-    samples = samples(call(A((3, 4)), dtypes=dtypes.ALL, differentiable=False), call(A(()), differentiable=False))
-
-
-@define_op
-class TensorData(Detach):
-    """The same elements without history and with a version counter of their own: `tensor.data`.
-
-    Backward takes no notice of writes through the result.
-    """
-
-    name = "tensor_data"
-    method = False
-    shares_version = False
-    samples = samples(call(A((3, 4)), dtypes=dtypes.ALL, differentiable=False), call(A(()), differentiable=False))
-
-
-@define_op
-class SetData(View):
-    """`tensor`, a leaf, once it lies in the memory of `input`: what `tensor.data = input` makes of it.
-
-    It has the elements of `input` and the history of `tensor`. In backward, gradient formulas that read it find what it
-    holds by then, be they of operations before or after.
-
-    Raises:
-        IRError: the two differ in shape or dtype.
-    """
-
-    method = False
-    is_pure = False
-    rebinds = (1,)
-    shares_history = False
-    shares_version = False
-    gradient_is_slope = False
-    signature = "(input: Tensor, tensor: Tensor)"
-    samples = samples(call(A((3, 4)), A((3, 4)), dtypes=dtypes.ALL), call(A(()), A(())))
-
-    def infer(self, x: TensorType, tensor: TensorType) -> tuple[TensorType, ...]:
-        if x != tensor:
-            raise IRError(f"set_data: {x} and {tensor} differ")
-        return (x,)
-
-    def eager(self, x: np.ndarray, tensor: np.ndarray) -> np.ndarray:
-        return x.view()
-
-    def strides(self, strides: Strides, types: OperandTypes, attrs: dict[str, Any]) -> Strides:
-        return strides
-
-    def index_map(self, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]) -> tuple[Index, ...]:
-        return index
-
-    def scatter(self, base: Handle, source: Handle) -> Handle:
-        return F.replace_elements(base, source.detach())
-
-    def vjp(self, g: Handle, y: Handle, x: Handle, tensor: Handle) -> Gradient:
-        return None, g

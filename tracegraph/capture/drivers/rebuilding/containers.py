@@ -70,8 +70,9 @@ def _ordered_dict(reconstructor: Reconstructor, value: dict[Any, Any]) -> str:
     empty = f"{cls}({factory})"
     if hashes_late(reconstructor, value):
         return _keyed(reconstructor, value, empty, display)
-    full = lambda: f"{cls}({factory}{display()})"  # noqa: E731
-    return reconstructor.container(value, empty, full, lambda name: f"{name}.update({display()})")
+    return reconstructor.container(
+        value, empty, lambda: f"{cls}({factory}{display()})", lambda name: f"{name}.update({display()})"
+    )
 
 
 def _deque(reconstructor: Reconstructor, value: collections.deque[Any]) -> str:
