@@ -11,6 +11,7 @@ import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tracegraph.autograd.outside_state import OutsideState
 from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.checker import CHECKS
 from tracegraph.capture.guards.failures import describe_object
+from tracegraph.capture.guards.generated_code import code_of
 from tracegraph.capture.guards.guard import Guard
 from tracegraph.capture.guards.sources import Pool, Source, SourceWriter
 from tracegraph.capture.guards.user_terms import condition_text, full_place, source_text
@@ -32,7 +34,7 @@ from tracegraph.tensor import Tensor
 
 
 @dataclass(frozen=True)
-class Observed:
+class Place:
     """A place whose value is observed.
 
     Attributes:
@@ -44,7 +46,7 @@ class Observed:
     is_replaceable: bool = False
 
 
-class Observer:
+class StateObserver:
     """Observes places and conditions.
 
     Args:
@@ -55,16 +57,19 @@ class Observer:
     __name__ = "outside_state"
 
     def __init__(
-        self, given: Sequence[Source], places: Sequence[Observed], conditions: Sequence[Guard], made: Sequence[str]
+        self, given: Sequence[Source], places: Sequence[Place], conditions: Sequence[Guard], made: Sequence[str]
     ) -> None:
         self.made = tuple(made)
         self.places = tuple(places)
         self.conditions = tuple(conditions)
-        known = {source: f"given[{i}]" for i, source in enumerate(given)}
-        self.values = _compiled([p.source for p in places], conditions, known)
-        #: one by one, to find out which of them fail
-        self._each = [_compiled([p.source], [], known) for p in places]
-        self._each += [_compiled([], [c], known) for c in conditions]
+        self._known = {source: f"given[{i}]" for i, source in enumerate(given)}
+        self.values = _compiled([p.source for p in places], conditions, self._known)
+
+    @cached_property
+    def _each(self) -> list[Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+        """The values one by one, to find out which of them there is none of any more."""
+        places = [_compiled([p.source], [], self._known) for p in self.places]
+        return places + [_compiled([], [c], self._known) for c in self.conditions]
 
     def __call__(self, *given: Any) -> ObservedState:
         """The state as it is observed from these objects."""
@@ -91,7 +96,8 @@ def _compiled(
     values += [f"({' and '.join(CHECKS[guard.kind](writer, guard))})" for guard in conditions]
     lines = "".join(f"    {line}\n" for line in writer.lines)
     namespace = pool.names
-    exec(f"def observe(given):\n{lines}    return ({''.join(f'{v}, ' for v in values)})\n", namespace)
+    text = f"def observe(given):\n{lines}    return ({''.join(f'{v}, ' for v in values)})\n"
+    exec(code_of(text, "<observation>"), namespace)
     observe: Callable[[tuple[Any, ...]], tuple[Any, ...]] = namespace["observe"]
     return observe
 
@@ -149,7 +155,7 @@ class ObservedState(OutsideState):
 
     __slots__ = ("_before", "_given", "_made", "_observer")
 
-    def __init__(self, observer: Observer, given: tuple[Any, ...]) -> None:
+    def __init__(self, observer: StateObserver, given: tuple[Any, ...]) -> None:
         super().__init__()
         self._observer = observer
         self._given = given

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.autograd.outside_state import OutsideState
 from tracegraph.capture.guards.guard import Guard, GuardKind
-from tracegraph.capture.guards.observation import Observed, Observer
+from tracegraph.capture.guards.observation import Place, StateObserver
 from tracegraph.capture.guards.sources import (
     ClassEntry,
     Computed,
@@ -200,12 +200,12 @@ class BackwardReads:
         held = [s for s in held if s not in self._sources]
         given = tuple(dict.fromkeys([*held, *(root for s in sources for root in self._roots(s, objects))]))
         places = [
-            Observed(s, location, s in self._tensors and self._tensors[s] not in self._elsewhere)
+            Place(s, location, s in self._tensors and self._tensors[s] not in self._elsewhere)
             for s, location in self._sources.items()
         ]
-        places += [Observed(s, None) for s in held]
+        places += [Place(s, None) for s in held]
         names = [_described(value) for value in made.values()]
-        self._input.source = Computed(Reference(Observer(given, places, list(self._conditions), names)), given)
+        self._input.source = Computed(Reference(StateObserver(given, places, list(self._conditions), names)), given)
         return self._input.source, list(made)
 
     def _roots(self, source: Source, objects: Collection[Source]) -> Iterator[Source]:
