@@ -37,6 +37,11 @@ class TreeSpec:
     def num_children(self) -> int:
         return len(self.children_specs)
 
+    @property
+    def keys(self) -> tuple[Any, ...]:
+        """The keys of a dict."""
+        return tuple(self.context[1] if self.type is defaultdict else self.context)
+
     def is_leaf(self) -> bool:
         return self.type is None
 
@@ -167,7 +172,7 @@ def _up_to(spec: TreeSpec, tree: Any) -> list[Any]:
         raise ArgumentError(f"trees differ: {spec.type.__name__} of {spec.num_children} items, and {tree!r:.60}")
     if issubclass(kind, dict) and context != spec.context:
         try:
-            items = [tree[key] for key in (spec.context[1] if kind is defaultdict else spec.context)]
+            items = [tree[key] for key in spec.keys]
         except KeyError as error:
             raise ArgumentError(f"trees differ: a dict has no key {error}") from None
     found: list[Any] = []

@@ -11,7 +11,7 @@ import pytest
 import tracegraph as tg
 from tracegraph import nn, optim
 from tracegraph.compiler import stages
-from tracegraph.ops.graphs import pytree
+from tracegraph.ops.graphs.structure import flatten
 
 BACKENDS = ["llvm", "interpreter", "eager"]
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
@@ -231,7 +231,7 @@ def test_what_only_the_other_branch_reads_has_zeros_for_a_gradient(name: str) ->
             for compiled in (False, True):
                 call: Any = tg.compile(tg.cond, backend="eager") if compiled else tg.cond
                 x, y = values(*shape, requires_grad=True), values(*shape, requires_grad=True)
-                found, _ = pytree.flatten(call(tg.tensor(pred), *branches, (x, y)))
+                found, _ = flatten(call(tg.tensor(pred), *branches, (x, y)))
                 floats = [t for t in found if t.dtype.is_floating]
                 tg.stack([t.sum() for t in floats]).sum().backward()
                 gradients = [t.grad if t.grad is None else t.grad.tolist() for t in (x, y)]

@@ -26,7 +26,7 @@ from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.tracing_state import is_tracing
 from tracegraph.nn.module import Module
 from tracegraph.ops.control.untaken import inputs_of, joined
-from tracegraph.ops.graphs.pytree import Tree, flatten, unflatten
+from tracegraph.ops.graphs.structure import Tree, flatten, unflatten
 from tracegraph.tensor import Tensor
 
 #: branches that are remembered; of each the captures, and the attempts that may end without one

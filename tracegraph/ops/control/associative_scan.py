@@ -19,7 +19,7 @@ from tracegraph.ops.control.control_flow_samples import ASSOCIATIVE_SCAN
 from tracegraph.ops.core.canonical import normalize_dim
 from tracegraph.ops.core.definition import Handle, define_op
 from tracegraph.ops.graphs.nested import BodyMaker
-from tracegraph.ops.graphs.pytree import Tree, described, flatten, unflatten
+from tracegraph.ops.graphs.structure import Tree, described, flatten, unflatten
 from tracegraph.ops.kinds import Derived, HigherOrder
 
 #: combines trees of tensors, given as their leaves, all along the first dimension at once

@@ -24,8 +24,8 @@ from tracegraph.ops.control.kind import ControlFlow
 from tracegraph.ops.core.arguments import is_tensor
 from tracegraph.ops.core.definition import define_op
 from tracegraph.ops.graphs.nested import BodyMaker, Draws, Input, RecordedBody
-from tracegraph.ops.graphs.pytree import Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.graphs.recording import Traced, recorder_of
+from tracegraph.ops.graphs.structure import Tree, described, flatten, static_parts, unflatten
 from tracegraph.providers import provided
 
 

@@ -23,8 +23,8 @@ from tracegraph.ops.core.canonical import normalize_dim
 from tracegraph.ops.core.definition import Handle
 from tracegraph.ops.core.dispatch import dispatch
 from tracegraph.ops.graphs.nested import Draws, RecordedBody, closed
-from tracegraph.ops.graphs.pytree import Structure, Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.graphs.recording import Recorder, Traced
+from tracegraph.ops.graphs.structure import Structure, Tree, described, flatten, static_parts, unflatten
 
 # --------------------------------------------------------------------------------------------- one node
 

@@ -29,7 +29,6 @@ from tracegraph.ops.core.definition import Gradient, Handle, Reads, define_op
 from tracegraph.ops.core.dispatch import dispatch
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.graphs.nested import BodyMaker, Input, RecordedBody
-from tracegraph.ops.graphs.pytree import Container, Leaf, Static
 from tracegraph.ops.graphs.recording import Recorder, Traced, recorder_of
 from tracegraph.ops.kinds import Composite, HigherOrder
 
@@ -282,8 +281,8 @@ def _record(
             body = record(outer, "backward_fn", on_present, [Input(t, requires_grad=True) for t in types])
     finally:
         outer.grad_enabled = mode
-    found = body.structure.items if isinstance(body.structure, Container) else ()
-    if len(found) != inputs or not all(isinstance(part, Leaf) or part == Static(None) for part in found):
+    found = body.structure.items
+    if len(found) != inputs or not all(part.is_tensor or part.is_none for part in found):
         raise ControlFlowError(f"custom_vjp: backward_fn must return a tuple of {inputs} tensors or None")
     return body
 
@@ -301,9 +300,8 @@ def _graph(body: RecordedBody, read: Sequence[Value | None]) -> Graph:
     for node in body.graph.nodes[:-1]:
         if node.op != "placeholder":
             rebuilder.copy(node)
-    assert isinstance(body.structure, Container)
     leaves = map(rebuilder.operand, body.graph.outputs)
-    outputs: list[Operand] = [next(leaves) if isinstance(part, Leaf) else None for part in body.structure.items]
+    outputs: list[Operand] = [next(leaves) if part.is_tensor else None for part in body.structure.items]
     rebuilder.builder.location = None
     return rebuilder.builder.output(*outputs)
 

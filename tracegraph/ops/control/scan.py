@@ -27,8 +27,8 @@ from tracegraph.ops.core.canonical import normalize_dim
 from tracegraph.ops.core.definition import Handle, define_op
 from tracegraph.ops.core.shapes import equal
 from tracegraph.ops.graphs.nested import BodyMaker, Draws, Input
-from tracegraph.ops.graphs.pytree import Structure, Tree, described, flatten, static_parts, unflatten
 from tracegraph.ops.graphs.recording import Traced, recorder_of
+from tracegraph.ops.graphs.structure import Structure, Tree, described, flatten, static_parts, unflatten
 
 
 @define_op
@@ -106,7 +106,7 @@ class Scan(ControlFlow):
             if body.draws and draws is Draws.NOTED:
                 draws = Draws.KEYED
                 continue
-            found, ys = body.structure.items  # type: ignore[union-attr]
+            found, ys = body.structure.items
             given = (carry_structure, types)
             check_carried("scan", "combine_fn", given, (found, body.types[: len(carry)]))
             later = [a or b for a, b in zip(tracked, body.requires_grad, strict=False)]

@@ -29,8 +29,8 @@ from tracegraph.ops.core.arguments import is_tensor
 from tracegraph.ops.core.definition import Handle, define_op
 from tracegraph.ops.core.random_key import KEY
 from tracegraph.ops.graphs.nested import BodyMaker, Draws, Input, RecordedBody
-from tracegraph.ops.graphs.pytree import Structure, Tree, flatten, unflatten
 from tracegraph.ops.graphs.recording import Traced, recorder_of
+from tracegraph.ops.graphs.structure import Structure, Tree, flatten, unflatten
 
 #: why a graph has no gradient of a while_loop, and what to do
 NO_GRADIENT = (

@@ -33,8 +33,8 @@ from tracegraph.ir import Builder, Graph, Kind, Rebuilder, TensorType, Value
 from tracegraph.ops.core.definition import Definition, Handle
 from tracegraph.ops.core.layout import Strides
 from tracegraph.ops.core.random_key import KEY
-from tracegraph.ops.graphs.pytree import Structure, flatten
 from tracegraph.ops.graphs.recording import NESTED, Recorder, Traced
+from tracegraph.ops.graphs.structure import Structure, flatten
 from tracegraph.ops.kinds import Effect
 
 

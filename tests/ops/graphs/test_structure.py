@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from typing import Any
 
 import pytest
 
 import tracegraph as tg
 from tracegraph.ops.control.control_flow import type_of
-from tracegraph.ops.graphs.pytree import described, flatten, static_parts, unflatten
+from tracegraph.ops.graphs.structure import described, flatten, static_parts, unflatten
 
 Pair = namedtuple("Pair", ["first", "second"])
 A, B, C = tg.ones(2), tg.zeros(3), tg.tensor(7)
@@ -22,6 +22,8 @@ TREES: list[Any] = [
     Pair(A, Pair((B,), None)),
     [],
     [1, "text", None, A],
+    defaultdict(list, {"a": A, "b": [B]}),
+    deque([A, 2, B], maxlen=3),
 ]
 
 
@@ -74,3 +76,5 @@ def test_description() -> None:
     types = list(map(type_of, leaves))
     assert described(structure, types) == "(f32[2], {'k': [f32[3], 3]}, Pair(i64[], None))"
     assert described(flatten((A,))[1], types[:1]) == "(f32[2],)"
+    assert described(flatten(deque([A]))[1], types[:1]) == "deque(f32[2])"
+    assert described(flatten(defaultdict(int, a=A))[1], types[:1]) == "{'a': f32[2]}"
