@@ -7,7 +7,7 @@
       return %1                                     return %1, %2
     }                                             }       write back output 0 to input 0; result 0 is output 1
 
-Every tensor of the graph is an `_Alias`: a memory of its own, or a view of another alias. A write goes up the views
+Every tensor of the graph is an `Alias`: a memory of its own, or a view of another alias. A write goes up the views
 to the memory by their `scatter` rules and makes a new version of it; an alias read after that is derived from the new
 version by the same views. Views left without use are for `dce` to remove.
 
@@ -22,6 +22,8 @@ from functools import cache
 
 import numpy as np
 
+from tracegraph.aot.alias import Alias, is_dense
+from tracegraph.aot.reads import may_be_read, read_and_overwritten
 from tracegraph.aot.record import (
     Detached,
     FromInput,
@@ -30,7 +32,6 @@ from tracegraph.aot.record import (
     MutationRecord,
     Result,
     Static,
-    ViewChain,
     ViewOfResult,
     WriteBack,
     memory_of_result,
@@ -40,10 +41,7 @@ from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.ops import functional as F
-from tracegraph.ops.core.definition import Definition
-from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides
 from tracegraph.ops.core.random_key import KEY
-from tracegraph.ops.graphs.backward_pass import read_results
 from tracegraph.ops.graphs.recording import Recorder, Traced
 from tracegraph.ops.kinds import View
 
@@ -92,76 +90,6 @@ def _pure_body(node: Node, body: Graph) -> Graph:
         raise IRError(f"{node.call_op.name}{where}: {e}") from None
 
 
-class _Alias:
-    """A tensor of the original graph: a memory of its own, or the view `op` of `origin`.
-
-    `value` holds its elements as of `version` of the memory.
-    """
-
-    __slots__ = (
-        "attrs", "counted", "formerly", "has_history", "input", "op", "origin", "tracked_write", "value", "version",
-        "writes",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        value: Value,
-        origin: _Alias | None = None,
-        op: View | None = None,
-        attrs: Mapping[str, object] | None = None,
-    ) -> None:
-        self.value = value
-        self.origin = origin
-        self.op = op
-        self.attrs = attrs or {}
-        self.version: int = origin.root.version if origin is not None else 0
-        #: of a detached alias: whether it was written to
-        self.has_history = False
-        #: of a root: its position among the inputs of the graph
-        self.input: int | None = None
-        #: of a root: whether a write took part in its history, that is, did not go through a detached view
-        self.tracked_write = False
-        #: of what counts its versions: how often it was written to
-        self.writes = 0
-        #: of a tensor that was given other memory: what it was before, whose counter it keeps
-        self.formerly: _Alias | None = None
-        #: how many writes `value` has seen
-        self.counted = self.counter.writes
-
-    @property
-    def counter(self) -> _Alias:
-        """The alias that counts the writes to this one: the memory, but for views that share no counter with it."""
-        if self.formerly is not None:
-            return self.formerly.counter
-        return self if self.origin is None or (self.op and not self.op.shares_version) else self.origin.counter
-
-    @property
-    def root(self) -> _Alias:
-        """The alias that is the whole memory; its version is the memory's."""
-        return self if self.origin is None else self.origin.root
-
-    @property
-    def base(self) -> _Alias:
-        """The nearest alias that is no view of another one's history, which this alias is a view of, or is."""
-        if self.origin is None or self.op is None or self.has_history:
-            return self
-        return self.origin.base if self.op.shares_history or not self.op.is_recorded else self
-
-    @property
-    def unrecorded(self) -> ViewChain:
-        """The step, if there is one, by which it was marked as a view made outside grad mode."""
-        if self.op is not None and not self.op.is_recorded:
-            return ((self.op, self.attrs),)
-        return () if self.origin is None or self is self.base else self.origin.unrecorded
-
-    def chain_from(self, ancestor: _Alias) -> ViewChain:
-        """The views that make this alias of `ancestor`."""
-        if self is ancestor:
-            return ()
-        assert self.origin is not None and self.op is not None
-        return (*self.origin.chain_from(ancestor), (self.op, self.attrs))
-
-
 class _Functionaliser:
     """Rebuilds a graph, keeping an alias for each of its values."""
 
@@ -169,22 +97,22 @@ class _Functionaliser:
         self.graph = graph
         self.builder = Builder(graph.name)
         self.recorder = Recorder(self.builder)
-        self.aliases: dict[Value, _Alias] = {}
+        self.aliases: dict[Value, Alias] = {}
         self.keys = 0
         #: of the next draw, where its number shows only when the graph runs
         self.key: Value | None = None
         #: what each value that is no view holds: the elements of which memory, after how many writes
-        self.held: dict[Value, tuple[_Alias, int]] = {}
+        self.held: dict[Value, tuple[Alias, int]] = {}
         #: the elements that tensors had before, each with the number of writes that they have seen
-        self.former: list[tuple[_Alias, Value, int]] = []
+        self.former: list[tuple[Alias, Value, int]] = []
         #: tensors that were given other memory, and what they are since
-        self.moved: dict[_Alias, _Alias] = {}
+        self.moved: dict[Alias, Alias] = {}
         #: operands that the gradient of a node reads, while its result overwrites them: their elements are kept
-        self.kept = _read_and_overwritten(graph)
+        self.kept = read_and_overwritten(graph)
 
     # ------------------------------------------------------------------------------------ reading and writing
 
-    def current(self, alias: _Alias) -> Value:
+    def current(self, alias: Alias) -> Value:
         """The elements of `alias` now."""
         version = alias.root.version
         if alias.version != version:
@@ -199,7 +127,7 @@ class _Functionaliser:
             alias.version = version
         return alias.value
 
-    def write(self, alias: _Alias, elements: Traced) -> None:
+    def write(self, alias: Alias, elements: Traced) -> None:
         """Let `elements`, of the type of `alias`, be its elements; scatter rules refuse elements that overlap."""
         if alias.origin is None:
             alias.version += 1
@@ -214,18 +142,18 @@ class _Functionaliser:
         alias.version = alias.root.version
         self.hold(alias)
 
-    def put(self, alias: _Alias, value: Value) -> None:
+    def put(self, alias: Alias, value: Value) -> None:
         """Let `value` be the elements of `alias`."""
         self.former.append((alias, alias.value, alias.counted))
         alias.value, alias.counted = value, alias.counter.writes
 
-    def hold(self, alias: _Alias) -> None:
+    def hold(self, alias: Alias) -> None:
         """Note that the value of `alias`, which no other alias has, holds its elements as they are now."""
         self.held[alias.value] = alias.counter, alias.counter.writes
 
-    def made(self, value: Value) -> _Alias:
+    def made(self, value: Value) -> Alias:
         """A memory of its own."""
-        alias = _Alias(value)
+        alias = Alias(value)
         self.hold(alias)
         return alias
 
@@ -257,11 +185,11 @@ class _Functionaliser:
             origin = self.aliases[operand]
             if history:
                 # as what is detached and then given these elements, which are those that are there
-                alias = _Alias(self.operand(*history), origin, lookup("detach"))  # type: ignore[arg-type]
+                alias = Alias(self.operand(*history), origin, lookup("detach"))  # type: ignore[arg-type]
                 alias.has_history = True
                 self.hold(alias)
             else:
-                alias = _Alias(self.builder.call(op, self.current(origin), **node.attrs), origin, op, node.attrs)
+                alias = Alias(self.builder.call(op, self.current(origin), **node.attrs), origin, op, node.attrs)
             self.aliases[node.value] = alias
             return
         attrs = {**node.attrs, **{name: _pure_body(node, body) for name, body in subgraphs(node).items()}}
@@ -301,7 +229,7 @@ class _Functionaliser:
         """A tensor in other memory is another alias, with the history that the tensor has."""
         memory, tensor = (self.aliases[o] for o in node.operands)
         elements = F.replace_elements(*(self.recorder.traced(self.current(a)) for a in (tensor, memory)))
-        alias = _Alias(elements.value, memory, lookup("tensor_data"))  # type: ignore[arg-type]
+        alias = Alias(elements.value, memory, lookup("tensor_data"))  # type: ignore[arg-type]
         alias.has_history, alias.formerly = True, tensor
         alias.counted = alias.counter.writes
         self.hold(alias)
@@ -359,7 +287,7 @@ class _Functionaliser:
             if alias.origin is None and (alias.version or alias.writes):  # if only to be counted
                 write_backs.append(WriteBack(position, len(outputs), not alias.tracked_write, alias.writes))
                 outputs.append(self.current(alias))
-        positions: dict[_Alias, int] = {}
+        positions: dict[Alias, int] = {}
         results = self.results(outputs, positions)
         if self.key is not None:
             outputs.append(self.key)
@@ -380,7 +308,7 @@ class _Functionaliser:
         """Put what gradient formulas find in backward where no counter tells that it is not what there was."""
         present = dict.fromkeys(self.aliases.values())
         for alias, value, counted in (*self.former, *((a, a.value, a.counted) for a in present)):
-            if counted != alias.counter.writes or not _may_be_read(value):
+            if counted != alias.counter.writes or not may_be_read(value):
                 continue
             while alias in self.moved:
                 alias = self.moved[alias]
@@ -388,7 +316,7 @@ class _Functionaliser:
             if now is not value:
                 F.read_in_backward(self.recorder.traced(value), self.recorder.traced(now))
 
-    def places(self, positions: Mapping[_Alias, int], results: Iterable[Result]) -> tuple[Held, ...]:
+    def places(self, positions: Mapping[Alias, int], results: Iterable[Result]) -> tuple[Held, ...]:
         """The values in memory of inputs or results, and those that hold what has been overwritten since."""
         own = {place.output for place in map(memory_of_result, results) if isinstance(place, FromOutput)}
         outputs = {alias.counter: output for alias, output in positions.items() if output in own}
@@ -400,23 +328,23 @@ class _Functionaliser:
         )
         return tuple(h for h in every if h.is_overwritten or h.input is not None or h.output is not None)
 
-    def results(self, outputs: list[Operand], positions: dict[_Alias, int]) -> tuple[Result, ...]:
+    def results(self, outputs: list[Operand], positions: dict[Alias, int]) -> tuple[Result, ...]:
         """Where each output comes from; what the pure graph must return for it is appended to `outputs`.
 
         `positions` is told which output holds the elements of which alias.
         """
         returned = {v: self.aliases[v] for v in self.graph.outputs if isinstance(v, Value)}
 
-        def output(alias: _Alias) -> int:
+        def output(alias: Alias) -> int:
             if alias not in positions:
                 positions[alias] = len(outputs)
                 outputs.append(self.current(alias))
             return positions[alias]
 
-        def result(alias: _Alias) -> Result:
+        def result(alias: Alias) -> Result:
             root = alias.root
             sharing = sum(other.root is root for other in returned.values())
-            if root.input is None and sharing == 1 and _is_dense(alias):
+            if root.input is None and sharing == 1 and is_dense(alias):
                 return FromOutput(output(alias), alias.unrecorded)
             base = alias.base
             if base is root:
@@ -424,10 +352,10 @@ class _Functionaliser:
             return ViewOfResult(of_base(base), alias.chain_from(base)) if base is not alias else of_base(base)
 
         @cache
-        def of_base(alias: _Alias) -> FromInput | FromOutput | Detached:
+        def of_base(alias: Alias) -> FromInput | FromOutput | Detached:
             return Detached(of_root(alias), output(alias)) if alias.has_history else of_root(alias)
 
-        def of_root(alias: _Alias) -> FromInput | FromOutput:
+        def of_root(alias: Alias) -> FromInput | FromOutput:
             root, chain = alias.root, alias.chain_from(alias.root)
             return FromInput(root.input, chain) if root.input is not None else FromOutput(output(root), chain)
 
@@ -443,52 +371,3 @@ _EFFECTS: dict[str, Callable[[_Functionaliser, Node], None]] = {
     "reserve_keys": _Functionaliser.reserve_keys,
     "release_keys": _Functionaliser.release_keys,
 }
-
-
-def _read_and_overwritten(graph: Graph) -> dict[Node, list[int]]:
-    """Positions of operands that gradients read although they are written to: `x.mul_(w)` is `copy_(x, mul(x, w))`.
-
-    The tape keeps a copy of their elements, as the write is the operation's own.
-    """
-    kept: dict[Node, list[int]] = {}
-    for write in graph.calls:
-        for target, source in [write.operands] if write.call_op.name == "copy_" else ():
-            node = source.node
-            op = node.target
-            if node.is_call and target in node.args and isinstance(op, Definition) and op.vjp is not None:
-                reads = op.vjp_reads(len(node.args)).operands
-                kept[node] = [
-                    i for i, (a, is_read) in enumerate(zip(node.args, reads, strict=True)) if a is target and is_read
-                ]
-    return kept
-
-
-def _may_be_read(value: Value) -> bool:
-    """Whether a gradient formula reads the elements of `value`, if it is evaluated."""
-    for node in (value.node, *value.users):
-        op = node.target
-        if not isinstance(op, Definition) or not op.is_differentiable:
-            continue
-        if op.vjp is None:
-            return True  # its decomposition decides
-        operands, results = op.vjp_reads(len(node.args))
-        read = [a for a, is_read in zip(node.args, operands, strict=True) if is_read]
-        if any(v is value for v in (*read, *(read_results(node, op) if results else ()))):
-            return True
-    return False
-
-
-def _is_dense(alias: _Alias) -> bool:
-    """Whether the elements lie in row-major order without gaps, so that a tensor of its own is laid out alike."""
-    return dims.same_shape(_strides(alias), contiguous_strides(_shape(alias)))
-
-
-def _strides(alias: _Alias) -> Strides:
-    if alias.origin is None or alias.op is None:
-        return contiguous_strides(_shape(alias))
-    strides: Strides = alias.op.strides(_strides(alias.origin), (alias.origin.value.type,), alias.attrs)
-    return strides
-
-
-def _shape(alias: _Alias) -> Shape:
-    return alias.value.type.shape

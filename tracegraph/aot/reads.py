@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from tracegraph.aot.dataflow import memory_of
 from tracegraph.aot.record import Held
-from tracegraph.ir import Node, Operand, TensorType, Value
+from tracegraph.ir import Graph, Node, Operand, TensorType, Value
 from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.graphs.backward_pass import read_results
 
 
 class FormulaRead(NamedTuple):
@@ -94,3 +95,36 @@ def readers_by_value(reads: Iterable[FormulaRead], nodes: Sequence[Node]) -> dic
             if isinstance(operand, Value) and not op.is_for_gradient_alone(position, node.attrs):
                 readers[operand] = readers.get(operand, frozenset()) | below
     return readers
+
+
+def read_and_overwritten(graph: Graph) -> dict[Node, list[int]]:
+    """Positions of operands that gradients read although they are written to: `x.mul_(w)` is `copy_(x, mul(x, w))`.
+
+    The tape keeps a copy of their elements, as the write is the operation's own.
+    """
+    kept: dict[Node, list[int]] = {}
+    for write in graph.calls:
+        for target, source in [write.operands] if write.call_op.name == "copy_" else ():
+            node = source.node
+            op = node.target
+            if node.is_call and target in node.args and isinstance(op, Definition) and op.vjp is not None:
+                reads = op.vjp_reads(len(node.args)).operands
+                kept[node] = [
+                    i for i, (a, is_read) in enumerate(zip(node.args, reads, strict=True)) if a is target and is_read
+                ]
+    return kept
+
+
+def may_be_read(value: Value) -> bool:
+    """Whether a gradient formula reads the elements of `value`, if it is evaluated."""
+    for node in (value.node, *value.users):
+        op = node.target
+        if not isinstance(op, Definition) or not op.is_differentiable:
+            continue
+        if op.vjp is None:
+            return True  # its decomposition decides
+        operands, results = op.vjp_reads(len(node.args))
+        read = [a for a, is_read in zip(node.args, operands, strict=True) if is_read]
+        if any(v is value for v in (*read, *(read_results(node, op) if results else ()))):
+            return True
+    return False

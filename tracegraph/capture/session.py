@@ -38,8 +38,8 @@ from tracegraph.capture.trace.frame import Frame, Returned, Unread
 from tracegraph.capture.trace.functions import make_binder
 from tracegraph.capture.trace.generators import SymbolicGenerator
 from tracegraph.capture.trace.leaves import Leaf
+from tracegraph.capture.trace.memories import root_of
 from tracegraph.capture.trace.replaced_methods import end_redirection, redirect
-from tracegraph.capture.trace.tensor_states import root_of
 from tracegraph.capture.trace.tracer import Stop, Tracer
 from tracegraph.capture.trace.tracing_state import tracing
 from tracegraph.ir import Node

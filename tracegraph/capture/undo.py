@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tracegraph.capture.trace.tensor_states import root_of
+from tracegraph.capture.trace.memories import root_of
 from tracegraph.ir import Graph, Node
 from tracegraph.ops.random.generator import get_rng_state, set_rng_state
 from tracegraph.tensor import Tensor

@@ -22,8 +22,8 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.values import Observed, is_constant, is_tensor
 from tracegraph.capture.trace.dynamism import Dynamism
+from tracegraph.capture.trace.memories import root_of
 from tracegraph.capture.trace.safety import specialised
-from tracegraph.capture.trace.tensor_states import root_of
 from tracegraph.ops.core.dispatch import creation
 
 if TYPE_CHECKING:

@@ -36,11 +36,12 @@ from tracegraph.capture.stack.values import (
     is_unknown_traceback,
 )
 from tracegraph.capture.tensors import arrays
+from tracegraph.capture.tensors.methods_in_place import SHAPE_CHANGES
 from tracegraph.capture.trace import replaced_methods
 from tracegraph.capture.trace.growing_lists import GrowingList
 from tracegraph.capture.trace.instance_dicts import ClassDict, InstanceDict, instance_entry, missing, pending_value
 from tracegraph.capture.trace.safety import specialised
-from tracegraph.capture.trace.tensor_states import SHAPE_CHANGES, GradFn, TensorStates
+from tracegraph.capture.trace.tensor_states import GradFn, TensorStates
 from tracegraph.ir import Op, SymExpr
 from tracegraph.ops.core.sym_float import SymFloat
 from tracegraph.ops.graphs.recording import Traced

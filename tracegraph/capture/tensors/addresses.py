@@ -17,7 +17,7 @@ from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.object_ids import ObjectId
 from tracegraph.capture.stack.values import STAND_INS
-from tracegraph.capture.trace.tensor_states import root_of
+from tracegraph.capture.trace.memories import root_of
 from tracegraph.ir import Value
 from tracegraph.ir.fused import node_symbols
 from tracegraph.ops.graphs.recording import Traced

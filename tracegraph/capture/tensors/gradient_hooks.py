@@ -23,7 +23,7 @@ from tracegraph.capture.tensors.autograd_functions import is_view, with_gradient
 from tracegraph.capture.trace.effects import HookRegistration
 from tracegraph.capture.trace.functions import inline
 from tracegraph.capture.trace.leaves import is_alone
-from tracegraph.capture.trace.tensor_states import beginning
+from tracegraph.capture.trace.memories import beginning
 from tracegraph.ir import Value
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.recording import Traced

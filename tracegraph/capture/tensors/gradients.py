@@ -26,13 +26,7 @@ from tracegraph.capture.guards.sources import Slot
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.tensors.gradient_hooks import gradient_value
-from tracegraph.capture.trace.tensor_states import (
-    counter_of,
-    is_rebinding,
-    view_chain,
-    view_op,
-    written_positions,
-)
+from tracegraph.capture.trace.memories import counter_of, is_rebinding, view_chain, view_op, written_positions
 from tracegraph.ir import Node, Value
 from tracegraph.ir import dim as dims
 from tracegraph.ops import functional as F

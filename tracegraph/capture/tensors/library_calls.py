@@ -19,10 +19,11 @@ from tracegraph.capture.tensors import (
     checkpoints,
     gradient_hooks,
     gradients,
+    methods_in_place,
     module_hooks,
     transforms,
 )
-from tracegraph.capture.trace import copying, random_streams, tensor_states
+from tracegraph.capture.trace import copying, random_streams
 from tracegraph.capture.trace.growing_lists import GrowingList, call_append
 from tracegraph.capture.trace.safety import flatten
 from tracegraph.dtypes import DType, as_dtype
@@ -182,7 +183,7 @@ METHODS: dict[Any, Callable[..., Any]] = {
     **addresses.METHODS,
     **gradients.METHODS,
     **gradient_hooks.METHODS,
-    **tensor_states.METHODS,
+    **methods_in_place.METHODS,
     **copying.METHODS,
     GrowingList.append: call_append,
 }

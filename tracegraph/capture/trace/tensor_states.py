@@ -20,21 +20,26 @@ else's too, the graph ends before the tensor becomes a leaf.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.sources import Computed, Reference, Slot, constant_source
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
 from tracegraph.capture.trace.leaves import Leaf, is_alone, new_leaf
+from tracegraph.capture.trace.memories import (
+    beginning,
+    counter_of,
+    is_tracked_view,
+    root_of,
+    written_positions,
+)
 from tracegraph.ir import Node, Role, Value
 from tracegraph.ir import dim as dims
 from tracegraph.nn.parameter import Parameter
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.recording import Traced, base_of
-from tracegraph.ops.handles.tensor_class import REPLACEMENTS
-from tracegraph.ops.kinds import View
 from tracegraph.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -154,7 +159,7 @@ class TensorStates:
         self._check_own(tensor, "detach_()")
         if self._tracer.is_outside(tensor) and not self.is_leaf(tensor):
             raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor.detach_ of a tensor with a history from outside")
-        if base_of(tensor.value) is not tensor.value or any(_is_tracked_view(n) for n in _users(tensor.value)):
+        if base_of(tensor.value) is not tensor.value or any(is_tracked_view(n) for n in tensor.value.users):
             raise Break(reasons.TENSOR_ATTRIBUTE, "Tensor.detach_ of a tensor with views")
         self._become(tensor, F.detach(tensor), False)
         self._replay(tensor, "requires_grad", False)
@@ -398,60 +403,8 @@ class TensorStates:
         self._grads[id(tensor)] = tensor, gradient
 
 
-def written_positions(node: Node) -> tuple[int, ...]:
-    """Positions of the operands that a call writes to."""
-    return getattr(node.call_op, "mutates", ())
-
-
-def root_of(value: Value) -> Value:
-    """The value whose memory `value` views, itself if it is no view."""
-    while value.node.is_call and isinstance(value.node.target, View):
-        value = value.node.operands[0]
-    return value
-
-
-def is_rebinding(node: Node) -> bool:
-    """Whether a call gives a tensor other memory."""
-    return node.is_call and bool(getattr(node.target, "rebinds", ()))
-
-
-def beginning(value: Value) -> Value:
-    """The value at which the history of a leaf begins: what it was before it was given other memory."""
-    while is_rebinding(value.node):
-        (position,) = value.node.call_op.rebinds  # type: ignore[attr-defined]
-        value = value.node.operands[position]
-    return value
-
-
-def counter_of(value: Value) -> Value:
-    """The value whose version counter `value` shares, itself if that is its own."""
-    while value.node.is_call and isinstance(value.node.target, View):
-        if is_rebinding(value.node):
-            value = beginning(value)
-        elif view_op(value.node).shares_version:
-            value = value.node.operands[0]
-        else:
-            break
-    return value
-
-
 def _same_type(a: Traced, b: Traced) -> bool:
     return a.dtype is b.dtype and dims.same_shape(tuple(a.shape), tuple(b.shape))
-
-
-def view_chain(base: Value, view: Value) -> list[Node]:
-    """The views that make `view` of `base`, first applied first."""
-    chain: list[Node] = []
-    while view is not base:
-        chain.insert(0, view.node)
-        view = view.node.operands[0]
-    return chain
-
-
-def view_op(node: Node) -> View:
-    """The operation of a view."""
-    assert isinstance(node.target, View)
-    return node.target
 
 
 def _read_by_gradient(node: Node, op: Definition) -> Iterator[Value]:
@@ -462,36 +415,3 @@ def _read_by_gradient(node: Node, op: Definition) -> Iterator[Value]:
     operands, results = op.vjp_reads(len(node.args))
     yield from (a for a, is_read in zip(node.args, operands, strict=True) if is_read and isinstance(a, Value))
     yield from (v for v in node.values if results and v.index not in op.unread_results)
-
-
-def _users(value: Value) -> Iterator[Node]:
-    return iter(value.users)
-
-
-def _is_tracked_view(node: Node) -> bool:
-    return node.is_call and isinstance(node.target, View) and node.target.shares_history
-
-
-def _call_detach(tracer: Tracer, tensor: Traced) -> Traced:
-    tracer.tensors.detach(tensor)
-    return tensor
-
-
-def _reshaped(name: str) -> Callable[..., Traced]:
-    """The handler of a method that changes the tensor's own shape, by the view of the same name."""
-
-    def handle(tracer: Tracer, tensor: Traced, *args: Any, **kwargs: Any) -> Traced:
-        view = tracer.native(getattr(tensor, name.removesuffix("_")), *args, **kwargs)
-        tracer.tensors.set_shape(tensor, name, view)
-        return tensor
-
-    return handle
-
-
-#: methods by which a tensor becomes a view of itself
-SHAPE_CHANGES = ("unsqueeze_", "squeeze_", "transpose_", "swapaxes_", "swapdims_", "t_", "as_strided_")
-#: handlers of methods of tensors
-METHODS: dict[Any, Callable[..., Any]] = {
-    REPLACEMENTS.original(Tensor, "detach_"): _call_detach,
-    **{REPLACEMENTS.original(Tensor, name): _reshaped(name) for name in SHAPE_CHANGES},
-}

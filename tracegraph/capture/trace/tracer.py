@@ -34,13 +34,14 @@ from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.effects import Effects
 from tracegraph.capture.trace.foresight import Foresight
 from tracegraph.capture.trace.generators import SymbolicGenerator
+from tracegraph.capture.trace.memories import root_of
 from tracegraph.capture.trace.native_draws import NativeDraws
 from tracegraph.capture.trace.numbers import TraceNumbers
 from tracegraph.capture.trace.random_streams import RandomStreams
 from tracegraph.capture.trace.recorder import CaptureRecorder
 from tracegraph.capture.trace.settings import TraceSettings
 from tracegraph.capture.trace.sizes import Sizes
-from tracegraph.capture.trace.tensor_states import GradFn, TensorStates, root_of
+from tracegraph.capture.trace.tensor_states import GradFn, TensorStates
 from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphError
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.nn.parameter import Parameter
