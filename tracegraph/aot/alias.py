@@ -55,6 +55,11 @@ class Alias:
         return self if self.origin is None or (self.op and not self.op.shares_version) else self.origin.counter
 
     @property
+    def is_tensor(self) -> bool:
+        """Whether it is the tensor that its counter was made for, and no view of it, in whatever memory by now."""
+        return self.origin is None if self.formerly is None else self.formerly.is_tensor
+
+    @property
     def root(self) -> Alias:
         """The alias that is the whole memory; its version is the memory's."""
         return self if self.origin is None else self.origin.root

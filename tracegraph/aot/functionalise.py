@@ -101,8 +101,8 @@ class _Functionaliser:
         self.keys = 0
         #: of the next draw, where its number shows only when the graph runs
         self.key: Value | None = None
-        #: what each value that is no view holds: the elements of which memory, after how many writes
-        self.held: dict[Value, tuple[Alias, int]] = {}
+        #: what each value that is no view holds: the elements of which memory, after how many writes; whether of all
+        self.held: dict[Value, tuple[Alias, int, bool]] = {}
         #: the elements that tensors had before, each with the number of writes that they have seen
         self.former: list[tuple[Alias, Value, int]] = []
         #: tensors that were given other memory, and what they are since
@@ -149,7 +149,7 @@ class _Functionaliser:
 
     def hold(self, alias: Alias) -> None:
         """Note that the value of `alias`, which no other alias has, holds its elements as they are now."""
-        self.held[alias.value] = alias.counter, alias.counter.writes
+        self.held[alias.value] = alias.counter, alias.counter.writes, alias.is_tensor
 
     def made(self, value: Value) -> Alias:
         """A memory of its own."""
@@ -299,6 +299,7 @@ class _Functionaliser:
             results,
             versions,
             self.places(positions, results),
+            frozenset([alias.input for alias in self.moved if alias.input is not None]),
             None if self.key is None else len(outputs) - 1,
         )
         self.read_in_backward()
@@ -323,8 +324,8 @@ class _Functionaliser:
         # where the memory is a result under a counter of its own (`Tensor.data`), writes to that are the ones noticed
         memories = {alias.root: output for alias, output in positions.items() if output in own}
         every = (
-            Held(value, counter.input, outputs.get(counter, memories.get(counter.root)), before, counter.writes)
-            for value, (counter, before) in self.held.items()
+            Held(value, counter.input, outputs.get(counter, memories.get(counter.root)), before, counter.writes, whole)
+            for value, (counter, before, whole) in self.held.items()
         )
         return tuple(h for h in every if h.is_overwritten or h.input is not None or h.output is not None)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tracegraph.aot.dataflow import needed
-from tracegraph.aot.reads import FormulaRead, Read, aliased_reads, readers_by_value
+from tracegraph.aot.reads import FormulaRead, Keeps, Read, aliased_reads, readers_by_value, tensors_of_inputs
 from tracegraph.aot.record import Held
 from tracegraph.aot.written_formulas import pure_pullback
 from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value
@@ -124,6 +124,11 @@ class Joint:
     def kept(self) -> tuple[Operand, ...]:
         """The primal values that gradient formulas of any order read."""
         return self.graph.outputs[self.outputs + len(self.requiring) :]
+
+    @property
+    def kept_tensors(self) -> list[int | None]:
+        """For each kept value, the position of the input that it is to the tape, if there is one."""
+        return tensors_of_inputs(self.kept, self.primals, self.held)
 
 
 def differentiate(
@@ -354,7 +359,7 @@ class _Backward(BackwardPass):
 
         def on_read(names: Collection[str]) -> None:
             self.reads += [
-                FormulaRead(v, what, called, sources)
+                FormulaRead(v, what, called, sources, keeps=_kept_for(step.op, operand))
                 for v, operand in formula_reads(node, step.op, names)
                 for what, called in [step.op.reads_as or (operand, step.op.name)]
             ]
@@ -381,7 +386,9 @@ class _Backward(BackwardPass):
         found = self._control_flow[node].gradients(node, step.operands, step.results, step.cotangents)
         used = {o for new in nodes[before:] for o in new.operands}
         self.reads += [
-            FormulaRead(o, "an operand", step.op.name, sources) for o in dict.fromkeys(node.operands) if o in used
+            FormulaRead(o, "an operand", step.op.name, sources, keeps=Keeps.PARTS)
+            for o in dict.fromkeys(node.operands)
+            if o in used
         ]
         # what is carried may get a history in the course of a loop without having one at its start
         return [gradient if is_needed else None for gradient, is_needed in zip(found, step.needs, strict=True)]
@@ -407,6 +414,11 @@ def _keeps_elements(node: Node, op: Definition) -> bool:
     operands, results = op.vjp_reads(len(node.args))
     kept = (a for a, is_kept in zip(node.args, operands, strict=True) if is_kept)
     return (results and bool(read_results(node, op))) or any(isinstance(a, Value) for a in kept)
+
+
+def _kept_for(op: Definition, what: str) -> Keeps:
+    """What the tape keeps of what a formula reads: of results the elements, unless the formula is a program's own."""
+    return Keeps.ELEMENTS if what == "the result" and op.reads_as is None else Keeps.TENSOR
 
 
 def _without_hooks(value: Value) -> Value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import NamedTuple
 
 from tracegraph.aot.dataflow import memory_of
@@ -13,12 +14,26 @@ from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.backward_pass import read_results
 
 
+class Keeps(Enum):
+    """What the tape keeps for a gradient formula, which says what the formula reads of a tensor that is given other
+    memory (`tensor.data = other`) before backward.
+    """
+
+    #: the elements, in the memory where they were
+    ELEMENTS = auto()
+    #: the tensor: the formula reads what it holds in backward
+    TENSOR = auto()
+    #: the tensor or its elements, for one or another of the operations that a control flow operation stands for
+    PARTS = auto()
+
+
 class FormulaRead(NamedTuple):
     """A formula of the operation `op` reads `value`, if gradients come from these cotangents.
 
     Attributes:
         what: what it reads: "an operand" or "the result".
         is_live: it reads an input as it is in backward.
+        keeps: what the tape keeps for it.
     """
 
     value: Value
@@ -26,6 +41,7 @@ class FormulaRead(NamedTuple):
     op: str
     cotangents: frozenset[int]
     is_live: bool = False
+    keeps: Keeps = Keeps.TENSOR
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,8 @@ class Read:
         type: the type of what is read, which may be a view.
         cotangents: numbers of the cotangents that reach the formula; without any of them it is not evaluated.
         is_live: the formula reads an input as it is in backward: a write is no error.
+        keeps: what the tape keeps for the formula.
+        is_tensor: it reads the input or output itself, and no view of it.
     """
 
     input: int | None
@@ -54,6 +72,8 @@ class Read:
     is_live: bool = False
     before: int = 0
     writes: int = 0
+    keeps: Keeps = Keeps.TENSOR
+    is_tensor: bool = True
 
     @property
     def is_overwritten(self) -> bool:
@@ -64,17 +84,36 @@ def aliased_reads(
     reads: Iterable[FormulaRead], inputs: Sequence[Value], results: Sequence[Operand], held: Iterable[Held]
 ) -> Iterator[Read]:
     """The reads of memory that whoever calls the graph can write to, of inputs and outputs, and of what is gone."""
-    places = {v: Held(v, i, None, 0, 0) for i, v in enumerate(inputs)}
+    places = {v: Held(v, i, None, 0, 0, True) for i, v in enumerate(inputs)}
     for i, result in enumerate(results):
         if isinstance(result, Value):
             memory = memory_of(result)
-            places.setdefault(memory, Held(memory, None, i, 0, 0))
+            places.setdefault(memory, Held(memory, None, i, 0, 0, True))
     places.update({h.value: h for h in held})
-    for value, what, op, cotangents, is_live in dict.fromkeys(reads):
+    for value, what, op, cotangents, is_live, keeps in dict.fromkeys(reads):
         place = places.get(memory_of(value))
         if place is not None:
             anew = is_live and place.input is not None and not place.writes
-            yield Read(place.input, place.output, what, op, value.type, cotangents, anew, place.before, place.writes)
+            is_tensor = place.is_tensor and value is place.value
+            yield Read(
+                place.input, place.output, what, op, value.type, cotangents, anew, place.before, place.writes, keeps,
+                is_tensor,
+            )  # fmt: skip
+
+
+def tensors_of_inputs(values: Iterable[Operand], inputs: Sequence[Value], held: Iterable[Held]) -> list[int | None]:
+    """For each value, the position of the input that the tape keeps where a formula reads the value."""
+    positions: dict[Operand, int | None] = {v: i for i, v in enumerate(inputs)}
+    positions.update({h.value: h.input for h in held if h.is_tensor})
+    return [positions.get(_read_for(v)) for v in values]
+
+
+def _read_for(value: Operand) -> Operand:
+    """The value in whose place formulas read `value` in backward, itself of most."""
+    op = value.node.target if isinstance(value, Value) else None
+    if not isinstance(value, Value) or not isinstance(op, Definition) or op.read_for is None:
+        return value
+    return value.node.args[op.read_for]
 
 
 def readers_by_value(reads: Iterable[FormulaRead], nodes: Sequence[Node]) -> dict[Value, frozenset[int]]:
@@ -83,7 +122,7 @@ def readers_by_value(reads: Iterable[FormulaRead], nodes: Sequence[Node]) -> dic
     Inputs that are read as they are in backward do not count for that.
     """
     readers: dict[Value, frozenset[int]] = {}
-    for value, _, _, cotangents, is_live in reads:
+    for value, _, _, cotangents, is_live, _ in reads:
         if not is_live or memory_of(value).node.is_call:
             readers[value] = readers.get(value, frozenset()) | cotangents
     for node in reversed(nodes):

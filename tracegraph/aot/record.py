@@ -6,7 +6,7 @@ Whoever calls the pure graph restores both from the record: first the write-back
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from tracegraph.ir import Value
@@ -112,6 +112,7 @@ class Held:
         output: the output of the pure graph that becomes the tensor in their memory, if there is one.
         before: how many writes to that memory they have seen.
         writes: how many there are in the graph.
+        is_tensor: whether the value is the input or output itself, and no view of it.
     """
 
     value: Value
@@ -119,6 +120,7 @@ class Held:
     output: int | None
     before: int
     writes: int
+    is_tensor: bool = False
 
     @property
     def is_overwritten(self) -> bool:
@@ -138,6 +140,7 @@ class MutationRecord:
             share one record object.
         versions: outputs that are new tensors and have been written to, each with the number of writes.
         held: the values of the pure graph in memory that others can write to or the graph itself has overwritten.
+        replaced: inputs that are given other memory (`x.data = y`), once, when the call has ended.
         next_key: the output that is the key to be drawn next, where how many are drawn shows only then. The last of the
             keys is the first of them.
     """
@@ -148,6 +151,7 @@ class MutationRecord:
     results: tuple[Result, ...]
     versions: tuple[tuple[int, int], ...] = ()
     held: tuple[Held, ...] = ()
+    replaced: frozenset[int] = frozenset()
     next_key: int | None = None
 
     def takes_cotangent(self, outputs: int) -> list[bool]:
@@ -159,6 +163,16 @@ class MutationRecord:
     def written(self) -> frozenset[int]:
         """Positions of the inputs that are written to."""
         return frozenset(w.input for w in self.write_backs)
+
+    @property
+    def viewed(self) -> frozenset[FromInput | FromOutput]:
+        """The inputs and outputs of which views are results."""
+        places = ((r, memory_of_result(r)) for r in self.results)
+        return frozenset(
+            replace(m, chain=())
+            for r, m in places
+            if not isinstance(m, Static) and (m.chain or isinstance(r, ViewOfResult))
+        )
 
     def __str__(self) -> str:
         """As comments of IR text, which the graph it belongs to can be followed by."""

@@ -156,6 +156,8 @@ def _differentiation(
         input_cotangents=joint.input_cotangents,
         reads=joint.reads,
         writes={w.input: w.writes for w in record.write_backs},
+        replaced=record.replaced,
+        viewed=record.viewed,
         restore_inputs=parts.restore_inputs,
         formulas=Formulas(joint, parts.restore),
         # compiled at the first backward pass: evaluation in grad mode never needs it

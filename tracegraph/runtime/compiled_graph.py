@@ -81,7 +81,7 @@ class CompiledGraph:
         ]
         #: positions of inputs whose versions count
         watched = differentiation.watched_inputs if differentiation is not None else ()
-        self._watched = frozenset([position for position, _, _ in watched])
+        self._watched = frozenset([position for position, *_ in watched])
         self._fresh = _fresh_results(record)
         #: (position among the results, index among the differentiable outputs) of results with a history
         differentiable = differentiation.differentiable if differentiation is not None else ()

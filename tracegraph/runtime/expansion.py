@@ -70,6 +70,11 @@ class Formulas:
         return tuple(positions.get(memory_of(v)) for v in self.joint.kept if isinstance(v, Value))
 
     @cached_property
+    def kept_tensors(self) -> Sequence[int | None]:
+        """For each kept value, the position of the input whose memory formulas read for it, whichever that is."""
+        return self.joint.kept_tensors
+
+    @cached_property
     def with_kept(self) -> Joint:
         """What is read by formulas that gradients of kept values go through too."""
         return with_kept(self.joint)
@@ -199,13 +204,18 @@ class Expansion(Node):
 
     def release(self) -> None:
         self._kept, self._storages = None, {}
+        if self._call.is_released:
+            self._call.forget()
 
     def _load(self, array: np.ndarray, index: int, has_history: bool) -> Tensor:
         """A kept value as a result of this node; made anew each time, as the tensor refers to the node."""
+        number = index - self._call.results
+        position = self._formulas.kept_tensors[number]
+        kept = self._call.tensor_read(position) if position is not None else None
+        if kept is not None:
+            return kept
         tensor = Tensor(array)
-        position = self._formulas.kept_inputs[index - self._call.results]
-        if position in self._call.rebound:  # no other formula reads it
-            return self._call.rebound[position].detach()
+        position = self._formulas.kept_inputs[number]
         if position is not None and position in self._storages:
             tensor._storage = self._storages[position]
         if has_history:

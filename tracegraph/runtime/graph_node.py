@@ -11,7 +11,8 @@ from typing import TypeAlias
 import numpy as np
 
 from tracegraph.aot.joint import Arrival, Joint
-from tracegraph.aot.reads import Read
+from tracegraph.aot.reads import Keeps, Read
+from tracegraph.aot.record import FromInput, FromOutput
 from tracegraph.autograd import is_grad_enabled
 from tracegraph.autograd.outside_state import OutsideState
 from tracegraph.autograd.tape import Node, edge_to, modified_error
@@ -27,6 +28,11 @@ from tracegraph.tensor.storage import Storage
 _NONE: frozenset[int] = frozenset()
 #: executes a pure graph on contiguous or strided arrays; its results share memory with nothing
 Executable: TypeAlias = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+
+#: what must stay as it is until backward: its storage, the storage's counts of writes and of replacements when the call
+#: has ended, and the position among the inputs or outputs
+_Watched: TypeAlias = tuple[Storage, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Differentiation:
         reads: what eager execution would read in backward in the memory of inputs and of outputs: a write to it before
             backward is an error there, hence here; and what the graph itself overwrites, where backward is an error.
         writes: how often the call writes to each input, for those that it writes to.
+        replaced: positions of inputs that are given other memory when the call has ended.
+        viewed: the inputs and outputs of which views are results.
         backward: the compiled backward graph.
         formulas: the gradient formulas, for what the backward graph cannot do.
     """
@@ -75,19 +83,21 @@ class Differentiation:
     restore_inputs: tuple[int, ...]
     reads: tuple[Read, ...]
     writes: Mapping[int, int]
+    replaced: frozenset[int]
+    viewed: frozenset[FromInput | FromOutput]
     backward: Executable
     formulas: Formulas
 
     @cached_property
-    def watched_inputs(self) -> tuple[tuple[int, int, bool], ...]:
-        """Positions of the inputs whose versions matter, the number of writes of the call itself, and whether backward
-        refuses others.
+    def watched_inputs(self) -> tuple[tuple[int, int, int, bool], ...]:
+        """Positions of the inputs whose versions matter, the number of writes of the call itself, and of the memories
+        that it gives them, and whether backward refuses others.
 
         Those to the other inputs are refused by derivatives of the gradients only.
         """
         refused = {*self.saved_inputs, *(r.input for r in self.reads if r.input is not None)}
         watched = sorted(refused.union(self.restore_inputs))
-        return tuple((p, self.writes.get(p, 0), p in refused) for p in watched)
+        return tuple((p, self.writes.get(p, 0), int(p in self.replaced), p in refused) for p in watched)
 
     def order(self, present: frozenset[int]) -> Sequence[int]:
         """The numbers of the gradients in the order in which the tape finds them from these cotangents."""
@@ -120,6 +130,13 @@ class Differentiation:
         return found
 
     @cached_property
+    def kept_inputs(self) -> tuple[int, ...]:
+        """Positions of the inputs that the tape keeps as tensors: formulas read what they hold in backward."""
+        reads = [(r.input, r.keeps) for r in self.reads if r.is_tensor and r.input is not None]
+        in_parts = {position for position, keeps in reads if keeps is Keeps.PARTS}
+        return tuple(sorted({position for position, keeps in reads if keeps is Keeps.TENSOR} - in_parts))
+
+    @cached_property
     def is_overwritten(self) -> bool:
         """Whether a gradient formula reads what the graph overwrites."""
         return any(r.is_overwritten for r in self.reads)
@@ -139,7 +156,7 @@ class GraphNode(Node):
 
     __slots__ = (
         "_expansion", "_inputs", "_live", "_only_restored", "_outputs", "_reached", "_restore", "_results", "_shapes",
-        "_spent", "plan", "rebound", "saved",
+        "_spent", "_tensors", "plan", "rebound", "saved",
     )  # fmt: skip
 
     def __init__(
@@ -160,17 +177,20 @@ class GraphNode(Node):
         #: inputs that only derivatives of the gradients need
         self._restore = tuple(map(arrays.__getitem__, plan.restore_inputs))
         #: what must not be written to before backward, and before derivatives of the gradients
-        self._inputs: list[tuple[Storage, int, int]] = []
-        self._only_restored: list[tuple[Storage, int, int]] = []
-        self._outputs: list[tuple[Storage, int, int]] = []
-        for position, writes, is_refused in plan.watched_inputs:
+        self._inputs: list[_Watched] = []
+        self._only_restored: list[_Watched] = []
+        self._outputs: list[_Watched] = []
+        for position, writes, replacements, is_refused in plan.watched_inputs:
             if position < len(inputs):  # random keys come after the tensors, and nobody writes to them
                 tensor = inputs[position]
                 storage = tensor._storage or tensor.storage
-                watched = storage, storage.version + writes, position
+                watched = storage, storage.version + writes, storage.replacements + replacements, position
                 (self._inputs if is_refused else self._only_restored).append(watched)
-        #: inputs that are read as they are in backward, and the tensors that were in their places in the last pass
+        #: those of `plan.kept_inputs`; whoever gives them other memory has them
+        self._tensors = tuple([weakref.ref(inputs[p]) for p in plan.kept_inputs if p < len(inputs)])
+        #: inputs that are read as they are in backward
         self._live = [(p, inputs[p]) for p in plan.live_inputs] if plan.live_inputs else []
+        #: the tensors that were read in the places of inputs in the last pass: others, or the same in other memory
         self.rebound: dict[int, Tensor] = {}
         self._shapes = [t._np.shape for t in inputs] if plan.is_symbolic else None
         #: numbers of the results that the last backward pass came from, and of those that no pass may come from again
@@ -185,6 +205,10 @@ class GraphNode(Node):
     def name(self) -> str:
         return "CompiledGraphBackward"
 
+    @property
+    def is_released(self) -> bool:
+        return self.saved is None
+
     def adopt(self, tensor: Tensor, index: int) -> None:
         """Make `tensor`, which is floating, result `index` of this node."""
         tensor._requires_grad = True
@@ -194,7 +218,7 @@ class GraphNode(Node):
     def watch_output(self, tensor: Tensor, output: int) -> None:
         """From now on, take notice of writes to `tensor`, which holds an output that backward reads in eager."""
         storage = tensor._storage or tensor.storage
-        self._outputs.append((storage, storage.version, output))
+        self._outputs.append((storage, storage.version, storage.replacements, output))
 
     def backward(self, cotangents: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
         reads_anew = self._check(cotangents)
@@ -216,7 +240,7 @@ class GraphNode(Node):
             AutogradError: the saved values were freed or written to.
         """
         self._reached = frozenset([i for i, c in enumerate(cotangents) if c is not None])
-        if self.saved is None or not self._spent.isdisjoint(self._reached):
+        if self.is_released or not self._spent.isdisjoint(self._reached):
             raise AutogradError(
                 "backward through a compiled graph a second time, after its saved values were freed; pass "
                 "retain_graph=True to the first backward()"
@@ -275,11 +299,11 @@ class GraphNode(Node):
 
     def input_storages(self) -> Mapping[int, Storage]:
         """Storages of the inputs that are kept, by position."""
-        return {i: s for s, _, i in (*self._inputs, *self._only_restored)}
+        return {i: s for s, _, _, i in (*self._inputs, *self._only_restored)}
 
     def changed_inputs(self) -> frozenset[int]:
         """Positions of inputs that were written to since, as far as kept values are restored from them."""
-        return frozenset([i for s, version, i in (*self._inputs, *self._only_restored) if s.version != version])
+        return frozenset([i for s, version, _, i in (*self._inputs, *self._only_restored) if s.version != version])
 
     def release(self) -> None:
         # to the tape results without a common history are apart: a pass from one leaves the others theirs
@@ -292,8 +316,12 @@ class GraphNode(Node):
         self.saved = None
         self._restore = ()
         self._live = []
-        # what watches for writes holds the memory that it watches
-        self._inputs, self._only_restored, self._outputs = [], [], []
+        if self._living_expansion() is None:
+            self.forget()
+
+    def forget(self) -> None:
+        """Watch for writes no more: what does holds the memory that it watches."""
+        self._inputs, self._only_restored, self._outputs, self._tensors = [], [], [], ()
 
     def _sizes(self) -> Mapping[str, int]:
         return bind_sizes(self.plan.types[: len(self._shapes)], self._shapes) if self._shapes is not None else {}
@@ -313,21 +341,17 @@ class GraphNode(Node):
         Raises:
             AutogradError: that of eager execution; for an input that only compiled code keeps, one of its own.
         """
-        if self._live:
-            self._find_rebound(cotangents)
-        if self.rebound:
-            self._refuse_writes(cotangents, restored)
-            return True
-        if self.plan.is_overwritten or restored:
+        self.rebound = self._rebound_outside(cotangents) if self._live else {}
+        if self.rebound or self.plan.is_overwritten or restored:
             return self._refuse_writes(cotangents, restored)
         for watched in (self._inputs, self._outputs):
-            for storage, version, _ in watched:
-                if storage.version != version:
+            for storage, version, replacements, _ in watched:
+                if storage.version != version or storage.replacements != replacements:
                     return self._refuse_writes(cotangents, restored)
         return False
 
-    def _find_rebound(self, cotangents: Sequence[object]) -> None:
-        """Find out which tensors are in the places of others that are read as they are in backward.
+    def _rebound_outside(self, cotangents: Sequence[object]) -> dict[int, Tensor]:
+        """The tensors that are in the places of others that are read as they are in backward.
 
         Raises:
             AutogradError: something else that a formula reads is not what it was.
@@ -338,13 +362,11 @@ class GraphNode(Node):
             is_reached = max(present) >= self.results or not present.isdisjoint(self.plan.live_inputs[position])
             if isinstance(tensor, OutsideState) and is_reached:
                 found.update(tensor.rebound())
-        self.rebound = {p: found[id(t)] for p, t in self._live if id(t) in found}
+        return {p: found[id(t)].detach() for p, t in self._live if id(t) in found}
 
     def _refuse_writes(self, cotangents: Sequence[object], restored: Collection[int]) -> bool:
-        inputs: dict[int | None, tuple[int, int]] = {
-            i: (version, s.version) for s, version, i in (*self._inputs, *self._only_restored)
-        }
-        outputs: dict[int | None, tuple[int, int]] = {o: (version, s.version) for s, version, o in self._outputs}
+        inputs: dict[int | None, _Watched] = {w[-1]: w for w in (*self._inputs, *self._only_restored)}
+        outputs: dict[int | None, _Watched] = {w[-1]: w for w in self._outputs}
         account: Differentiation | Joint = self.plan
         present = frozenset([i for i, c in enumerate(cotangents) if c is not None])
         if any(i >= self.results for i in present):  # those of kept values
@@ -353,19 +375,57 @@ class GraphNode(Node):
         reads_anew = False
         for read in account.reads:
             place = inputs.get(read.input) if read.input is not None else outputs.get(read.output)
-            after, now = place or (read.writes, read.writes)  # else the memory is the graph's own
+            after, now = (place[1], place[0].version) if place else (read.writes, read.writes)  # the graph's own memory
             version = after - read.writes + read.before
-            if version == now or present.isdisjoint(read.cotangents):
+            if present.isdisjoint(read.cotangents):
                 continue
-            if not read.is_live:
-                shape: tuple[int, ...] = at_sizes(read.type.shape, self._sizes())  # type: ignore[assignment]
-                raise modified_error(read.what, read.op, shape, version, now)
-            reads_anew = True
+            if version != now:
+                if not read.is_live:
+                    raise modified_error(read.what, read.op, self._shape(read), version, now)
+                reads_anew = True
+            if place and place[0].replacements != place[2]:
+                self._read_in_other_memory(read)
         for position in (*self.plan.saved_inputs, *restored):
-            version, now = inputs.get(position, (0, 0))
-            if version != now and not present.isdisjoint(account.input_cotangents[position]):
-                raise _input_error(position, version, now)
-        return reads_anew
+            if position in inputs and not present.isdisjoint(account.input_cotangents[position]):
+                storage, version, _, _ = inputs[position]
+                if storage.version != version:
+                    raise _input_error(position, version, storage.version)
+        return reads_anew or bool(self.rebound)
+
+    def _read_in_other_memory(self, read: Read) -> None:
+        """Let what `read` is of be read as it is now; tensors in its place have been given other memory.
+
+        Raises:
+            AutogradError: that cannot be done.
+        """
+        if read.keeps is Keeps.ELEMENTS:
+            return
+        place = FromOutput(read.output) if read.output is not None else FromInput(read.input)  # type: ignore[arg-type]
+        if not read.is_tensor and place not in self.plan.viewed:
+            return  # a view that nobody has: it stays where it was
+        tensor = None
+        if read.is_tensor and read.keeps is Keeps.TENSOR and read.input is not None:
+            tensor = self.tensor_read(read.input)
+        if tensor is None or tensor._np.shape != self._shape(read) or tensor.dtype is not read.type.dtype:
+            raise AutogradError(
+                f"{read.what} of {read.op}, of shape {list(self._shape(read))}, was given other memory "
+                "(tensor.data = other) between a compiled call and backward, where compiled code cannot read it; "
+                "assign to it after backward(), or keep a clone() for the gradient"
+            )
+        assert read.input is not None
+        self.rebound[read.input] = tensor
+
+    def tensor_read(self, position: int) -> Tensor | None:
+        """The tensor that formulas read in the place of the input: that which was given, if it is there and the tape
+        keeps it, or that which is in its place by now.
+        """
+        if position in self.rebound:
+            return self.rebound[position]
+        refs = {p: ref for p, ref in zip(self.plan.kept_inputs, self._tensors, strict=False) if p == position}
+        return refs[position]() if position in refs else None
+
+    def _shape(self, read: Read) -> tuple[int, ...]:
+        return at_sizes(read.type.shape, self._sizes())  # type: ignore[return-value]
 
 
 def _input_error(position: int, version: int, now: int) -> AutogradError:

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 class Storage:
     """Shared by a tensor, its views, and what was detached of them.
 
-    `version` counts writes of elements; `memory` is the array of the tensor that all the others were made from.
+    `version` counts writes of elements, `replacements` how often one of the tensors was given other memory; `memory`
+    is the array of the tensor that all the others were made from.
     """
 
-    __slots__ = ("memory", "version")
+    __slots__ = ("memory", "replacements", "version")
 
     def __init__(self, memory: np.ndarray) -> None:
         self.version = 0
+        self.replacements = 0
         self.memory = memory
 
 

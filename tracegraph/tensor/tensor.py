@@ -291,10 +291,10 @@ class Tensor(TensorMethods):
         """Replace the elements, and possibly shape and dtype."""
         if not isinstance(value, Tensor):
             raise ArgumentError(f"tensor.data must be set to a Tensor, got {type(value).__name__}")
-        self._np = value._np
+        storage = self.storage  # the version counter stays, for views in the former memory too
+        storage.replacements += 1
+        storage.memory = self._np = value._np
         self.dtype = value.dtype
-        if self._storage is not None:
-            self._storage.memory = value._np  # the version counter stays, for views in the former memory too
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Start or stop recording operations on this leaf; returns the tensor.
