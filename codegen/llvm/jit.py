@@ -16,6 +16,7 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
+from tracegraph.codegen.llvm import disk_cache
 from tracegraph.codegen.llvm.object_cache import ObjectCache, object_key
 from tracegraph.errors import CompileError
 
@@ -34,8 +35,19 @@ class Effort(Enum):
 # llvmlite's handles are not meant to be shared between threads without a lock
 _LOCK = threading.RLock()
 _NUMBERS = itertools.count()
-#: object code made by this process
+#: object code that this process has made or read
 OBJECTS = ObjectCache()
+
+#: beside the CPU: how code is made for it
+_TARGET = {"reloc": "pic", "codemodel": "small", "jit": True}
+#: LLVM's middle end. Of loops only those marked `unroll` are unrolled: the vectoriser interleaves already, and the rest
+#: costs half the compile time.
+_TUNING = {
+    "loop_vectorization": True,
+    "slp_vectorization": False,
+    "loop_interleaving": True,
+    "loop_unrolling": False,
+}
 
 
 @dataclass(frozen=True)
@@ -113,18 +125,24 @@ def assembly(text: str) -> str:
 
 
 def compile_object(text: str, effort: Effort = Effort.KERNEL) -> bytes:
-    """The object code of a module (text without target lines), out of the cache if it was compiled before.
+    """The object code of a module (text without target lines), out of a cache if it was compiled before.
 
     Raises:
         CompileError: LLVM does not accept the text.
     """
-    key = object_key(text, host().cpu, host().features, host().llvm_version, effort.name)
+    key = object_key(text, host(), repr(effort), _TARGET, _TUNING)
     code = OBJECTS.get(key)
+    if code is not None:
+        return code
+    disk = disk_cache.of_process()
+    code = disk.get(key) if disk is not None else None
     if code is None:
         with _LOCK:
             module = _optimised(text) if effort is Effort.KERNEL else _parsed(text)
             code = bytes(_machine(effort).emit_object(module))
-        OBJECTS.put(key, code)
+        if disk is not None:
+            disk.put(key, code)
+    OBJECTS.put(key, code)
     return code
 
 
@@ -169,14 +187,7 @@ def _machine(effort: Effort = Effort.KERNEL) -> llvm.TargetMachine:
 
 def _new_machine(effort: Effort) -> llvm.TargetMachine:
     target = llvm.Target.from_triple(host().triple)
-    return target.create_target_machine(
-        cpu=host().cpu,
-        features=host().features,
-        opt=effort.value,
-        reloc="pic",
-        codemodel="small",
-        jit=True,
-    )
+    return target.create_target_machine(cpu=host().cpu, features=host().features, opt=effort.value, **_TARGET)
 
 
 @cache
@@ -198,11 +209,8 @@ def _parsed(text: str) -> llvm.ModuleRef:
 def _optimised(text: str) -> llvm.ModuleRef:
     module = _parsed(text)
     tuning = llvm.create_pipeline_tuning_options(speed_level=Effort.KERNEL.value)
-    tuning.loop_vectorization = True
-    tuning.slp_vectorization = False
-    tuning.loop_interleaving = True
-    # only loops marked `unroll`: the vectoriser interleaves already, and the rest costs half the compile time
-    tuning.loop_unrolling = False
+    for option, value in _TUNING.items():
+        setattr(tuning, option, value)
     builder = llvm.create_pass_builder(_machine(), tuning)
     builder.getModulePassManager().run(module, builder)
     return module

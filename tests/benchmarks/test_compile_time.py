@@ -14,8 +14,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_table() -> None:
-    done = run("--repeat", "1", "x*2+1")
+    done = run("--repeat", "1", "--warm", "x*2+1")
     assert done.returncode == 0, done.stderr
+    assert "warm compile time in ms" in done.stdout
     rows = [line.split("│")[1].strip() for line in done.stdout.splitlines() if line.count("│") == 3]
     assert rows == [*(stage for stage in STAGES if stage != "capture"), "rest", "total"]
 
