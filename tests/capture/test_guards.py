@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import abc
 import builtins
+import copy
 import math
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from captured import assert_same, capture_of, ramp, specialisation_count
@@ -314,3 +315,29 @@ def test_a_rank_is_guarded_where_sizes_vary() -> None:
     for shape in ((2, 3), (4, 3), (4, 3, 5), (4,), (5, 3)):
         assert_same(function(ramp(*shape)), ramp(*shape).sum(0) * len(shape))
     assert specialisation_count(function) == 4
+
+
+class Shown:
+    """Notes that its text, or an attribute that it has not, was asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __repr__(self) -> str:
+        Shown.asked.append("repr")
+        return "shown"
+
+    def __getattr__(self, name: str) -> Any:
+        Shown.asked.append(name)
+        raise AttributeError(name)
+
+
+SHOWN = [Shown(), Shown()]
+
+
+def test_guards_ask_objects_for_no_names():
+    def program(x, log):
+        log.append(SHOWN[0] is SHOWN[1])
+        return x, copy.copy(SHOWN)
+
+    capture_of(program)(ramp(), [])
+    assert Shown.asked == []

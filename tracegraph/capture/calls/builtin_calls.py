@@ -252,6 +252,8 @@ def _is_simple(tracer: Tracer, value: Any) -> bool:
 
 
 def _call_sorted(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[Any]:
+    if len(args) != 1:
+        return list(tracer.native(sorted, *args))  # which raises
     items = iteration.listed(tracer, args[0])
     sort_items(tracer, items, **kwargs)
     return items

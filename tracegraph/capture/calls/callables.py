@@ -16,7 +16,7 @@ from tracegraph.capture.calls import builtin_calls, directives, native_calls, qu
 from tracegraph.capture.calls.pure_calls import call_on_data, is_method_of_data
 from tracegraph.capture.calls.stdlib_calls import BY_CODE, BY_TYPE
 from tracegraph.capture.calls.substitutes import substitute_of
-from tracegraph.capture.guards.sources import Slot
+from tracegraph.capture.guards.sources import Slot, object_text
 from tracegraph.capture.objects import attributes, class_factories, modules
 from tracegraph.capture.objects.attribute_writes import set_attribute
 from tracegraph.capture.objects.members import are_members, call_member, look_up
@@ -92,7 +92,7 @@ def call_operation(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
     for part in flatten((args, tuple(kwargs.values()))):
         is_known = type(part) is Generator or isinstance(part, int | str)
         if is_opaque(tracer, part) or (is_instance_of_python_class(part) and not is_known):
-            name = getattr(function, "__name__", repr(function))
+            name = object_text(function)
             raise Break(reasons.UNSUPPORTED_VALUE, f"{name}() with an argument of type {type(part).__name__}")
     return tracer.native(function, *args, **kwargs)
 

@@ -10,14 +10,14 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.calls.native_arguments import for_c, known, refuse_objects
-from tracegraph.capture.protocols.containers import index
+from tracegraph.capture.protocols.containers import contains, index
 from tracegraph.capture.protocols.ordering import sort_items
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
-from tracegraph.capture.stack.values import Observed, is_instance_of_python_class
+from tracegraph.capture.stack.values import DICT_VIEW_TYPES, Observed, is_instance_of_python_class
 from tracegraph.capture.trace.instance_dicts import InstanceDict
-from tracegraph.capture.trace.keys import check_hashable
+from tracegraph.capture.trace.keys import check_hashable, check_sought
 from tracegraph.capture.trace.safety import comparable
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ _READING = frozenset({
 #: methods whose first argument is a key
 _KEYED = frozenset({"get", "pop", "setdefault", "add", "discard", "remove", "move_to_end", "__setitem__",
                     "__getitem__", "__delitem__", "__contains__"})  # fmt: skip
+#: of those, the ones that look for what may be a set itself
+_SEEKING = frozenset({"discard", "remove", "__contains__"})
 #: methods of sequences whose first argument is a position, or a number of them
 _COUNTED = frozenset({"pop", "insert", "rotate"})
 #: methods that compare elements
@@ -58,7 +60,8 @@ def call_container(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: 
     name = method.__name__
     is_keyed = isinstance(owner, dict | set | frozenset | types.MappingProxyType)
     if is_keyed and name in _KEYED and args:
-        args = (check_hashable(tracer, args[0], owner), *args[1:])
+        sought = check_sought if name in _SEEKING else check_hashable
+        args = (sought(tracer, args[0], owner), *args[1:])
     elif not is_keyed:
         args = (index(tracer, args[0]), *args[1:]) if name in _COUNTED and args else args
         args = known(tracer, args) if name in _COUNTED else args
@@ -71,6 +74,10 @@ def call_container(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: 
         factory, args = (args[:1], args[1:]) if has_factory else ((), args)
         args = (*factory, *(hashable_items(tracer, owner, args) if is_keyed else args))
         return tracer.native(method, *for_c(tracer, args), **kwargs)
+    if name == "__contains__" and isinstance(owner, (list, tuple, *DICT_VIEW_TYPES)):
+        return contains(tracer, owner, *args)
+    if isinstance(owner, slice):
+        refuse_objects(tracer, method, (owner, *args), kwargs)
     if name in _COMPARING:
         return _call_comparing(tracer, method, owner, args, kwargs)
     if name in _MOVING or is_keyed:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.calls.container_calls import hashable_items
-from tracegraph.capture.calls.native_arguments import adapted_argument, called_argument, known
+from tracegraph.capture.calls.native_arguments import adapted_argument, called_argument, known, refuse_objects
 from tracegraph.capture.protocols.containers import index
 from tracegraph.capture.stack.values import is_instance_of_python_class, is_python_class
 from tracegraph.capture.trace.adapters import CallableAdapter, DecisionAdapter, KeyAdapter
@@ -63,9 +63,8 @@ _USES: dict[Any, _Uses] = {
     **dict.fromkeys((list, tuple, Size, dict, set, frozenset, zip, reversed, collections.OrderedDict), _PLAIN),
     **dict.fromkeys((itertools.chain, itertools.zip_longest, itertools.cycle, itertools.pairwise), _PLAIN),
     **dict.fromkeys((filter, itertools.filterfalse, itertools.takewhile, itertools.dropwhile), _DECIDING),
-    **dict.fromkeys(
-        (itertools.combinations, itertools.permutations, itertools.combinations_with_replacement), _COUNTED
-    ),
+    **dict.fromkeys((itertools.combinations, itertools.combinations_with_replacement), _COUNTED),
+    itertools.permutations: _Uses(taken=(1, "r")),
     collections.defaultdict: _PLAIN,
     collections.deque: _Uses(taken=(1, "maxlen")),
     map: _Uses(called=(0,)),
@@ -105,6 +104,8 @@ def call_iterating(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any
         args = hashable_items(tracer, {} if issubclass(cls, dict) else (), args)
     if uses.keeps:
         args = known(tracer, args)
+    if cls is itertools.count:  # it adds what it is given
+        refuse_objects(tracer, cls, args, kwargs)
     if uses.default is not None or uses.compared:
         args, kwargs = _with_function(uses, args, kwargs)
     args = tuple(index(tracer, value) if place in uses.counts else value for place, value in enumerate(args))

@@ -64,7 +64,7 @@ def known(tracer: Tracer, args: Args) -> Args:
 
 def refuse_objects(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> None:
     """C code that looks into its arguments must find no object whose special methods are Python code."""
-    name = getattr(function, "__name__", repr(function))
+    name = getattr(function, "__name__", type(function).__name__)
     for part in flatten((args, tuple(kwargs.values()))):
         if is_opaque(tracer, part):
             raise Break(reasons.NATIVE_CALL, f"{name}() of an object of type {type(part).__name__}")

@@ -240,11 +240,13 @@ def _call_bound(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwa
         return _call_inherited(tracer, method, owner, args, kwargs)
     if type(owner) in (str, bytes):
         return _call_text(tracer, method, owner, args, kwargs)
-    if isinstance(owner, re.Pattern):
+    if isinstance(owner, re.Pattern) and name in ("sub", "subn"):
         args = tuple(ValueAdapter(tracer, a) if callable(a) else a for a in args)
     if isinstance(owner, BaseException) and name in ("add_note", "with_traceback") and not tracer.is_outside(owner):
         return tracer.native(method, *stringable(tracer, args))
     is_own_iterator = name == "__next__" and not tracer.is_outside(owner)
+    if is_constant(owner):
+        refuse_objects(tracer, method, args, kwargs)
     if is_constant(owner) or type(owner) in STAND_INS or is_own_iterator:
         return tracer.native(method, *known(tracer, args), **kwargs)
     if type(owner) in CONTAINER_TYPES or isinstance(owner, DICT_VIEW_TYPES):

@@ -55,7 +55,7 @@ def call_on_data(function: Any) -> Callable[..., Any]:
 
     def handle(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Any) -> Any:
         if not is_data((*args, *kwargs.values())):
-            name = getattr(function, "__qualname__", repr(function))
+            name = getattr(function, "__qualname__", type(function).__name__)
             raise Break(reasons.NATIVE_CALL, f"{function.__module__}.{name}() of something other than plain data")
         values = (with_values(tracer, a) for a in args)
         return tracer.native(function, *values, **{k: with_values(tracer, v) for k, v in kwargs.items()})

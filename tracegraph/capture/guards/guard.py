@@ -168,9 +168,11 @@ class GuardSet:
         if self.drawn and any(map(self.is_drawn, (source, *asked))):
             self._add_late(kind, source, expected)
             return
-        several = kind in (GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT, GuardKind.ALIAS, GuardKind.DISTINCT,
-                           GuardKind.SIZES)  # fmt: skip
-        key = (kind, source, str(expected)) if several else (kind, source)
+        key: tuple[Any, ...] = (kind, source)
+        if kind in _SEVERAL:
+            key += (expected,)
+        elif kind is GuardKind.SIZES:
+            key += (str(expected),)  # to compare conditions on sizes is to ask for more of them
         if key not in self._guards:
             record = _RECORDS.get(kind)
             kept = record(expected) if record is not None else expected
@@ -208,6 +210,8 @@ class GuardSet:
         return len(self._guards)
 
 
+#: kinds of which a source may have several
+_SEVERAL = frozenset({GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT, GuardKind.ALIAS, GuardKind.DISTINCT})
 #: kinds that ask what there is, and not its value
 _OF_TYPES = frozenset({GuardKind.TYPE, GuardKind.FLOAT})
 

@@ -46,7 +46,7 @@ class Reference:
     def __init__(self, object: Any) -> None:
         self._get: Callable[[], Any] = weakref.ref(object) if is_passing(object) else lambda: object
         self._hash = id(object)
-        self._name: str | None = getattr(object, "__qualname__", None)
+        self._name = object_text(object)
 
     @property
     def object(self) -> Any:
@@ -59,7 +59,7 @@ class Reference:
         return self._hash
 
     def __repr__(self) -> str:
-        return self._name or repr(self.object)
+        return self._name
 
 
 class Pool:

@@ -14,7 +14,7 @@ from tracegraph.capture.guards.sources import Computed, Reference
 from tracegraph.capture.objects import attributes
 from tracegraph.capture.objects.lazy_modules import note_look
 from tracegraph.capture.protocols.descriptors import bind, is_data_descriptor
-from tracegraph.capture.protocols.special_methods import truth
+from tracegraph.capture.protocols.special_methods import special, truth
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING, class_lookup
@@ -37,6 +37,10 @@ def call_isinstance(tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any
     if isinstance(classes, tuple | types.UnionType):
         parts = classes if isinstance(classes, tuple) else classes.__args__
         return any(call_isinstance(tracer, (value, part), kwargs, frame) for part in parts)
+    if is_instance_of_python_class(classes):
+        answer = special(tracer, classes, "__instancecheck__", value)
+        if answer is not NotImplemented:
+            return truth(tracer, answer)
     if _decides_itself(classes, "__instancecheck__"):
         return cls is classes or _answer(tracer, classes, "__instancecheck__", value)
     if isinstance(classes, _ProtocolMeta) and vars(classes).get("_is_runtime_protocol") and cls is type(value):
@@ -60,6 +64,10 @@ def call_issubclass(tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any
     cls, classes = args
     if isinstance(classes, tuple):
         return any(call_issubclass(tracer, (cls, part), kwargs, frame) for part in classes)
+    if is_instance_of_python_class(classes):
+        answer = special(tracer, classes, "__subclasscheck__", cls)
+        if answer is not NotImplemented:
+            return truth(tracer, answer)
     if _decides_itself(classes, "__subclasscheck__"):
         return _answer(tracer, classes, "__subclasscheck__", cls)
     return _is_subclass(tracer, cls, classes, "__subclasscheck__")

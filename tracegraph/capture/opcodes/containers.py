@@ -9,7 +9,7 @@ from tracegraph.capture.opcodes.calls import function_text
 from tracegraph.capture.protocols.iteration import iterate, listed, mapping, materialised, walk
 from tracegraph.capture.stack.values import SEQUENCES, Observed
 from tracegraph.capture.trace.frame import Frame
-from tracegraph.capture.trace.keys import check_hashable
+from tracegraph.capture.trace.keys import check_hashable, check_operands
 
 
 def op_BUILD_TUPLE(frame: Frame, count: int) -> None:
@@ -85,7 +85,9 @@ def op_SET_UPDATE(frame: Frame, depth: int) -> None:
 
 def op_DICT_UPDATE(frame: Frame, depth: int) -> None:
     new = mapping(frame.tracer, frame.pop())
-    frame.peek(depth).update(new)
+    target = frame.peek(depth)
+    check_operands(frame.tracer, target, new)
+    target.update(new)
 
 
 def op_DICT_MERGE(frame: Frame, depth: int) -> None:

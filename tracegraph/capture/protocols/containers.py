@@ -14,9 +14,15 @@ from tracegraph.capture.protocols.iteration import materialised, walk
 from tracegraph.capture.protocols.operators import compare, identical, may_be_one
 from tracegraph.capture.protocols.special_methods import is_plain, special, truth
 from tracegraph.capture.stack.storage import MISSING
-from tracegraph.capture.stack.values import Observed, is_instance_of_python_class, is_nan
+from tracegraph.capture.stack.values import (
+    DICT_VIEW_TYPES,
+    Observed,
+    is_constant,
+    is_instance_of_python_class,
+    is_nan,
+)
 from tracegraph.capture.tensors import arrays
-from tracegraph.capture.trace.keys import check_hashable
+from tracegraph.capture.trace.keys import check_hashable, check_sought
 from tracegraph.capture.trace.safety import plain_number, specialised
 from tracegraph.ops.graphs.recording import Traced
 
@@ -37,9 +43,29 @@ def contains(tracer: Tracer, container: Any, item: Any) -> bool:
         return any(is_same(tracer, x, item) for x in walk(tracer, container))
     if isinstance(container, list | tuple) and not (_is_simple(container) and _is_simple(item)):
         return any(is_same(tracer, x, item) for x in list(container))
-    if isinstance(container, dict | set | frozenset | types.MappingProxyType):
-        item = check_hashable(tracer, item, container)
+    if is_instance_of_python_class(item) and (type(container) is range or isinstance(container, _VALUES)):
+        return any(is_same(tracer, x, item) for x in list(container))
+    if isinstance(container, dict | set | frozenset | types.MappingProxyType | _KEYS):
+        item = check_sought(tracer, item, container)
+    elif isinstance(container, DICT_VIEW_TYPES) and not (is_constant(item) and all(map(is_constant, container))):
+        return _view_contains(tracer, container, item)
+    elif isinstance(container, bytes | bytearray):
+        item = index(tracer, item)
     return bool(tracer.native(operator.contains, container, item))
+
+
+_KEYS, _VALUES, _ITEMS = DICT_VIEW_TYPES
+
+
+def _view_contains(tracer: Tracer, view: Any, item: Any) -> bool:
+    """`item in mapping.values()`, `(key, value) in mapping.items()`."""
+    if isinstance(view, _VALUES):
+        return any(is_same(tracer, x, item) for x in list(view))
+    if not isinstance(item, tuple) or len(item) != 2:
+        return False
+    mapping = view.mapping
+    key = check_hashable(tracer, item[0], mapping)
+    return key in mapping and is_same(tracer, mapping[key], item[1])
 
 
 def _is_simple(value: Any) -> bool:

@@ -37,30 +37,40 @@ _METHODS: dict[Any, tuple[str, ...]] = {
     **dict.fromkeys((range, bin, hex, oct, chr), ("__index__",)),
     **dict.fromkeys((math.gcd, math.lcm, math.comb, math.perm, math.factorial, math.isqrt), ("__index__",)),
 }
+_ITERATING = frozenset({"fsum", "dist", "prod", "sumprod"})
 _OF_NUMBERS = ("__int__", "__index__", "__float__", "__complex__", "__trunc__")
+#: what the arguments after the first are asked for, where it is something else
+_OF_OTHERS: dict[Any, tuple[str, ...]] = {
+    int: ("__index__",),
+    round: ("__index__",),
+    complex: ("__float__", "__index__"),
+    bytes: (),
+}
 #: those whose method is given the arguments that follow, and whose answer is the result as it is
 _FINAL: frozenset[Any] = frozenset({abs, round, operator.abs, math.trunc, bytes})
 
 
 def convert(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
     """`function(*args)` by special methods: whether that settles it, and the result or the arguments to go on with."""
-    methods = _METHODS.get(function) or (("__float__", "__index__") if _is_of_math(function) else ())
+    first = _METHODS.get(function) or (("__float__", "__index__") if _is_of_math(function) else ())
     converted: list[Any] = []
     for position, arg in enumerate(args):
+        methods = _OF_OTHERS.get(function, first) if position else first
         name = _method_of(tracer, arg, methods)
         if methods and not position and function is not bytes and _is_no_number(tracer, arg, methods):
             return True, tracer.native(function, *args)  # which raises
         if name is None:
             converted.append(plain_number(tracer, arg) if methods else arg)
-        elif function in _FINAL or name in ("__floor__", "__ceil__"):
-            return True, special(tracer, arg, name, *args[position + 1 :])
+        elif not position and (function in _FINAL or name in ("__floor__", "__ceil__")):
+            return True, special(tracer, arg, name, *args[1:])
         else:
             converted.append(special(tracer, arg, name))
     return False, tuple(converted)
 
 
 def _is_of_math(function: Any) -> bool:
-    return getattr(function, "__module__", None) == "math"
+    """Whether a function takes numbers and no iterables of them."""
+    return getattr(function, "__module__", None) == "math" and function.__name__ not in _ITERATING
 
 
 def _method_of(tracer: Tracer, value: Any, methods: tuple[str, ...]) -> str | None:

@@ -20,6 +20,7 @@ from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.texts import VaryingText, percent
 from tracegraph.capture.stack.values import (
     CONTAINER_TYPES,
+    DICT_VIEW_TYPES,
     TUPLES,
     Observed,
     is_constant,
@@ -28,6 +29,7 @@ from tracegraph.capture.stack.values import (
     is_varying,
 )
 from tracegraph.capture.tensors import arrays
+from tracegraph.capture.trace.keys import check_operands
 from tracegraph.capture.trace.replaced_methods import is_asked_first
 from tracegraph.capture.trace.safety import comparable, plain_number, specialised, stringable
 from tracegraph.ir import SymExpr
@@ -85,6 +87,7 @@ def binary(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
             return _on_text(tracer, symbol, a, b)
         if is_varying(a) or is_varying(b):
             return _varying(tracer, symbol, a, b)
+        check_operands(tracer, a, b)
         return tracer.native((_IN_PLACE if symbol.endswith("=") else _FUNCTIONS)[symbol], a, b)
     name = _NAMES[symbol.removesuffix("=")]
     if symbol.endswith("=") and is_instance_of_python_class(a):
@@ -169,7 +172,7 @@ def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
     if computed is not NotImplemented:
         return computed
     if is_plain(tracer, a) and is_plain(tracer, b):
-        if type(a) in CONTAINER_TYPES or type(b) in CONTAINER_TYPES:
+        if _is_container(a) or _is_container(b):
             items, others = comparable(tracer, (a, b))
             has_objects = items is not a or others is not b
             if has_objects and type(a) is type(b) and type(a) in (list, tuple) and name not in ("__eq__", "__ne__"):
@@ -185,6 +188,10 @@ def compare(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:
         return identical(tracer, a, b) == (symbol == "==")
     left, right = (tracer.type_of(v).__name__ for v in (a, b))
     raise Observed(TypeError(f"{symbol!r} not supported between instances of {left!r} and {right!r}"))
+
+
+def _is_container(value: Any) -> bool:
+    return type(value) in CONTAINER_TYPES or isinstance(value, DICT_VIEW_TYPES)
 
 
 def _compare_items(tracer: Tracer, symbol: str, a: Any, b: Any) -> Any:

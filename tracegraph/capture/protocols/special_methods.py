@@ -20,7 +20,7 @@ from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import Observed, is_instance_of_python_class
 from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace.replaced_methods import is_replaced
-from tracegraph.capture.trace.safety import has_operators, is_followed, is_opaque, specialised
+from tracegraph.capture.trace.safety import flatten, has_operators, is_followed, is_opaque, specialised
 from tracegraph.ir import SymExpr
 from tracegraph.ops.graphs.recording import Traced
 
@@ -86,6 +86,8 @@ def _native_slot(tracer: Tracer, slot: Any, value: Any, *args: Any) -> Any:
     if slot.__objclass__ is types.SimpleNamespace and any(map(tracer.is_outside, (value, *args))):
         # in C it looks at the attributes that the namespace had before the trace
         raise Break(reasons.UNSUPPORTED_VALUE, "comparing a namespace from outside")
+    if slot.__objclass__ is types.SimpleNamespace and any(map(_holds_objects, (value, *args))):
+        raise Break(reasons.UNSUPPORTED_VALUE, "comparing namespaces of objects")
     if slot.__objclass__ is object:
         tracer.pin(value)
         for arg in args:
@@ -97,6 +99,12 @@ def _native_slot(tracer: Tracer, slot: Any, value: Any, *args: Any) -> Any:
     elif isinstance(value, dict) and slot.__name__ == "__getitem__":
         return native_item(tracer, value, slot.__get__(value), *args)
     return tracer.native(slot, value, *args)
+
+
+def _holds_objects(namespace: Any) -> bool:
+    """Whether C code that compares a namespace may come to objects of Python classes."""
+    held = vars(namespace) if isinstance(namespace, types.SimpleNamespace) else namespace
+    return any(map(is_instance_of_python_class, flatten(held)))
 
 
 def native_item(tracer: Tracer, container: dict[Any, Any], method: Any, key: Any) -> Any:

@@ -117,7 +117,7 @@ def compute(tracer: Tracer, function: Callable[..., Any], args: tuple[Any, ...],
     if is_given or computed_arrays.depends_on_call(tracer, operands):
         return computed_arrays.compute(tracer, function, args, kwargs)
     if getattr(function, "__name__", "") in _ACTING or not may_compute(tracer, operands):
-        name = getattr(function, "__name__", repr(function))
+        name = getattr(function, "__name__", type(function).__name__)
         raise Break(reasons.NATIVE_CALL, f"numpy.{name}() of something other than plain data")
     result = tracer.native(function, *args, **kwargs)
     for part in flatten(result):

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING, class_lookup
-from tracegraph.capture.stack.values import SEQUENCES, STAND_INS, Observed, is_instance_of_python_class, is_varying
+from tracegraph.capture.stack.values import (
+    DICT_VIEW_TYPES,
+    SEQUENCES,
+    STAND_INS,
+    Observed,
+    is_instance_of_python_class,
+    is_varying,
+)
 
 if TYPE_CHECKING:
     from tracegraph.capture.trace.tracer import Tracer
@@ -231,6 +238,13 @@ def _adapted(tracer: Tracer, value: Any, adapters: dict[int, ObjectAdapter], dep
         if all(a is k and b is v for (a, b), (k, v) in zip(pairs, value.items(), strict=True)):
             return value
         return collections.OrderedDict(pairs) if isinstance(value, collections.OrderedDict) else dict(pairs)
+    if kind is slice:
+        bounds = [inner(v) for v in (value.start, value.stop, value.step)]
+        return value if all(map(operator.is_, bounds, (value.start, value.stop, value.step))) else slice(*bounds)
+    if kind is types.MappingProxyType or isinstance(value, DICT_VIEW_TYPES):
+        held = list(value.items()) if kind is types.MappingProxyType else list(value)
+        if any(inner(v) is not v for v in held):
+            raise Break(reasons.UNSUPPORTED_VALUE, f"objects of a Python class in a {kind.__name__} given to C code")
     return value
 
 

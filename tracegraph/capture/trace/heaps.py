@@ -6,6 +6,7 @@ out first.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -110,11 +111,18 @@ def heapify_max(heap: list[Any], /) -> None:
     _order(heap, _greater)
 
 
-def bisect_left(a: Any, x: Any, lo: int = 0, hi: int | None = None, *, key: Any = None) -> int:
-    """`bisect.bisect_left`."""
+def _bounds(a: Any, lo: Any, hi: Any) -> tuple[int, int]:
+    """Where to look."""
+    lo = operator.index(lo)
+    end = None if hi is None else operator.index(hi)
     if lo < 0:
         raise ValueError("lo must be non-negative")
-    end = len(a) if hi is None else hi
+    return lo, len(a) if end is None or end == -1 else end
+
+
+def bisect_left(a: Any, x: Any, lo: int = 0, hi: int | None = None, *, key: Any = None) -> int:
+    """`bisect.bisect_left`."""
+    lo, end = _bounds(a, lo, hi)
     while lo < end:
         middle = (lo + end) // 2
         item = a[middle] if key is None else key(a[middle])
@@ -127,9 +135,7 @@ def bisect_left(a: Any, x: Any, lo: int = 0, hi: int | None = None, *, key: Any 
 
 def bisect_right(a: Any, x: Any, lo: int = 0, hi: int | None = None, *, key: Any = None) -> int:
     """`bisect.bisect_right`."""
-    if lo < 0:
-        raise ValueError("lo must be non-negative")
-    end = len(a) if hi is None else hi
+    lo, end = _bounds(a, lo, hi)
     while lo < end:
         middle = (lo + end) // 2
         if x < (a[middle] if key is None else key(a[middle])):

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.texts import VaryingText
-from tracegraph.capture.stack.values import TUPLES, Observed, is_constant, is_instance_of_python_class, is_varying
+from tracegraph.capture.stack.values import (
+    DICT_VIEW_TYPES,
+    TUPLES,
+    Observed,
+    is_constant,
+    is_instance_of_python_class,
+    is_varying,
+)
 from tracegraph.capture.trace.adapters import is_plain_member
 from tracegraph.capture.trace.safety import check_metaclass, flatten, is_followed, is_opaque, specialised
 
@@ -33,17 +40,47 @@ def check_hashable(tracer: Tracer, key: Any, container: Iterable[Any] = ()) -> A
         Observed: it is not hashable, or its `__hash__` raises.
         Break: hashing or comparing it cannot be traced.
     """
-    if is_constant(key):
-        return key
     if is_varying(key) or type(key) is VaryingText:
-        return specialised(tracer, key)
-    if type(key) in TUPLES:
+        key = specialised(tracer, key)
+    elif type(key) in TUPLES and not is_constant(key):
         key = tuple.__new__(type(key), [check_hashable(tracer, k) for k in key])
-    else:
+    elif not is_constant(key):
         hash_of(tracer, key)
-    if any(map(_compares_in_python, flatten(key))):
+    note_key(tracer, key)
+    if tracer.compares_keys:
         _note_equal(tracer, key, container)
     return key
+
+
+def check_sought(tracer: Tracer, key: Any, container: Iterable[Any]) -> Any:
+    """`key` fit to be looked for; a set is looked for in a set as a frozenset.
+
+    Raises:
+        Observed, Break: as `check_hashable`.
+    """
+    if type(key) is set and isinstance(container, set | frozenset):
+        check_hashable(tracer, frozenset(key), container)
+        return key
+    return check_hashable(tracer, key, container)
+
+
+def note_key(tracer: Tracer, key: Any) -> None:
+    """Notice that from now on a container may hold a key which is compared by Python code."""
+    tracer.compares_keys = tracer.compares_keys or any(map(_compares_in_python, flatten(key)))
+
+
+def check_operands(tracer: Tracer, a: Any, b: Any) -> None:
+    """What an operator on sets, dicts or their views hashes and compares.
+
+    Raises:
+        Observed, Break: as `check_hashable`.
+    """
+    if tracer.compares_keys and isinstance(a, _HASHED) and isinstance(b, _HASHED):
+        for key in list(b):
+            check_hashable(tracer, key, a)
+
+
+_HASHED = (set, frozenset, dict, types.MappingProxyType, *DICT_VIEW_TYPES)
 
 
 def hash_of(tracer: Tracer, key: Any) -> int:
@@ -96,13 +133,14 @@ def _compares_in_python(part: Any) -> bool:
 
 
 def _note_equal(tracer: Tracer, key: Any, container: Iterable[Any]) -> None:
-    """Trace the comparisons of `key` with the keys of equal hash."""
+    """Trace the comparisons of `key` with the keys of equal hash, if any of them runs Python code."""
     from tracegraph.capture.protocols.operators import compare
     from tracegraph.capture.protocols.special_methods import truth
 
     own = hash(key)
+    is_compared = any(map(_compares_in_python, flatten(key)))
     for other in list(container):
-        if other is key or hash(other) != own:
+        if other is key or not (is_compared or any(map(_compares_in_python, flatten(other)))) or hash(other) != own:
             continue
         with tracer.effects.unchanging("comparing a key"):
             expected = truth(tracer, compare(tracer, "==", other, key))

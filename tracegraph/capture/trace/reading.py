@@ -30,7 +30,7 @@ from tracegraph.capture.stack.values import (
 from tracegraph.capture.trace.effects import TrackedCopy
 from tracegraph.capture.trace.growing_lists import bound_append, read_grown
 from tracegraph.capture.trace.instance_dicts import instance_dict, slot_names
-from tracegraph.capture.trace.keys import check_hashable
+from tracegraph.capture.trace.keys import check_hashable, note_key
 from tracegraph.capture.trace.namespaces import is_namespace, namespace
 from tracegraph.capture.trace.safety import flatten
 from tracegraph.nn import Module
@@ -239,6 +239,7 @@ def _read_keys(tracer: Tracer, values: Any, source: Source) -> list[Any] | None:
             key = read(tracer, value, Item(listed, i))
             if any(isinstance(class_lookup(type(p), "__hash__"), types.FunctionType) for p in flatten(key)):
                 check_hashable(tracer, key, keys)
+            note_key(tracer, key)
             keys[key] = None
     except Break:
         return None

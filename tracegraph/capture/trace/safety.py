@@ -14,6 +14,7 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.stack.values import (
     CONTAINER_TYPES,
+    DICT_VIEW_TYPES,
     IDENTITY_TYPES,
     SEQUENCES,
     STAND_INS,
@@ -192,7 +193,7 @@ def comparable(tracer: Tracer, value: Any) -> Any:
     Raises:
         Break: an element cannot be followed.
     """
-    if type(value) not in CONTAINER_TYPES:
+    if type(value) not in CONTAINER_TYPES and not isinstance(value, DICT_VIEW_TYPES):
         return value
     for part in flatten(value):
         if is_opaque(tracer, part):

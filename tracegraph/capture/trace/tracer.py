@@ -152,6 +152,8 @@ class Tracer:
         self.looked_at: set[int] = set()
         #: the Modules that were read, by where they are
         self.modules: dict[Source, Any] = {}
+        #: whether a dict or set may hold a key that Python code compares
+        self.compares_keys = False
         #: what stands for dicts of global variables, by the dicts
         self.namespaces: dict[int, Any] = {}
         #: graph inputs that are numpy arrays outside, by the arrays

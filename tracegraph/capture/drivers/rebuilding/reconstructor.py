@@ -155,7 +155,7 @@ class Reconstructor:
         owner = getattr(value, "__self__", None)
         is_bound = isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType)
         if is_bound and owner is not None and not isinstance(owner, types.ModuleType | type):
-            return self.assign(value, f"{self.expression(owner)}.{value.__name__}")
+            return self.assign(value, f"({self.expression(owner)}).{value.__name__}")
         for made in (value, type(value)):
             if isinstance(made, type) and self.tracer.is_fresh(made):
                 raise NotReconstructible(made)
