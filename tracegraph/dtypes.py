@@ -114,7 +114,18 @@ class _Default(Settings):
 
     questions = {"dtype": "get_default_dtype()"}
     unmixed = ("dtype",)
-    dtype: DType = float32
+
+    def __init__(self) -> None:
+        self._dtype = float32
+
+    @property
+    def dtype(self) -> DType:
+        self.obeyed += 1
+        return self._dtype
+
+    @dtype.setter
+    def dtype(self, dtype: DType) -> None:
+        self._dtype = dtype
 
     @property
     def implicit(self) -> tuple[str, ...]:
@@ -147,9 +158,14 @@ def of_scalar(value: object) -> DType:
 
     Symbolic numbers count as what they stand for: those for integers have `__index__`, as integers do.
     """
+    return (bool_, int64)[category] if (category := category_of_scalar(value)) != FLOATING else DEFAULT.dtype
+
+
+def category_of_scalar(value: object) -> int:
+    """The category of the dtype that a Python scalar stands for."""
     if isinstance(value, bool | np.bool_):
-        return bool_
-    return int64 if hasattr(type(value), "__index__") else DEFAULT.dtype
+        return BOOL
+    return INTEGER if hasattr(type(value), "__index__") else FLOATING
 
 
 @functools.cache

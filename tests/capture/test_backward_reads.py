@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gradient_formulas import function_of, hook_of
 
 import tracegraph as tg
 from tracegraph import nn
@@ -48,32 +49,6 @@ number: Any = None
 tensor: Any = None
 helper: Any = None
 settings: Any = None
-
-
-def function_of(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """A function with this gradient."""
-
-    class Made(Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x * 1
-
-        @staticmethod
-        def backward(ctx, g):
-            return formula(g)
-
-    return lambda x: Made.apply(x).sum()
-
-
-def hook_of(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of a tensor with this hook."""
-
-    def hooked(x: Any) -> Any:
-        h = x * 1
-        h.register_hook(formula)
-        return h.sum()
-
-    return hooked
 
 
 def put(**values: Any) -> Callable[[], None]:

@@ -128,6 +128,13 @@ class Guard:
     expected: Any
     location: Location | None = field(default=None, compare=False)
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What it is about: several of the kinds that state how things are related."""
+        related = self.expected if isinstance(self.expected, tuple) else (self.expected,)
+        found = (s for s in (self.source, *related) if isinstance(s, Source))
+        return tuple(found)
+
     def __str__(self) -> str:
         from tracegraph.capture.guards.user_terms import condition_text
 
@@ -190,6 +197,11 @@ class GuardSet:
             if outer is not None:
                 outer += self._noticed
             self._noticed = outer
+
+    def notice(self, source: Source, *kinds: GuardKind) -> None:
+        """What guards of these kinds say of `source`, if there are any, is asked for again."""
+        if self._noticed is not None:
+            self._noticed += [guard for kind in kinds if (guard := self._guards.get((kind, source))) is not None]
 
     def is_drawn(self, source: Any) -> bool:
         """Whether what is at `source` depends on what each call draws at random."""

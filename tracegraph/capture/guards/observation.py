@@ -21,7 +21,7 @@ from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.checker import CHECKS
 from tracegraph.capture.guards.failures import describe_object
 from tracegraph.capture.guards.generated_code import code_of
-from tracegraph.capture.guards.guard import Guard
+from tracegraph.capture.guards.guard import Guard, GuardKind
 from tracegraph.capture.guards.sources import Pool, Source, SourceWriter
 from tracegraph.capture.guards.user_terms import condition_text, full_place, source_text
 from tracegraph.capture.stack.constants import same_constant
@@ -31,6 +31,23 @@ from tracegraph.errors import AutogradError
 from tracegraph.ir import Location
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.tensor import Tensor
+
+#: kinds whose guards say no more than the value at their source, if that is observed
+SEEN_IN_VALUES = frozenset({
+    GuardKind.CONSTANT, GuardKind.INTEGER, GuardKind.FLOAT, GuardKind.IDENTITY, GuardKind.LENGTH, GuardKind.KEYS,
+    GuardKind.ELEMENTS,
+})  # fmt: skip
+#: kinds whose truth is observed: of what may change while the same object stays in its place, and of what is no value
+CONDITIONS = frozenset({
+    GuardKind.TYPE, GuardKind.FUNCTION, GuardKind.TENSOR, GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT, GuardKind.NO_HOOKS,
+    GuardKind.ALIAS, GuardKind.DISTINCT, GuardKind.SETTING, GuardKind.TENSOR_METHODS,
+})  # fmt: skip
+#: kinds that need not be observed, and why
+IMMATERIAL = {
+    GuardKind.GRAD_MODE: "a backward function that asks for it breaks the graph (BackwardReads.check_told)",
+    GuardKind.SIZES: "sizes are those of tensors that backward holds, or whose shapes are observed exactly",
+    GuardKind.SEPARATE_STORAGE: "it is asked of what is written to, and a backward function that writes is no graph",
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +110,10 @@ def _compiled(
     pool = Pool()
     writer = SourceWriter(pool, known)
     values = [f"{pool.name(contents, 'contents')}({writer.name(source)})" for source in sources]
-    values += [f"({' and '.join(CHECKS[guard.kind](writer, guard))})" for guard in conditions]
+    for position, guard in enumerate(conditions):
+        # at once: what the lines for one guard define, those for another may define anew
+        values.append(f"holds{position}")
+        writer.lines.append(f"holds{position} = {' and '.join(f'({c})' for c in CHECKS[guard.kind](writer, guard))}")
     lines = "".join(f"    {line}\n" for line in writer.lines)
     namespace = pool.names
     text = f"def observe(given):\n{lines}    return ({''.join(f'{v}, ' for v in values)})\n"
@@ -203,7 +223,7 @@ class ObservedState(OutsideState):
             change = f"was {_text(before)} when it returned and is {_text(now)} now"
         else:
             condition = conditions[position - len(places)]
-            name, location = condition_text(condition), condition.location
+            name, location = f"whether {condition_text(condition)}", condition.location
             change = f"was {before} when the compiled function returned and is {now} now"
         read = f" (read at {full_place(location)})" if location is not None else ""
         return AutogradError(

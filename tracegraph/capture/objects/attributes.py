@@ -96,6 +96,7 @@ def has(tracer: Tracer, value: Any, name: str) -> bool:
 
 
 def _get_of_tensor(tracer: Tracer, tensor: Traced, name: str) -> Any:
+    tracer.backward_reads.use(tensor)
     if replaced_methods.is_replaced(tracer, tensor, name):
         return _get_of_tensor_class(tracer, tensor, name)
     if name in _ON_THE_TAPE and tensor.requires_grad and tensor.recorder is not tracer.recorder:
@@ -352,6 +353,7 @@ def _class_data(tracer: Tracer, cls: type, name: str) -> Any:
 def _get_of_instance(tracer: Tracer, instance: Any, name: str) -> Any:
     """`object.__getattribute__`, then `__getattr__`."""
     cls = type(instance)
+    tracer.backward_reads.use(instance)
     if isinstance(instance, enum.Enum):
         tracer.guards.add(GuardKind.TYPE, _member_source(tracer, instance), cls)  # else guarded when it is read
     custom = tracer.class_entry(cls, "__getattribute__")

@@ -41,10 +41,12 @@ def get_registered(tracer: Tracer, module: Any, name: str, fallback: Any) -> Any
     for registry in _REGISTRIES:
         entries = _entries(tracer, module, registry)
         if name in entries:
+            place = Item(Entry(source, registry), name)
             if tracer.is_outside(entries):
                 # the trace works on a copy already
+                tracer.backward_reads.note(place, entries[name])
                 return entries[name]
-            return tracer.read(entries[name], Item(Entry(source, registry), name))
+            return tracer.read(entries[name], place)
         if not tracer.is_outside(entries):
             tracer.guards.add(GuardKind.GLOBAL_ABSENT, Entry(source, registry), name)
     return MISSING

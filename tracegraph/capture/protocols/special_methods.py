@@ -33,6 +33,7 @@ def special(tracer: Tracer, value: Any, name: str, *args: Any) -> Any:
     if not is_instance_of_python_class(value) and not has_operators(tracer, value):
         slot = getattr(type(value), name, None)
         return NotImplemented if slot is None else tracer.native(slot, value, *args)
+    tracer.backward_reads.use(value)
     raw = tracer.class_entry(type(value), name)
     if raw is MISSING or raw is None:
         return NotImplemented

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.autograd.outside_state import OutsideState
 from tracegraph.capture.guards.guard import Guard, GuardKind
-from tracegraph.capture.guards.observation import Place, StateObserver
+from tracegraph.capture.guards.observation import CONDITIONS, SEEN_IN_VALUES, Place, StateObserver
 from tracegraph.capture.guards.sources import (
     ClassEntry,
     Computed,
@@ -33,6 +33,7 @@ from tracegraph.capture.guards.sources import (
     Entry,
     GlobalName,
     Reference,
+    Setting,
     Slot,
     Source,
     constant_source,
@@ -40,6 +41,7 @@ from tracegraph.capture.guards.sources import (
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.values import is_python_class
 from tracegraph.capture.trace.effects import AttributeWrite, CellWrite, Places, Write
 from tracegraph.dtypes import float32
 from tracegraph.ir import Location, Role, TensorType
@@ -49,8 +51,8 @@ if TYPE_CHECKING:
     from tracegraph.capture.trace.mutation_watch import ContentsWatch
     from tracegraph.capture.trace.tracer import Input, Tracer
 
-#: guards of what is not there: their truth is observed. What others say is seen in values
-_CONDITIONS = frozenset({GuardKind.ABSENT, GuardKind.NO_HOOKS})
+#: what may be said of the same object once this and once that
+_OF_OBJECTS = (GuardKind.TYPE, GuardKind.FUNCTION, GuardKind.TENSOR)
 #: attributes that objects are made with, or that only name them
 _FIXED = frozenset({"__func__", "__self__", "fget", "__name__", "__qualname__"})
 
@@ -71,6 +73,7 @@ class Noticed:
         self.guards = guards
         self.values: list[Any] = []
         self._roots = roots
+        self._obeyed = owner.tracer.settings.obeyed()
 
     @cached_property
     def watch(self) -> ContentsWatch:
@@ -85,6 +88,7 @@ class Noticed:
 
     def operand(self) -> Traced | None:
         """The state outside, for the operation whose gradient reads it; None if nothing is read."""
+        self._owner.tracer.settings.ask_obeyed_since(self._obeyed)
         return self._owner.operand(self)
 
 
@@ -98,11 +102,12 @@ class BackwardReads:
         self._sources: dict[Source, Location | None] = {}
         #: where tensors were found
         self._tensors: dict[Source, int] = {}
-        self._conditions: dict[Guard, None] = {}
+        #: guards, by their ids: not all that they expect has a hash
+        self._conditions: dict[int, Guard] = {}
         #: tensors that were read for something else too
         self._elsewhere: set[int] = set()
-        #: where modules of the library were found
-        self._library: set[Source] = set()
+        #: where modules were found, and what is the library's or Python's
+        self._assumed: set[Source] = set()
         self._noticed: Noticed | None = None
         self._input: Input | None = None
 
@@ -117,6 +122,11 @@ class BackwardReads:
             finally:
                 self._noticed = outer
 
+    @property
+    def is_noticing(self) -> bool:
+        """Whether a backward function is being traced."""
+        return self._noticed is not None
+
     def note(self, source: Source, found: Any) -> None:
         """Something is read from outside."""
         if self._noticed is None:
@@ -124,13 +134,20 @@ class BackwardReads:
                 self._elsewhere.add(id(found))
             return
         self._noticed.values.append(found)
-        if isinstance(found, types.ModuleType):
-            if found.__name__.partition(".")[0] == "tracegraph":
-                self._library.add(source)
-        elif self._is_free(source) and not (type(source) is ClassEntry and _is_made_by_library(found)):
+        if isinstance(found, types.ModuleType) or (type(source) is ClassEntry and _is_made_by_library(found)):
+            self._assumed.add(source)
+        elif self._is_free(source) and not _is_fixed(source):
             self._sources.setdefault(source, self.tracer.guards.location)
             if type(found) is Traced:
                 self._tensors[source] = id(found)
+            self.use(found)
+
+    def use(self, value: Any) -> None:
+        """Something is done with an object that may have been read before: what is assumed of it counts."""
+        if self._noticed is not None:
+            source = self.tracer.source_of(value)
+            if source is not None:
+                self.tracer.guards.notice(source, *_OF_OBJECTS)
 
     def check_told(self, what: str) -> None:
         """Check that no backward function that the program has written asks for what depends on `create_graph`.
@@ -143,19 +160,38 @@ class BackwardReads:
 
     def _is_free(self, source: Source) -> bool:
         """Whether what is at `source` may be another thing in backward."""
-        is_fixed = type(source) is Constant or source.base in self._library or _is_of_library(source)
-        is_fixed |= isinstance(source, Slot) and source.name in _FIXED
-        return not is_fixed and not self.tracer.guards.is_drawn(source)
+        step: Source | None = source
+        while step is not None:
+            if step in self._assumed or _is_of_library(step):
+                return False
+            step = step.base
+        return type(source) is not Constant and not self.tracer.guards.is_drawn(source)
 
     def _add(self, noticed: Noticed) -> None:
         self._kept.update((id(value), value) for value in noticed.kept())
         for guard in noticed.guards:
-            if guard.kind in _CONDITIONS and guard.source is not None and self._is_free(guard.source):
-                self._conditions[guard] = None
+            if self._is_condition(guard):
+                self._conditions[id(guard)] = guard
         for write in noticed.places.values():
             place = self._place(write) if write is not None and write.value is not MISSING else None
             if place is not None:
                 self._sources.setdefault(place, self.tracer.guards.location)
+
+    def _is_condition(self, guard: Guard) -> bool:
+        """Whether the truth of a guard is observed."""
+        source = guard.source
+        if guard.kind in SEEN_IN_VALUES and source is not None:
+            is_value = source in self._sources or _is_fixed(source)
+            return type(source) is Constant or (self._is_free(source) and not is_value)
+        if guard.kind not in CONDITIONS or not all(self._is_free(s) or type(s) is Constant for s in guard.sources):
+            return False
+        if guard.kind is GuardKind.TYPE:
+            return is_python_class(guard.expected.object)  # of others an object's class never changes
+        if guard.kind is GuardKind.FUNCTION:
+            return not _is_name_of_library(guard.expected.namespace.get("__name__"))
+        if guard.kind is GuardKind.TENSOR and source is not None and None in guard.expected.shape:
+            self._sources.setdefault(Slot(source, "shape"), guard.location)
+        return True
 
     def _place(self, write: Write) -> Source | None:
         """Where a write of the trace is to be found when the call has ended."""
@@ -195,33 +231,40 @@ class BackwardReads:
         if not self._sources and not self._conditions and not made and not held:
             self._input.source = constant_source(self._input.tensor)  # that of nothing
             return None
-        sources = [*self._sources, *(c.source for c in self._conditions if c.source is not None)]
+        methods = Guard(GuardKind.TENSOR_METHODS, None, self.tracer.replaced_methods)
+        conditions = [*self._conditions.values(), *filter(self._is_condition, [methods])]
         objects = {source for _, source in self.tracer.outside_objects()}
         held = [s for s in held if s not in self._sources]
-        given = tuple(dict.fromkeys([*held, *(root for s in sources for root in self._roots(s, objects))]))
+        starts = [*self._sources, *(source for condition in conditions for source in condition.sources)]
+        given = tuple(dict.fromkeys([*held, *(root for s in starts for root in self._roots(s, objects))]))
         places = [
             Place(s, location, s in self._tensors and self._tensors[s] not in self._elsewhere)
             for s, location in self._sources.items()
         ]
         places += [Place(s, None) for s in held]
         names = [_described(value) for value in made.values()]
-        self._input.source = Computed(Reference(StateObserver(given, places, list(self._conditions), names)), given)
+        self._input.source = Computed(Reference(StateObserver(given, places, conditions, names)), given)
         return self._input.source, list(made)
 
     def _roots(self, source: Source, objects: Collection[Source]) -> Iterator[Source]:
         """What eager execution holds until backward, and goes on from: objects that were read before."""
-        for parent in source.parents:
-            if type(parent) is Constant:
-                continue
-            if parent in self._sources or (parent not in objects and parent.parents):
+        if isinstance(source, Constant | Setting):
+            return
+        if source not in self._sources and (source in objects or not source.parents):
+            yield source
+        else:
+            for parent in source.parents:
                 yield from self._roots(parent, objects)
-            else:
-                yield parent
 
 
 def _described(made: Any) -> str:
     kind = "variable" if type(made) is types.CellType else type(made).__name__
     return f"a {kind} that the compiled function made"
+
+
+def _is_fixed(source: Source) -> bool:
+    """Whether an attribute stays what it is as long as the object is the same."""
+    return isinstance(source, Slot) and source.name in _FIXED
 
 
 def _is_of_library(source: Source) -> bool:

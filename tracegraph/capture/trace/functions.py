@@ -132,6 +132,7 @@ def inline(tracer: Tracer, function: types.FunctionType, args: tuple[Any, ...], 
     from tracegraph.capture.trace.frame import Frame, Returned
     from tracegraph.capture.trace.generators import SymbolicGenerator
 
+    tracer.backward_reads.use(function)
     code = function.__code__
     if code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE):
         raise Break(reasons.ASYNC, function.__qualname__)

@@ -4,6 +4,7 @@ when it ends. What the trace depends on is guarded; what it leaves changed is se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.guards.guard import GuardKind
@@ -27,12 +28,28 @@ class TraceSettings:
                 self.get(settings, name)
 
     def get(self, settings: Settings, name: str) -> Any:
-        """The setting as it now is in the traced program; the first time is a guard on what the trace found."""
+        """The setting as it now is in the traced program; what the trace found at first is guarded.
+
+        Raises:
+            Break: a backward function asks for one that the trace has changed, and may change back.
+        """
         value = getattr(settings, name)
-        if (settings, name) not in self._found:
-            self._found[settings, name] = value
-            self._tracer.guards.add(GuardKind.SETTING, Setting(Reference(settings), name), value)
+        found = self._found.setdefault((settings, name), value)
+        if value is not found and self._tracer.backward_reads.is_noticing:
+            raise Break(reasons.CUSTOM_GRADIENT, f"{settings.questions[name]}, which the function changes")
+        self._tracer.guards.add(GuardKind.SETTING, Setting(Reference(settings), name), found)
         return value
+
+    def obeyed(self) -> list[int]:
+        """To be given to `ask_obeyed_since`."""
+        return [settings.obeyed for settings in Settings.instances]
+
+    def ask_obeyed_since(self, before: Sequence[int]) -> None:
+        """Ask for the settings that operations have obeyed since then."""
+        for settings, count in zip(Settings.instances, before, strict=True):
+            if settings.obeyed != count:
+                for name in settings.implicit:
+                    self.get(settings, name)
 
     def set(self, settings: Settings, name: str, value: Any) -> None:
         """Change a setting, for the rest of the trace.

@@ -363,6 +363,7 @@ class Tracer:
 
     def type_of(self, value: Any) -> type:
         """`type(value)` as the traced program sees it."""
+        self.backward_reads.use(value)
         if type(value) is Traced and (graph_input := self.input_of(value)) is not None:
             return type(graph_input.tensor)
         if type(value) is Traced and self.tensors.is_made_parameter(value):

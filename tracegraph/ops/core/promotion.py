@@ -49,12 +49,13 @@ def result_type(*operands: object) -> DType:
     """PyTorch's result dtype of tensor types and Python scalars."""
     dimensioned = [o.dtype for o in operands if isinstance(o, TensorType) and o.shape]
     zero_d = [o.dtype for o in operands if isinstance(o, TensorType) and not o.shape]
-    scalars = [dtypes.of_scalar(o) for o in operands if is_number(o)]
     result = _promote(dimensioned)
-    for group in (zero_d, scalars):
-        candidate = _promote(group)
-        if candidate is not None and (result is None or candidate.category > result.category):
-            result = candidate
+    candidate = _promote(zero_d)
+    if candidate is not None and (result is None or candidate.category > result.category):
+        result = candidate
+    scalars = [o for o in operands if is_number(o)]
+    if scalars and (result is None or max(map(dtypes.category_of_scalar, scalars)) > result.category):
+        result = _promote(map(dtypes.of_scalar, scalars))
     return result or dtypes.DEFAULT.dtype
 
 
