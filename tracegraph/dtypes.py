@@ -195,7 +195,7 @@ def as_dtype(value: object) -> DType:
         return value
     if isinstance(value, str):
         return from_name(value)
-    if value in _PYTHON_TYPES:
+    if isinstance(value, type) and value in _PYTHON_TYPES:
         return _PYTHON_TYPES[value]
     try:
         return from_numpy(np.dtype(value))  # type: ignore[call-overload]

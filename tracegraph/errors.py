@@ -11,6 +11,9 @@ from __future__ import annotations
 class TracegraphError(RuntimeError):
     """Base of all errors raised by tracegraph."""
 
+    #: what went wrong, without the call it went wrong in, where the message names both
+    complaint: str | None = None
+
 
 class ShapeError(TracegraphError, ValueError):
     """Operand shapes do not fit the operation (a ValueError in numpy and in the checks PyTorch makes in Python)."""

@@ -127,7 +127,7 @@ def test_options_are_listed(run: Run, refused: Callable[..., str]) -> None:
 
 def test_what_fails_in_a_graph_names_the_users_line(refused: Callable[..., str]) -> None:
     error = refused("dump", "model.py:lookup", "f32[2,4]", "i64[1]:1", "7")
-    assert "IndexRangeError: index: index 7 is out of bounds" in error
+    assert "IndexRangeError: x[...]: index 7 is out of bounds" in error
     assert "model.py:17: return table[i + shift]" in error
 
 

@@ -36,6 +36,7 @@ class CustomOp(Library):
     """
 
     method = False
+    runs_program = True
     formula_may_write = True
     schema: ClassVar[Schema]
 

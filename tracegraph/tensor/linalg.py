@@ -7,6 +7,9 @@ from typing import Any
 from tracegraph.errors import ElementError
 from tracegraph.ops import functional as F
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 #: what is raised for singular matrices and the like
 LinAlgError = ElementError
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from tracegraph.ops import functional as F
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 digamma = psi = F.digamma
 erf = F.erf
 erfc = F.erfc

@@ -7,6 +7,9 @@ from typing import Any
 from tracegraph.errors import ShapeError
 from tracegraph.ops import functional as ops
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 
 def in_place(input: Any, result: Any, inplace: bool) -> Any:
     """The result, or `input` with the result written into it."""

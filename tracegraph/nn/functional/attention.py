@@ -6,6 +6,9 @@ from typing import Any
 
 from tracegraph.ops import functional as ops
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 
 def scaled_dot_product_attention(
     query: Any,

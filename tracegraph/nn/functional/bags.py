@@ -7,6 +7,9 @@ from typing import Any
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ops import functional as ops
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 
 def embedding_bag(
     input: Any,

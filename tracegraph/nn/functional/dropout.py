@@ -8,6 +8,9 @@ from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.nn.functional.activation import in_place
 from tracegraph.ops import functional as ops
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 
 def _check_probability(name: str, p: float) -> None:
     if not 0 <= p <= 1:

@@ -8,6 +8,9 @@ from tracegraph.autograd import no_grad
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ops import functional as ops
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 
 def batch_norm(
     input: Any,

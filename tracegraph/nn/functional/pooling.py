@@ -8,6 +8,9 @@ from typing import Any
 from tracegraph.errors import ShapeError
 from tracegraph.ops import functional as ops
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 
 def _each(value: Any, rank: int) -> tuple[Any, ...]:
     """`3` means (3, 3) of images."""

@@ -7,6 +7,9 @@ from typing import Any
 from tracegraph.errors import ValueRangeError
 from tracegraph.ops import functional as ops
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 # uniform numbers may be 0, whose logarithm is not finite
 _TINY = 2.0**-126
 

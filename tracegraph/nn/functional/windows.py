@@ -7,6 +7,9 @@ from typing import Any
 from tracegraph.errors import ShapeError
 from tracegraph.ops import functional as ops
 
+#: errors of the ops speak of the functions
+NAMES_ERRORS = True
+
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Windows of images [N, C, H, W] or [C, H, W] as columns: [N, C * kernel, windows]."""

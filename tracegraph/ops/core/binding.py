@@ -124,6 +124,13 @@ class Signature:
             if canonical is not value and canonical != value:
                 raise ArgumentError(f"{self.op}: {name}={value} is not canonical; graphs have {canonical}")
 
+    def matched(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """What a call gives, by parameter; what fits none keeps its position or name."""
+        args = self._collect_varargs(tuple(args))
+        names = [p.name for p in self._positional]
+        given = {names[i] if i < len(names) else str(i): value for i, value in enumerate(args)}
+        return given | {ALIASES.get(n, n) if n not in self._by_name else n: v for n, v in kwargs.items()}
+
     def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         args = self._collect_varargs(args)
         if len(args) > len(self._positional):

@@ -30,6 +30,14 @@ def normalize_dim(op: str, name: str, dim: Any, rank: int) -> int:
     return index + limit if index < 0 else index
 
 
+def _existing_dim(op: str, name: str, dim: Any, rank: int) -> int:
+    """`dim` of a tensor that must have one."""
+    index = normalize_dim(op, name, dim, rank)
+    if not rank:
+        raise IndexRangeError(f"{op}: {name}={index}, but the tensor has no dimensions")
+    return index
+
+
 def _int(op: str, name: str, value: Any, rank: int = 0) -> Any:
     if isinstance(value, SymExpr):
         return value
@@ -85,6 +93,18 @@ def _ints(op: str, name: str, value: Any, rank: int) -> tuple[Any, ...]:
     return tuple(_int(op, name, v) for v in items)
 
 
+def _int_or_ints(op: str, name: str, value: Any, rank: int) -> Any:
+    """One int, which stays one, or several."""
+    return _ints(op, name, value, rank) if isinstance(value, list | tuple) else _int(op, name, value)
+
+
+def _sizes_or_none(op: str, name: str, value: Any, rank: int) -> Any:
+    """As `_int_or_ints`, where None stands for a size that is known otherwise."""
+    if isinstance(value, list | tuple):
+        return tuple(_sizes_or_none(op, name, v, rank) for v in value)
+    return None if value is None else _int(op, name, value)
+
+
 def _pair(op: str, name: str, value: Any, rank: int) -> tuple[int, int]:
     """`3` means (3, 3)."""
     items = _ints(op, name, value, rank)
@@ -126,9 +146,12 @@ CANONICAL: dict[str, Form] = {
     "OptionalStr": _or_none(_str),
     "dim": normalize_dim,
     "OptionalDim": _or_none(normalize_dim),
+    "existing_dim": _existing_dim,
     "dims": _dims,
     "ints": _ints,
     "size": _ints,
+    "int_or_ints": _int_or_ints,
+    "sizes_or_none": _sizes_or_none,
     "OptionalInts": _or_none(_ints),
     "pair": _pair,
     "OptionalPair": _or_none(_pair),

@@ -14,19 +14,20 @@ import re
 import types as python_types
 from collections import namedtuple
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from tracegraph.errors import IRError, UndecidableError
+from tracegraph.dtypes import from_numpy
+from tracegraph.errors import IRError, TracegraphError, UndecidableError
 from tracegraph.ir import Kind, Op, TensorType, register
 from tracegraph.ir.op import REGISTRY
 from tracegraph.ir.undecided import name_operands
 from tracegraph.ops.core.autocast import CASTING, Autocast, apply_cast, is_casting, not_casting
 from tracegraph.ops.core.binding import Signature
 from tracegraph.ops.core.dispatch import dispatch
-from tracegraph.ops.core.error_names import CALL_ERRORS, name_after
+from tracegraph.ops.core.error_names import CALL_ERRORS, TITLES, enclosing_function, name_call
 from tracegraph.ops.core.samples import Sampler
 from tracegraph.ops.numerics.quiet import quiet
 
@@ -48,6 +49,7 @@ class Definition(Op):
 
     Class attributes a definition may set:
         name: the op's name; default: the class name in snake case.
+        title: what messages call the op, if users know it by another name: `x[...]` for basic_index.
         signature: parameters with their sorts (see `binding`).
         result_names: names of the results if there are several (they come back as a namedtuple).
         aliases: further names users know the op by (`absolute` for abs); graphs and messages use the one name.
@@ -81,6 +83,7 @@ class Definition(Op):
     """
 
     kind: ClassVar[Kind]
+    title: str
     signature: ClassVar[str] = "(input: Tensor)"
     result_names: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[tuple[str, ...]] = ()
@@ -88,6 +91,8 @@ class Definition(Op):
     operators: ClassVar[tuple[str, ...]] = ()
     #: an in-place method (`name_`) is generated
     inplace: ClassVar[bool] = False
+    #: executes functions of the program, whose errors are told as they are
+    runs_program: ClassVar[bool] = False
     #: may be called with numbers only
     takes_scalars: ClassVar[bool] = False
     #: positions of the operands whose elements the op overwrites
@@ -118,7 +123,9 @@ class Definition(Op):
         cls = type(self)
         self.name = cls.__dict__.get("name") or _snake_case(cls.__name__)
         self.doc = (cls.__doc__ or "").strip()
-        self.binder = Signature(self.name, cls.signature)
+        self.title = cls.__dict__.get("title") or self.name.replace("linalg_", "linalg.")
+        TITLES.update({self.name: self.title, self.title: self.title})
+        self.binder = Signature(self.title, cls.signature)
         self._canonicalizes = cls.canonicalize is not Definition.canonicalize
         self.is_view = cls.kind is Kind.VIEW
         #: whether the op changes operands, in their elements or where these lie
@@ -132,18 +139,37 @@ class Definition(Op):
     # ------------------------------------------------------------------------------------ calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        operands: tuple[Any, ...] = ()
         try:
-            bound = self.binder.bind_fast(*args, **kwargs)
-        except TypeError:
-            bound = None  # `bind` explains; it runs outside the handler, so that its error stands alone
-        if bound is None and "out" in kwargs:
-            return self._with_out(args, kwargs)
-        operands, attrs = bound or self.binder.bind(args, kwargs)
-        try:
+            try:
+                bound = self.binder.bind_fast(*args, **kwargs)
+            except TypeError:
+                bound = None  # `bind` explains; it runs outside the handler, so that its error stands alone
+            if bound is None and "out" in kwargs:
+                return self._with_out(args, kwargs)
+            operands, attrs = bound or self.binder.bind(args, kwargs)
             return self.apply(operands, attrs)
-        except UndecidableError as error:
-            name_operands(error, self.name, operands)
+        except CALL_ERRORS as error:
+            if isinstance(error, UndecidableError):
+                name_operands(error, self.title, operands)
+            self.name_call(error, args, kwargs)
             raise
+
+    def name_call(self, error: TracegraphError, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Let `error`, raised in the call with these arguments, speak of the op and of them."""
+        if self.runs_program:
+            return
+        name_call(error, self.title, self.binder.matched(args, kwargs))
+        function = enclosing_function()
+        if function is not None:
+            name_call(error, *function)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A definition that looks at the arguments itself (`max(x, dim)` is another op) names errors as all do."""
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("__call__")
+        if own is not None:
+            cls.__call__ = _naming_errors(own)  # type: ignore[method-assign]
 
     def _with_out(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The call without the argument `out`, its result written there."""
@@ -186,11 +212,7 @@ class Definition(Op):
     def expand(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
         """Run the decomposition; its results as the caller of the op gets them."""
         assert self.decompose is not None
-        try:
-            results = self.decompose(*operands, **attrs)
-        except CALL_ERRORS as error:
-            name_after(error, self.name)
-            raise
+        results = self.decompose(*operands, **attrs)
         return self.pack(results) if isinstance(results, tuple) else results
 
     def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
@@ -206,9 +228,19 @@ class Definition(Op):
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         assert self.eager is not None
-        with quiet():
-            result = self.eager(*operands, **attrs)
+        try:
+            with quiet():
+                result = self.eager(*operands, **attrs)
+        except Exception as error:
+            if not isinstance(error, TracegraphError):
+                self._explain(operands, attrs)
+            raise
         return result if isinstance(result, tuple) else (np.asarray(result),)
+
+    def _explain(self, operands: Sequence[Any], attrs: Mapping[str, Any]) -> None:
+        """Raise what inference has against a call that numpy has refused in words of its own."""
+        given = (TensorType(from_numpy(o.dtype), o.shape) if isinstance(o, np.ndarray) else o for o in operands)
+        self.infer(*given, **attrs)
 
     # ------------------------------------------------------------------------------------ gradients
 
@@ -358,6 +390,21 @@ class Definition(Op):
 
 #: ops by alias; `tracegraph.ops.functional` looks here after the registry
 ALIASES: dict[str, Definition] = {}
+
+
+def _naming_errors(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`__call__` of a definition, with errors that name the op."""
+
+    @wraps(call)
+    def __call__(self: Definition, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(self, *args, **kwargs)
+        except CALL_ERRORS as error:
+            self.name_call(error, args, kwargs)
+            raise
+
+    return __call__
+
 
 D = TypeVar("D", bound=type[Definition])
 

@@ -16,6 +16,7 @@ from tracegraph.ops import functional as F
 from tracegraph.ops.core.arguments import NUMBER_TYPES, TENSOR_TYPES
 from tracegraph.ops.core.canonical import normalize_dim
 from tracegraph.ops.core.device import check_device, names_device
+from tracegraph.ops.core.error_names import CALL_ERRORS, rename
 from tracegraph.ops.core.layout import Strides, is_contiguous
 from tracegraph.ops.handles import indexing
 from tracegraph.ops.handles.attributes import TensorAttributes
@@ -229,7 +230,11 @@ def _binary(op: Definition) -> Any:
     def method(self: Any, other: Any) -> Any:
         kind = type(other)
         if kind in TENSOR_TYPES or kind in usual:
-            return apply((self, other), defaults.copy())
+            try:
+                return apply((self, other), defaults.copy())
+            except CALL_ERRORS as error:
+                op.name_call(error, (self, other), {})
+                raise
         return op(self, other) if _is_operand(other) else NotImplemented
 
     return _named(method, op.name)
@@ -240,7 +245,11 @@ def _reflected(op: Definition) -> Any:
 
     def method(self: Any, other: Any) -> Any:
         if type(other) in usual:
-            return apply((other, self), defaults.copy())
+            try:
+                return apply((other, self), defaults.copy())
+            except CALL_ERRORS as error:
+                op.name_call(error, (other, self), {})
+                raise
         return op(other, self) if _is_operand(other) else NotImplemented
 
     return _named(method, f"r{op.name}")
@@ -272,7 +281,12 @@ def _is_operand(other: Any) -> bool:
 
 def _inplace(op: Definition, name: str) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return assign(self, op(self, *args, **kwargs), op.name + "_")
+        try:
+            result = op(self, *args, **kwargs)
+        except CALL_ERRORS as error:
+            rename(error, op.title, f"{op.title}_")
+            raise
+        return assign(self, result, f"{op.title}_")
 
     method.__doc__ = f"In-place version of `{op.name}`: the result replaces the elements of the tensor."
     return _named(method, name)

@@ -50,6 +50,8 @@ def _gathered_shape(op: str, x: Any, indices: tuple[Any, ...], dims: tuple[int, 
     except ShapeError as e:
         raise IndexRangeError(f"index tensors must broadcast: {e}") from None
     kept = tuple(x.shape[d] for d in _split(len(x.shape), dims))
+    if not 0 <= at <= len(kept):
+        raise IndexRangeError(f"{op}: at={at} is no place among {len(kept)} dimensions")
     return (*kept[:at], *block, *kept[at:])
 
 
@@ -87,6 +89,7 @@ class Index(Element):
         DTypeError: an index tensor does not hold integers.
     """
 
+    title = "x[...]"
     checks_elements = True
     method = False
     signature = "(input: Tensor, indices: Tensors, *, dims: ints, at: int)"
@@ -100,17 +103,17 @@ class Index(Element):
     )
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        _check_indices("index", operands[0], operands[1:], attrs["dims"])
+        _check_indices(self.title, operands[0], operands[1:], attrs["dims"])
         if len(operands) > 2:
-            _gathered_shape("index", operands[0], operands[1:], **attrs)
+            _gathered_shape(self.title, operands[0], operands[1:], **attrs)
         return operands, attrs
 
     def infer(self, x: TensorType, *indices: TensorType, dims: tuple[int, ...], at: int) -> tuple[TensorType, ...]:
-        _check_indices("index", x, indices, dims)
-        return (x.with_shape(_gathered_shape("index", x, indices, dims, at)),)
+        _check_indices(self.title, x, indices, dims)
+        return (x.with_shape(_gathered_shape(self.title, x, indices, dims, at)),)
 
     def eager(self, x: np.ndarray, *indices: np.ndarray, dims: tuple[int, ...], at: int) -> np.ndarray:
-        places = [in_range("index", i, x.shape[d], d) for i, d in zip(indices, dims, strict=True)]
+        places = [in_range(self.title, i, x.shape[d], d) for i, d in zip(indices, dims, strict=True)]
         if len(places) == 1 and at == dims[0]:
             return x.take(places[0], axis=at)
         front = np.moveaxis(x, dims, range(len(dims)))
@@ -121,7 +124,7 @@ class Index(Element):
     def element(
         self, k: Any, load: Load, index: tuple[Position, ...], types: OperandTypes, attrs: dict[str, Any]
     ) -> Scalar:
-        return load(0, _place("index", k, load, index, types, 1, attrs["dims"], attrs["at"]))
+        return load(0, _place(self.title, k, load, index, types, 1, attrs["dims"], attrs["at"]))
 
     def vjp(self, g: Handle, y: Handle, x: Handle, *indices: Handle, dims: tuple[int, ...], at: int) -> Gradient:
         zeros = g.new_zeros(tuple(x.shape))
@@ -141,6 +144,7 @@ class IndexWrite(ScatterOp):
         ShapeError: `values` does not broadcast.
     """
 
+    title = "x[...] = value"
     checks_elements = True
     method = False
     signature = "(input: Tensor, values: Tensor, indices: Tensors, *, dims: ints, at: int, accumulate: bool)"
@@ -158,10 +162,10 @@ class IndexWrite(ScatterOp):
         return operands, attrs
 
     def _check(self, x: Any, values: Any, indices: tuple[Any, ...], dims: tuple[int, ...], at: int) -> None:
-        _check_indices(self.name, x, indices, dims)
+        _check_indices(self.title, x, indices, dims)
         if values.dtype is not x.dtype:
-            raise DTypeError(f"{self.name}: values of dtype {values.dtype} cannot be written to dtype {x.dtype}")
-        check_broadcasts(self.name, tuple(values.shape), _gathered_shape(self.name, x, indices, dims, at))
+            raise DTypeError(f"{self.title}: values of dtype {values.dtype} cannot be written to dtype {x.dtype}")
+        check_broadcasts(self.title, tuple(values.shape), _gathered_shape(self.title, x, indices, dims, at))
 
     def infer(
         self, x: TensorType, values: TensorType, *indices: TensorType, dims: tuple[int, ...], at: int, accumulate: bool
@@ -179,7 +183,7 @@ class IndexWrite(ScatterOp):
         accumulate: bool,
     ) -> np.ndarray:
         sizes = tuple(x.shape[d] for d in dims)
-        places = [in_range(self.name, i, n, d) for i, d, n in zip(indices, dims, sizes, strict=True)]
+        places = [in_range(self.title, i, n, d) for i, d, n in zip(indices, dims, sizes, strict=True)]
         block = np.broadcast_shapes(*(p.shape for p in places))
         linear = sum(p * s for p, s in zip(places, _steps(sizes), strict=True))
         positions = np.broadcast_to(linear, block).ravel()
@@ -202,10 +206,10 @@ class IndexWrite(ScatterOp):
         dims, at = attrs["dims"], attrs["at"]
 
         def update(k: Any, load: Load, index: tuple[Position, ...]) -> tuple[tuple[Position, ...], Scalar]:
-            place = _place(self.name, k, load, index, types, 2, dims, at)
+            place = _place(self.title, k, load, index, types, 2, dims, at)
             return place, load(1, broadcast_index(index, values.shape))
 
-        extents = _gathered_shape(self.name, x, tuple(indices), dims, at)
+        extents = _gathered_shape(self.title, x, tuple(indices), dims, at)
         return Scatter(extents, 0, "add" if attrs["accumulate"] else "set", update)
 
     def vjp(

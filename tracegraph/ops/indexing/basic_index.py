@@ -29,7 +29,7 @@ Entry: TypeAlias = "Dim | Slice | None"
 Entries: TypeAlias = tuple[Entry, ...]
 
 
-def canonical_entries(entries: tuple[Any, ...], shape: Shape, op: str = "basic_index") -> Entries:
+def canonical_entries(entries: tuple[Any, ...], shape: Shape, op: str = "x[...]") -> Entries:
     """Ints, slices or triples, and None, in canonical form; trailing whole dimensions are left out.
 
     Raises:
@@ -133,6 +133,7 @@ def _numpy_index(entries: Entries) -> tuple[Any, ...]:
 class BasicIndex(View):
     """The elements that integers, slices (with positive steps) and new axes select, as a view."""
 
+    title = "x[...]"
     method = False
     signature = "(input: Tensor, index: any)"
     samples = samples(
@@ -145,7 +146,7 @@ class BasicIndex(View):
     )
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return operands, {"index": canonical_entries(attrs["index"], tuple(operands[0].shape))}
+        return operands, {"index": canonical_entries(attrs["index"], tuple(operands[0].shape), self.title)}
 
     def infer(self, x: TensorType, *, index: Entries) -> tuple[TensorType, ...]:
         return (x.with_shape(indexed_shape(x.shape, index)),)
@@ -197,6 +198,7 @@ class BasicIndexScatter(Element):
         ShapeError: `source` does not have the shape of `input[index]`.
     """
 
+    title = "x[...] = value"
     method = False
     signature = "(input: Tensor, source: Tensor, index: any)"
     samples = samples(
@@ -210,7 +212,7 @@ class BasicIndexScatter(Element):
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         x, source = operands
-        index = canonical_entries(attrs["index"], tuple(x.shape), self.name)
+        index = canonical_entries(attrs["index"], tuple(x.shape), self.title)
         self._check_source(x, source, index)
         return operands, {"index": index}
 
@@ -218,7 +220,7 @@ class BasicIndexScatter(Element):
         expected, found = indexed_shape(tuple(x.shape), index), tuple(source.shape)
         if not dims.same_shape(expected, found) and expected != found:
             raise ShapeError(
-                f"{self.name}: the source has shape {list(found)}, the region written to has {list(expected)}"
+                f"{self.title}: the source has shape {list(found)}, the region written to has {list(expected)}"
             )
 
     def infer(self, x: TensorType, source: TensorType, *, index: Entries) -> tuple[TensorType, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tracegraph import dtypes
-from tracegraph.errors import ShapeError
+from tracegraph.errors import ArgumentError, ShapeError
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
-from tracegraph.ops.core.arguments import is_tensor
+from tracegraph.ops.core.arguments import described, is_tensor
 from tracegraph.ops.core.autocast import Autocast
 from tracegraph.ops.core.definition import Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
+from tracegraph.ops.core.shapes import describe, equal
 from tracegraph.ops.handles import indexing
 from tracegraph.ops.indexing.basic_index import canonical_slice
 from tracegraph.ops.kinds import Derived
@@ -102,6 +103,8 @@ class IndexPut(Derived):
     samples = samples(call(A((5, 4)), ([1, 2],), A((2, 4))), call(A((5, 4)), (None, [0, 0]), A((5, 2)), True))
 
     def decompose(self, x: Handle, values: Handle, *, indices: Any, accumulate: bool) -> Handle:
+        if not isinstance(indices, tuple) or all(i is None for i in indices):
+            raise ArgumentError(f"index_put: indices must be a tuple with a tensor in it, got {described(indices)}")
         parsed = indexing.parse(x, tuple(slice(None) if i is None else i for i in indices))
         return indexing.written(F.basic_index(x, parsed.basic), parsed, values, accumulate)
 
@@ -147,7 +150,8 @@ class SliceScatter(Derived):
     """`input` with `src` in place of the elements `start:end:step` along `dim`."""
 
     signature = (
-        "(input: Tensor, src: Tensor, dim: dim = 0, start: OptionalInt = None, end: OptionalInt = None, step: int = 1)"
+        "(input: Tensor, src: Tensor, dim: existing_dim = 0, start: OptionalInt = None, end: OptionalInt = None, "
+        "step: int = 1)"
     )
     samples = samples(call(A((5, 4)), A((2, 4)), 0, 1, -1, 2), call(A((2, 3)), A((2, 3)), 1))
 
@@ -164,6 +168,9 @@ class DiagonalScatter(Derived):
     samples = samples(call(A((3, 4)), A((3,)), 1), call(A((2, 3, 3)), A((2, 3)), 0, 1, 2))
 
     def decompose(self, x: Handle, src: Handle, *, offset: int, dim1: int, dim2: int) -> Handle:
+        diagonal = F.diagonal(x, offset, dim1, dim2)
+        if not (src.ndim == diagonal.ndim and all(map(equal, src.shape, diagonal.shape))):
+            raise ShapeError(f"diagonal_scatter: src {describe(src)} must have the shape {list(diagonal.shape)}")
         return F.diagonal.scatter(x, src, offset=offset, dim1=dim1, dim2=dim2)  # type: ignore[attr-defined]
 
 

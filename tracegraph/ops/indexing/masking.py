@@ -216,6 +216,7 @@ class OneHotOf(Element):
         DTypeError: `input` is not int64.
     """
 
+    title = "one_hot"
     checks_elements = True
     method = False
     signature = "(input: Tensor, num_classes: int)"

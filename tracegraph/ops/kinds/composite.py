@@ -9,7 +9,6 @@ import numpy as np
 
 from tracegraph.ir import Builder, Kind, TensorType, interpret
 from tracegraph.ops.core.definition import Definition
-from tracegraph.ops.core.error_names import CALL_ERRORS, name_after
 
 
 class Composite(Definition):
@@ -33,11 +32,7 @@ class Composite(Definition):
 
         builder = Builder(self.name)
         values = [builder.placeholder(o) if isinstance(o, TensorType) else o for o in operands]
-        try:
-            results = record_into(builder, lambda *xs: self.decompose(*xs, **attrs), *values)  # type: ignore[misc]
-        except CALL_ERRORS as error:
-            name_after(error, self.name)
-            raise
+        results = record_into(builder, lambda *xs: self.decompose(*xs, **attrs), *values)  # type: ignore[misc]
         return tuple(r.type for r in results)
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tracegraph.ops.core.autocast import CASTING, apply_cast, is_casting
-from tracegraph.ops.core.error_names import CALL_ERRORS, name_after
 from tracegraph.ops.kinds.composite import Composite
 
 
@@ -23,8 +22,4 @@ class Derived(Composite):
         if self._canonicalizes:
             operands, attrs = self.canonicalize(operands, attrs)
         assert self.decompose is not None
-        try:
-            return self.decompose(*operands, **attrs)
-        except CALL_ERRORS as error:
-            name_after(error, self.name)
-            raise
+        return self.decompose(*operands, **attrs)

@@ -16,6 +16,7 @@ class HigherOrder(Definition):
             needs one: `ops.nested.record_body`, or what capture puts in its place.
     """
 
+    runs_program = True
     enter: ClassVar[Callable[..., Any]]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from tracegraph import dtypes
 from tracegraph.errors import ShapeError, ValueRangeError
 from tracegraph.ops import functional as F
+from tracegraph.ops.core.arguments import is_number
 from tracegraph.ops.core.autocast import Autocast
 from tracegraph.ops.core.canonical import normalize_dim
 from tracegraph.ops.core.definition import Handle, define_op
@@ -43,7 +44,7 @@ class MatrixNorm(Derived):
         row, column = dim
         if ord == "fro":
             return F.vector_norm(x, 2.0, dim, keepdim)
-        if ord != "nuc" and (isinstance(ord, str) or abs(ord) not in (1, 2, float("inf"))):
+        if ord != "nuc" and (not is_number(ord) or abs(ord) not in (1, 2, float("inf"))):
             raise ValueRangeError(f"linalg.matrix_norm: ord={ord!r} must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf")
         x = x.movedim((row, column), (-2, -1))
         if ord == "nuc" or abs(ord) == 2:

@@ -36,7 +36,7 @@ def _even_windows(x: Handle, size: tuple[Dim, Dim]) -> tuple[Dim, Dim] | None:
 class AdaptiveAvgPool2d(Derived):
     """Mean over a grid of `output_size` windows that cover the image as evenly as possible (None: one per element)."""
 
-    signature = "(input: Tensor, output_size: any)"
+    signature = "(input: Tensor, output_size: sizes_or_none)"
     method = False
     samples = samples(
         call(A((2, 3, 6, 8)), 1),
@@ -62,7 +62,7 @@ class AdaptiveAvgPool2d(Derived):
 class AdaptiveMaxPool2d(Derived):
     """Maximum over a grid of `output_size` windows that cover the image as evenly as possible."""
 
-    signature = "(input: Tensor, output_size: any)"
+    signature = "(input: Tensor, output_size: sizes_or_none)"
     method = False
     samples = samples(
         call(A((2, 3, 6, 8), distinct=True), (3, 4)),

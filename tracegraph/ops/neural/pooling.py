@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph.dtypes import DType, from_numpy
-from tracegraph.errors import ShapeError, ValueRangeError
+from tracegraph.errors import DTypeError, ShapeError, ValueRangeError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
@@ -40,6 +40,8 @@ MAX_SAMPLES = samples(
 
 def lowest(dtype: DType) -> float | int:
     """The neutral element of maximum."""
+    if dtype.is_bool:
+        raise DTypeError("the maxima of windows are not defined for dtype bool; convert the operand")
     return float("-inf") if dtype.is_floating else int(np.iinfo(dtype.np).min)
 
 

@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 from tracegraph import dtypes
 from tracegraph.dtypes import DType
-from tracegraph.errors import ShapeError, ValueRangeError
+from tracegraph.errors import ArgumentError, ShapeError, ValueRangeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim, SymExpr
 from tracegraph.ops import functional as F
+from tracegraph.ops.core.arguments import described, is_number
 from tracegraph.ops.core.definition import Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, equal
@@ -108,6 +109,8 @@ class Interpolate(Derived):
             raise ValueRangeError("interpolate: pass either size or scale_factor")
         listed = tuple(given) if isinstance(given, tuple) else (given,)
         listed = listed * rank if len(listed) == 1 else listed
+        if not all(map(is_number, listed)):
+            raise ArgumentError(f"interpolate: size and scale_factor must be numbers, got {described(given)}")
         if len(listed) != rank:
             raise ValueRangeError(f"interpolate: {given!r} must be one number or {rank}, for {describe(x)}")
         if scale_factor is None:

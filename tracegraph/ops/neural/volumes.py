@@ -225,7 +225,7 @@ class AdaptiveVolumePool(Derived):
     """Base of pools over a grid of windows that cover the volume as evenly as possible."""
 
     method = False
-    signature = "(input: Tensor, output_size: any)"
+    signature = "(input: Tensor, output_size: sizes_or_none)"
     samples = samples(
         call(A((1, 2, 4, 4, 6), distinct=True), 2), call(A((2, 5, 4, 3), distinct=True), (2, None, 3), dtypes=_WIDE)
     )

@@ -57,20 +57,20 @@ class Vander(Derived):
 class _SplitAlong(Derived):
     """Base: `tensor_split` along a dimension that the rank may decide."""
 
-    signature = "(input: Tensor, indices_or_sections: any)"
+    signature = "(input: Tensor, indices_or_sections: int_or_ints)"
     rank = 1
 
     def axis(self, x: Handle) -> int:
         """The dimension that is split."""
         return self.rank - 1
 
-    def decompose(self, x: Handle, *, indices_or_sections: Dim | tuple[Dim, ...] | list[Dim]) -> tuple[Handle, ...]:
+    def decompose(self, x: Handle, *, indices_or_sections: Dim | tuple[Dim, ...]) -> tuple[Handle, ...]:
         if x.ndim < self.rank:
             raise ShapeError(f"{self.name}: expected at least {self.rank} dimensions, got {describe(x)}")
         axis = self.axis(x)
         parts = indices_or_sections
-        if isinstance(parts, list | tuple):
-            return tuple(F.tensor_split(x, tuple(parts), axis))
+        if isinstance(parts, tuple):
+            return tuple(F.tensor_split(x, parts, axis))
         if x.shape[axis] % parts != 0:
             raise ShapeError(f"{self.name}: {describe(x)} does not fall into {parts} equal parts along dim {axis}")
         return tuple(F.tensor_split(x, parts, axis))

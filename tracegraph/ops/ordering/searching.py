@@ -26,6 +26,7 @@ class SortedPositions(Library):
     Before equal elements, or behind them if `right`. A sequence of one dimension serves all values.
     """
 
+    title = "searchsorted"
     method = False
     signature = "(sequences: Tensor, values: Tensor, right: bool = False)"
     samples = samples(

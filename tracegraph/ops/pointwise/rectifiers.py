@@ -116,10 +116,11 @@ class Prelu(Pointwise):
     autocast = Autocast.LOW
     samples = samples(call(A((3, 5)), A((1,))), call(A((67,)), A(())), call(A((0, 4)), A((1,))))
 
-    def __call__(self, input: Handle, weight: Handle) -> Any:
+    def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        input, weight = operands
         if weight.ndim == 1 and input.ndim > 2 and weight.shape[0] != 1:
             weight = weight.reshape((weight.shape[0], *[1] * (input.ndim - 2)))
-        return super().__call__(input, weight)
+        return (input, weight), attrs
 
     def scalar(self, k: Scalars, x: Scalar, weight: Scalar) -> Scalar:
         return k.where(x > 0, x, x * weight)

@@ -249,6 +249,7 @@ class PhiloxRandint(Random):
         ValueRangeError: there are none, or more than fit int64.
     """
 
+    title = "randint"
     signature = "(key: Tensor, low: int, high: int, size: size, *, dtype: OptionalDtype = None)"
     samples = samples(
         call(_A_KEY, 0, 10, (3, 5), differentiable=False),

@@ -244,7 +244,7 @@ class Split(Derived):
         ValueRangeError: a size is negative.
     """
 
-    signature = "(tensor: Tensor, split_size_or_sections: any, dim: dim = 0)"
+    signature = "(tensor: Tensor, split_size_or_sections: int_or_ints, dim: existing_dim = 0)"
     samples = samples(
         call(A((7, 2)), 3, dtypes=dtypes.ALL), call(A((2, 6)), (1, 3, 2), 1), call(A((6,)), 6), call(A((0,)), 2)
     )
@@ -284,7 +284,7 @@ def _equal_parts(size: Dim, part: Any) -> tuple[Dim, ...]:
 class SplitWithSizes(Derived):
     """`split` with listed sizes."""
 
-    signature = "(input: Tensor, split_sizes: size, dim: dim = 0)"
+    signature = "(input: Tensor, split_sizes: size, dim: existing_dim = 0)"
     samples = samples(call(A((6, 2)), (1, 5)))
 
     def decompose(self, x: Handle, *, split_sizes: Shape, dim: int) -> tuple[Handle, ...]:
@@ -295,7 +295,7 @@ class SplitWithSizes(Derived):
 class Chunk(Derived):
     """At most `chunks` views of consecutive parts along `dim`, all but the last of one size."""
 
-    signature = "(input: Tensor, chunks: int, dim: dim = 0)"
+    signature = "(input: Tensor, chunks: int, dim: existing_dim = 0)"
     samples = samples(call(A((7, 2)), 3, dtypes=dtypes.ALL), call(A((2, 5)), 4, 1), call(A((2,)), 5))
 
     def decompose(self, x: Handle, *, chunks: int, dim: int) -> tuple[Handle, ...]:
@@ -312,7 +312,7 @@ class Chunk(Derived):
 class TensorSplit(Derived):
     """Views of consecutive parts along `dim`: so many, nearly equal; or cut at the indices listed."""
 
-    signature = "(input: Tensor, indices_or_sections: any, dim: dim = 0)"
+    signature = "(input: Tensor, indices_or_sections: int_or_ints, dim: existing_dim = 0)"
     samples = samples(call(A((7, 2)), 3, dtypes=dtypes.ALL), call(A((2, 6)), (1, 4), 1))
 
     def decompose(self, x: Handle, *, indices_or_sections: Any, dim: int) -> tuple[Handle, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph import dtypes
-from tracegraph.errors import ArgumentError, ShapeError
+from tracegraph.errors import ArgumentError, IndexRangeError, ShapeError
 from tracegraph.ir import TensorType
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, OperandTypes
@@ -92,6 +92,8 @@ class Roll(Rearrangement):
         return super().__call__(x, **attrs)
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if not operands[0].ndim:
+            raise IndexRangeError(f"roll: dims={list(attrs['dims'])}, but the tensor has no dimensions")
         if len(attrs["shifts"]) != len(attrs["dims"]):
             raise ArgumentError(f"roll: shifts={list(attrs['shifts'])} and dims={list(attrs['dims'])} must align")
         return operands, attrs
