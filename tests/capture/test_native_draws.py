@@ -148,9 +148,24 @@ def made_in_the_trace(x: Tensor) -> Any:
     return y, items, tg.tensor(n.normal(size=3)), n.integers(5), np.random.RandomState(2).rand(2)
 
 
+def whole_number(x: Tensor) -> Any:
+    n = random.randint(-5, 5)
+    return x * n, x * int(random.random() * 10), NUMPY.integers(7), n // 2, -n % 4, x + random.choice([2, 7, 5])
+
+
+def whole_index(x: Tensor) -> Any:
+    i = random.randrange(2)
+    return x[random.randint(0, 2)], x[i : i + 2], tg.roll(x, np.random.randint(0, 9)), x[-random.randint(1, 3)]
+
+
+def whole_in_random_terms(x: Tensor) -> Any:
+    n = random.getrandbits(3)
+    return x * random.randint(0, n), x - random.randrange(-9, 9, 3) * random.randrange(9, -9, -4), f"{n}", n / 2
+
+
 IN_ONE_GRAPH = [
     number, several, of_objects, seeded, computed, unused, argument_drawn, raises_and_goes_on, arrays, array_shared,
-    as_index, noise_of_numpy, made_in_the_trace,
+    as_index, noise_of_numpy, made_in_the_trace, whole_number, whole_index, whole_in_random_terms,
 ]  # fmt: skip
 
 
@@ -229,8 +244,17 @@ def decides_by_an_array(x: Tensor) -> Any:
     return x + tg.from_numpy(a) if a[0] > 0.5 else x - tg.from_numpy(a)
 
 
-def whole_number(x: Tensor) -> Any:
-    return x * random.randint(1, 5), x * int(random.random() * 10), NUMPY.integers(7)
+def whole_size(x: Tensor) -> Any:
+    return x * 2, x[: random.randint(2, 3)].sum(), random.random()
+
+
+def whole_position(x: Tensor) -> Any:
+    layers = [x + 1, x * 2, x.sin()]
+    return layers[random.randint(0, 2)] * random.randint(1, 4)
+
+
+def whole_of_unknown_range(x: Tensor) -> Any:
+    return x * 2, x[int(random.random() * 3)]
 
 
 def shuffles(x: Tensor) -> Any:
@@ -245,7 +269,10 @@ def prints_in_between(x: Tensor) -> Any:
     return x * a * random.random()
 
 
-@pytest.mark.parametrize("program", [decides, decides_later, decides_by_an_array, whole_number, shuffles])
+@pytest.mark.parametrize(
+    "program",
+    [decides, decides_later, decides_by_an_array, whole_size, whole_position, whole_of_unknown_range, shuffles],
+)
 def test_what_decides_breaks_and_draws_once(program: Callable[..., Any]) -> None:
     function = check(program, breaks=("side-effect",))
     assert specialisation_count(function) == 1

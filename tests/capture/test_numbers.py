@@ -32,8 +32,21 @@ def test_ints_in_arithmetic():
     assert traces(program, [(x(), n) for n in (3, 5, 8, 13)]) == 2
 
 
-def test_signs_have_graphs_of_their_own():
+def test_a_second_sign_is_seen_once():
     assert traces(lambda x, n: x * n, [(x(), n) for n in (3, 5, -7, -8, 0, 1)]) == 3
+    assert traces(lambda x, n: x * n, [(x(), n) for n in (-3, -5, 7, 8, 0, -1)]) == 3
+
+
+def test_ints_of_both_signs_in_arithmetic():
+    def program(x, n):
+        return x * n + n // 2, n / 3, n**2, n % 3, -n, n << 1, +n, ~n, 2.0 * n, n // -3, f"{n:+d}", x.roll(n, 0), -n % 5
+
+    assert traces(program, [(x(), n) for n in (3, -5, 8, -13, 0, -1, 1)]) == 2
+
+
+def test_ints_of_both_signs_as_positions():
+    assert traces(lambda x, n: x.select(1, n % 2) + n, [(x(), n) for n in (3, -5, 8, -13, 0, -1)]) == 2
+    assert traces(lambda x, n: x[:, n] + n, [(x(), n) for n in (0, -1, 1, -2, 0)]) <= 3
 
 
 def test_ints_beyond_64_bits_stay_constants():

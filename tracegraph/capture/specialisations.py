@@ -363,8 +363,7 @@ class CompiledUnit:
         names: dict[str, Any] = dict(result.names)
         compiled = None
         if result.graph is not None:
-            # what the stages ask of the sizes is no line of the user's, nor a number of the trace
-            result.sizes.env.location = result.sizes.env.varying_float = None
+            result.sizes.begin_compiling()
             with result.sizes.env.active(), not_casting():
                 compiled = self.family.compile_graph(result.graph, result.example_inputs)
             names["graph"], names["is_of_an_op"] = atomic(result.graph, compiled), is_of_an_op

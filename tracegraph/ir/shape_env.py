@@ -55,6 +55,8 @@ class ShapeEnv:
     location: Location | None = None
     #: makes a float that varies of a size, if what traces has such
     varying_float: Callable[[SymExpr], Any] | None = None
+    #: refuses, by an exception, to decide by these symbols, whose values are known only when the graph runs
+    refuse: Callable[[set[str]], None] | None = None
 
     def fresh(self, example: int, low: int = 2, high: int | None = None) -> SymExpr:
         """A new symbol whose example value is `example`.
@@ -75,9 +77,7 @@ class ShapeEnv:
         if known is not None:
             return known
         answer = dims.decide(relation, self.example(a), self.example(b))
-        guard = SizeGuard(relation, a, b, answer, self.location)  # type: ignore[arg-type]
-        if guard not in self._recorded():
-            self.guards.append(guard)
+        self._record(SizeGuard(relation, a, b, answer, self.location))  # type: ignore[arg-type]
         if answer and relation == "==" and self.examples.keys() >= {str(a), str(b)}:
             self._note_equal(str(a), str(b))
         return answer
@@ -99,9 +99,7 @@ class ShapeEnv:
         """The example value of `dim`; the graph becomes valid for that value only."""
         value = self.example(dim)
         known = dims.evaluate(dim, self.equal)
-        guard = SizeGuard("==", known, value, True, self.location)
-        if guard not in self._recorded():
-            self.guards.append(guard)
+        self._record(SizeGuard("==", known, value, True, self.location))
         return value
 
     def as_float(self, dim: SymExpr) -> Any:
@@ -115,8 +113,11 @@ class ShapeEnv:
     def _bound(self, name: str) -> tuple[int, int | None]:
         return self.ranges.get(name, (0, None))
 
-    def _recorded(self) -> _GuardTexts:
-        return _GuardTexts(self.guards)
+    def _record(self, guard: SizeGuard) -> None:
+        if self.refuse is not None:
+            self.refuse(dims.symbols(guard.left) | dims.symbols(guard.right))
+        if guard not in _GuardTexts(self.guards):
+            self.guards.append(guard)
 
     def active(self) -> pushed:
         """Answer size comparisons inside the block."""

@@ -19,6 +19,7 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.values import NUMPY_NUMBERS, is_constant, is_varying
 from tracegraph.capture.tensors.computed_arrays import argument_source, is_argument
 from tracegraph.capture.trace.native_draws import GENERATORS
+from tracegraph.capture.trace.numbers import IntegerRange
 from tracegraph.capture.trace.safety import flatten, specialised
 
 if TYPE_CHECKING:
@@ -87,12 +88,32 @@ def call_method(tracer: Tracer, method: Any, args: Args, kwargs: Kwargs) -> Any:
     )
     if result is None:
         return None
-    if type(result) is float or (type(result) in NUMPY_NUMBERS and isinstance(result, np.floating)):
+    among = _range(type(generator), name, args) if type(result) is int and not kwargs else None
+    if among is not None and among.low <= result <= among.high:
+        return tracer.numbers.drawn_int(result, source, among)
+    if type(result) in (int, float) or type(result) in NUMPY_NUMBERS:
         return tracer.numbers.number(result, source)
     if type(result) is np.ndarray and not result.dtype.hasobject:
         return tracer.adopt(result, result, source)
-    # integers decide: they are sizes, indices and choices
     raise _refused(method)
+
+
+def _range(generator: type, name: str, args: Args) -> IntegerRange | None:
+    """The ints that a method may give, as far as its arguments tell: the call makes sure of what is drawn."""
+    match name, args:
+        case "randint", (int(low), int(high)) if generator is random.Random:
+            return IntegerRange(low, high)
+        case "randint" | "randrange", (int(end),):
+            return IntegerRange(0, end - 1)
+        case "randint" | "randrange", (int(low), int(end)):
+            return IntegerRange(low, end - 1)
+        case "randrange", (int(start), int(end), int(step)):
+            return IntegerRange(min(start, end - step), max(start, end - step))
+        case "getrandbits", (int(bits),) if bits < 63:
+            return IntegerRange(0, (1 << bits) - 1)
+        case "choice", (list() | tuple() as items,) if all(type(i) is int for i in items):
+            return IntegerRange(min(items), max(items))
+    return None
 
 
 def _refused(method: Any) -> Break:

@@ -225,7 +225,7 @@ class GuardSet:
 #: kinds of which a source may have several
 _SEVERAL = frozenset({GuardKind.ABSENT, GuardKind.GLOBAL_ABSENT, GuardKind.ALIAS, GuardKind.DISTINCT})
 #: kinds that ask what there is, and not its value
-_OF_TYPES = frozenset({GuardKind.TYPE, GuardKind.FLOAT})
+_OF_TYPES = frozenset({GuardKind.TYPE, GuardKind.FLOAT, GuardKind.INTEGER})
 
 
 def _is_attribute(source: Source | None) -> bool:

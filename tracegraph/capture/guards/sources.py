@@ -338,6 +338,23 @@ class Computed(Source):
         return f"{self.function.object.__name__}({', '.join(texts)})"
 
 
+def above_zero(source: Source) -> Source:
+    """How far an int is above 0; 0 if it is not."""
+    return Computed(Reference(max), (source, constant_source(0)))
+
+
+def below_zero(source: Source) -> Source:
+    """How far an int is below 0; 0 if it is not."""
+    return above_zero(Computed(Reference(operator.neg), (source,)))
+
+
+def difference(above: Source | None, below: Source | None) -> Source | None:
+    """The int that is `above` zero, or `below`, as far as these tell; None if they tell of no such int."""
+    number = above.operands[0] if isinstance(above, Computed) and len(above.operands) == 2 else None
+    is_number = number is not None and (above, below) == (above_zero(number), below_zero(number))
+    return number if is_number else None
+
+
 @dataclass(frozen=True)
 class Call(Source):
     """What `function` answers when a call of the program asks it again; with a `question`, `question(function, ...)`.

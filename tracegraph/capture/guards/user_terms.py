@@ -122,6 +122,13 @@ class _SizeTerms(ast.NodeTransformer):
         source = self._sources.get(node.id)
         return node if source is None else ast.Name(source_text(source))
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        match node:
+            case ast.BinOp(ast.Name(above), ast.Sub(), ast.Name(below)):
+                whole = sources.difference(self._sources.get(above), self._sources.get(below))
+                return self.generic_visit(node) if whole is None else ast.Name(source_text(whole))
+        return self.generic_visit(node)
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         operator = self._OPERATORS.get(ast.unparse(node.func))

@@ -41,6 +41,9 @@ class Dynamism:
 
     dynamic: bool | None = None
     _varying: set[str] = field(default_factory=set)
+    #: whether an int that varies was last below 0, and those that have been seen of both signs
+    _below_zero: dict[str, bool] = field(default_factory=dict)
+    _of_both_signs: set[str] = field(default_factory=set)
     #: the shape of every input in the last trace that read it
     _shapes: dict[str, tuple[int | None, tuple[int, ...]]] = field(default_factory=dict)
     #: the value of every number and tuple of constants in the last trace that read it
@@ -68,6 +71,8 @@ class Dynamism:
             return False
         name = str(source)
         last = _replace(self._numbers, name, value, owner)
+        if type(value) is int:
+            self.has_both_signs(source, value)
         if not same_constant(last, value) and type(last) is type(value):
             is_tuple = type(value) in TUPLES
             if not is_tuple or (len(last) == len(value) and any(type(v) in _NUMBERS for v in value)):
@@ -75,6 +80,13 @@ class Dynamism:
             for i, item in enumerate(last if is_tuple else ()):
                 self._numbers.setdefault(str(Item(source, i)), (owner, item))
         return name in self._varying or (self.dynamic is True and _is_argument(source))
+
+    def has_both_signs(self, source: Source, value: int) -> bool:
+        """Whether the int at `source` has been seen to be below 0 and not to be."""
+        name = str(source)
+        if self._below_zero.setdefault(name, value < 0) is not (value < 0):
+            self._of_both_signs.add(name)
+        return name in self._of_both_signs
 
     def expect(self, source: Source) -> None:
         """Let a number at `source` be a symbol from the first trace on."""

@@ -29,6 +29,7 @@ from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.numpy_numbers import NumpyNumber
 from tracegraph.capture.stack.texts import VaryingText
 from tracegraph.capture.stack.values import NUMPY_NUMBERS, TUPLES, is_constant, is_number, is_varying
+from tracegraph.capture.trace.safety import flatten
 from tracegraph.dtypes import DType
 from tracegraph.ir import Role, SymExpr, TensorType
 from tracegraph.ir import dim as dims
@@ -47,17 +48,19 @@ _WITH_SOURCE = (SymFloat, NumpyNumber, VaryingText)
 
 @dataclass(frozen=True)
 class IntegerRange:
-    """Ints that one symbol can stand for: those of one sign."""
+    """The ints that a trace is good for."""
 
     low: int
     high: int
 
     def __str__(self) -> str:
-        return "an int below 0" if self.low < 0 else "an int, at least 0"
+        return _TEXTS.get(self) or f"an int from {self.low} to {self.high}"
 
 
 NATURAL = IntegerRange(0, _I64_MAX)
 NEGATIVE = IntegerRange(-_I64_MAX, -1)
+ANY_INT = IntegerRange(-_I64_MAX, _I64_MAX)
+_TEXTS = {NATURAL: "an int, at least 0", NEGATIVE: "an int below 0", ANY_INT: "an int"}
 
 
 class TraceNumbers:
@@ -67,6 +70,8 @@ class TraceNumbers:
         self._tracer = tracer
         self._floats: dict[Source, SymFloat] = {}
         self._ints: dict[Source, int | SymExpr] = {}
+        #: where ints are that may be above and below 0
+        self._of_any_sign: set[Source] = set()
         self._of_numpys: dict[Source, NumpyNumber] = {}
         #: symbols of ints, with the source of each, and those the graph knows already
         self._symbols: dict[str, Source] = {}
@@ -102,20 +107,38 @@ class TraceNumbers:
         return self._of_numpys[source]
 
     def _int(self, value: int, source: Source) -> int | SymExpr:
-        if self._tracer.guards.is_drawn(source):
-            # sizes and indices: the graph would depend on them in ways that are known when it is compiled
-            raise Break(reasons.SIDE_EFFECT_CALL, "an int made of a random number")
         if source not in self._ints:
-            self._tracer.guards.add(GuardKind.INTEGER, source, NATURAL if value >= 0 else NEGATIVE)
-            if value >= 0:
-                self._ints[source] = self._symbol(value, source)
-            else:
-                self._ints[source] = -self._symbol(-value, Computed(Reference(operator.neg), (source,)))
+            is_any = self._tracer.dynamism.has_both_signs(source, value) or source.depends_on(self._of_any_sign)
+            is_any |= self._tracer.guards.is_drawn(source)
+            self._ints[source] = self._int_of(value, source, ANY_INT if is_any else _of_sign(value))
         return self._ints[source]
 
-    def _symbol(self, value: int, source: Source) -> SymExpr:
-        symbol = self._tracer.sizes.integer(value, source)
-        self._symbols[str(symbol)] = source
+    def _int_of(self, value: int, source: Source, among: IntegerRange) -> int | SymExpr:
+        """An int in terms of symbols, which are at least 0."""
+        self._tracer.guards.add(GuardKind.INTEGER, source, among)
+        sizes = self._tracer.sizes
+        if among is NATURAL:
+            return self._known(sizes.integer(value, source))
+        if among is NEGATIVE:
+            return -self._known(sizes.integer(-value, Computed(Reference(operator.neg), (source,))))
+        if among is ANY_INT:
+            self._of_any_sign.add(source)
+            above, below = map(self._known, sizes.of_any_sign(value, source))
+            return above - below
+        offset = Computed(Reference(operator.sub), (source, constant_source(among.low)))
+        return among.low + self._known(sizes.integer(value - among.low, offset, among.high - among.low))
+
+    def drawn_int(self, value: int, source: Source, among: IntegerRange) -> int | SymExpr:
+        """What stands for an int drawn at random `among` some, which the call makes sure of when it has drawn."""
+        if source not in self._ints:
+            self._ints[source] = self._int_of(value, source, among)
+        return self._ints[source]
+
+    def _known(self, symbol: SymExpr) -> SymExpr:
+        """A symbol of an int, which the graph gets an input for if it needs it."""
+        source = self._symbols[str(symbol)] = self._tracer.sizes.sources[str(symbol)]
+        if self._tracer.guards.is_drawn(source):
+            self._tracer.sizes.drawn.add(str(symbol))
         return symbol
 
     def compute(self, function: Callable[..., Any], *operands: Any) -> Any:
@@ -170,6 +193,16 @@ class TraceNumbers:
         if type(number) is SymExpr:
             return self._tracer.sizes.source(number)
         return constant_source(number)
+
+    def check_sizes(self, results: Any) -> None:
+        """Refuse tensors whose sizes are drawn at random: compiling decides by sizes.
+
+        Raises:
+            Break: one of the results of an operation is such a tensor.
+        """
+        drawn = self._tracer.sizes.drawn
+        if drawn and any(drawn & dims.symbols(n) for r in flatten(results) if type(r) is Traced for n in r.shape):
+            raise Break(reasons.SIDE_EFFECT_CALL, "a size that is a random number")
 
     # ------------------------------------------------------------------------------ numbers in the graph
 
@@ -234,6 +267,10 @@ class TraceNumbers:
                 number.source, float_input(number.value), type, Role.PRIMAL, float_input
             )
         return self._inputs[number.source]
+
+
+def _of_sign(value: int) -> IntegerRange:
+    return NATURAL if value >= 0 else NEGATIVE
 
 
 def float_input(value: float) -> Tensor:

@@ -49,7 +49,9 @@ class CaptureRecorder(Recorder):
             return self._random.key(attrs.get("generator") or default_generator, self._record)
         if op.mutates and self.grad_enabled:
             self._tensors.keep_for_gradients(*operands)
-        return super().handle(op, operands, attrs)
+        results = super().handle(op, operands, attrs)
+        self._numbers.check_sizes(results)
+        return results
 
     def begin_draws(self) -> Traced:
         self._random.note_draws()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from tracegraph.capture.guards.sources import Computed, Reference, Source
+from tracegraph.capture.guards.sources import Computed, Reference, Source, above_zero, below_zero
 from tracegraph.capture.guards.user_terms import full_place, size_condition, source_text
-from tracegraph.errors import ConstraintViolationError
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
+from tracegraph.errors import CaptureError, ConstraintViolationError
 from tracegraph.ir import Location, ShapeEnv, SizeGuard, SymExpr
 from tracegraph.ir import dim as dims
 
@@ -32,8 +34,12 @@ class Sizes:
     """The symbols of a trace and the conditions under which it may be reused."""
 
     def __init__(self) -> None:
-        self.env = ShapeEnv()
+        self.env = ShapeEnv(refuse=self._refuse_drawn)
+        #: symbols of ints that each call draws at random: nothing is known of them when guards are checked
+        self.drawn: set[str] = set()
         self.sources: dict[str, Source] = {}
+        #: ints that differences of symbols stand for, by their texts
+        self.differences: dict[str, Source] = {}
         self._sizes: dict[int, str] = {}
         self._equal: list[tuple[str, Source, Location | None]] = []
         #: symbols of sizes that the user marked, with their ranges
@@ -84,15 +90,40 @@ class Sizes:
         near = range(max(low, size - 64), size + 65 if high is None else min(high, size + 64) + 1)
         return len(near) > 1 and not any(n != size and guard.holds({name: n}) for n in near)
 
-    def integer(self, value: int, source: Source) -> SymExpr:
+    def integer(self, value: int, source: Source, high: int | None = None) -> SymExpr:
         """The symbol of an int that varies, at least 0."""
-        symbol = self.env.fresh(value, low=0)
+        symbol = self.env.fresh(value, low=0, high=high)
         self.sources[str(symbol)] = source
         return symbol
 
+    def of_any_sign(self, value: int, source: Source) -> tuple[SymExpr, SymExpr]:
+        """The symbols of how far an int that varies is above 0, and below."""
+        above = self.integer(max(value, 0), above_zero(source))
+        below = self.integer(max(-value, 0), below_zero(source))
+        self.differences[str(above - below)] = source
+        return above, below
+
+    def _refuse_drawn(self, symbols: set[str]) -> None:
+        """Refuse to decide by ints drawn at random.
+
+        Raises:
+            Break: one of the symbols stands for such.
+        """
+        if symbols & self.drawn:
+            raise Break(reasons.SIDE_EFFECT_CALL, "a decision by a random number")
+
+    def begin_compiling(self) -> None:
+        """What is asked from now on is no line of the user's, nor a number of the trace, and nothing can break."""
+        self.env.location = self.env.varying_float = None
+        self.env.refuse = self._refuse_when_compiling
+
+    def _refuse_when_compiling(self, symbols: set[str]) -> None:
+        if symbols & self.drawn:
+            raise CaptureError("compiling asks for the value of an int that each call draws at random")
+
     def source(self, expression: SymExpr) -> Source:
         """Where later calls find the value of an expression over the symbols."""
-        source = self.sources.get(str(expression))
+        source = self.sources.get(str(expression)) or self.differences.get(str(expression))
         if source is not None:
             return source
         names = sorted(dims.symbols(expression))
@@ -107,6 +138,8 @@ class Sizes:
             source = self.sources.get(name[0])
             return name[0] if source is None else source_text(source)
 
+        for difference, source in self.differences.items():
+            text = re.sub(rf"(?<![-*/%] )\b{difference}\b", source_text(source), text)
         return re.sub(r"\bs\d+\b", term, text)
 
     def _condition(self, guard: SizeGuard) -> SizeCondition:
