@@ -113,7 +113,6 @@ class _Default(Settings):
     """Of the process: the floating dtype where nothing else decides."""
 
     questions = {"dtype": "get_default_dtype()"}
-    unmixed = ("dtype",)
 
     def __init__(self) -> None:
         self._dtype = float32
@@ -126,6 +125,10 @@ class _Default(Settings):
     @dtype.setter
     def dtype(self, dtype: DType) -> None:
         self._dtype = dtype
+
+    def is_now(self, dtype: DType) -> bool:
+        """Whether it is `dtype`, for what only looks and does not obey."""
+        return self._dtype is dtype
 
     @property
     def implicit(self) -> tuple[str, ...]:

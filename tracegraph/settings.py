@@ -19,14 +19,12 @@ class Settings:
 
     Class attributes:
         questions: for each setting the expression by which a user's program asks for it.
-        unmixed: settings of which a graph has one value, because the types of its values follow from them.
 
     Attributes:
         obeyed: how often operations have asked for an implicit setting; not counted where backward passes ignore it.
     """
 
     questions: ClassVar[dict[str, str]]
-    unmixed: ClassVar[tuple[str, ...]] = ()
     #: every instance, in the order of their making
     instances: ClassVar[list[Settings]] = []
     obeyed: int = 0

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import pytest
 from captured import assert_same, capture_of, ramp, specialisation_count
 
+import tracegraph as tg
 from tracegraph import nn
 from tracegraph.autograd.grad_mode import STATE, no_grad
 from tracegraph.dtypes import float32
@@ -281,6 +282,19 @@ def test_unchanged_world_is_not_captured_again() -> None:
     for _ in range(3):
         function(ramp(2))
     assert specialisation_count(function) == 1
+
+
+def test_a_default_dtype_that_the_call_changes() -> None:
+    def program(x: Tensor) -> Tensor:
+        tg.set_default_dtype(tg.float64 if tg.get_default_dtype() is tg.float32 else tg.float32)
+        return (x * 2).sum() + tg.zeros(2) + tg.arange(2) / 3
+
+    function = tg.compile(program, fullgraph=True)
+    try:
+        for dtype in (tg.float64, tg.float32, tg.float64, tg.float32):
+            assert function(tg.ones(2)).dtype is dtype is tg.get_default_dtype()
+    finally:
+        tg.set_default_dtype(tg.float32)
 
 
 def test_grad_mode_context() -> None:

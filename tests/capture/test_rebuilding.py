@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
+import enum
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -78,3 +80,52 @@ def test_an_object_stays_one_object(program: Callable[..., Any]) -> None:
         assert result[0] is result[1]
     assert specialisation_count(captured) == 1
     assert not family_of(captured).breaks
+
+
+def named_tuple_of_the_call(x: Tensor) -> Any:
+    P = collections.namedtuple("P", ["a", "b"], defaults=[x.shape[0]])
+    return P(x + 1), P
+
+
+def typed_tuple_of_the_call(x: Tensor) -> Any:
+    P = NamedTuple("P", [("a", Any), ("b", int)])  # noqa: UP014
+    return P(x + 1, 2), P
+
+
+def record_of_the_call(x: Tensor) -> Any:
+    P = dataclasses.make_dataclass("P", ["a", ("b", int, 2)])
+    return P(x + 1), P  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("program", [named_tuple_of_the_call, typed_tuple_of_the_call, record_of_the_call])
+def test_a_class_of_the_library_is_made_by_each_call(program: Callable[..., Any]) -> None:
+    function = capture_of(program, fullgraph=True)
+    for _ in range(2):
+        (found, cls), (wanted, expected) = function(ramp()), program(ramp())
+        assert type(found) is cls is not type(wanted)
+        assert (cls.__name__, cls.__module__, cls.__mro__[1:]) == ("P", expected.__module__, expected.__mro__[1:])
+        assert (str(found), found.b) == (str(wanted), wanted.b)
+    assert function(ramp())[1] is not cls and specialisation_count(function) == 1
+
+
+def test_members_of_an_enum_that_the_call_makes() -> None:
+    def program(x: Tensor) -> Any:
+        Mode = enum.Flag("Mode", "ON FAST")  # type: ignore[misc]
+        return x + 1, Mode.ON, Mode.ON | Mode.FAST, Mode
+
+    function = capture_of(program, fullgraph=True)
+    _, on, both, mode = function(ramp())
+    assert on is mode.ON and both is mode.ON | mode.FAST
+    assert function(ramp())[1] is not on and (on.name, mode.__module__) == ("ON", __name__)
+
+
+def test_a_class_that_the_call_writes_to_is_not_made_again() -> None:
+    def program(x: Tensor) -> Any:
+        P = collections.namedtuple("P", "a")
+        P.label = x.shape  # type: ignore[attr-defined]
+        return P(x + 1)
+
+    function = capture_of(program)
+    for n in (2, 3):
+        assert type(function(ramp(n))).label == (n,)
+    assert "not-reconstructible" in {stop.reason.id for _, stop in family_of(function).breaks}

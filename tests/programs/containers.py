@@ -90,7 +90,7 @@ def logged_message(x):
     return y + 1
 
 
-@program(breaks=("side-effect",))
+@program()
 def random_number(x):
     random.seed(3)
     return x * random.randint(1, 5)

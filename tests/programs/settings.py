@@ -110,15 +110,19 @@ def grad_mode_as_function(x: Tensor) -> Any:
     return y, z, x * 2
 
 
-@program(one, breaks=("side-effect",))
+@program(one)
 def default_dtype(x: Tensor) -> Any:
     before = tg.get_default_dtype()
     tg.set_default_dtype(tg.float64)
     try:
-        made = tg.ones(2), tg.arange(3) / 2, tg.get_default_dtype()
+        n = tg.arange(3)
+        made = tg.ones(2), n / 2, tg.get_default_dtype(), n.sqrt(), n * 0.5, tg.tensor(0.5), tg.full((2,), 0.1), x * 0.1
+        drawn = tg.rand(2, generator=tg.Generator().manual_seed(1)), tg.linspace(0, 1, 4), (n > 1) * 2.5
+        more = tg.where(n > 1, n, 0.25), n.float() / 3, tg.stack([n / 3, tg.zeros(3)]), n.sin().sum(), n.clamp(0.5)
+        chosen = tg.cond(x.sum() > 0, lambda: n / 3, lambda: n * 0.5)
     finally:
         tg.set_default_dtype(before)
-    return made, tg.ones(2), x
+    return made, drawn, more, chosen, tg.ones(2), n / 2, x
 
 
 @program(one)

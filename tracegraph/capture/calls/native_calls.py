@@ -36,6 +36,7 @@ from tracegraph.capture.stack.values import (
     DICT_VIEW_TYPES,
     NUMPY_NUMBERS,
     STAND_INS,
+    TUPLES,
     Observed,
     is_constant,
     is_instance_of_python_class,
@@ -121,12 +122,15 @@ _EXCEPTED_LIBRARY = ("tracegraph.nn.lazy", *_CALLING_BACK)
 
 def may_inline(function: types.FunctionType) -> bool:
     """Whether a Python function is traced into, judged by its module."""
+    top = (function.__globals__.get("__name__") or "").partition(".")[0]
+    return is_library_code(function) if top == "tracegraph" else top not in _NOT_INLINED
+
+
+def is_library_code(function: types.FunctionType) -> bool:
+    """Whether a function is of a part of this library that is traced into."""
     module = function.__globals__.get("__name__") or ""
-    top = module.partition(".")[0]
-    if top == "tracegraph":
-        is_listed = any(f"{module}.".startswith(f"{part}.") for part in _INLINED_LIBRARY)
-        return is_listed and module not in _EXCEPTED_LIBRARY
-    return top not in _NOT_INLINED
+    is_listed = any(f"{module}.".startswith(f"{part}.") for part in _INLINED_LIBRARY)
+    return is_listed and module not in _EXCEPTED_LIBRARY
 
 
 def calls_back(function: types.FunctionType) -> bool:
@@ -348,7 +352,7 @@ def construct(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     if cls is types.SimpleNamespace:
         return tracer.fresh(tracer.native(cls, *args, **kwargs))
     base = native_base(cls)
-    if base is tuple:
+    if base in TUPLES:
         args = for_c(tracer, args)
     elif base in (list, dict, set, collections.OrderedDict, collections.deque, collections.defaultdict):
         args, kwargs = (), {}

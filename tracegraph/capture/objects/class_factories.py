@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.values import is_constant, is_varying
+from tracegraph.capture.trace.made_classes import MadeClass
 from tracegraph.capture.trace.namespaces import namespace
 from tracegraph.capture.trace.safety import flatten, with_values
 
@@ -37,10 +38,7 @@ def call_factory(tracer: Tracer, function: types.FunctionType, args: Args, kwarg
     """
     if kwargs.get("bases") or kwargs.get("namespace"):
         raise Break(reasons.NATIVE_CALL, f"{function.__name__}() with bases or a namespace")
-    cls = _made(tracer, function, args, kwargs, "module" in (function.__kwdefaults__ or {}))
-    if function is typing.NamedTuple:
-        cls.__module__ = _caller(tracer)
-    return cls
+    return _made(tracer, function, args, kwargs, "module" in (function.__kwdefaults__ or {}))
 
 
 def is_enum_factory(cls: type, args: Args) -> bool:
@@ -64,7 +62,11 @@ def _made(tracer: Tracer, factory: Any, args: Args, kwargs: Kwargs, takes_module
     given = {k: with_values(tracer, v) for k, v in kwargs.items()}
     if takes_module and "module" not in given:
         given["module"] = _caller(tracer)
-    cls: type = tracer.fresh(tracer.native(factory, *(with_values(tracer, a) for a in args), **given))
+    args = tuple(with_values(tracer, a) for a in args)
+    cls: type = tracer.fresh(tracer.native(factory, *args, **given))
+    if factory is typing.NamedTuple:
+        cls.__module__ = _caller(tracer)
+    tracer.made_classes[cls] = MadeClass(cls, factory, args, given)
     return cls
 
 

@@ -74,9 +74,13 @@ def call_issubclass(tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any
 
 
 def _decides_itself(cls: Any, check: str) -> bool:
-    """Whether the program has a metaclass that answers what `cls` is asked."""
+    """Whether a metaclass answers what `cls` is asked: the program's, or one of this library that is traced."""
+    from tracegraph.capture.calls.native_calls import is_library_code
+
     method = class_lookup(type(cls), check)
-    return isinstance(cls, type) and isinstance(method, types.FunctionType) and not is_of_python(method)
+    if not isinstance(cls, type) or not isinstance(method, types.FunctionType):
+        return False
+    return not is_of_python(method) or is_library_code(method)
 
 
 def _answer(tracer: Tracer, cls: Any, check: str, value: Any) -> bool:

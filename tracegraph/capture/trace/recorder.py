@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracegraph import dtypes
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.trace.default_dtypes import with_own_dtypes
 from tracegraph.capture.trace.numbers import TraceNumbers
 from tracegraph.capture.trace.random_streams import RandomStreams
 from tracegraph.capture.trace.tensor_states import TensorStates
@@ -32,6 +34,7 @@ class CaptureRecorder(Recorder):
         self._random = random
         #: whether any operation was recorded in grad mode; those outside it are marked in the graph, so it runs in it
         self.needs_grad_mode = False
+        self._default_dtype = dtypes.DEFAULT.dtype
 
     def as_rows(self, op: Definition, operands: tuple[Any, ...]) -> tuple[Any, ...] | None:
         return self._numbers.as_rows(op, operands)
@@ -42,7 +45,8 @@ class CaptureRecorder(Recorder):
         self.needs_grad_mode |= self.grad_enabled
         known = self._numbers.known_to_graph
         attrs = {k: known(v) for k, v in attrs.items()}
-        return tuple(map(known, self._numbers.lifted(op, operands))), attrs
+        operands = tuple(map(known, self._numbers.lifted(op, operands)))
+        return with_own_dtypes(op, operands, attrs, self._default_dtype)
 
     def handle(self, op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         if isinstance(op, NextKey):

@@ -52,13 +52,8 @@ class TraceSettings:
                     self.get(settings, name)
 
     def set(self, settings: Settings, name: str, value: Any) -> None:
-        """Change a setting, for the rest of the trace.
-
-        Raises:
-            Break: a graph has one value of it only.
-        """
-        if self.get(settings, name) is not value and name in settings.unmixed:
-            raise Break(reasons.SIDE_EFFECT_CALL, f"{settings.questions[name]} changes")
+        """Change a setting, for the rest of the trace."""
+        self.get(settings, name)
         setattr(settings, name, value)
         for obeyed in settings.implicit:
             self.get(settings, obeyed)

@@ -34,6 +34,7 @@ from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.effects import Effects
 from tracegraph.capture.trace.foresight import Foresight
 from tracegraph.capture.trace.generators import SymbolicGenerator
+from tracegraph.capture.trace.made_classes import MadeClass
 from tracegraph.capture.trace.memories import root_of
 from tracegraph.capture.trace.native_draws import NativeDraws
 from tracegraph.capture.trace.numbers import TraceNumbers
@@ -150,6 +151,8 @@ class Tracer:
         self.generators: list[SymbolicGenerator] = []
         #: lazy layers whose class or attributes the program has asked for, by their ids
         self.looked_at: set[int] = set()
+        #: the classes that functions of the standard library made in the trace
+        self.made_classes: dict[type, MadeClass] = {}
         #: the Modules that were read, by where they are
         self.modules: dict[Source, Any] = {}
         #: whether a dict or set may hold a key that Python code compares

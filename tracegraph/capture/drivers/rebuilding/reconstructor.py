@@ -6,11 +6,20 @@ is built anew, keeping every alias and cycle among the objects.
 
 from __future__ import annotations
 
+import enum
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tracegraph.capture.drivers.rebuilding import containers, functions, generators, instances, iterators, tensors
+from tracegraph.capture.drivers.rebuilding import (
+    classes,
+    containers,
+    functions,
+    generators,
+    instances,
+    iterators,
+    tensors,
+)
 from tracegraph.capture.drivers.rebuilding.not_reconstructible import NotReconstructible
 from tracegraph.capture.guards.sources import Pool, SourceWriter
 from tracegraph.capture.stack.values import IDENTITY_TYPES, is_constant, is_instance_of_python_class, is_namedtuple
@@ -51,6 +60,8 @@ class Reconstructor:
             return self.writer.name(value.source)
         if is_constant(value):
             return self.constant(value)
+        if issubclass(type(value), enum.Enum) and self.tracer.is_fresh(type(value)):
+            return classes.build_member(self, value)  # also where the library's own code has looked it up
         source = self.tracer.source_of(value)
         if source is not None:
             return self.writer.name(source)
@@ -79,10 +90,10 @@ class Reconstructor:
         """The expression for a class.
 
         Raises:
-            NotReconstructible: the trace made it.
+            NotReconstructible: a class statement of the trace made it.
         """
         if self.tracer.is_fresh(cls):
-            raise NotReconstructible(cls)
+            return classes.build_class(self, cls)
         source = self.tracer.source_of(cls)
         return self.writer.name(source) if source is not None else self.pool.name(cls)
 
@@ -141,8 +152,6 @@ class Reconstructor:
     def _other(self, value: Any) -> str:
         if isinstance(value, (*IDENTITY_TYPES, Op)):
             return self._identity(value)
-        if self.tracer.is_fresh(type(value)):
-            raise NotReconstructible(type(value))
         if is_namedtuple(value):
             return self.assign(value, f"tuple.__new__({self.class_name(type(value))}, {self.tuple_display(value)})")
         if is_instance_of_python_class(value) or isinstance(value, BaseException):
@@ -156,9 +165,10 @@ class Reconstructor:
         is_bound = isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType)
         if is_bound and owner is not None and not isinstance(owner, types.ModuleType | type):
             return self.assign(value, f"({self.expression(owner)}).{value.__name__}")
-        for made in (value, type(value)):
-            if isinstance(made, type) and self.tracer.is_fresh(made):
-                raise NotReconstructible(made)
+        if isinstance(value, type) and self.tracer.is_fresh(value):
+            return classes.build_class(self, value)
+        if self.tracer.is_fresh(type(value)):
+            raise NotReconstructible(type(value))
         return self.pool.name(value)
 
 
