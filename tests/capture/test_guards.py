@@ -53,6 +53,14 @@ class Settings:
         return self.value * 2
 
 
+class EqualToAll(str):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return hash("a")
+
+
 class Slotted:
     __slots__ = ("value",)
 
@@ -105,6 +113,12 @@ def mlp() -> nn.Module:
     return module
 
 
+def parts() -> list[Tensor]:
+    """Two views of the same memory."""
+    whole = ramp(4)
+    return [whole[:3], whole[1:]]
+
+
 def hooked() -> tuple[nn.Module, Any]:
     module = mlp()
     return module, module.register_forward_hook(lambda m, args, output: output * 2)
@@ -114,6 +128,10 @@ CASES = {
     "global": Case(lambda x, s: x * FACTOR, lambda: None, set_global("FACTOR", 5), set_global("FACTOR", 2)),
     "global dict value": Case(
         lambda x, s: x * TABLE["a"], lambda: None, lambda _: TABLE.update(a=5), lambda _: TABLE.update(a=1)
+    ),
+    "key of another class": Case(
+        lambda x, s: x * sum(type(key) is str for key in s), lambda: {"a": 1},
+        lambda s: s.update({EqualToAll("b"): s.clear()}),
     ),
     "global function": Case(
         lambda x, s: helper(x), lambda: None, set_global("helper", lambda x: x), set_global("helper", helper)
@@ -233,6 +251,18 @@ CASES = {
     ),
     "written tensors alias": Case(
         lambda x, s: (s[0].add_(1), s[1] * 2), lambda: [ramp(2), ramp(2)], lambda s: s.__setitem__(1, s[0][0:2])
+    ),
+    "written tensors alias, as versions tell": Case(
+        lambda x, s: (s[0].add_(1), s[1]._version), lambda: [ramp(3), ramp(3)],
+        lambda s: s.__setitem__(slice(2), parts()),
+    ),
+    "setting": Case(
+        lambda x, s: x * (3 if tg.are_deterministic_algorithms_enabled() else 2), lambda: None,
+        lambda _: tg.use_deterministic_algorithms(True), lambda _: tg.use_deterministic_algorithms(False),
+    ),
+    "default dtype": Case(
+        lambda x, s: (x > 1) / 2, lambda: None,
+        lambda _: tg.set_default_dtype(tg.float64), lambda _: tg.set_default_dtype(tg.float32),
     ),
     "train flag": Case(lambda x, s: (s(x), s.training), mlp, lambda s: s.eval()),
     "parameter frozen": Case(lambda x, s: s(x), mlp, lambda s: s[0].weight.requires_grad_(False)),

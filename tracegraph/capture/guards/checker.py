@@ -7,6 +7,7 @@ raised tells which one that is.
 
 from __future__ import annotations
 
+import operator
 import types
 import weakref
 from bisect import bisect_left
@@ -118,10 +119,13 @@ def _length(writer: SourceWriter, guard: Guard) -> Conditions:
 
 
 def _keys(writer: SourceWriter, guard: Guard) -> Conditions:
+    """The same keys in the same order; what another class than str calls equal is another key to a program."""
     value, keys = _value(writer, guard), writer.pool.name(guard.expected)
-    if all(type(k) is str for k in guard.expected):
-        return [f"len({value}) == {len(guard.expected)}", f"tuple({value}) == {keys}"]
-    return [f"{writer.pool.name(same_constant)}(tuple({value}), {keys})"]
+    if not all(type(k) is str for k in guard.expected):
+        return [f"{writer.pool.name(same_constant)}(tuple({value}), {keys})"]
+    is_ = writer.pool.name(operator.is_, "is_")  # names are mostly the same objects
+    equal = f"set(map(type, {value})) == {{str}} and tuple({value}) == {keys}"
+    return [f"len({value}) == {len(guard.expected)}", f"all(map({is_}, {value}, {keys})) or ({equal})"]
 
 
 def _elements(writer: SourceWriter, guard: Guard) -> Conditions:
