@@ -238,6 +238,66 @@ def test_what_the_call_itself_leaves(backend: str) -> None:
     assert "reads self.mask" in gradients(lambda m: tg.compile(m, backend=backend), 2)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_call_itself_writes_to_what_is_read(backend: str) -> None:
+    """Eager backward reads what the tensor holds by then, whoever has written it."""
+
+    def program(x):
+        y = scaled(x)
+        tensor.add_(1)
+        y = y * tensor.sum()
+        tensor.mul_(2)
+        return y
+
+    def own(x):
+        factor = x.detach() * 2
+        y = function_of(lambda g: g * factor)(x)
+        factor.add_(1)
+        return y + factor.sum()
+
+    scaled = function_of(FORMULAS["tensor"])
+    for function in (program, own):
+        compiled = tg.compile(function, fullgraph=True, backend=backend)
+        for name in ("an element", "written to"):
+            expected = outcome(function, CHANGES[name])
+            assert isinstance(expected, list)
+            assert outcome(compiled, CHANGES[name]) == expected
+
+
+def test_tensors_in_containers_are_followed() -> None:
+    """A tensor that is in the place of another in a list or a dictionary, unless the other is still elsewhere."""
+    weights: list[Any] = []
+    by_name: dict[str, Any] = {}
+    formulas: list[Callable[..., Any]] = [
+        lambda g: g * weights[0],
+        lambda g: g * by_name["w"] * by_name["n"],
+        lambda g: g * weights[0] + by_name["w"],
+    ]
+    other = tg.tensor([5.0, 7.0])
+    changes: list[Callable[[], Any]] = [
+        lambda: weights.__setitem__(0, other),
+        lambda: by_name.update(w=other, n=float("2.0")),
+        lambda: [weights.__setitem__(0, other), by_name.update(w=other)],
+        lambda: weights.append(other),
+    ]
+
+    def run(program: Callable[..., Any], change: Callable[[], Any]) -> Any:
+        weights[:] = [tg.tensor([2.0, 3.0])]
+        by_name.update(w=weights[0], n=2.0)
+        return outcome(program, change)
+
+    followed = set()
+    for i, formula in enumerate(formulas):
+        for j, change in enumerate(changes):
+            program = function_of(formula)
+            expected = run(program, change)
+            found = run(tg.compile(program, fullgraph=True, backend="interpreter"), change)
+            assert agrees(found, expected), (i, j, found, expected)
+            followed |= {(i, j)} if isinstance(found, list) else set()
+    assert {(0, 0), (1, 1), (2, 2)} <= followed
+    assert followed.isdisjoint({(0, 3), (2, 0), (2, 1)})
+
+
 def test_a_later_write_of_the_call_runs_eagerly() -> None:
     def program(x: Any) -> Any:
         h = x * 1

@@ -23,7 +23,7 @@ from functools import cache
 import numpy as np
 
 from tracegraph.aot.alias import Alias, is_dense
-from tracegraph.aot.reads import may_be_read, read_and_overwritten
+from tracegraph.aot.reads import is_read_unversioned, may_be_read, read_and_overwritten
 from tracegraph.aot.record import (
     Detached,
     FromInput,
@@ -306,10 +306,13 @@ class _Functionaliser:
         return self.builder.output(*outputs), record
 
     def read_in_backward(self) -> None:
-        """Put what gradient formulas find in backward where no counter tells that it is not what there was."""
+        """Put what gradient formulas find in backward where it is not what there was, and no counter tells of it, or
+        they ask none.
+        """
         present = dict.fromkeys(self.aliases.values())
         for alias, value, counted in (*self.former, *((a, a.value, a.counted) for a in present)):
-            if counted != alias.counter.writes or not may_be_read(value):
+            is_told = counted != alias.counter.writes and not is_read_unversioned(value)
+            if is_told or not may_be_read(value):
                 continue
             while alias in self.moved:
                 alias = self.moved[alias]

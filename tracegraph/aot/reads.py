@@ -93,10 +93,11 @@ def aliased_reads(
     for value, what, op, cotangents, is_live, keeps in dict.fromkeys(reads):
         place = places.get(memory_of(value))
         if place is not None:
-            anew = is_live and place.input is not None and not place.writes
+            anew = is_live and place.input is not None
+            before = place.writes if is_live else place.before  # it reads what is there when the call has ended
             is_tensor = place.is_tensor and value is place.value
             yield Read(
-                place.input, place.output, what, op, value.type, cotangents, anew, place.before, place.writes, keeps,
+                place.input, place.output, what, op, value.type, cotangents, anew, before, place.writes, keeps,
                 is_tensor,
             )  # fmt: skip
 
@@ -167,3 +168,12 @@ def may_be_read(value: Value) -> bool:
         if any(v is value for v in (*read, *(read_results(node, op) if results else ()))):
             return True
     return False
+
+
+def is_read_unversioned(value: Value) -> bool:
+    """Whether a gradient formula reads `value` as it is in backward, written to or not."""
+    return any(
+        any(node.args[i] is value for i in op.unversioned_operands(node.attrs))
+        for node in value.users
+        if isinstance(op := node.target, Definition)
+    )

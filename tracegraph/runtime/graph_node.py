@@ -303,7 +303,9 @@ class GraphNode(Node):
 
     def changed_inputs(self) -> frozenset[int]:
         """Positions of inputs that were written to since, as far as kept values are restored from them."""
-        return frozenset([i for s, version, _, i in (*self._inputs, *self._only_restored) if s.version != version])
+        sources = {*self.plan.saved_inputs, *self.plan.restore_inputs}
+        watched = (*self._inputs, *self._only_restored)
+        return frozenset([i for s, version, _, i in watched if s.version != version and i in sources])
 
     def release(self) -> None:
         # to the tape results without a common history are apart: a pass from one leaves the others theirs

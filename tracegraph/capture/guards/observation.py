@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import operator
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -158,6 +158,16 @@ class _Contents(tuple[Any, ...]):
     __slots__ = ()
 
 
+def _parts(before: Any, now: Any) -> Iterator[tuple[Any, Any]]:
+    """What is in containers of one form, side by side; what is no container, itself."""
+    is_alike = type(before) is _Contents and type(now) is _Contents and len(before) == len(now)
+    if not is_alike:
+        yield before, now
+        return
+    for one, other in zip(before, now, strict=True):
+        yield from _parts(one, other)
+
+
 def _is_same(before: Any, now: Any) -> bool:
     if before is now:
         return True
@@ -198,16 +208,22 @@ class ObservedState(OutsideState):
         now = self._observed()
         if all(map(operator.is_, self._before, now)):
             return {}
+        places = self._observer.places
+        replaceable = {id(b) for p, b in zip(places, self._before, strict=False) if p.is_replaceable}
         replaced: dict[int, Tensor] = {}
-        kept = {id(b) for b, n in zip(self._before, now, strict=True) if b is n}
+        kept, found_at = set[int](), dict[int, int]()
         for i, (before, found) in enumerate(zip(self._before, now, strict=True)):
-            if _is_same(before, found):
-                continue
-            place = self._observer.places[i] if i < len(self._observer.places) else None
-            is_alone = id(before) not in kept and replaced.get(id(before), found) is found
-            if place is None or not place.is_replaceable or not is_alone or not _is_alike(before, found):
-                raise self._error(i, before, found)
-            replaced[id(before)] = found
+            for was, is_now in _parts(before, found):
+                if was is is_now:
+                    kept.add(id(was))
+                elif not _is_same(was, is_now):
+                    may_be_read = id(was) in replaceable and _is_alike(was, is_now)
+                    if not may_be_read or replaced.setdefault(id(was), is_now) is not is_now:
+                        raise self._error(i, before, found)
+                    found_at.setdefault(id(was), i)
+        for key in kept.intersection(replaced):  # it is still in another place
+            i = found_at[key]
+            raise self._error(i, self._before[i], now[i])
         return replaced
 
     def _error(self, position: int, before: Any, now: Any) -> AutogradError:
