@@ -119,7 +119,7 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
     is_given = (target < 0).cumsum(-1) == 0
     names = (target.unsqueeze(-1) == ops.arange(input.shape[-1])) & is_given.unsqueeze(-1)
     is_other = names.any(-2).logical_not()
-    scores = input.gather(-1, target.clamp(min=0))
+    scores = input.gather(-1, ops.where(target == -1, 0, target))
     excess = (1 - scores.unsqueeze(-1) + input.unsqueeze(-2)).clamp(min=0)
     counted = is_given.unsqueeze(-1) & is_other.unsqueeze(-2)
     return _reduced(ops.where(counted, excess, 0).sum((-2, -1)) / input.shape[-1], reduction)

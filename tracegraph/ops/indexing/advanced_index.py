@@ -62,10 +62,10 @@ def _place(
     index: tuple[Position, ...],
     types: tuple[Any, ...],
     first: int,
-    dims: tuple[int, ...],
-    at: int,
+    attrs: dict[str, Any],
 ) -> tuple[Position, ...]:
     """The operand's index of element `index` of the gathered shape; index tensors are operands from `first` on."""
+    dims, at = attrs["dims"], attrs["at"]
     shape, indices = types[0].shape, types[first:]
     rank = len(broadcast_shapes(*(i.shape for i in indices)))
     block = index[at : at + rank]
@@ -74,9 +74,9 @@ def _place(
         place[d] = i
     for operand, d in enumerate(dims):
         found = k.cast(load(first + operand, broadcast_index(block, indices[operand].shape)), _I64)
-        size = k.index_scalar(shape[d])
-        wrapped = k.where(found < 0, found + size, found)
-        place[d] = k.as_index(wrapped, shape[d], out_of_bounds(op, d, shape[d]))
+        if attrs["wrap"]:
+            found = k.where(found < 0, found + k.index_scalar(shape[d]), found)
+        place[d] = k.as_index(found, shape[d], out_of_bounds(op, d, shape[d]))
     return tuple(place)
 
 
@@ -85,14 +85,14 @@ class Index(Element):
     """The elements of `input` whose positions along `dims` the index tensors give.
 
     Raises:
-        IndexRangeError: a position is out of range; negative ones count from the end.
+        IndexRangeError: a position is out of range; negative ones count from the end if `wrap`.
         DTypeError: an index tensor does not hold integers.
     """
 
     title = "x[...]"
     checks_elements = True
     method = False
-    signature = "(input: Tensor, indices: Tensors, *, dims: ints, at: int)"
+    signature = "(input: Tensor, indices: Tensors, *, dims: ints, at: int, wrap: bool = True)"
     shape_only = ("x",)
     samples = samples(
         call(A((5, 4)), [A((3,), -5, 4, dtype=_I64)], dims=(0,), at=0, dtypes=dtypes.ALL),
@@ -100,20 +100,23 @@ class Index(Element):
         call(A((2, 5, 4)), [A((), 0, 4, dtype=_I64)], dims=(1,), at=1),
         call(A((2, 5, 4)), [A((3, 2), -4, 3, dtype=_I64)], dims=(2,), at=0),
         call(A((5, 4)), [A((0,), dtype=_I64)], dims=(0,), at=0),
+        call(A((5, 4)), [A((3,), 0, 4, dtype=_I64)], dims=(0,), at=0, wrap=False),
     )
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         _check_indices(self.title, operands[0], operands[1:], attrs["dims"])
         if len(operands) > 2:
-            _gathered_shape(self.title, operands[0], operands[1:], **attrs)
+            _gathered_shape(self.title, operands[0], operands[1:], attrs["dims"], attrs["at"])
         return operands, attrs
 
-    def infer(self, x: TensorType, *indices: TensorType, dims: tuple[int, ...], at: int) -> tuple[TensorType, ...]:
+    def infer(
+        self, x: TensorType, *indices: TensorType, dims: tuple[int, ...], at: int, wrap: bool
+    ) -> tuple[TensorType, ...]:
         _check_indices(self.title, x, indices, dims)
         return (x.with_shape(_gathered_shape(self.title, x, indices, dims, at)),)
 
-    def eager(self, x: np.ndarray, *indices: np.ndarray, dims: tuple[int, ...], at: int) -> np.ndarray:
-        places = [in_range(self.title, i, x.shape[d], d) for i, d in zip(indices, dims, strict=True)]
+    def eager(self, x: np.ndarray, *indices: np.ndarray, dims: tuple[int, ...], at: int, wrap: bool) -> np.ndarray:
+        places = [in_range(self.title, i, x.shape[d], d, wrap) for i, d in zip(indices, dims, strict=True)]
         if len(places) == 1 and at == dims[0]:
             return x.take(places[0], axis=at)
         front = np.moveaxis(x, dims, range(len(dims)))
@@ -124,11 +127,13 @@ class Index(Element):
     def element(
         self, k: Any, load: Load, index: tuple[Position, ...], types: OperandTypes, attrs: dict[str, Any]
     ) -> Scalar:
-        return load(0, _place(self.title, k, load, index, types, 1, attrs["dims"], attrs["at"]))
+        return load(0, _place(self.title, k, load, index, types, 1, attrs))
 
-    def vjp(self, g: Handle, y: Handle, x: Handle, *indices: Handle, dims: tuple[int, ...], at: int) -> Gradient:
+    def vjp(
+        self, g: Handle, y: Handle, x: Handle, *indices: Handle, dims: tuple[int, ...], at: int, wrap: bool
+    ) -> Gradient:
         zeros = g.new_zeros(tuple(x.shape))
-        return F.index_write(zeros, g, indices, dims=dims, at=at, accumulate=True), *(None for _ in indices)
+        return F.index_write(zeros, g, indices, dims=dims, at=at, accumulate=True, wrap=wrap), *(None for _ in indices)
 
 
 @define_op
@@ -139,7 +144,7 @@ class IndexWrite(ScatterOp):
     added.
 
     Raises:
-        IndexRangeError: a position is out of range; negative ones count from the end.
+        IndexRangeError: a position is out of range; negative ones count from the end if `wrap`.
         DTypeError: `values` does not have the dtype of `input`, or an index tensor does not hold integers.
         ShapeError: `values` does not broadcast.
     """
@@ -147,7 +152,9 @@ class IndexWrite(ScatterOp):
     title = "x[...] = value"
     checks_elements = True
     method = False
-    signature = "(input: Tensor, values: Tensor, indices: Tensors, *, dims: ints, at: int, accumulate: bool)"
+    signature = (
+        "(input: Tensor, values: Tensor, indices: Tensors, *, dims: ints, at: int, accumulate: bool, wrap: bool = True)"
+    )
     shape_only = ("x", "values")
     samples = samples(
         call(A((5, 4)), A((3, 4)), [A((3,), -5, 4, dtype=_I64)], dims=(0,), at=0, accumulate=True, dtypes=dtypes.ALL),
@@ -155,6 +162,7 @@ class IndexWrite(ScatterOp):
         call(A((6, 9)), A((4, 9)), [A((4,), 0, 5, dtype=_I64)], dims=(0,), at=0, accumulate=True),
         call(A((5,)), A((1,)), [A((1,), -5, 4, dtype=_I64)], dims=(0,), at=0, accumulate=False, dtypes=dtypes.ALL),
         call(A((2, 5)), A((2, 1, 1)), [A((1, 1), 0, 4, dtype=_I64)], dims=(1,), at=1, accumulate=False),
+        call(A((2, 5)), A((2, 3)), [A((3,), 0, 4, dtype=_I64)], dims=(1,), at=1, accumulate=False, wrap=False),
     )
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -168,7 +176,14 @@ class IndexWrite(ScatterOp):
         check_broadcasts(self.title, tuple(values.shape), _gathered_shape(self.title, x, indices, dims, at))
 
     def infer(
-        self, x: TensorType, values: TensorType, *indices: TensorType, dims: tuple[int, ...], at: int, accumulate: bool
+        self,
+        x: TensorType,
+        values: TensorType,
+        *indices: TensorType,
+        dims: tuple[int, ...],
+        at: int,
+        accumulate: bool,
+        wrap: bool,
     ) -> tuple[TensorType, ...]:
         self._check(x, values, indices, dims, at)
         return (x,)
@@ -181,9 +196,10 @@ class IndexWrite(ScatterOp):
         dims: tuple[int, ...],
         at: int,
         accumulate: bool,
+        wrap: bool,
     ) -> np.ndarray:
         sizes = tuple(x.shape[d] for d in dims)
-        places = [in_range(self.title, i, n, d) for i, d, n in zip(indices, dims, sizes, strict=True)]
+        places = [in_range(self.title, i, n, d, wrap) for i, d, n in zip(indices, dims, sizes, strict=True)]
         block = np.broadcast_shapes(*(p.shape for p in places))
         linear = sum(p * s for p, s in zip(places, _steps(sizes), strict=True))
         positions = np.broadcast_to(linear, block).ravel()
@@ -206,7 +222,7 @@ class IndexWrite(ScatterOp):
         dims, at = attrs["dims"], attrs["at"]
 
         def update(k: Any, load: Load, index: tuple[Position, ...]) -> tuple[tuple[Position, ...], Scalar]:
-            place = _place(self.title, k, load, index, types, 2, dims, at)
+            place = _place(self.title, k, load, index, types, 2, attrs)
             return place, load(1, broadcast_index(index, values.shape))
 
         extents = _gathered_shape(self.title, x, tuple(indices), dims, at)
@@ -222,12 +238,15 @@ class IndexWrite(ScatterOp):
         dims: tuple[int, ...],
         at: int,
         accumulate: bool,
+        wrap: bool,
     ) -> Gradient:
+        place: dict[str, Any] = {"dims": dims, "at": at, "wrap": wrap}
+
         def outside() -> Handle:
-            return g if accumulate else F.index_write(g, g.new_zeros(()), indices, dims=dims, at=at, accumulate=False)
+            return g if accumulate else F.index_write(g, g.new_zeros(()), indices, accumulate=False, **place)
 
         def written() -> Handle:
-            return F.index(g, indices, dims=dims, at=at).sum_to_size(tuple(values.shape))
+            return F.index(g, indices, **place).sum_to_size(tuple(values.shape))
 
         return outside, written, *(None for _ in indices)
 

@@ -347,12 +347,12 @@ def _identity(reduce: str, dtype: dtypes.DType) -> float | int:
 class TakeAlongDim(Derived):
     """The elements of `input` at `indices` along `dim`, both broadcast along the other dimensions.
 
-    Without `dim`, both are taken as flat.
+    Without `dim`, both are taken as flat. Along `dim`, negative indices count from the end.
     """
 
     signature = "(input: Tensor, indices: Tensor, dim: OptionalDim = None)"
     samples = samples(
-        call(A((5, 4)), A((3, 4), 0, 4, dtype=_I64), 0),
+        call(A((5, 4)), A((3, 4), -5, 4, dtype=_I64), 0),
         call(A((5, 1)), A((1, 3), 0, 4, dtype=_I64), 0),
         call(A((5, 4)), A((6,), 0, 19, dtype=_I64)),
     )
@@ -369,4 +369,5 @@ class TakeAlongDim(Derived):
         others = [tuple(1 if d == dim else n for d, n in enumerate(t.shape)) for t in (x, indices)]
         common = broadcast_shapes(*others, op=self.name)
         x, indices = (F.expand(t, (*common[:dim], t.shape[dim], *common[dim + 1 :])) for t in (x, indices))
-        return F.gather(x, dim, indices)
+        size, indices = x.shape[dim], indices.to(_I64)
+        return F.gather(x, dim, F.where((indices < 0) & (indices >= -size), indices + size, indices))

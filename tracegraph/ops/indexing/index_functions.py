@@ -27,16 +27,18 @@ def _vector(op: str, index: Handle) -> Handle:
     return index if index.ndim else F.unsqueeze(index, 0)
 
 
-def _write(op: str, x: Handle, dim: int, index: Handle, source: Handle, accumulate: bool) -> Handle:
+def _write(
+    op: str, x: Handle, dim: int, index: Handle, source: Handle, accumulate: bool = False, wrap: bool = False
+) -> Handle:
     index = _vector(op, index)
     if not x.ndim:
-        return _write(op, F.unsqueeze(x, 0), 0, index, source, accumulate).squeeze(0)
-    return F.index_write(x, source, [index], dims=(dim,), at=dim, accumulate=accumulate)
+        return _write(op, F.unsqueeze(x, 0), 0, index, source, accumulate, wrap).squeeze(0)
+    return F.index_write(x, source, [index], dims=(dim,), at=dim, accumulate=accumulate, wrap=wrap)
 
 
 @define_op
 class IndexSelect(Derived):
-    """The slices of `input` along `dim` at the positions `index` (a vector) gives."""
+    """The slices of `input` along `dim` at the positions `index` (a vector) gives, which count from 0 on."""
 
     signature = "(input: Tensor, dim: dim, index: Tensor)"
     samples = samples(
@@ -46,13 +48,13 @@ class IndexSelect(Derived):
     def decompose(self, x: Handle, index: Handle, *, dim: int) -> Handle:
         index = _vector("index_select", index)
         if not x.ndim:
-            return F.index(F.unsqueeze(x, 0), [index], dims=(0,), at=0).squeeze(0)
-        return F.index(x, [index], dims=(dim,), at=dim)
+            return F.index(F.unsqueeze(x, 0), [index], dims=(0,), at=0, wrap=False).squeeze(0)
+        return F.index(x, [index], dims=(dim,), at=dim, wrap=False)
 
 
 @define_op
 class IndexAdd(Derived):
-    """`input` with `alpha` times the slices of `source` added at the positions `index` gives along `dim`."""
+    """`input` with `alpha` times the slices of `source` added at the positions `index` gives along `dim`, from 0 on."""
 
     inplace = True
     signature = "(input: Tensor, dim: dim, index: Tensor, source: Tensor, *, alpha: number = 1)"
@@ -67,7 +69,7 @@ class IndexAdd(Derived):
 
 @define_op
 class IndexCopy(Derived):
-    """`input` with the slices of `source` written at the positions `index` gives along `dim`."""
+    """`input` with the slices of `source` written at the positions `index` gives along `dim`, from 0 on."""
 
     inplace = True
     signature = "(input: Tensor, dim: dim, index: Tensor, source: Tensor)"
@@ -75,12 +77,15 @@ class IndexCopy(Derived):
     samples = samples(call(A((5, 4)), 0, A((1,), 0, 4, dtype=_I64), A((1, 4)), dtypes=dtypes.ALL))
 
     def decompose(self, x: Handle, index: Handle, source: Handle, *, dim: int) -> Handle:
-        return _write("index_copy", x, dim, index, source, accumulate=False)
+        return _write("index_copy", x, dim, index, source)
 
 
 @define_op
 class IndexFill(Derived):
-    """`input` with `value`, a number or 0-d tensor, written to the slices at the positions `index` along `dim`."""
+    """`input` with `value`, a number or 0-d tensor, written to the slices at the positions `index` along `dim`.
+
+    Negative positions count from the end.
+    """
 
     inplace = True
     signature = "(input: Tensor, dim: dim, index: Tensor, value: Number)"
@@ -88,7 +93,7 @@ class IndexFill(Derived):
 
     def decompose(self, x: Handle, index: Handle, value: Any, *, dim: int) -> Handle:
         value = value.to(x.dtype) if is_tensor(value) else x.new_full((), value)
-        return _write("index_fill", x, dim, index, value, accumulate=False)
+        return _write("index_fill", x, dim, index, value, wrap=True)
 
 
 @define_op

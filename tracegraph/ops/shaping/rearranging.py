@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from tracegraph import dtypes
-from tracegraph.errors import ArgumentError, ShapeError, ValueRangeError
+from tracegraph.errors import ArgumentError, IndexRangeError, ShapeError, ValueRangeError
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
 from tracegraph.ops import functional as F
@@ -231,7 +231,8 @@ class Narrow(Derived):
         first = start + size if start < 0 else start
         stop = first + length
         if first < 0 or length < 0 or not (dims.same(stop, size) or stop <= size):
-            raise ShapeError(f"narrow: start={start}, length={length} leave dimension {dim} of size {size}")
+            error = IndexRangeError if first < 0 or first > size else ShapeError
+            raise error(f"narrow: start={start}, length={length} leave dimension {dim} of size {size}")
         return F.basic_index(x, (*((0, n, 1) for n in x.shape[:dim]), (first, stop, 1)))
 
 
