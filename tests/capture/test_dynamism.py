@@ -141,7 +141,26 @@ OF_SIZES = {
     "linspace": lambda x: tg.linspace(0, x.shape[0] - 1, x.shape[0]),
     "adaptive pools": lambda x: F.adaptive_avg_pool2d(x[None], 3) + F.adaptive_max_pool2d(x[None], 3),
     "distances": lambda x: tg.cdist(x, x),
+    "partial windows of maxima": lambda x: F.max_pool2d(x[None], 2, ceil_mode=True) + 1,
+    "partial windows past padding": lambda x: F.max_pool2d(x[None], 3, stride=2, padding=1, ceil_mode=True) + 1,
+    "partial windows of means": lambda x: F.avg_pool2d(x[None], 3, stride=2, padding=1, ceil_mode=True) + 1,
+    "partial windows, padding not counted": lambda x: F.avg_pool1d(
+        x[None], 3, 2, 1, ceil_mode=True, count_include_pad=False
+    ),
 }
+
+
+@pytest.mark.parametrize("name", [name for name in OF_SIZES if name.startswith("partial")])
+def test_compiled_once_for_all_partial_windows(name: str) -> None:
+    program = OF_SIZES[name]
+    function = tg.compile(program)
+    for n in (3, 6, 5, 8, 9):
+        inputs = wave(n, n + 3).requires_grad_(), wave(n, n + 3).requires_grad_()
+        results = [f(x) for f, x in zip((function, program), inputs, strict=True)]
+        for result in results:
+            result.sin().sum().backward()
+        assert_close([results[0].detach(), inputs[0].grad], [results[1].detach(), inputs[1].grad])
+    assert specialisation_count(function) == 2
 
 
 @pytest.mark.parametrize("name", OF_SIZES)

@@ -35,7 +35,7 @@ SORTS = (
 )
 #: a graph for each value: the float decides on what is computed, or the op has a gradient that no others compose to
 DECIDING = {
-    "cdist-p", "pdist-p", "dist-p", "renorm-p", "vector_norm-ord", "unfold2d-fill", "kaiser_window-beta",
+    "unfold2d-fill", "kaiser_window-beta",
     "std-correction", "std_mean-correction", "var-correction", "var_mean-correction",
 }  # fmt: skip
 
@@ -106,3 +106,15 @@ def test_two_graphs_serve_all_values(op: Definition, parameter: Parameter) -> No
         reasons = [str(r) for _, r in function.family.recompiles] + [b.describe() for _, b in function.family.breaks]
         expected = len(values) if f"{op.name}-{parameter.name}" in DECIDING else 2
         assert specialisation_count(function) == expected, "\n".join(reasons)
+
+
+def test_norms_whose_order_varies_have_the_gradient_of_the_op() -> None:
+    function = capture_of(lambda x, p: tg.linalg.vector_norm(x, p, 1))
+    for order in (2.5, 3.5, 1.5, 4.0, 0.5):
+        given = [tg.tensor([[0.0, 0.0], [1.0, -2.0], [0.0, 3.0]], requires_grad=True) for _ in range(2)]
+        found, wanted = function(given[0], order), tg.linalg.vector_norm(given[1], order, 1)
+        (found * tg.tensor([1.0, 2.0, 3.0])).sum().backward()
+        (wanted * tg.tensor([1.0, 2.0, 3.0])).sum().backward()
+        assert_agree(found.detach().numpy(), wanted.detach().numpy(), f"{order}")
+        assert_agree(given[0].grad.numpy(), given[1].grad.numpy(), f"gradient of {order}")
+    assert specialisation_count(function) == 2

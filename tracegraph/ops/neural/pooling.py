@@ -82,11 +82,11 @@ def ceil_padding(windows: Windows, axis: int, size: Dim) -> Any:
     It counts only if it starts within the image or the near padding, as in PyTorch.
     """
     stride, near = windows.stride[axis], windows.padding[2 * axis]
-    rest = (size + windows.padded(axis) - windows.extent(axis)) % stride
-    if rest == 0:
+    missing = (windows.extent(axis) - size - windows.padded(axis)) % stride
+    if dims.same(missing, 0):
         return 0
-    last_start = windows.count(axis, size) * stride
-    return stride - rest if last_start < size + near else 0
+    starts_within = stride + near <= windows.extent(axis)  # whatever the size is
+    return missing if starts_within or windows.count(axis, size) * stride < size + near else 0
 
 
 def _batched(x: Handle) -> Handle:
@@ -227,7 +227,8 @@ class AvgPool2d(WindowedPool):
         if attrs["divisor_override"] is not None:
             return attrs["divisor_override"]
         (ph, pw), sides = attrs["padding"], windows.padding
-        if not any(sides) or (attrs["count_include_pad"] and sides == (ph, ph, pw, pw)):
+        is_counted = attrs["count_include_pad"] and dims.same_shape(sides, (ph, ph, pw, pw))
+        if is_counted or not windows.is_padded:
             return windows.kernel_size[0] * windows.kernel_size[1]
         height, width = images.shape[-2:]
         if attrs["count_include_pad"]:

@@ -77,14 +77,19 @@ class Windows:
         return counts
 
     @property
+    def is_padded(self) -> bool:
+        """Whether there may be padding: it may vary with the size of the image."""
+        return not dims.same_shape(self.padding, (0, 0, 0, 0))
+
+    @property
     def is_trivial(self) -> bool:
         """Whether each window is one element, the windows in place."""
-        return self.kernel_size == (1, 1) and self.stride == (1, 1) and self.padding == (0, 0, 0, 0)
+        return self.kernel_size == (1, 1) and self.stride == (1, 1) and not self.is_padded
 
     @property
     def tiles(self) -> bool:
         """Whether the windows lie side by side, without overlap, gap or padding."""
-        return self.kernel_size == self.stride and self.padding == (0, 0, 0, 0) and self.dilation == (1, 1)
+        return self.kernel_size == self.stride and not self.is_padded and self.dilation == (1, 1)
 
     def attrs(self) -> dict[str, Any]:
         """As attributes of `unfold2d` and `fold2d`."""
@@ -176,7 +181,7 @@ class Unfold2d(WindowOp, Element):
         windows = windows_of(attrs)
         n, c, *offsets, row, column = index
         position = tuple(windows.position(a, w, o) for a, (w, o) in enumerate(zip((row, column), offsets, strict=True)))
-        masks = [inside(k, position[a], x.shape[2 + a]) for a in (0, 1) if windows.padded(a)]
+        masks = [inside(k, position[a], x.shape[2 + a]) for a in (0, 1) if not dims.same(windows.padded(a), 0)]
         if not masks:
             return load(0, (n, c, *position))
         mask = masks[0] & masks[1] if len(masks) == 2 else masks[0]

@@ -242,6 +242,19 @@ class VectorNorm(Composite):
             result = (wide.abs() ** ord).sum(dim, keepdim) ** (1 / ord)
         return result.to(x.dtype)
 
+    def vary(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        return self._of_any_order(*operands, **attrs)
+
+    def _of_any_order(self, x: Handle, ord: Any, dim: Any, keepdim: bool) -> Any:
+        """The norm of an order that varies, where none of the others' formulas holds; the gradient at 0 is 0 too."""
+        if ord <= 0 or ord in (1, 2, math.inf):
+            return NotImplemented
+        size = x.to(x.dtype.compute).abs()
+        powers = size.masked_fill(size == 0, 1) ** ord
+        total = powers.masked_fill(size == 0, 0).sum(dim, keepdim)
+        root = total.masked_fill(total == 0, 1) ** (1 / ord)
+        return root.masked_fill(total == 0, 0).to(x.dtype)
+
     def vjp(self, g: Handle, y: Handle, x: Handle, ord: float, dim: Any, keepdim: bool) -> Gradient:
         if ord == 0:
             return F.zeros_like(x)
@@ -267,7 +280,7 @@ class Norm(Derived):
     def decompose(self, x: Handle, p: Any, dim: Any, keepdim: bool, dtype: Any) -> Handle:
         if isinstance(p, str) and p != "fro":
             raise ValueRangeError(f"norm: p must be a number or 'fro', got {p!r}")
-        return F.vector_norm(x if dtype is None else x.to(dtype), 2.0 if p == "fro" else float(p), dim, keepdim)
+        return F.vector_norm(x if dtype is None else x.to(dtype), 2.0 if p == "fro" else p, dim, keepdim)
 
 
 @define_op
