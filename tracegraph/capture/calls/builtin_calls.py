@@ -185,6 +185,17 @@ def _always(polyfill: Any) -> Handler:
     return lambda tracer, args, kwargs, frame: _inline(tracer, polyfill, args, kwargs)
 
 
+def _on_list(builtin: Any, polyfill: Any) -> Handler:
+    """Inline a Python version of a builtin that refuses all but lists."""
+
+    def handle(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+        if not isinstance(args[0], list):
+            return _native(tracer, builtin, args, kwargs)
+        return _inline(tracer, polyfill, args, kwargs)
+
+    return handle
+
+
 def _call_reversed(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     return iteration.backwards(tracer, args[0])
 
@@ -225,6 +236,24 @@ def _with_polyfill(builtin: Any, polyfill: Any) -> Handler:
     return handle
 
 
+def _call_sum(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
+    """`sum`: of floats that vary it is computed by each call, as the builtin rounds it."""
+    items = [*args[0], *args[1:]] if type(args[0]) in SEQUENCES and not kwargs else []
+    is_of_ints = all(type(v) in (int, SymExpr) for v in items)
+    if any(map(is_varying, items)) and all(map(is_number, items)) and not is_of_ints:
+        return tracer.native(tracer.numbers.compute, _sum_from if args[1:] else _sum_of, *items)
+    return _with_polyfill(sum, polyfills.sum_)(tracer, args, kwargs, frame)
+
+
+def _sum_of(*numbers: Any) -> Any:
+    return sum(numbers)
+
+
+def _sum_from(*numbers: Any) -> Any:
+    """The last is where to start."""
+    return sum(numbers[:-1], numbers[-1])
+
+
 def _extremum(builtin: Any, polyfill: Any) -> Handler:
     """`min` or `max`: of numbers that vary it is one that varies."""
     handle = _with_polyfill(builtin, polyfill)
@@ -252,8 +281,6 @@ def _is_simple(tracer: Tracer, value: Any) -> bool:
 
 
 def _call_sorted(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> list[Any]:
-    if len(args) != 1:
-        return list(tracer.native(sorted, *args))  # which raises
     items = iteration.listed(tracer, args[0])
     sort_items(tracer, items, **kwargs)
     return items
@@ -370,8 +397,11 @@ def _native(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
     return call_native(tracer, function, args, kwargs)
 
 
-_HEAP_FUNCTIONS = ("heappush", "heappop", "heapreplace", "heappushpop", "heapify", "_heappop_max", "_heapreplace_max",
-                   "_heapify_max")  # fmt: skip
+_HEAP_FUNCTIONS = [
+    vars(heapq)[name]
+    for name in ("heappush", "heappop", "heapreplace", "heappushpop", "heapify", "_heappop_max", "_heapreplace_max",
+                 "_heapify_max")
+]  # fmt: skip
 _BISECTIONS = ("bisect_left", "bisect_right", "insort_left", "insort_right")
 _TABLE: dict[Any, Handler] = {
     isinstance: type_checks.call_isinstance,
@@ -393,7 +423,7 @@ _TABLE: dict[Any, Handler] = {
     bool: _call_bool,
     int: _call_int,
     float: _call_float,
-    sum: _with_polyfill(sum, polyfills.sum_),
+    sum: _call_sum,
     math.prod: _with_polyfill(math.prod, polyfills.prod_),
     min: _extremum(min, polyfills.min_),
     max: _extremum(max, polyfills.max_),
@@ -408,7 +438,7 @@ _TABLE: dict[Any, Handler] = {
     reversed: _call_reversed,
     itertools.tee: _always(polyfills.tee_),
     collections._count_elements: _always(polyfills.count_elements),  # type: ignore[attr-defined]
-    **{getattr(heapq, name): _always(getattr(heaps, name.lstrip("_"))) for name in _HEAP_FUNCTIONS},
+    **{f: _on_list(f, getattr(heaps, f.__name__.lstrip("_"))) for f in _HEAP_FUNCTIONS},
     **{getattr(bisect, name): _always(getattr(heaps, name)) for name in _BISECTIONS},
     pow: _call_pow,
     divmod: _call_divmod,

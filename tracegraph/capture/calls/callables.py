@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.calls import builtin_calls, directives, native_calls, questions, random_calls
+from tracegraph.capture.calls.builtin_arguments import check_arguments
 from tracegraph.capture.calls.pure_calls import call_on_data, is_method_of_data
 from tracegraph.capture.calls.stdlib_calls import BY_CODE, BY_TYPE
 from tracegraph.capture.calls.substitutes import substitute_of
@@ -59,6 +60,7 @@ def call(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs, frame: Frame
         return inline(tracer, substitute, args, kwargs)
     handler = builtin_calls.lookup(function)
     if handler is not None:
+        check_arguments(tracer, function, args, kwargs)
         return handler(tracer, builtin_calls.fit_for(tracer, function, args), kwargs, frame)
     if isinstance(function, HigherOrder):
         return control_flow.call_higher_order(tracer, function, args, kwargs)

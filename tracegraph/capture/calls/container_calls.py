@@ -91,6 +91,8 @@ def call_container(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: 
 def _call_comparing(tracer: Tracer, method: Any, owner: Any, args: Args, kwargs: Kwargs) -> Any:
     """`index`, `count`, `remove` and `sort` of a sequence."""
     if method.__name__ == "sort":
+        if args or not kwargs.keys() <= {"key", "reverse"}:
+            return tracer.native([].sort, *args, **kwargs)  # which raises
         return sort_items(tracer, owner, *args, **kwargs)
     contents = list(list.__iter__(owner)) if is_instance_of_python_class(owner) else owner
     subject, *items = comparable(tracer, (contents, *args))

@@ -97,6 +97,8 @@ def call_iterating(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any
         Break: items are not known, or cannot be hashed or compared in a trace.
     """
     uses = _USES[cls]
+    if cls in _HASHING and len(args) > (2 if cls is collections.defaultdict else 1):
+        return tracer.native(cls, *args)  # which raises
     factory: Args = ()
     if cls is collections.defaultdict:
         factory, args = tuple(_factory(tracer, f) for f in args[:1]), args[1:]

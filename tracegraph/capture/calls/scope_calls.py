@@ -70,7 +70,14 @@ def _variables(frame: Frame) -> Iterator[tuple[str, Any]]:
 
 def call_vars(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None) -> Any:
     """`vars()`, `vars(object)`."""
-    return attributes.get(tracer, args[0], "__dict__") if args else call_locals(tracer, args, kwargs, frame)
+    if not args:
+        return call_locals(tracer, args, kwargs, frame)
+    try:
+        return attributes.get(tracer, args[0], "__dict__")
+    except Observed as observed:
+        if not isinstance(observed.exception, AttributeError):
+            raise
+    raise Observed(TypeError("vars() argument must have __dict__ attribute"))
 
 
 # ------------------------------------------------------------------------------------------ attributes

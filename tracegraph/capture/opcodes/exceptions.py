@@ -22,16 +22,16 @@ def op_RAISE_VARARGS(frame: Frame, count: int) -> None:
     cause = frame.pop() if count == 2 else MISSING
     exception = _instance(frame, frame.pop())
     if cause is not MISSING:
-        exception.__cause__ = _instance(frame, cause) if cause is not None else None
+        exception.__cause__ = _instance(frame, cause, "exception causes") if cause is not None else None
         exception.__suppress_context__ = True
     raise Observed(exception)
 
 
-def _instance(frame: Frame, value: Any) -> BaseException:
+def _instance(frame: Frame, value: Any, what: str = "exceptions") -> BaseException:
     if isinstance(value, type) and issubclass(value, BaseException):
         value = call(frame.tracer, value, (), {})
     if not isinstance(value, BaseException):
-        raise Observed(TypeError("exceptions must derive from BaseException"))
+        raise Observed(TypeError(f"{what} must derive from BaseException"))
     if frame.tracer.is_outside(value):
         raise Break(reasons.UNSUPPORTED_VALUE, "raising an exception object made outside")
     return value
@@ -81,6 +81,6 @@ def op_STOPITERATION_ERROR(frame: Frame, arg: object) -> None:
     exception = frame.pop()
     if isinstance(exception, StopIteration):
         replacement = RuntimeError("generator raised StopIteration")
-        replacement.__cause__ = exception
+        replacement.__cause__ = replacement.__context__ = exception
         exception = replacement
     frame.push(exception)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from typing import TYPE_CHECKING, Any
 
+from tracegraph.capture.reporting import break_reasons as reasons
+from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
 from tracegraph.capture.stack.values import STAND_INS, Observed
 from tracegraph.ir import Location
@@ -65,8 +68,9 @@ class SymbolicGenerator:
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         """Resume by raising at the `yield`."""
-        exception = value if isinstance(value, BaseException) else kind
-        exception = exception() if isinstance(exception, type) else exception
+        if (value is not None or traceback is not None) and sys.version_info >= (3, 12):
+            raise Break(reasons.NATIVE_CALL, "throw() with several arguments, which warns")
+        exception = self._exception(kind, value)
         if self._is_finished or not self._is_started:
             self._is_finished = True
             raise Observed(exception).for_native_code()
@@ -76,6 +80,17 @@ class SymbolicGenerator:
         if receiver is not None:
             return self._throw_into(receiver, exception)
         return self._run(Observed(exception))
+
+    def _exception(self, kind: Any, value: Any) -> BaseException:
+        """The exception that `throw(kind, value)` raises."""
+        from tracegraph.capture.calls.callables import call
+
+        exception = value if isinstance(kind, type) and isinstance(value, kind) else kind
+        if isinstance(exception, type):
+            args = () if value is None else value if isinstance(value, tuple) else (value,)
+            exception = call(self._frame.tracer, exception, args, {})
+        assert isinstance(exception, BaseException)
+        return exception
 
     def _throw_into(self, receiver: Any, exception: BaseException) -> Any:
         """Raise in the iterator that this generator delegates to; what it lets through continues here."""
@@ -132,13 +147,15 @@ class SymbolicGenerator:
         if outcome is None:
             self._is_finished = True
             if isinstance(error, StopIteration):
-                raise RuntimeError("generator raised StopIteration") from error
+                failure = RuntimeError("generator raised StopIteration")
+                failure.__cause__ = failure.__context__ = error
+                raise failure
             # outside of the handler, and so without a context of ours
             raise error if isinstance(error, Exception) else Observed(error)
         if isinstance(outcome, Yielded):
             return outcome.value
         self._is_finished = True
-        raise StopIteration(outcome.value)
+        raise StopIteration if outcome.value is None else StopIteration(outcome.value)
 
 
 STAND_INS[SymbolicGenerator] = types.GeneratorType

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def missing(tracer: Tracer, value: Any, name: str) -> Observed:
     """The AttributeError eager would raise."""
     kind = tracer.type_of(value)
-    text = f"type object {value.__name__!r}" if isinstance(value, type) else f"{kind.__name__!r} object"
+    shown = "types.SimpleNamespace" if kind is types.SimpleNamespace else kind.__name__
+    text = f"type object {value.__name__!r}" if isinstance(value, type) else f"{shown!r} object"
     return Observed(AttributeError(f"{text} has no attribute {name!r}", name=name, obj=value))
 
 

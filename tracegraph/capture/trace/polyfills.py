@@ -10,10 +10,25 @@ _NOTHING = object()
 
 
 def sum_(iterable: Iterable[Any], /, start: Any = 0) -> Any:
-    """The sum by `+`, special methods included."""
+    """The sum by `+`, special methods included.
+
+    Numbers at the beginning are added by the builtin, which from Python 3.12 on rounds their sum only once.
+    """
+    if type(start) in (str, bytes, bytearray):
+        return sum((), start)  # which raises
+    if type(start) not in (int, float, bool):
+        for item in iterable:
+            start = start + item
+        return start
+    numbers: list[Any] | None = []
     for item in iterable:
+        if numbers is not None:
+            if type(item) in (int, float, bool):
+                numbers.append(item)
+                continue
+            start, numbers = sum(numbers, start), None
         start = start + item
-    return start
+    return sum(numbers, start) if numbers else start
 
 
 def prod_(iterable: Iterable[Any], /, *, start: Any = 1) -> Any:
@@ -62,7 +77,7 @@ def min_(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = _N
     if best is not _NOTHING:
         return best
     if default is _NOTHING:
-        raise ValueError("min() iterable argument is empty")
+        return min(())  # which raises
     return default
 
 
@@ -79,7 +94,7 @@ def max_(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = _N
     if best is not _NOTHING:
         return best
     if default is _NOTHING:
-        raise ValueError("max() iterable argument is empty")
+        return max(())  # which raises
     return default
 
 
@@ -87,10 +102,9 @@ def reduce_(function: Callable[[Any, Any], Any], iterable: Iterable[Any], initia
     """`functools.reduce`."""
     iterator = iter(iterable)
     if initial is _NOTHING:
-        try:
-            initial = next(iterator)
-        except StopIteration:
-            raise TypeError("reduce() of empty iterable with no initial value") from None
+        initial = next(iterator, _NOTHING)
+        if initial is _NOTHING:
+            raise TypeError("reduce() of empty iterable with no initial value")
     for item in iterator:
         initial = function(initial, item)
     return initial
@@ -111,16 +125,27 @@ def iterate_by_index(sequence: Any) -> Iterator[Any]:
 def iterate_until(function: Callable[[], Any], sentinel: Any) -> Iterator[Any]:
     """`iter(function, sentinel)`."""
     while True:
-        item = function()
-        if item == sentinel:
+        try:
+            item = function()
+        except StopIteration:
+            return
+        if sentinel is item or sentinel == item:
             return
         yield item
 
 
 def reversed_(sequence: Any) -> Iterator[Any]:
     """`reversed` of an object with `__len__` and `__getitem__`."""
-    for position in range(len(sequence) - 1, -1, -1):
-        yield sequence[position]
+    return _downwards(sequence, len(sequence))
+
+
+def _downwards(sequence: Any, length: int) -> Iterator[Any]:
+    for position in range(length - 1, -1, -1):
+        try:
+            item = sequence[position]
+        except (IndexError, StopIteration):
+            return
+        yield item
 
 
 def chain_from_iterable(iterables: Iterable[Iterable[Any]], /) -> Iterator[Any]:
@@ -131,6 +156,10 @@ def chain_from_iterable(iterables: Iterable[Iterable[Any]], /) -> Iterator[Any]:
 
 def tee_(iterable: Iterable[Any], n: int = 2, /) -> tuple[Iterator[Any], ...]:
     """`itertools.tee`."""
+    if n < 0:
+        raise ValueError("n must be >= 0")
+    if not n:
+        return ()
     iterator = iter(iterable)
     queues: list[deque[Any]] = [deque() for _ in range(n)]
 
