@@ -81,9 +81,18 @@ def adapted(net, x):
     return F.linear(x, *stepped).square().mean(), *fast
 
 
+def with_hooks(net, x):
+    w = x.clone().requires_grad_()
+    w.register_hook(lambda g: g * 3)
+    v = nn.Parameter(tg.zeros(2, 3))
+    v.register_hook(lambda g: g * 5).remove()
+    v.register_post_accumulate_grad_hook(lambda p: p.grad.mul_(2))
+    return (net(w).square() * v.exp().sum()).sum(), w, v
+
+
 PROGRAMS = [
     parameter_of_an_argument, parameter_of_a_result, parameter_of_a_module, several, forces, written_before_its_use,
-    descent, with_a_gradient, given_other_memory, adapted,
+    descent, with_a_gradient, given_other_memory, adapted, with_hooks,
 ]  # fmt: skip
 
 

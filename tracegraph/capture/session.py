@@ -33,7 +33,7 @@ from tracegraph.capture.trace.attribute_dicts import keep_apart
 from tracegraph.capture.trace.dynamism import Dynamism
 from tracegraph.capture.trace.early_reads import check_early_reads
 from tracegraph.capture.trace.finalizers import dropped as dropped_argument
-from tracegraph.capture.trace.foresight import Foresight, TraceAgain
+from tracegraph.capture.trace.foresight import Foreseen, Foresight, TraceAgain
 from tracegraph.capture.trace.frame import Frame, Returned, Unread
 from tracegraph.capture.trace.functions import make_binder
 from tracegraph.capture.trace.generators import SymbolicGenerator
@@ -138,6 +138,9 @@ def _until_stable(call: Call, dynamism: Dynamism) -> CaptureResult:
                 if dynamism.learns_counters(attempt.tracer) or foresight.is_stale:
                     continue
                 return result
+        except Foreseen:
+            restarts -= 1  # there are few leaves
+            continue
         except TraceAgain:
             # as if the call began now; this ends, since a layer is lazy once
             stop, stop_at, foresight, restarts = None, None, Foresight(call.runs), 0

@@ -72,6 +72,7 @@ def _call_register_hook(tracer: Tracer, tensor: Traced, hook: Any) -> TracedHook
     """
     if not tensor.requires_grad:
         raise Break(reasons.USER_EXCEPTION, "a hook of a tensor that does not require grad")
+    tracer.tensors.make_before(tensor)
     if tracer.input_of(tensor) is not None:
         return _register_outside(tracer, tensor, "register_hook", hook)
     _check_unused(tensor, "register_hook()")
@@ -124,7 +125,7 @@ def _check_unused(tensor: Traced, what: str) -> None:
 def _register_outside(tracer: Tracer, tensor: Traced, method: str, hook: Any) -> TracedHook:
     """Register a hook of a leaf from outside when the graph has run."""
     graph_input = tracer.input_of(tensor)
-    if graph_input is None or tensor.value is not graph_input.value or not tracer.tensors.is_leaf(tensor):
+    if graph_input is None or beginning(tensor.value) is not graph_input.value or not tracer.tensors.is_leaf(tensor):
         raise Break(reasons.TENSOR_ATTRIBUTE, f"Tensor.{method} of an argument that is no leaf, or has become one")
     registration = HookRegistration(tensor, method, hook)
     tracer.effects.register_hook(registration)
@@ -133,6 +134,7 @@ def _register_outside(tracer: Tracer, tensor: Traced, method: str, hook: Any) ->
 
 def _call_post_accumulate(tracer: Tracer, tensor: Traced, hook: Any) -> TracedHook:
     """`tensor.register_post_accumulate_grad_hook(hook)`."""
+    tracer.tensors.make_before(tensor)
     if tracer.input_of(tensor) is None or not tensor.requires_grad:
         raise Break(reasons.USER_EXCEPTION, "a hook for what is no leaf that requires grad")
     return _register_outside(tracer, tensor, "register_post_accumulate_grad_hook", hook)

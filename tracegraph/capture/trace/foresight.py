@@ -14,6 +14,10 @@ class TraceAgain(BaseException):
     """What the program was going to change has been changed, so that this attempt knows it in a former state."""
 
 
+class Foreseen(BaseException):
+    """The next attempt knows what this one has found out too late."""
+
+
 @dataclass(frozen=True)
 class ModuleResults:
     """The results of a call of a Module that has backward hooks.

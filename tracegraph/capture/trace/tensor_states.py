@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from tracegraph.capture.guards.sources import Computed, Reference, Slot, constant_source
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break, Extent
+from tracegraph.capture.trace.foresight import Foreseen
 from tracegraph.capture.trace.leaves import Leaf, is_alone, new_leaf
 from tracegraph.capture.trace.memories import (
     beginning,
@@ -88,6 +89,16 @@ class TensorStates:
     def end_leaf(self, tensor: Traced) -> None:
         """Let no backward pass to come end at `tensor`, nor the history of a result."""
         self._leaves.pop(beginning(tensor.value), None)
+
+    def make_before(self, tensor: Traced) -> None:
+        """Let a leaf that the trace makes exist before its graph, if it can.
+
+        Raises:
+            Foreseen: it will, in the next attempt.
+        """
+        leaf = self._leaves.get(beginning(tensor.value))
+        if leaf is not None and leaf.number is not None and self._tracer.foresight.give(leaf.number):
+            raise Foreseen
 
     def is_leaf(self, tensor: Traced) -> bool:
         """`tensor.is_leaf`, guarded where it depends on the arguments."""
