@@ -18,12 +18,15 @@ from tracegraph.aot import (
     Static,
     ViewOfResult,
     WriteBack,
+    differentiate,
     functionalise,
 )
 from tracegraph.aot.record import Result
+from tracegraph.dtypes import float32
 from tracegraph.errors import IRError, ShapeError
 from tracegraph.ir import Builder, Graph, Role, TensorType, Value, lookup
 from tracegraph.ops.core.layout import contiguous_strides
+from tracegraph.ops.core.shared_memory import Member, SharedMemory
 
 
 def replay(pure: Graph, record: MutationRecord, inputs: Sequence[np.ndarray], keys: Sequence[np.ndarray] = ()) -> list:
@@ -428,3 +431,46 @@ def test_a_view_made_outside_grad_mode_is_marked() -> None:
     )
     (result,) = record.results
     assert str(result) == "no_grad_view() of output 0, a view"
+
+
+def test_inputs_in_one_memory() -> None:
+    graph = ir.parse("""
+        graph f(%x: f32[2, 2] primal, %y: f32[3] primal) {
+          %0: f32[2, 2] = exp(%x)
+          copy_(%x, %0)
+          %1: f32[3] = mul(%y, 2)
+          %2: f32[2] = basic_index(%x, index=[1])
+          return %1, %2
+        }
+    """)
+    members = (Member(0, 0, (2, 1), 0, False), Member(1, 1, (2,), 0, False))
+    memory = SharedMemory(float32, 6, members)
+    pure, record = functionalise(graph, [memory])
+    assert [str(p.type) for p in pure.placeholders] == ["f32[2, 2]", "f32[3]", "f32[6]"]
+    assert record.write_backs == (WriteBack(0, 0, member=members[0]),)
+    assert record.results == (FromOutput(1), FromInput(0, record.results[1].chain))  # type: ignore[union-attr]
+    assert record.overwritten == {0, 1, 2}
+    assert record.writes == {0: 1, 1: 1}
+    elements = np.arange(6, dtype=np.float32)
+    after, result = ir.interpret(pure, elements[:4].reshape(2, 2), elements[1::2], elements)
+    expected = np.concatenate((np.exp(elements[:4]), elements[4:]))
+    np.testing.assert_allclose(after, expected, rtol=1e-6)
+    np.testing.assert_allclose(result, expected[1::2] * 2, rtol=1e-6)
+
+
+def test_members_with_a_history_of_their_own_keep_it() -> None:
+    graph = ir.parse("""
+        graph f(%p: f32[4] parameter, %part: f32[2] primal) {
+          %0: f32[2] = mul(%part, 2)
+          copy_(%part, %0)
+          %1: f32[4] = mul(%p, %p)
+          return %1
+        }
+    """)
+    memory = SharedMemory(float32, 4, (Member(0, 0, (1,), 0, True), Member(1, 2, (1,), 0, False)))
+    pure, record = functionalise(graph, [memory])
+    assert [w.input for w in record.write_backs] == [1]
+    joint = differentiate(pure, [True, False, False], record.takes_cotangent(len(pure.outputs)), True, record.held)
+    p = np.array([1, 2, 3, 4], np.float32)
+    *_, gradient = ir.interpret(joint.graph, p, p[2:], p, np.ones(4, np.float32))[: 2 + len(joint.gradients)]
+    np.testing.assert_array_equal(gradient, [2, 4, 12, 16])

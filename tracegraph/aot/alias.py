@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tracegraph.aot.record import ViewChain
-from tracegraph.ir import Value
+from tracegraph.ir import TensorType, Value, lookup
 from tracegraph.ir import dim as dims
-from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides
+from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides, is_contiguous
+from tracegraph.ops.core.shared_memory import Member
+from tracegraph.ops.indexing.basic_index import canonical_entries
 from tracegraph.ops.kinds import View
 
 
@@ -18,8 +20,8 @@ class Alias:
     """
 
     __slots__ = (
-        "attrs", "counted", "formerly", "has_history", "input", "op", "origin", "tracked_write", "value", "version",
-        "writes",
+        "attrs", "counted", "formerly", "has_history", "input", "is_row", "is_written", "op", "origin", "tracked_write",
+        "value", "version", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -36,11 +38,16 @@ class Alias:
         self.version: int = origin.root.version if origin is not None else 0
         #: of a detached alias: whether it was written to
         self.has_history = False
-        #: of a root: its position among the inputs of the graph
+        #: of an input of the graph: its position; of a memory that several lie in: that of one that counts with it
         self.input: int | None = None
-        #: of a root: whether a write took part in its history, that is, did not go through a detached view
+        #: whether it is a memory in which several inputs lie
+        self.is_row = False
+        #: of an input or a root: whether a write took part in its history, that is, did not go through a detached view
         self.tracked_write = False
-        #: of what counts its versions: how often it was written to
+        #: of an input: whether it was written to, through any view of it
+        self.is_written = False
+        #: of what counts its versions: how often it was written to; of an input that shares its memory: how many of
+        #: the writes to that were to this input
         self.writes = 0
         #: of a tensor that was given other memory: what it was before, whose counter it keeps
         self.formerly: Alias | None = None
@@ -56,8 +63,12 @@ class Alias:
 
     @property
     def is_tensor(self) -> bool:
-        """Whether it is the tensor that its counter was made for, and no view of it, in whatever memory by now."""
-        return self.origin is None if self.formerly is None else self.formerly.is_tensor
+        """Whether it is the tensor that its counter was made for, and no view of it, in whatever memory by now; or an
+        input that lies in a memory with others.
+        """
+        if self.formerly is not None:
+            return self.formerly.is_tensor
+        return not self.is_row if self.origin is None else self.input is not None
 
     @property
     def root(self) -> Alias:
@@ -65,9 +76,14 @@ class Alias:
         return self if self.origin is None else self.origin.root
 
     @property
+    def start(self) -> Alias:
+        """The input that it is, or is a view of, else the root."""
+        return self if self.origin is None or self.input is not None else self.origin.start
+
+    @property
     def base(self) -> Alias:
         """The nearest alias that is no view of another one's history, which this alias is a view of, or is."""
-        if self.origin is None or self.op is None or self.has_history:
+        if self.origin is None or self.op is None or self.has_history or self.input is not None:
             return self
         return self.origin.base if self.op.shares_history or not self.op.is_recorded else self
 
@@ -100,3 +116,19 @@ def _strides(alias: Alias) -> Strides:
 
 def _shape(alias: Alias) -> Shape:
     return alias.value.type.shape
+
+
+def views_of_row(member: Member, type: TensorType, extent: int) -> ViewChain:
+    """The views that show a member, of this type, in the row of so many elements that its memory is."""
+    if not is_contiguous(type.shape, member.stride):
+        attrs = {"size": type.shape, "stride": member.stride, "storage_offset": member.offset}
+        return ((_view("as_strided"), attrs),)
+    part = slice(member.offset, member.offset + type.numel)
+    index = canonical_entries((part,), (extent,))
+    return ((_view("basic_index"), {"index": index}), (_view("view"), {"size": type.shape}))
+
+
+def _view(name: str) -> View:
+    op = lookup(name)
+    assert isinstance(op, View)
+    return op

@@ -17,12 +17,13 @@ history of its own. What others write to its memory changes its elements and not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
-from tracegraph.aot.alias import Alias, is_dense
+from tracegraph.aot.alias import Alias, is_dense, views_of_row
+from tracegraph.aot.dataflow import memory_of
 from tracegraph.aot.reads import is_read_unversioned, may_be_read, read_and_overwritten
 from tracegraph.aot.record import (
     Detached,
@@ -37,30 +38,33 @@ from tracegraph.aot.record import (
     memory_of_result,
 )
 from tracegraph.errors import IRError
-from tracegraph.ir import Builder, Graph, Node, Operand, Role, Value, lookup
+from tracegraph.ir import Builder, Graph, Node, Operand, Role, TensorType, Value, lookup
 from tracegraph.ir import dim as dims
 from tracegraph.ir.subgraphs import subgraphs
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.random_key import KEY
+from tracegraph.ops.core.shared_memory import Member, SharedMemory
 from tracegraph.ops.graphs.recording import Recorder, Traced
 from tracegraph.ops.kinds import View
 
 
-def functionalise(graph: Graph) -> tuple[Graph, MutationRecord]:
+def functionalise(graph: Graph, memories: Sequence[SharedMemory] = ()) -> tuple[Graph, MutationRecord]:
     """The pure graph of `graph`, and the record of what it leaves to its caller.
 
-    The pure graph takes the inputs of `graph` and then a placeholder of role `rng_key` for every random key drawn. It
-    returns the new elements of inputs written to, then the tensors that the results are made of. Where how many keys
-    are drawn shows only when it runs, the last of these placeholders is the first of them, and the last output the one
-    that is to be drawn next.
+    The pure graph takes the inputs of `graph`, a row of elements for each of `memories`, and then a placeholder of role
+    `rng_key` for every random key drawn. It returns the new elements of inputs written to, and of `memories`, then the
+    tensors that the results are made of. Where how many keys are drawn shows only when it runs, the last of these
+    placeholders is the first of them, and the last output the one that is to be drawn next.
 
-    Inputs that are written to must share no memory with other inputs; whoever calls the pure graph checks.
+    Args:
+        memories: where inputs that are written to, or others with them, lie in one memory. Inputs must share none
+            but these; whoever calls the pure graph checks. No write to one may take part in a history.
 
     Raises:
         IRError: an op with an effect other than writing to an operand or drawing a key.
         ShapeError: a write to a view several elements of which share one place in memory.
     """
-    rewriter = _Functionaliser(graph)
+    rewriter = _Functionaliser(graph, memories)
     rewriter.inputs()
     for node in graph.nodes:
         rewriter.visit(node)
@@ -93,16 +97,19 @@ def _pure_body(node: Node, body: Graph) -> Graph:
 class _Functionaliser:
     """Rebuilds a graph, keeping an alias for each of its values."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, memories: Sequence[SharedMemory] = ()) -> None:
         self.graph = graph
+        self.memories = memories
+        #: the memories as rows of elements
+        self.rows: list[Alias] = []
         self.builder = Builder(graph.name)
         self.recorder = Recorder(self.builder)
         self.aliases: dict[Value, Alias] = {}
         self.keys = 0
         #: of the next draw, where its number shows only when the graph runs
         self.key: Value | None = None
-        #: what each value that is no view holds: the elements of which memory, after how many writes; whether of all
-        self.held: dict[Value, tuple[Alias, int, bool]] = {}
+        #: what each value that is no view holds: the elements of which alias, after how many writes to its memory
+        self.held: dict[Value, tuple[Alias, Alias, int]] = {}
         #: the elements that tensors had before, each with the number of writes that they have seen
         self.former: list[tuple[Alias, Value, int]] = []
         #: tensors that were given other memory, and what they are since
@@ -149,7 +156,7 @@ class _Functionaliser:
 
     def hold(self, alias: Alias) -> None:
         """Note that the value of `alias`, which no other alias has, holds its elements as they are now."""
-        self.held[alias.value] = alias.counter, alias.counter.writes, alias.is_tensor
+        self.held[memory_of(alias.value)] = alias, alias.counter, alias.counter.writes
 
     def made(self, value: Value) -> Alias:
         """A memory of its own."""
@@ -163,12 +170,36 @@ class _Functionaliser:
     # ------------------------------------------------------------------------------------ nodes
 
     def inputs(self) -> None:
-        """Placeholders, each a memory of its own."""
+        """Placeholders, each a memory of its own, but for those in `memories`."""
+        shared = frozenset[int]().union(*(m.positions for m in self.memories))
+        given = []
         for position, old in enumerate(self.graph.placeholders):
             self.builder.location = old.node.location
-            alias = self.made(self.builder.placeholder(old.type, old.node.name, old.role))
-            alias.input = position
-            self.aliases[old] = alias
+            given.append(self.builder.placeholder(old.type, old.node.name, old.role))
+            if position not in shared:
+                self.aliases[old] = self.made(given[-1])
+                self.aliases[old].input = position
+        for memory in self.memories:
+            root = self.made(self.builder.placeholder(TensorType(memory.dtype, (memory.extent,)), "memory"))
+            root.is_row = True
+            self.rows.append(root)
+            root.input = next(m.position for m in memory.members if not memory.is_own_counter(m))
+            for member in memory.members:
+                alias = self.member(root, memory, member, given[member.position])
+                self.aliases[self.graph.placeholders[member.position]] = alias
+
+    def member(self, root: Alias, memory: SharedMemory, member: Member, value: Value) -> Alias:
+        """An input in a memory, a view of it; one with a history of its own is detached from it, as it were."""
+        alias = root
+        for op, attrs in views_of_row(member, value.type, memory.extent):
+            alias = Alias(self.builder.call(op, alias.value, **attrs), alias, op, attrs)
+        if member.requires_grad:
+            detaching = lookup("tensor_data" if memory.is_own_counter(member) else "detach")
+            alias = Alias(value, alias, detaching)  # type: ignore[arg-type]
+            alias.has_history = True
+            self.hold(alias)
+        alias.input = member.position
+        return alias
 
     def visit(self, node: Node) -> None:
         self.builder.location = node.location
@@ -215,7 +246,9 @@ class _Functionaliser:
         """A write is a new version of what is written to."""
         target, source = node.operands
         alias = self.aliases[target]
-        alias.root.tracked_write |= all(op.shares_history for op, _ in alias.chain_from(alias.root))
+        start = alias.start
+        start.is_written = True
+        start.tracked_write |= all(op.shares_history for op, _ in alias.chain_from(start))
         elements = self.converted(self.current(self.aliases[source]), target)
         # source and target stay two memories: what is later written to one, gradients that read the other may not see
         if alias.origin is None:
@@ -223,6 +256,8 @@ class _Functionaliser:
         else:
             elements = elements.clone()
         alias.counter.writes += 1
+        if alias.counter is alias.root is not start:
+            start.writes += 1
         self.write(alias, elements)
 
     def set_data(self, node: Node) -> None:
@@ -287,6 +322,13 @@ class _Functionaliser:
             if alias.origin is None and (alias.version or alias.writes):  # if only to be counted
                 write_backs.append(WriteBack(position, len(outputs), not alias.tracked_write, alias.writes))
                 outputs.append(self.current(alias))
+        for memory, root in zip(self.memories, self.rows, strict=True):
+            for member in memory.members:
+                alias = self.aliases[self.graph.placeholders[member.position]]
+                if alias.is_written:
+                    write = WriteBack(member.position, len(outputs), not alias.tracked_write, alias.writes, member)
+                    write_backs.append(write)
+            outputs.append(self.current(root))
         positions: dict[Alias, int] = {}
         results = self.results(outputs, positions)
         if self.key is not None:
@@ -301,6 +343,7 @@ class _Functionaliser:
             self.places(positions, results),
             frozenset([alias.input for alias in self.moved if alias.input is not None]),
             None if self.key is None else len(outputs) - 1,
+            tuple(self.memories),
         )
         self.read_in_backward()
         return self.builder.output(*outputs), record
@@ -327,8 +370,15 @@ class _Functionaliser:
         # where the memory is a result under a counter of its own (`Tensor.data`), writes to that are the ones noticed
         memories = {alias.root: output for alias, output in positions.items() if output in own}
         every = (
-            Held(value, counter.input, outputs.get(counter, memories.get(counter.root)), before, counter.writes, whole)
-            for value, (counter, before, whole) in self.held.items()
+            Held(
+                value,
+                counter.input if alias.input is None else alias.input,
+                outputs.get(counter, memories.get(counter.root)),
+                before,
+                counter.writes,
+                alias.is_tensor,
+            )
+            for value, (alias, counter, before) in self.held.items()
         )
         return tuple(h for h in every if h.is_overwritten or h.input is not None or h.output is not None)
 
@@ -351,17 +401,17 @@ class _Functionaliser:
             if root.input is None and sharing == 1 and is_dense(alias):
                 return FromOutput(output(alias), alias.unrecorded)
             base = alias.base
-            if base is root:
-                return of_root(alias)
+            if base is alias.start:
+                return of_start(alias)
             return ViewOfResult(of_base(base), alias.chain_from(base)) if base is not alias else of_base(base)
 
         @cache
         def of_base(alias: Alias) -> FromInput | FromOutput | Detached:
-            return Detached(of_root(alias), output(alias)) if alias.has_history else of_root(alias)
+            return Detached(of_start(alias), output(alias)) if alias.has_history else of_start(alias)
 
-        def of_root(alias: Alias) -> FromInput | FromOutput:
-            root, chain = alias.root, alias.chain_from(alias.root)
-            return FromInput(root.input, chain) if root.input is not None else FromOutput(output(root), chain)
+        def of_start(alias: Alias) -> FromInput | FromOutput:
+            start, chain = alias.start, alias.chain_from(alias.start)
+            return FromInput(start.input, chain) if start.input is not None else FromOutput(output(start), chain)
 
         found = {value: result(alias) for value, alias in returned.items()}
         return tuple(found[v] if isinstance(v, Value) else Static(v) for v in self.graph.outputs)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from tracegraph.ir import Value
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.printer import attr_text
+from tracegraph.ops.core.shared_memory import Member, SharedMemory
 from tracegraph.ops.kinds import View
 
 #: view ops with their attributes, first applied first; eager tensors keep theirs in the same form
@@ -25,17 +26,20 @@ class WriteBack:
     Attributes:
         keeps_history: it was written to outside grad mode, so gradients flow as if it had not been.
         writes: how often it was written to, as its version counter says; writes through `Tensor.data` do not count.
+        member: its place, where the output is a memory in which other inputs lie too.
     """
 
     input: int
     output: int
     keeps_history: bool = False
     writes: int = 1
+    member: Member | None = None
 
     def __str__(self) -> str:
         history = ", outside grad mode" if self.keeps_history else ""
         count = "" if self.writes == 1 else f", {self.writes} writes"
-        return f"output {self.output} is written to input {self.input}{count}{history}"
+        part = "" if self.member is None else "its part of "
+        return f"{part}output {self.output} is written to input {self.input}{count}{history}"
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ class MutationRecord:
 
     Attributes:
         inputs: the number of inputs of the original graph; the pure graph takes them first.
-        keys: how many random keys the pure graph takes after them, in the order in which they are to be drawn.
+        keys: how many random keys the pure graph takes last, in the order in which they are to be drawn.
         write_backs: new elements of inputs, by input.
         results: where each output of the original graph comes from. Outputs of the original graph that are one value
             share one record object.
@@ -143,6 +147,7 @@ class MutationRecord:
         replaced: inputs that are given other memory (`x.data = y`), once, when the call has ended.
         next_key: the output that is the key to be drawn next, where how many are drawn shows only then. The last of the
             keys is the first of them.
+        memories: those in which several inputs lie, which the pure graph takes after the inputs.
     """
 
     inputs: int
@@ -153,10 +158,11 @@ class MutationRecord:
     held: tuple[Held, ...] = ()
     replaced: frozenset[int] = frozenset()
     next_key: int | None = None
+    memories: tuple[SharedMemory, ...] = ()
 
     def takes_cotangent(self, outputs: int) -> list[bool]:
         """Which of the outputs of the pure graph get a cotangent if they are differentiable."""
-        without = {w.output for w in self.write_backs if w.keeps_history}
+        without = {w.output for w in self.write_backs if w.keeps_history or w.member is not None}
         return [i not in without for i in range(outputs)]
 
     @property
@@ -166,26 +172,45 @@ class MutationRecord:
 
     @property
     def viewed(self) -> frozenset[FromInput | FromOutput]:
-        """The inputs and outputs of which views are results."""
+        """The inputs and outputs of which views are results, or that may be views of one another."""
         places = ((r, memory_of_result(r)) for r in self.results)
-        return frozenset(
-            replace(m, chain=())
-            for r, m in places
-            if not isinstance(m, Static) and (m.chain or isinstance(r, ViewOfResult))
-        )
+        views = [m for r, m in places if not isinstance(m, Static) and (m.chain or isinstance(r, ViewOfResult))]
+        shared = (FromInput(m.position) for memory in self.memories for m in memory.members)
+        return frozenset([*(replace(m, chain=()) for m in views), *shared])
+
+    @property
+    def overwritten(self) -> frozenset[int]:
+        """Positions of the inputs of the pure graph that hold other elements after the call."""
+        rows = range(self.inputs, self.inputs + len(self.memories))
+        return self.written.union(rows, *(m.positions for m in self.memories))
+
+    @property
+    def writes(self) -> Mapping[int, int]:
+        """How often the version counter of each input goes on, of those where it does."""
+        counts = {w.input: w.writes for w in self.write_backs}
+        for memory in self.memories:
+            total: dict[int, int] = {}
+            for member in memory.members:
+                total[member.counter] = total.get(member.counter, 0) + counts.get(member.position, 0)
+            counts |= {m.position: total[m.counter] for m in memory.members}
+        return counts
 
     def __str__(self) -> str:
         """As comments of IR text, which the graph it belongs to can be followed by."""
         lines = [f"result {n}: {result}" for n, result in enumerate(self.results)]
         lines += map(str, self.write_backs)
+        first = self.inputs + len(self.memories)
+        for n, memory in enumerate(self.memories, self.inputs):
+            which = ", ".join(str(m.position) for m in memory.members)
+            lines.append(f"input {n} is the memory in which inputs {which} lie")
         if self.keys:
-            first, last = self.inputs, self.inputs + self.keys - 1
+            last = first + self.keys - 1
             which = f"input {first} is a random key" if first == last else f"inputs {first} to {last} are random keys"
             lines.append(f"{which}, drawn at each call")
         if self.next_key is not None:
-            first = self.inputs + self.keys - 1
+            last = first + self.keys - 1
             lines.append(
-                f"input {first} is the first of any number of keys, output {self.next_key} the next to be drawn"
+                f"input {last} is the first of any number of keys, output {self.next_key} the next to be drawn"
             )
         return "\n".join(f"// {line}" for line in lines)
 

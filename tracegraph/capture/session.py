@@ -20,7 +20,6 @@ from tracegraph.capture.drivers.driver import DriverWriter
 from tracegraph.capture.drivers.rebuilding.not_reconstructible import NotReconstructible
 from tracegraph.capture.drivers.result import CaptureResult
 from tracegraph.capture.drivers.units import Unit, entry
-from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.guard import GuardKind
 from tracegraph.capture.guards.sources import ON_STACK, FrameCell, Local
 from tracegraph.capture.recompiles import definition_of
@@ -38,11 +37,10 @@ from tracegraph.capture.trace.frame import Frame, Returned, Unread
 from tracegraph.capture.trace.functions import make_binder
 from tracegraph.capture.trace.generators import SymbolicGenerator
 from tracegraph.capture.trace.leaves import Leaf
-from tracegraph.capture.trace.memories import root_of
 from tracegraph.capture.trace.replaced_methods import end_redirection, redirect
+from tracegraph.capture.trace.sharing import guard_sharing
 from tracegraph.capture.trace.tracer import Stop, Tracer
 from tracegraph.capture.trace.tracing_state import tracing
-from tracegraph.ir import Node
 from tracegraph.settings import preserved
 
 opcodes.install()
@@ -228,7 +226,8 @@ class _Attempt:
         gone = dropped_argument(self.tracer, self.frame, self.owned, result)
         if gone is not MISSING:
             raise Break(reasons.FINALIZER, f"a {type(gone).__name__}, made before a graph break", Extent.FRAME)
-        _check_aliasing(self.tracer)
+        if not guard_sharing(self.tracer):
+            return None
         _guard_mutation(self.tracer)
         keep_apart(self.tracer)
         self.tracer.guards.add(GuardKind.TENSOR_METHODS, None, self.tracer.replaced_methods)
@@ -309,25 +308,6 @@ def _root_frame(tracer: Tracer, call: Call, values: list[Unread]) -> Frame:
 # ------------------------------------------------------------------------------------------ closing guards
 
 
-def _check_aliasing(tracer: Tracer) -> None:
-    """What a graph writes to must not overlap with its other inputs, now and in later calls."""
-    roots = {root_of(node.operands[i]) for node in tracer.builder.graph.calls for i in _mutated(node)}
-    inputs = [i for i in tracer.inputs if i.has_memory]
-    written = [i for i in inputs if i.value in roots]
-    read = (i for i in inputs if i.value.users or i.value in tracer.tensors.counted)
-    others = [i for i in read if i.value not in roots]
-    if not written or len(inputs) == 1:
-        return
-    if eager.may_overlap([i.tensor for i in written], [i.tensor for i in others]):
-        stop = Break(reasons.ALIASED_INPUTS, "an in-place operation", Extent.FRAME)
-        stop.location = next(n.location for n in tracer.builder.graph.calls if _mutated(n))
-        raise stop
-    # what a call draws at random lies in new memory
-    places = [tuple(i.source for i in group if not tracer.guards.is_drawn(i.source)) for group in (written, others)]
-    if places[0]:
-        tracer.guards.add(GuardKind.SEPARATE_STORAGE, None, tuple(places))
-
-
 def _closes_silently(tracer: Tracer, generator: SymbolicGenerator) -> bool:
     """Whether nobody can tell if, and when, a generator is closed; it is closed thereby."""
     before = len(tuple(tracer.builder.graph.calls)), tracer.recorder.grad_enabled
@@ -337,11 +317,6 @@ def _closes_silently(tracer: Tracer, generator: SymbolicGenerator) -> bool:
     except (Break, Exception):
         return False
     return before == (len(tuple(tracer.builder.graph.calls)), tracer.recorder.grad_enabled)
-
-
-def _mutated(node: Node) -> tuple[int, ...]:
-    """Positions of the operands that a call writes to."""
-    return getattr(node.call_op, "mutates", ())
 
 
 def _guard_mutation(tracer: Tracer) -> None:

@@ -20,6 +20,7 @@ from tracegraph.aot import (
 )
 from tracegraph.capture.reporting.user_frame import warn_user
 from tracegraph.capture.session import COMPILING
+from tracegraph.capture.trace.memories import written_roots
 from tracegraph.codegen.compile import compile_program
 from tracegraph.compiler import stages
 from tracegraph.compiler.options import Options
@@ -27,6 +28,7 @@ from tracegraph.compiler.paused_collection import paused_collection
 from tracegraph.errors import TracegraphError
 from tracegraph.ir import Graph, Role, bind_sizes, interpret
 from tracegraph.ir.fused import free_symbols
+from tracegraph.ops.core.shared_memory import SharedMemory
 from tracegraph.ops.graphs.graph_module import GraphModule
 from tracegraph.passes import fuse, optimise, optimise_joint, plan_memory, run_passes
 from tracegraph.runtime.compiled_graph import CompiledGraph
@@ -34,6 +36,7 @@ from tracegraph.runtime.expansion import Formulas
 from tracegraph.runtime.graph_node import Differentiation, Executable
 from tracegraph.settings import preserved
 from tracegraph.tensor import Tensor
+from tracegraph.tensor.sharing import shared_memories
 
 #: makes a pure graph executable
 Finish: TypeAlias = Callable[[Graph, Options], Executable]
@@ -46,9 +49,10 @@ _STATISTICS = 1 << 14
 @paused_collection()
 def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Options, finish: Finish) -> CompiledGraph:
     """Compile a captured graph for inputs that require gradients where the examples do."""
-    pure, record = stages.run("functionalise", graph.name, functionalise, graph)
+    memories = _memories(graph, example_inputs)
+    pure, record = stages.run("functionalise", graph.name, functionalise, graph, memories)
     types = [p.type for p in graph.placeholders]
-    requires_grad = [t.requires_grad for t in example_inputs] + [False] * record.keys
+    requires_grad = [t.requires_grad for t in example_inputs] + [False] * (len(memories) + record.keys)
     op_by_op = GraphModule(graph, Tensor)
     if not any(requires_grad):
         return CompiledGraph(types, record, finish(pure, options), None, op_by_op)
@@ -63,6 +67,16 @@ def compile_graph(graph: Graph, example_inputs: Sequence[Tensor], options: Optio
     return CompiledGraph(types, record, forward, _differentiation(joint, record, parts, options, finish), op_by_op)
 
 
+def _memories(graph: Graph, inputs: Sequence[Tensor]) -> tuple[SharedMemory, ...]:
+    """The memories that inputs share; none where the graph cannot be compiled for them, and calls run op by op."""
+    roots = written_roots(graph)
+    found = shared_memories(inputs, [i for i, p in enumerate(graph.placeholders) if p in roots]) if roots else ()
+    is_differentiated = any(t.requires_grad for t in inputs)
+    if any(m.refusal or (is_differentiated and not m.is_countable) for m in found):
+        return ()
+    return found if all(graph.placeholders[i].type.is_static for m in found for i in m.positions) else ()
+
+
 def simplified(joint: Joint, options: Options) -> Joint:
     """The joint graph after the passes that tie no forward node to a cotangent."""
     return replace(joint, graph=optimise_joint(joint.graph, options))
@@ -73,7 +87,7 @@ def partition(joint: Joint, record: MutationRecord, example_inputs: Sequence[Ten
     # data, parameters and random keys; not activations that other graphs have computed
     activations = {i for i, t in enumerate(example_inputs) if t.requires_grad and not t.is_leaf}
     lasting = frozenset(range(joint.inputs)) - activations
-    written = record.written | _statistics(joint)
+    written = record.overwritten | _statistics(joint)
     if options.partitioner == "default":
         return partition_default(joint, written, lasting)
     types = [p.type for p in joint.primals[: record.inputs]]
@@ -155,7 +169,7 @@ def _differentiation(
         saved_inputs=parts.saved_inputs,
         input_cotangents=joint.input_cotangents,
         reads=joint.reads,
-        writes={w.input: w.writes for w in record.write_backs},
+        writes=record.writes,
         replaced=record.replaced,
         viewed=record.viewed,
         restore_inputs=parts.restore_inputs,

@@ -32,11 +32,13 @@ from tracegraph.ir import bind_sizes
 from tracegraph.ir.interpreter import at_sizes
 from tracegraph.ir.types import TensorType
 from tracegraph.ops import functional
+from tracegraph.ops.core.shared_memory import SharedMemory
 from tracegraph.ops.effects.effects import check_writable
 from tracegraph.ops.random.generator import get_rng_state, set_rng_state
 from tracegraph.ops.random.random_bits import release_keys_from
 from tracegraph.runtime.graph_node import Differentiation, Executable, GraphNode
 from tracegraph.tensor import Tensor
+from tracegraph.tensor.sharing import row_of, seen_by, shared_memories
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,8 +58,8 @@ class CompiledGraph:
         forward: the compiled (forward) graph.
         differentiation: present if the graph was compiled for training.
         op_by_op: executes the captured graph eagerly; used where an input that is written to shares memory with
-            another input, or counts writes together with one, which the pure graph cannot express, and to raise what
-            eager execution raises.
+            another input, or counts writes together with one, other than the record says, and to raise what eager
+            execution raises.
     """
 
     def __init__(
@@ -127,13 +129,14 @@ class CompiledGraph:
 
     def _run_with_effects(self, inputs: Sequence[Tensor]) -> Sequence[Any]:
         record = self.record
-        if self._written and _overlapping(inputs, self._written, self._watched):
+        if self._written and self._overlap_otherwise(inputs):
             return self.op_by_op(*inputs)
         arrays = [t._np for t in inputs]
         for position in self._written:
             check_writable(arrays[position])
         self._check_targets(inputs)
         keys = _drawn(record)
+        arrays += [row_of(memory, inputs) for memory in record.memories]
         arrays += keys
         try:
             outputs = self.forward(arrays)
@@ -149,6 +152,15 @@ class CompiledGraph:
         self._write_back(inputs, outputs, node)
         made: dict[int, Any] = {}
         return [self._result(r, inputs, tensors, made, node) for r in record.results]
+
+    def _overlap_otherwise(self, inputs: Sequence[Tensor]) -> bool:
+        """Whether an input that is written to shares memory, or versions that count, in a way that the graph does not
+        know of.
+        """
+        memories = self.record.memories
+        if memories and shared_memories(inputs, self._written) != memories:
+            return True
+        return _overlapping(inputs, self._written, self._watched, memories)
 
     def _fail(self, error: TracegraphError, inputs: Sequence[Tensor]) -> NoReturn:
         """Raise what eager execution raises, after the effects it has until then.
@@ -191,10 +203,11 @@ class CompiledGraph:
         for write in self.record.write_backs:
             target = inputs[write.input]
             if node is not None and write.output in node.plan.differentiable:
-                elements = Tensor(outputs[write.output])
-                node.adopt(elements, node.plan.differentiable.index(write.output))
-                rewrite_history(target, elements)
-            np.copyto(target._np, outputs[write.output])
+                written = Tensor(outputs[write.output])
+                node.adopt(written, node.plan.differentiable.index(write.output))
+                rewrite_history(target, written)
+            elements = outputs[write.output]
+            np.copyto(target._np, elements if write.member is None else seen_by(write.member, elements, target.shape))
             target.storage.version += write.writes
 
     def _result(
@@ -273,12 +286,16 @@ def _undo_draws(record: MutationRecord, keys: Sequence[np.ndarray]) -> None:
         set_rng_state((seed, int(keys[0][1])))
 
 
-def _overlapping(inputs: Sequence[Tensor], written: frozenset[int], watched: frozenset[int]) -> bool:
-    """Whether an input that is written to shares memory with another input, or its version with a watched one."""
+def _overlapping(
+    inputs: Sequence[Tensor], written: frozenset[int], watched: frozenset[int], memories: Sequence[SharedMemory]
+) -> bool:
+    """Whether an input that is written to shares memory with another input, or its version with a watched one; apart
+    from those in one of `memories`.
+    """
     return any(
         np.may_share_memory(inputs[w]._np, other._np)
         or (position in watched and other._storage is not None and other._storage is inputs[w]._storage)
         for w in written
         for position, other in enumerate(inputs)
-        if position != w
+        if position != w and not any(m.positions >= {w, position} for m in memories)
     )

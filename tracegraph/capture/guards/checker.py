@@ -21,6 +21,7 @@ from tracegraph.capture.guards.sources import Pool, SourceWriter
 from tracegraph.capture.stack.constants import EQUAL_IS_SAME, same_constant
 from tracegraph.ir import dim as dims
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
+from tracegraph.tensor.sharing import shared_memories
 
 Conditions = list[str]
 
@@ -190,6 +191,12 @@ def _separate(writer: SourceWriter, guard: Guard) -> Conditions:
     return [f"not {writer.pool.name(eager.may_overlap)}({written}, {others})"]
 
 
+def _shared(writer: SourceWriter, guard: Guard) -> Conditions:
+    sharing, pool = guard.expected, writer.pool
+    tensors = f"[{', '.join(map(writer.name, sharing.sources))}]"
+    return [f"{pool.name(shared_memories)}({tensors}, {sharing.written!r}) == {pool.name(sharing.memories)}"]
+
+
 def _sizes(writer: SourceWriter, guard: Guard) -> Conditions:
     """The condition's symbols become the sizes they stand for."""
     condition = guard.expected
@@ -231,6 +238,7 @@ CHECKS: dict[GuardKind, Callable[[SourceWriter, Guard], Conditions]] = {
     GuardKind.ALIAS: _alias,
     GuardKind.DISTINCT: _distinct,
     GuardKind.SEPARATE_STORAGE: _separate,
+    GuardKind.SHARED_STORAGE: _shared,
     GuardKind.SIZES: _sizes,
     GuardKind.GRAD_MODE: _grad_mode,
     GuardKind.TENSOR_METHODS: _tensor_methods,

@@ -65,6 +65,7 @@ _HELD = {
     GuardKind.ALIAS: "they were the same object",
     GuardKind.DISTINCT: "they were different objects",
     GuardKind.SEPARATE_STORAGE: "they shared none",
+    GuardKind.SHARED_STORAGE: "they did",
     GuardKind.ABSENT: "{!r} was not there",
     GuardKind.GLOBAL_ABSENT: "{!r} was not there",
     GuardKind.NO_HOOKS: "it had none",
@@ -75,6 +76,7 @@ _RELATED = {
     GuardKind.ALIAS: "they are different objects",
     GuardKind.DISTINCT: "two of them are the same object",
     GuardKind.SEPARATE_STORAGE: "they share memory",
+    GuardKind.SHARED_STORAGE: "they lie otherwise",
     GuardKind.TENSOR_METHODS: "others are replaced",
 }
 _SUBJECTS = {

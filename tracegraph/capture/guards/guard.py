@@ -20,6 +20,7 @@ from tracegraph.capture.guards.sources import Reference, Slot, Source, object_te
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.ir import Location
+from tracegraph.ops.core.shared_memory import SharedMemory
 
 
 class GuardKind(Enum):
@@ -41,6 +42,7 @@ class GuardKind(Enum):
     ALIAS = "same object as"
     DISTINCT = "distinct objects"
     SEPARATE_STORAGE = "separate storage"
+    SHARED_STORAGE = "shared storage"
     SIZES = "sizes"
     GRAD_MODE = "grad mode"
     SETTING = "setting"
@@ -84,6 +86,20 @@ class TensorFacts:
         grad = ", requires_grad" if self.requires_grad else ""
         layout = "" if self.layout == "contiguous" else f", strides {self.layout}"
         return f"{self.type.__name__} {self.dtype.name}[{shape}]{layout}{grad}"
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How tensors lie in memory, some of which (`written`, by number) a trace writes to."""
+
+    sources: tuple[Source, ...]
+    written: tuple[int, ...]
+    memories: tuple[SharedMemory, ...]
+
+    @property
+    def groups(self) -> list[tuple[Source, ...]]:
+        """The tensors that lie in one memory, by memory."""
+        return [tuple(self.sources[m.position] for m in memory.members) for memory in self.memories]
 
 
 class Identity:

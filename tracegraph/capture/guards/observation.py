@@ -47,6 +47,7 @@ IMMATERIAL = {
     GuardKind.GRAD_MODE: "a backward function that asks for it breaks the graph (BackwardReads.check_told)",
     GuardKind.SIZES: "sizes are those of tensors that backward holds, or whose shapes are observed exactly",
     GuardKind.SEPARATE_STORAGE: "it is asked of what is written to, and a backward function that writes is no graph",
+    GuardKind.SHARED_STORAGE: "as separate storage",
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracegraph.capture.guards import sources
-from tracegraph.capture.guards.guard import Guard, GuardKind, describe
+from tracegraph.capture.guards.guard import Guard, GuardKind, Sharing, describe
 from tracegraph.capture.guards.sources import Source
 from tracegraph.capture.stack.storage import MISSING, values_of
 from tracegraph.capture.stack.texts import joined
@@ -170,6 +170,11 @@ def _tensor_methods(replaced: frozenset[tuple[type, str]]) -> str:
     return f"of the methods of tensors, {', '.join(names)} are replaced" if names else "no method of Tensor is replaced"
 
 
+def _sharing(sharing: Sharing) -> str:
+    groups = (f"{names_text(group, ' and ')} share memory" for group in sharing.groups)
+    return f"{'; '.join(groups)}, in places as they were"
+
+
 _CONDITIONS: dict[GuardKind, Callable[[Guard], str]] = {
     GuardKind.TYPE: lambda guard: f"type({_subject(guard)}) is {guard.expected}",
     GuardKind.CONSTANT: _constant,
@@ -187,6 +192,7 @@ _CONDITIONS: dict[GuardKind, Callable[[Guard], str]] = {
     GuardKind.ALIAS: lambda guard: f"{_subject(guard)} is {source_text(guard.expected)}",
     GuardKind.DISTINCT: lambda guard: names_text(guard.expected, " is not "),
     GuardKind.SEPARATE_STORAGE: lambda guard: f"{names_text(sum(guard.expected, ()), ' and ')} share no memory",
+    GuardKind.SHARED_STORAGE: lambda guard: _sharing(guard.expected),
     GuardKind.SIZES: lambda guard: size_condition(guard.expected),
     GuardKind.GRAD_MODE: lambda guard: f"is_grad_enabled() is {guard.expected}",
     GuardKind.TENSOR_METHODS: lambda guard: _tensor_methods(guard.expected),

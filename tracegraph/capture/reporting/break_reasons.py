@@ -406,23 +406,25 @@ RECURSION = _reason(
 )
 ALIASED_INPUTS = _reason(
     "aliased-inputs",
-    "Two arguments share storage (tensors; an object and its `__dict__`) and the function writes to one of them.",
+    "The function writes to an argument that shares memory with another one, or with itself, in a way that a graph "
+    "cannot state: they differ in dtype, or gradients flow through the write; or an object and its `__dict__` are both "
+    "arguments.",
     "Clone one of the arguments before the call.",
     """
-    def f(x, y):
+    def f(x, bits):
         x.add_(1)
-        return y * 2
+        return bits * 2
 
-    data = tg.ones(3)
-    f(data[:2], data[1:])
+    x = tg.ones(3)
+    f(x, x.view(tg.int32))
     """,
     """
-    def f(x, y):
+    def f(x, bits):
         x.add_(1)
-        return y * 2
+        return bits * 2
 
-    data = tg.ones(3)
-    f(data[:2].clone(), data[1:])
+    x = tg.ones(3)
+    f(x.clone(), x.view(tg.int32))
     """,
 )
 USER_BREAK = _reason(

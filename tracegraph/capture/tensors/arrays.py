@@ -195,6 +195,8 @@ def as_input(tracer: Tracer, array: np.ndarray) -> Any:
                 specialised(tracer, varying)
         else:
             tracer.read(array.flags.c_contiguous, Slot(Slot(source, "flags"), "c_contiguous"))
+            if tracer.foresight.is_fixed(source):
+                shape = specialised(tracer, shape)
         type = TensorType(eager.dtype, tuple(shape))
         shared = tracer.array_inputs[id(array)] = tracer.add_input(source, eager, type, Role.PRIMAL, from_numpy)
         if not eager.is_contiguous():

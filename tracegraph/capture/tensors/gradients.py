@@ -189,6 +189,7 @@ class _TracedBackward(BackwardPass):
         self._create_graph = create_graph
         self._retain_graph = retain_graph
         self._nodes = tuple(tracer.builder.graph.nodes)
+        tracer.last_pass = len(self._nodes)
         self._track(self._nodes)
         self._position = {node: i for i, node in enumerate(self._nodes)}
         #: writes, each with its position and what counts it; what others count is read as it is, and nobody notices

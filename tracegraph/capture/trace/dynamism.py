@@ -119,7 +119,9 @@ class Dynamism:
         """The symbolic shape of an input, and the facts to guard."""
         layout, marks = eager.layout_of(tensor), marks_of(tensor)
         self._note_sizes(source, tuple(tensor.shape), tracer.owner_of(source))
-        shape = tuple(self._size(tracer, n, Size(source, i), marks.get(i)) for i, n in enumerate(tensor.shape))
+        shape = tuple(tensor.shape)
+        if not tracer.foresight.is_fixed(source):
+            shape = tuple(self._size(tracer, n, Size(source, i), marks.get(i)) for i, n in enumerate(shape))
         pattern = tuple(None if isinstance(d, SymExpr) else d for d in shape)
         if layout != "contiguous":
             layout = _strides_over(tensor.shape, layout, pattern)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tracegraph.capture.guards.sources import Source
 from tracegraph.ir import TensorType
 
 #: so many leaves of one trace may be made before its graph; each takes an attempt to find
@@ -46,6 +48,8 @@ class Foresight:
     _results: dict[int, ModuleResults] = field(default_factory=dict)
     #: numbers of the leaves that the trace makes and results depend on
     _leaves: set[int] = field(default_factory=set)
+    #: tensors whose sizes are not to vary
+    _fixed: set[Source] = field(default_factory=set)
 
     def begin(self) -> None:
         """A new attempt."""
@@ -61,6 +65,16 @@ class Foresight:
             return False
         self._leaves.add(leaf)
         return True
+
+    def is_fixed(self, tensor: Source) -> bool:
+        """Whether the sizes of the tensor there are to be constants."""
+        return tensor in self._fixed
+
+    def fix(self, tensors: Iterable[Source]) -> bool:
+        """Let the sizes of these tensors be constants from the next attempt on; whether there is one that is new."""
+        known = len(self._fixed)
+        self._fixed.update(tensors)
+        return len(self._fixed) > known
 
     def enter(self) -> tuple[int, ModuleResults | None]:
         """The number of a call that begins, and what it will return."""

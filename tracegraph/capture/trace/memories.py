@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracegraph.ir import Node, Value
+from tracegraph.ir import Graph, Node, Value
 from tracegraph.ops.kinds import View
 
 
@@ -16,6 +16,11 @@ def root_of(value: Value) -> Value:
     while value.node.is_call and isinstance(value.node.target, View):
         value = value.node.operands[0]
     return value
+
+
+def written_roots(graph: Graph) -> set[Value]:
+    """The values in whose memory a graph writes."""
+    return {root_of(node.operands[i]) for node in graph.calls for i in written_positions(node)}
 
 
 def is_rebinding(node: Node) -> bool:

@@ -113,6 +113,8 @@ class Tracer:
     inputs: list[Input] = field(default_factory=list)
     #: nodes that backward passes inside the trace have gone through for good
     undone: set[Node] = field(default_factory=set)
+    #: how many nodes there were when gradients were last taken inside the trace
+    last_pass: int = 0
     #: tensors of the trace with hooks on their gradients, by the ids of their handles
     hooked: dict[int, HookedTensor] = field(default_factory=dict)
     #: calls of Modules with backward hooks, by the ids of the library's objects for them

@@ -6,7 +6,7 @@ values too; sizes and strides may be symbolic.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tracegraph.errors import ShapeError
 from tracegraph.ir import dim as dims
@@ -144,3 +144,13 @@ def _divides(a: Dim, b: Dim) -> bool:
 
 def _is(size: Dim, value: int) -> bool:
     return isinstance(size, int) and size == value
+
+
+def overlaps_itself(shape: Shape, strides: Strides) -> bool:
+    """Whether several elements may share one place; strides in any unit. Never False where some do."""
+    reached: Any = 0
+    for step, n in sorted(zip(strides, shape, strict=True)):
+        if n != 1 and step <= reached:
+            return True
+        reached = reached + (n - 1) * step
+    return False

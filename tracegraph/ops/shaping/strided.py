@@ -14,7 +14,7 @@ from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, OperandTypes
 from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Gradient, Handle, define_op
-from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides
+from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides, overlaps_itself
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.kinds import View
 
@@ -74,14 +74,11 @@ class AsStrided(View):
         return tuple(place // step % n for n, step in zip(x.shape, contiguous_strides(x.shape), strict=True))
 
     def scatter(self, base: Handle, source: Handle, *, size: Shape, stride: Strides, storage_offset: Dim) -> Handle:
-        reached: Any = 0
-        for step, n in sorted(zip(stride, size, strict=True)):
-            if n != 1 and step <= reached:
-                raise ShapeError(
-                    f"writing to a tensor of shape {list(size)} and strides {list(stride)}: several of its elements "
-                    "share one place in memory; clone() it first"
-                )
-            reached = reached + (n - 1) * step
+        if overlaps_itself(size, stride):
+            raise ShapeError(
+                f"writing to a tensor of shape {list(size)} and strides {list(stride)}: several of its elements share "
+                "one place in memory; clone() it first"
+            )
         return F.put(base, places(size, stride, storage_offset), source)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, *, size: Shape, stride: Strides, storage_offset: Dim) -> Gradient:
