@@ -398,7 +398,8 @@ def constant_source(value: Any) -> Constant:
 def object_text(value: Any) -> str:
     """A name for an object; no code of its class runs, and no container is spelled out."""
     if isinstance(value, type):
-        return value.__name__
+        name: str = type.__dict__["__name__"].__get__(value)  # a metaclass may have an attribute of this name
+        return name
     if isinstance(value, types.ModuleType):
         return str(value.__dict__.get("__name__"))
     if type(value) in (int, float, complex, bool, str, bytes, type(None)) or isinstance(value, np.generic):
@@ -406,8 +407,8 @@ def object_text(value: Any) -> str:
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value._name_}"
     if class_lookup(type(value), "__qualname__") is not MISSING:
-        name: str = value.__qualname__
-        return name
+        qualified: str = value.__qualname__
+        return qualified
     try:
         own = object.__getattribute__(value, "__dict__")
     except AttributeError:
