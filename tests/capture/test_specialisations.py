@@ -9,11 +9,12 @@ import warnings
 import weakref
 
 import pytest
-from captured import assert_same, capture_of, check, graphs_of, ramp, replay, specialisation_count
+from captured import assert_same, capture_of, check, family_of, graphs_of, ramp, replay, specialisation_count
 
 from tracegraph import nn
 from tracegraph.capture.compiled_function import CaptureOptions, compiled
 from tracegraph.errors import CaptureError
+from tracegraph.tensor import Tensor
 
 
 def test_recompile_names_the_guard_both_values_and_the_line() -> None:
@@ -73,6 +74,22 @@ def test_copies_of_arguments_do_not_depend_on_which_they_are() -> None:
     copied = function(same, same)
     assert copied["first"][0] is copied["first"][1]
     assert specialisation_count(function) == 2
+
+
+def test_a_copy_that_breaks_the_graph_is_made_by_the_library() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    model.parts = list(model)  # type: ignore[assignment]
+
+    def program(x: Tensor) -> Tensor:
+        copied = copy.deepcopy(model)
+        assert copied.parts[0] is copied[0]
+        result: Tensor = copied(x)
+        return result
+
+    function = capture_of(program)
+    for _ in range(12):
+        assert_same(function(ramp(2, 2)), program(ramp(2, 2)))
+    assert len(graphs_of(function)) == 1 and not family_of(function).given_up and not family_of(function).recompiles
 
 
 def test_tensor_guard_is_explained() -> None:

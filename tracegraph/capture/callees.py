@@ -7,7 +7,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.calls.directives import disabled_reason
-from tracegraph.capture.calls.native_calls import calls_back, may_inline
+from tracegraph.capture.calls.native_calls import calls_back, is_worth_compiling
 from tracegraph.capture.stack.storage import class_lookup
 from tracegraph.capture.stance import STANCE
 
@@ -31,7 +31,7 @@ class CalleeCompiler:
         if isinstance(function, types.FunctionType):
             if calls_back(function):
                 args = tuple(functools.partial(self, a) if isinstance(a, types.FunctionType) else a for a in args)
-            if not may_inline(function) or disabled_reason(function) is not None:
+            if not is_worth_compiling(function) or disabled_reason(function) is not None:
                 return function(*args, **kwargs)
             return self.family.entry_point(function, args).call(function, args, kwargs)
         method = class_lookup(type(function), "__call__")

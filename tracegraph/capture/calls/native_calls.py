@@ -78,6 +78,8 @@ _NOT_INLINED = frozenset({
     "tokenize", "linecache", "builtins", "copyreg", "enum", "llvmlite", "networkx", "secrets", "uuid", "signal",
     "rich", "tqdm", "matplotlib", "sklearn", "scipy", "hypothesis", "atexit", "locale", "decimal", "fractions",
 })  # fmt: skip
+#: Python modules that run as they are once they break a graph: they call themselves for every object, of any kind
+_WALKING = frozenset({"copy"})
 #: modules whose functions act on the outside world, or ask it for what differs from call to call
 _ACTING = frozenset({
     "logging", "warnings", "_warnings", "random", "_random", "time", "io", "_io", "os", "posix", "nt", "subprocess",
@@ -131,6 +133,11 @@ def is_library_code(function: types.FunctionType) -> bool:
     module = function.__globals__.get("__name__") or ""
     is_listed = any(f"{module}.".startswith(f"{part}.") for part in _INLINED_LIBRARY)
     return is_listed and module not in _EXCEPTED_LIBRARY
+
+
+def is_worth_compiling(function: types.FunctionType) -> bool:
+    """Whether a Python function that broke the graph of its caller is to be compiled on its own."""
+    return may_inline(function) and function.__globals__.get("__name__") not in _WALKING
 
 
 def calls_back(function: types.FunctionType) -> bool:
