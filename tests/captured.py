@@ -185,6 +185,8 @@ def assert_same(actual: Any, expected: Any) -> None:
 
 
 def _assert_same_elements(actual: np.ndarray, expected: np.ndarray) -> None:
+    if actual.shape == expected.shape and actual.tobytes() == expected.tobytes():
+        return  # mostly
     np.testing.assert_array_equal(actual, expected)
     if expected.dtype.kind in "fV" and not expected.all():
         assert_zeros_agree(actual.astype(np.float64), expected.astype(np.float64))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import abc
 import builtins
 import copy
+import gc
 import math
 import types
 from collections.abc import Callable
@@ -263,6 +264,10 @@ CASES = {
     "default dtype": Case(
         lambda x, s: (x > 1) / 2, lambda: None,
         lambda _: tg.set_default_dtype(tg.float64), lambda _: tg.set_default_dtype(tg.float32),
+    ),
+    "class dead and None in its place": Case(
+        lambda x, s: x * 2 if s[0] is not None else x * 3, lambda: [type("Made", (), {})],
+        lambda s: (s.__setitem__(0, None), gc.collect()),
     ),
     "train flag": Case(lambda x, s: (s(x), s.training), mlp, lambda s: s.eval()),
     "parameter frozen": Case(lambda x, s: s(x), mlp, lambda s: s[0].weight.requires_grad_(False)),

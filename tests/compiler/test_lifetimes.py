@@ -269,7 +269,7 @@ def test_a_dropped_function_takes_its_code_along(backend: str) -> None:
     function = tg.compile(f, backend=backend)
     function(ramp(2, requires_grad=True)).backward()
     parts = [s for u in function.family.units.values() for s in u.specialisations]
-    watched = [weakref.ref(v) for v in (f, f.__code__, *(p.run for p in parts), *(p.holds for p in parts))]
+    watched = [weakref.ref(v) for v in (f, f.__code__, *(p.run for p in parts), *(p.checker.holds for p in parts))]
     del f, function, parts
     gc.collect()
     assert [w() for w in watched] == [None] * 6

@@ -89,10 +89,13 @@ class Specialisation:
     compiled: Callable[[list[Any]], Sequence[Any]] | None
     #: the graph break it ends at
     stop: Break | None
+    #: `checker.holds`, once a call has asked: a look-up less in every call
+    holds: Callable[[Args, Cells], bool] | None = field(default=None, init=False)
 
-    def __post_init__(self) -> None:
-        #: whether it can run with (args, cells)
+    def asked(self) -> Callable[[Args, Cells], bool]:
+        """`holds`, from now on."""
         self.holds = self.checker.holds
+        return self.holds
 
     @property
     def guards(self) -> tuple[Guard, ...]:
@@ -216,13 +219,14 @@ class CompiledUnit:
             if forward is not None:
                 return self._about(forward).step(args, cells)
         for specialisation in self.specialisations:
-            if specialisation.holds(args, cells):
+            holds = specialisation.holds or specialisation.asked()
+            if holds(args, cells):
                 return specialisation.run(args, cells)
         # inside a trace that calls this natively, the original joins that trace
         if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing() or self._waits(args):
             return self.eager(args, cells)
         with COMPILING, preserved():
-            fitting = (s for s in self.specialisations if s.holds(args, cells))
+            fitting = (s for s in self.specialisations if s.checker.holds(args, cells))
             found: Specialisation | Break | None = next(fitting, None)
             if found is None:
                 found = self._specialise(args, cells)

@@ -285,7 +285,7 @@ class Recording(StageReports):
 
     def specialised(self, unit: Unit, made: Specialisation, call: Call, inputs: list[Any]) -> None:
         times = _seconds_by_stage(self.products[self._first :])
-        cost = CallCost(_best_of(lambda: made.holds(call.args, call.cells)), _cost_of_graph(made, inputs))
+        cost = CallCost(_best_of(lambda: made.checker.holds(call.args, call.cells)), _cost_of_graph(made, inputs))
         guards = tuple(GuardText(str(g), g.location, defined_by(g)) for g in made.guards)
         stop = _reason(made.stop) if made.stop is not None else None
         name, code = known_as(unit, call.args) if unit.is_entry else (title(unit), unit.users_code)

@@ -6,18 +6,19 @@ tracebacks, warnings, loggers and whatever else looks at the stack see what they
 
 from __future__ import annotations
 
-import ast
 import builtins
+import keyword
+import re
 import types
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from tracegraph.capture.bytecode.decode import decode
+from tracegraph.capture.bytecode.places import Place, moved
 from tracegraph.capture.drivers.result import CaptureResult
 
-#: line, last line, column, last column; columns -1: unknown
-_Place = tuple[int, int, int, int]
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 def make_driver(
@@ -31,69 +32,50 @@ def make_driver(
             builtins that the user's globals may hide, from its closure.
     """
     original = result.unit.code
-    maker, free = _maker(result.driver, _beginning(result), result.native_line, _break(result))
+    known = vars(builtins) | objects
+    given = {name: known[name] for name in _names(result.driver, known)}
+    maker = _maker(result.driver, tuple(given), _beginning(result), result.native_line, _break(result))
     space: dict[str, Any] = {}
     exec(maker, space)
-    run = space["make"](*(objects[name] if name in objects else getattr(builtins, name) for name in free))
+    run = space["make"](**given)
     code = run.__code__.replace(
         co_filename=original.co_filename, co_name=original.co_name, co_qualname=original.co_qualname
     )
     return types.FunctionType(code, namespace, original.co_name, None, run.__closure__)
 
 
+def _names(driver: str, known: dict[str, Any]) -> list[str]:
+    """Words of the driver that may stand for what is known by that name, in order."""
+    return sorted(w for w in set(_WORD.findall(driver)) if w in known and not keyword.iskeyword(w))
+
+
 @lru_cache(maxsize=512)
-def _maker(
-    driver: str, first: _Place, native_line: int | None, broken: _Place
-) -> tuple[types.CodeType, tuple[str, ...]]:
-    """The code of a module whose function `make` gives the driver, and the names that are its arguments.
+def _maker(driver: str, names: tuple[str, ...], first: Place, native_line: int | None, broken: Place) -> types.CodeType:
+    """The code of a module whose function `make`, given what `names` stand for, gives the driver.
 
     All of the driver stands at `first`, and what follows its line `native_line` at `broken`.
     """
-    (definition,) = ast.parse(driver).body
-    assert isinstance(definition, ast.FunctionDef)
-    nodes = list(ast.walk(definition))
-    for node in nodes:
-        if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.keyword | ast.arg):
-            place = broken if native_line is not None and node.lineno >= native_line else first
-            node.lineno, node.end_lineno, node.col_offset, node.end_col_offset = place
-    free = tuple(_free_names(nodes))
-    maker = ast.parse(f"def make({', '.join(free)}): return run").body[0]
-    assert isinstance(maker, ast.FunctionDef)
-    maker.body.insert(0, definition)
-    return compile(ast.Module([maker], []), "<driver>", "exec"), free
-
-
-def _free_names(nodes: list[ast.AST]) -> list[str]:
-    """Names that a function of these nodes reads and never assigns."""
-    names: set[str] = set()
-    bound: set[str] = set()
-    for node in nodes:
-        match node:
-            case ast.Name():
-                (bound if isinstance(node.ctx, ast.Store) else names).add(node.id)
-            case ast.arg():
-                bound.add(node.arg)
-            case ast.ExceptHandler(name=str(name)):
-                bound.add(name)
-    return sorted(names - bound)
+    body = driver.replace("\n", "\n ")  # no line of a driver ends inside a string
+    code = compile(f"def make({', '.join(names)}):\n {body}\n return run\n", "<driver>", "exec")
+    return moved(code, lambda line: broken if native_line is not None and line > native_line else first)
 
 
 # ------------------------------------------------------------------------------------------ lines
 
 
-def _beginning(result: CaptureResult) -> _Place:
+def _beginning(result: CaptureResult) -> Place:
     """Where the captured part of the function begins."""
     code, unit = result.unit.code, result.unit
     start = code.co_firstlineno if unit.is_entry else decode(code).instructions[unit.index].line
     return (start or code.co_firstlineno, start or code.co_firstlineno, -1, -1)
 
 
-def _break(result: CaptureResult) -> _Place:
+def _break(result: CaptureResult) -> Place:
     """Where the broken instruction comes from; the beginning if there is none."""
     return _beginning(result) if result.broken_at is None else _place(result.unit.code, result.broken_at)
 
 
-def _place(code: types.CodeType, index: int) -> _Place:
+def _place(code: types.CodeType, index: int) -> Place:
     """Where an instruction comes from."""
     instruction = decode(code).instructions[index]
     line, end_line, column, end_column = list(code.co_positions())[instruction.offset // 2]

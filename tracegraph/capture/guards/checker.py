@@ -12,6 +12,7 @@ import types
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from tracegraph.capture.guards import eager
@@ -27,24 +28,27 @@ Conditions = list[str]
 
 
 class Checker:
-    """The guards of one trace, ready to be checked.
+    """The guards of one trace, to be checked. The functions that do it are generated when they are first asked for:
+    many traces are made for one call, and making a function takes a tenth of a capture.
 
     Attributes:
         guards: in the order in which they are checked.
-        holds: `holds(args, cells)` is true if all guards hold. A generated function, since it begins every call.
     """
-
-    __slots__ = ("_failing", "guards", "holds")
 
     def __init__(self, guards: Iterable[Guard]) -> None:
         self.guards = tuple(guards)
-        self.holds: Callable[[Sequence[Any], tuple[Any, ...]], bool] = _generated(self.guards, _HOLDS)
-        self._failing: Callable[[Sequence[Any], tuple[Any, ...]], int | None] | None = None
+
+    @cached_property
+    def holds(self) -> Callable[[Sequence[Any], tuple[Any, ...]], bool]:
+        """`holds(args, cells)` is true if all guards hold."""
+        return _generated(self.guards, _HOLDS)
+
+    @cached_property
+    def _failing(self) -> Callable[[Sequence[Any], tuple[Any, ...]], int | None]:
+        return _generated(self.guards, _FAILING)
 
     def first_failing(self, args: Sequence[Any], cells: tuple[Any, ...]) -> Guard | None:
         """The first guard that does not hold; None if there is none."""
-        if self._failing is None:
-            self._failing = _generated(self.guards, _FAILING)
         position = self._failing(args, cells)
         return None if position is None else self.guards[position]
 
@@ -101,9 +105,12 @@ def _integer(writer: SourceWriter, guard: Guard) -> Conditions:
 def _identity(writer: SourceWriter, guard: Guard) -> Conditions:
     value, reference = _value(writer, guard), guard.expected.reference
     if not isinstance(reference, weakref.ref) or isinstance(reference(), type | types.ModuleType):
-        # classes, modules and what cannot die: no need to go through the reference
-        return [f"{value} is {writer.pool.name(reference())}"]
-    return [f"{writer.pool.name(reference, 'ref')}() is {value}"]
+        # classes, modules and what cannot die: mostly no need to go through the reference
+        expected = writer.pool.name(reference())
+    else:
+        expected = f"{writer.pool.name(reference, 'ref')}()"
+    # a reference gives None for what has died; a value that is None is something else
+    return [f"None is not {expected} is {value}" if expected.endswith("()") else f"{value} is {expected}"]
 
 
 def _function(writer: SourceWriter, guard: Guard) -> Conditions:

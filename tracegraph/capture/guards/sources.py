@@ -87,6 +87,18 @@ class Pool:
 class Source(Abstract):
     """A path to a value; subclasses are its steps. `base` is the path to the value the step starts from."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # dataclasses leave a class its own: theirs would go down the whole path every time
+        cls.__hash__ = Source.__hash__  # type: ignore[method-assign]
+
+    def __hash__(self) -> int:
+        fields = self.__dict__
+        known: int | None = fields.get("_hash")
+        if known is None:
+            known = fields["_hash"] = hash(tuple(fields.values()))
+        return known
+
     @property
     def base(self) -> Source | None:
         return None

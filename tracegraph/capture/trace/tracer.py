@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from tracegraph.autograd.outside_state import OutsideState
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from tracegraph.capture.trace.early_reads import EarlyRead
 
 MAX_STEPS = 1_000_000
+#: asked for at every instruction
+_location = lru_cache(maxsize=4096)(Location)
 
 
 class Stop(BaseException):
@@ -190,7 +192,7 @@ class Tracer:
     def at(self, file: str, line: int | None) -> None:
         """Give graph nodes and guards the user's line they come from."""
         if line is not None:
-            location = Location(file, line)
+            location = _location(file, line)
             self.builder.location = self.guards.location = self.sizes.env.location = location
 
     def handled_exception(self) -> BaseException | None:
