@@ -73,7 +73,7 @@ def places() -> st.SearchStrategy[Strided]:
 RELATIONS = st.sampled_from(["view", "view", "view", "detached", "data", "array", "leaf"])
 STEPS = st.builds(
     Step,
-    st.sampled_from(["write", "write", "add", "data", "result", "view", "read"]),
+    st.sampled_from(["write", "write", "add", "data", "weigh", "result", "view", "read"]),
     st.integers(0, 2),
     st.integers(0, 3),
     st.integers(0, 2),
@@ -105,6 +105,8 @@ def program(steps: Sequence[Step]) -> Callable[..., Any]:
                     target.mul_(2).add_(source.detach().sum())
                 elif step.kind == "data":
                     target.data.add_(1)
+                elif step.kind == "weigh":
+                    target.mul_(weight)
             if step.kind == "result":
                 results.append(source * weight)
             elif step.kind == "view":
@@ -155,7 +157,7 @@ def check(members: Sequence[Sequence[Given]], steps: Sequence[Step], **options: 
 
 
 @settings(
-    max_examples=LONG or 60,
+    max_examples=LONG or 25,
     derandomize=not LONG,
     database=None,
     deadline=None,
