@@ -20,6 +20,7 @@ import pytest
 from agreement import assert_agree, has_zero_signs
 from folded import folded
 from golden import constants
+from mapped_calls import MappedCall, mapped_calls
 from op_cases import (
     Call,
     Case,
@@ -43,7 +44,7 @@ from tracegraph.autograd import grad
 from tracegraph.compiler.options import Options
 from tracegraph.compiler.pipeline import compile_graph, interpreted
 from tracegraph.dtypes import DType
-from tracegraph.errors import AutogradError, TracegraphError
+from tracegraph.errors import AutogradError, TracegraphError, VmapError
 from tracegraph.ir import dim as dims
 from tracegraph.ops.core.definition import Definition
 from tracegraph.ops.graphs.graph_module import GraphModule
@@ -286,6 +287,46 @@ def check_slopes(
             assert stated == pytest.approx(measured, rel=1e-4, abs=1e-5), f"gradient of operand {position}"
 
 
+def check_samples(op: Definition) -> None:
+    """`vmap` gives what the op gives for one sample after another, and the gradients of that."""
+    for case in dict.fromkeys(case for case, _ in cases_of(op)):
+        for mapped in mapped_calls(case):
+            with about(case, mapped.in_dims):
+                check_mapped(mapped)
+
+
+def check_mapped(mapped: MappedCall) -> None:
+    op, sample = mapped.case.op, mapped.case.sample
+    arrays = mapped.stacked()
+    is_differentiable = sample.differentiable and mapped.dtype is tg.float32
+    tensors = [tg.Tensor(a, requires_grad=is_differentiable and a.dtype == np.float32) for a in arrays]
+    try:
+        wanted = mapped.one_by_one(tensors)
+    except TracegraphError:
+        return  # not in the domain of all samples, or their results differ in shape
+    try:
+        found = mapped.at_once(tensors)
+    except VmapError as error:
+        is_written = mapped.in_dims[0] is None and "is the same for all samples" in str(error)
+        if is_written or "depends on elements" in str(error):
+            return
+        raise
+    for f, w in zip(found, wanted, strict=True):
+        assert f.dtype is w.dtype and f.shape == w.shape
+        assert_agree(f.detach().numpy(), w.detach().numpy(), "samples", op.zero_signs)
+    roots = [(f, w) for f, w in zip(found, wanted, strict=True) if w.requires_grad]
+    leaves = [t for t in tensors if t.requires_grad]
+    if not roots or op.gradient_is_error:
+        return
+    assert all(f.requires_grad for f, _ in roots)
+    cotangents = [tg.ones_like(w) * 0.5 for _, w in roots]
+    gradients = (grad(list(r), leaves, cotangents, allow_unused=True) for r in zip(*roots, strict=True))
+    for f, w in zip(*gradients, strict=True):
+        assert (f is None) == (w is None) or not any(g.any() for g in (f, w) if g is not None)
+        if f is not None and w is not None:
+            assert_agree(f.numpy(), w.numpy(), "gradient of samples", zero_signs=False)
+
+
 # --------------------------------------------------------------------------------------------- the tests
 
 CHECKS: dict[str, Callable[[Definition], None]] = {
@@ -298,6 +339,7 @@ CHECKS: dict[str, Callable[[Definition], None]] = {
     "gradients": check_gradients,
     "gradients that are errors": check_gradients_that_are_errors,
     "derivatives of gradients": check_derivatives_of_gradients,
+    "samples": check_samples,
 }
 
 

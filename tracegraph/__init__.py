@@ -112,6 +112,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "_higher_order_ops": ("tracegraph._higher_order_ops", None),
     "random": ("tracegraph.random", None),
     "func": ("tracegraph.func", None),
+    "vmap": ("tracegraph.func.vmap", "vmap"),
     "jit": ("tracegraph.jit", None),
     "testing": ("tracegraph.testing", None),
     "version": ("tracegraph.version", None),

@@ -74,6 +74,10 @@ class ControlFlowError(TracegraphError):
     """A branch or a loop body given to cond, while_loop or scan is none that can become part of a graph."""
 
 
+class VmapError(TracegraphError, ValueError):
+    """A function that `vmap` maps over samples does what only one sample can do, or its arguments do not fit."""
+
+
 class StateDictError(TracegraphError):
     """A state dict does not fit the module it is loaded into; the message lists every problem."""
 

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from tracegraph.autograd.anomaly import DETECTION, check_gradients, note_forward
+from tracegraph.autograd.batched import gradients_of_samples
 from tracegraph.autograd.grad_mode import STATE
 from tracegraph.autograd.inplace import refresh_history
 from tracegraph.autograd.tape import Node
-from tracegraph.errors import AutogradError, ShapeError
+from tracegraph.errors import AutogradError, ShapeError, VmapError
 from tracegraph.ops.core.autocast import not_casting
+from tracegraph.ops.graphs.batched import LEVELS, innermost
 from tracegraph.tensor.hooks import PostAccumulate, hooked
 from tracegraph.tensor.tensor import Tensor
 
@@ -38,6 +40,8 @@ def backward(
         AutogradError: `inputs` is empty; or as `Tensor.backward`.
     """
     roots = _sequence(tensors)
+    if LEVELS.stack and innermost(roots) is not None:
+        raise VmapError("vmap: backward() in the mapped function; use func.grad or func.vjp there")
     gradients = _gradients(roots, grad_variables if grad_tensors is None else grad_tensors)
     if inputs is None:
         _run(roots, gradients, _Accumulate(), retain_graph, create_graph)
@@ -72,15 +76,23 @@ def grad(
     for i, t in enumerate(wanted):
         if not t.requires_grad:
             raise AutogradError(f"grad(): input {i} (shape {list(t.shape)}) does not require grad")
-    collected = _Collect(wanted)
-    _run(roots, _gradients(roots, grad_outputs), collected, retain_graph, create_graph)
-    results = collected.results()
+
+    def gradients(roots: Sequence[Tensor], wanted: Sequence[Tensor], given: Any) -> tuple[Tensor | None, ...]:
+        collected = _Collect(wanted)
+        _run(roots, _gradients(roots, given), collected, retain_graph, create_graph)
+        return collected.results()
+
+    results: Sequence[Tensor | None]
+    if LEVELS.stack:
+        results = gradients_of_samples(roots, wanted, _listed(roots, grad_outputs), gradients)
+    else:
+        results = gradients(roots, wanted, grad_outputs)
     for i, r in enumerate(results):
         if r is None and not allow_unused:
             raise AutogradError(
                 f"grad(): input {i} was not used to compute the outputs; pass allow_unused=True for None"
             )
-    return results
+    return tuple(results)
 
 
 class _Accumulate:
@@ -250,10 +262,15 @@ def _sequence(tensors: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 def _gradients(roots: Sequence[Tensor], given: Any) -> list[Tensor]:
-    listed = [None] * len(roots) if given is None else [given] if isinstance(given, Tensor) else list(given)
+    return [_root_gradient(r, g) for r, g in zip(roots, _listed(roots, given), strict=True)]
+
+
+def _listed(roots: Sequence[Tensor], given: Any) -> list[Tensor | None]:
+    """The gradients given, one for each root."""
+    listed: list[Tensor | None] = [given] if isinstance(given, Tensor) else list(given or [None] * len(roots))
     if len(listed) != len(roots):
         raise AutogradError(f"{len(listed)} gradients given for {len(roots)} tensors")
-    return [_root_gradient(r, g) for r, g in zip(roots, listed, strict=True)]
+    return listed
 
 
 def _root_gradient(root: Tensor, gradient: Tensor | None) -> Tensor:

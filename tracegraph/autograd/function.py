@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeAlias
 
+from tracegraph.autograd.batched import SamplesNode, for_every_sample, levels_of, samples_of
 from tracegraph.autograd.grad_mode import is_grad_enabled, no_grad
 from tracegraph.autograd.inplace import check_target, rewrite_history
 from tracegraph.autograd.tape import Node, edge_to, modified_error
-from tracegraph.errors import ArgumentError, AutogradError
+from tracegraph.errors import ArgumentError, AutogradError, VmapError
 from tracegraph.ops import functional as F
+from tracegraph.ops.graphs.batched import LEVELS, innermost
 from tracegraph.tensor.tensor import Tensor
 
 #: shape and dtype of a tensor
@@ -280,6 +282,8 @@ def recorded(
 ) -> tuple[Any, ...]:
     """The results of an application, made those of a node on the tape."""
     check_dirty(function, context, args, results)
+    if LEVELS.stack and innermost([*args, *results]) is not None:
+        return _recorded_of_samples(function, context, args, results)
     node = FunctionNode(function, context, args, results)
     replaced: list[Any] = []
     for index, result in enumerate(results):
@@ -297,8 +301,38 @@ def recorded(
     return tuple(replaced)
 
 
-def _adopted(node: FunctionNode, tensor: Tensor, index: int) -> Tensor:
+def _adopted(node: Node, tensor: Tensor, index: int) -> Tensor:
     """`tensor` as a result of `node`."""
     tensor._requires_grad = True
     tensor._grad_fn, tensor._grad_index = node, index
     return tensor
+
+
+def _recorded_of_samples(
+    function: type[Function], context: Context, args: Sequence[Any], results: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """`recorded` inside of `vmap`: `forward` and `backward` are mapped over samples like any code.
+
+    Raises:
+        VmapError: `forward` wrote to an argument.
+    """
+    if context._dirty:
+        raise VmapError(f"vmap: {function.__name__}.forward writes to an argument; let it return a new tensor")
+    outputs = [form_of(r) for r in results]
+    inputs = [form_of(a) if isinstance(a, Tensor) and a.requires_grad else None for a in args]
+
+    def backward(cotangents: Sequence[Any]) -> tuple[Any, ...]:
+        return pull_back(function, context, outputs, inputs, cotangents)
+
+    levels = levels_of(args)
+    node = SamplesNode(f"{function.__name__}Backward", args, len(results), backward)
+    replaced: list[Any] = []
+    for index, result in enumerate(results):
+        if not is_differentiable(context, result):
+            replaced.append(result)
+            continue
+        whole = for_every_sample(result, levels).detach()
+        _adopted(node, samples_of(whole), index)
+        replaced.append(whole)
+    context.freeze_versions()
+    return tuple(replaced)

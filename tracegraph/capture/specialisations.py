@@ -43,6 +43,7 @@ from tracegraph.capture.undo import atomic
 from tracegraph.errors import CaptureError, RecompileError
 from tracegraph.ir import Graph
 from tracegraph.ops.core.autocast import not_casting
+from tracegraph.ops.graphs.batched import LEVELS
 from tracegraph.settings import preserved
 
 #: of a resumed part: a list, which it empties
@@ -222,8 +223,8 @@ class CompiledUnit:
             holds = specialisation.holds or specialisation.asked()
             if holds(args, cells):
                 return specialisation.run(args, cells)
-        # inside a trace that calls this natively, the original joins that trace
-        if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing() or self._waits(args):
+        # inside a trace that calls this natively, the original joins that trace; inside `vmap`, what that maps
+        if self.is_native or STANCE.name == "eager_on_recompile" or is_tracing() or LEVELS.stack or self._waits(args):
             return self.eager(args, cells)
         with COMPILING, preserved():
             fitting = (s for s in self.specialisations if s.checker.holds(args, cells))

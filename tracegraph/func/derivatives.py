@@ -191,7 +191,7 @@ class Forward:
 
     def __init__(self, by: Differentiated, results: Sequence[Tensor]) -> None:
         self.results = results
-        self.cotangents = [F.zeros_like(r.detach()).requires_grad_() for r in results]
+        self.cotangents = [entered(F.zeros_like(r.detach())) for r in results]
         self._pulled_back = by.gradients(results, self.cotangents, True)
 
     def products(self, directions: Sequence[Tensor], create_graph: bool) -> list[Tensor]:

@@ -8,13 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracegraph.autograd.batched import for_every_sample, samples_of
 from tracegraph.autograd.tape import Node
+from tracegraph.ops.graphs.batched import LEVELS
 from tracegraph.tensor.tensor import Tensor
 
 
 def entered(tensor: Tensor) -> Tensor:
     """A tensor with the elements of `tensor` to differentiate by: a copy, if that has a history, else a leaf."""
-    return tensor.clone() if tensor.requires_grad else tensor.detach().requires_grad_()
+    tensor = of_every_sample(tensor)
+    if tensor.requires_grad:
+        return tensor.clone()
+    leaf = tensor.detach()
+    begin(leaf)
+    return leaf
+
+
+def begin(leaf: Tensor) -> None:
+    """Let a tensor without history require grad."""
+    samples_of(leaf).requires_grad_()
+
+
+def of_every_sample(tensor: Tensor) -> Tensor:
+    """`tensor` as one for each sample where a function is mapped (`vmap`), so that each has a gradient of its own."""
+    found: Tensor = for_every_sample(tensor, LEVELS.stack)
+    return found
 
 
 def left(results: Sequence[Tensor], own: Sequence[Tensor]) -> list[Tensor]:
@@ -30,7 +48,8 @@ def _reaches_others(result: Tensor, own: Sequence[Tensor]) -> bool:
     """Whether the history of `result` begins at a leaf that is none of `own`."""
     if not result.requires_grad:
         return False
-    leaves = {id(t) for t in own}
+    result = samples_of(result)
+    leaves = {id(samples_of(t)) for t in own}
     if result.grad_fn is None:
         return id(result) not in leaves
     seen: set[Node] = set()

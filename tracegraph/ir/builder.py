@@ -89,6 +89,17 @@ class Builder:
         again = Node(self.graph, "call", node.target, operands, node.attrs, types, location=self.location)
         return self._append(again).values
 
+    def retract(self, nodes: Iterable[Node]) -> None:
+        """Take calls back, the last ones that were made, which nothing uses but one another."""
+        taken = set(nodes)
+        self._check_open()
+        self.graph.nodes[:] = [n for n in self.graph.nodes if n not in taken]
+        elsewhere = Graph(f"what {self.graph.name} has taken back")
+        for node in taken:
+            node.graph = elsewhere  # whoever uses a result by mistake is told
+            for operand in node.operands:
+                operand.users.pop(node, None)
+
     def output(self, *values: Operand) -> Graph:
         """Close the graph with its results; the builder takes no more nodes."""
         for value in values:

@@ -171,6 +171,11 @@ def _root_gradient(root: Traced, gradient: Traced | None) -> Traced:
     return gradient if gradient.dtype is root.dtype else gradient.to(root.dtype)
 
 
+def tracked_values(tracer: Tracer) -> set[Value]:
+    """The values of the trace that have a history."""
+    return _TracedBackward(tracer, False, True).tracked
+
+
 # ------------------------------------------------------------------------------------------ the pass
 
 

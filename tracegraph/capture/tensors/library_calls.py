@@ -16,6 +16,7 @@ from tracegraph.capture.tensors import (
     addresses,
     arrays,
     autograd_functions,
+    batching,
     checkpoints,
     gradient_hooks,
     gradients,
@@ -172,6 +173,7 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     **checkpoints.HANDLERS,
     **gradient_hooks.HANDLERS,
     **transforms.HANDLERS,
+    **batching.HANDLERS,
     **module_hooks.HANDLERS,
     **random_streams.HANDLERS,
 }

@@ -127,8 +127,14 @@ class TensorStates:
         """`tensor.requires_grad_(flag)`.
 
         Raises:
-            Break: eager execution refuses it.
+            Break: eager execution refuses it, or may do so: in a function that `vmap` maps.
         """
+        if self._tracer.recorder.likes is not None:
+            raise Break(reasons.USER_EXCEPTION, "requires_grad_() in a function that vmap maps")
+        self.switch_requires_grad(tensor, flag)
+
+    def switch_requires_grad(self, tensor: Traced, flag: bool) -> None:
+        """As `set_requires_grad`, wherever it is."""
         if flag == tensor.requires_grad:
             return
         self._check_own(tensor, "requires_grad_()")

@@ -47,6 +47,7 @@ from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphEr
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.nn.parameter import Parameter
 from tracegraph.nn.uninitialized import is_uninitialized
+from tracegraph.ops.graphs.batched import BatchedMethods
 from tracegraph.ops.graphs.recording import Traced
 from tracegraph.ops.handles.tensor_class import REPLACEMENTS
 from tracegraph.tensor import from_numpy
@@ -328,6 +329,8 @@ class Tracer:
         Raises:
             Break: the class redefines something that operations on its tensors ask.
         """
+        if issubclass(cls, BatchedMethods):
+            raise Break(reasons.UNSUPPORTED_VALUE, "a tensor of a function that vmap maps", Extent.FRAME)
         for base in eager.derived_classes(cls):
             name = eager.redefined(base)
             if name:

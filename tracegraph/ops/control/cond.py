@@ -9,6 +9,7 @@ from typing import Any
 from tracegraph.errors import ControlFlowError, IRError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
+from tracegraph.ops.control.batched import batched_cond, chosen, varies
 from tracegraph.ops.control.body_runners import Runner
 from tracegraph.ops.control.control_flow import (
     check_callable,
@@ -26,6 +27,7 @@ from tracegraph.ops.core.definition import define_op
 from tracegraph.ops.graphs.nested import BodyMaker, Draws, Input, RecordedBody
 from tracegraph.ops.graphs.recording import Traced, recorder_of
 from tracegraph.ops.graphs.structure import Tree, described, flatten, static_parts, unflatten
+from tracegraph.ops.kinds.batching import Batch
 from tracegraph.providers import provided
 
 
@@ -61,6 +63,8 @@ class Cond(ControlFlow):
         check_callable("cond", true_fn=true_fn, false_fn=false_fn)
         operands = check_sequence("cond", "operands", operands)
         condition = condition_of("cond", "pred", pred)
+        if varies(condition):
+            return chosen(condition, true_fn(*operands), false_fn(*operands))
         if not isinstance(condition, Traced):
             taken, untaken = (true_fn, false_fn) if condition else (false_fn, true_fn)
             result = fresh(taken(*operands))
@@ -91,6 +95,9 @@ class Cond(ControlFlow):
         if true != false:
             raise IRError(f"cond: true_graph gives {list(true)}, false_graph {list(false)}")
         return true
+
+    def batched(self, batch: Batch) -> Any:
+        return batched_cond(batch, self)
 
     def execute(self, runner: Runner, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
         pred, *given = operands

@@ -22,6 +22,7 @@ from tracegraph.ops.core.arguments import is_number, is_tensor
 from tracegraph.ops.core.canonical import normalize_dim
 from tracegraph.ops.core.definition import Handle
 from tracegraph.ops.core.dispatch import dispatch
+from tracegraph.ops.graphs.batched import BatchedMethods
 from tracegraph.ops.graphs.nested import Draws, RecordedBody, closed
 from tracegraph.ops.graphs.recording import Recorder, Traced
 from tracegraph.ops.graphs.structure import Structure, Tree, described, flatten, static_parts, unflatten
@@ -106,7 +107,7 @@ def check_tensors(op: str, name: str, tree: Tree) -> tuple[list[Handle], Structu
 
 
 def condition_of(op: str, name: str, value: Any) -> Any:
-    """A bool, or a traced 0-d bool tensor."""
+    """A bool, or a 0-d bool tensor that is traced, or differs from sample to sample."""
     if not is_tensor(value):
         if not is_number(value) and not isinstance(value, np.bool_ | np.number):
             raise ArgumentError(
@@ -115,10 +116,11 @@ def condition_of(op: str, name: str, value: Any) -> Any:
         return bool(value)
     if value.ndim and not all(size == 1 for size in value.shape):
         raise ShapeError(f"{op}: {name} must have one element, got {type_of(value)}")
-    if not isinstance(value, Traced):
+    if not isinstance(value, Traced | BatchedMethods):
         return bool(value)
-    value = value.reshape(()) if value.ndim else value
-    return value if value.dtype.is_bool else value != 0
+    condition: Handle = value
+    condition = condition.reshape(()) if condition.ndim else condition
+    return condition if condition.dtype.is_bool else condition != 0
 
 
 def with_first(op: str, x: Handle, dim: int) -> Handle:

@@ -22,6 +22,7 @@ from tracegraph.errors import ArgumentError, AutogradError, ControlFlowError, IR
 from tracegraph.ir import Builder, Graph, Kind, Operand, Rebuilder, TensorType, Value
 from tracegraph.ir.subgraphs import sizes_of, symbols_of
 from tracegraph.ops import functional as F
+from tracegraph.ops.control.batched import batched_arguments
 from tracegraph.ops.control.body_runners import HandleRunner
 from tracegraph.ops.core.arguments import is_tensor
 from tracegraph.ops.core.autocast import not_casting
@@ -31,6 +32,7 @@ from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.graphs.nested import BodyMaker, Input, RecordedBody
 from tracegraph.ops.graphs.recording import Recorder, Traced, recorder_of
 from tracegraph.ops.kinds import Composite, HigherOrder
+from tracegraph.ops.kinds.batching import Batch
 
 #: of so many outputs, `backward_fn` is recorded for each subset that may have gradients
 MAX_ABSENT = 3
@@ -164,6 +166,9 @@ class CustomVjp(HigherOrder):
 
     def decompose(self, *operands: Handle, **attrs: Any) -> Any:
         return self.pack(operands[: attrs["outputs"]])
+
+    def batched(self, batch: Batch) -> Any:
+        return self(*batched_arguments(batch, _graphs(batch.attrs), _body_name))
 
     def hooked_operand(self, result: int, attrs: Mapping[str, Any]) -> int | None:
         return attrs["outputs"] + result if attrs.get("is_hook") else None

@@ -8,6 +8,7 @@ from typing import Any
 from tracegraph.errors import ControlFlowError, IRError
 from tracegraph.ir import TensorType
 from tracegraph.ops import functional as F
+from tracegraph.ops.control.batched import batched_scan
 from tracegraph.ops.control.body_runners import Runner
 from tracegraph.ops.control.control_flow import (
     check_callable,
@@ -29,6 +30,7 @@ from tracegraph.ops.core.shapes import equal
 from tracegraph.ops.graphs.nested import BodyMaker, Draws, Input
 from tracegraph.ops.graphs.recording import Traced, recorder_of
 from tracegraph.ops.graphs.structure import Structure, Tree, described, flatten, static_parts, unflatten
+from tracegraph.ops.kinds.batching import Batch
 
 
 @define_op
@@ -129,6 +131,9 @@ class Scan(ControlFlow):
             raise IRError(f"scan: body is given {list(operands[:carried])}, gives {list(results[:carried])}")
         length = xs[0].shape[0]
         return (*results[:carried], *(y.with_shape((length, *y.shape)) for y in results[carried:]))
+
+    def batched(self, batch: Batch) -> Any:
+        return batched_scan(batch, self)
 
     def execute(self, runner: Runner, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
         carried, end = attrs["carried"], attrs["carried"] + attrs["scanned"]

@@ -10,6 +10,7 @@ from tracegraph import dtypes
 from tracegraph.errors import ControlFlowError, IRError
 from tracegraph.ir import TensorType
 from tracegraph.ops import functional as F
+from tracegraph.ops.control.batched import any_sample, batched_while_loop, chosen, varies
 from tracegraph.ops.control.body_runners import Runner
 from tracegraph.ops.control.control_flow import (
     check_callable,
@@ -31,6 +32,7 @@ from tracegraph.ops.core.random_key import KEY
 from tracegraph.ops.graphs.nested import BodyMaker, Draws, Input, RecordedBody
 from tracegraph.ops.graphs.recording import Traced, recorder_of
 from tracegraph.ops.graphs.structure import Structure, Tree, flatten, unflatten
+from tracegraph.ops.kinds.batching import Batch
 
 #: why a graph has no gradient of a while_loop, and what to do
 NO_GRADIENT = (
@@ -73,11 +75,14 @@ class WhileLoop(ControlFlow):
         if any(isinstance(leaf, Traced) for leaf in given):
             return self._record(record, cond_fn, body_fn, given, structure)
         types = list(map(type_of, given))
-        while condition_of("while_loop", "what cond_fn returns", cond_fn(*carried)):
+        while True:
+            condition = condition_of("while_loop", "what cond_fn returns", cond_fn(*carried))
+            if not (any_sample(condition) if varies(condition) else condition):
+                return fresh(carried)
             leaves, found = flatten(_as_tuple(body_fn(*carried)))
             check_carried("while_loop", "body_fn", (structure, types), (found, list(map(type_of, leaves))))
-            carried = unflatten(structure, leaves)
-        return fresh(carried)
+            new = unflatten(structure, leaves)
+            carried = chosen(condition, new, carried) if varies(condition) else new
 
     def _record(
         self,
@@ -126,6 +131,9 @@ class WhileLoop(ControlFlow):
         if results != operands[:carried]:
             raise IRError(f"while_loop: body_graph is given {list(operands[:carried])}, gives {list(results)}")
         return results
+
+    def batched(self, batch: Batch) -> Any:
+        return batched_while_loop(batch, self)
 
     def execute(self, runner: Runner, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
         carried, constants = operands[: attrs["carried"]], operands[attrs["carried"] :]

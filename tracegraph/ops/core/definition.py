@@ -80,6 +80,8 @@ class Definition(Op):
         decompose(self, *operands, **attrs): the op in simpler ops, in tensor arithmetic.
         vary(self, operands, attrs): the call in others where its floats vary; an op that takes floats and has no
             decomposition needs it. A pointwise op has scalars instead (see `binding`).
+        batched(self, batch): the call for all samples of a batch at once, for `vmap` (see `kinds.batching`); without it
+            the decomposition is batched, or samples are computed one by one.
     """
 
     kind: ClassVar[Kind]
@@ -225,6 +227,10 @@ class Definition(Op):
             return NotImplemented
         with not_casting():
             return self.expand(operands, attrs)
+
+    def batched(self, batch: Any) -> Any:
+        """The results of a call for all samples of a `kinds.batching.Batch`, NotImplemented where there is no rule."""
+        return NotImplemented
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         assert self.eager is not None

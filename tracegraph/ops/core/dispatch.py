@@ -52,6 +52,19 @@ def creation(handler: Handler) -> pushed:
     return _CREATION.pushed(handler)
 
 
+def creation_handler() -> Handler:
+    """The handler that ops without tensor operands have now.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    stack = _CREATION.stack or _default_creation
+    if not stack:
+        raise ArgumentError("no tensor library is loaded")
+    found: Handler = stack[-1]
+    return found
+
+
 def dispatch(op: Definition, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     """Execute `op` with the handler its operands call for."""
     rank: int = -1

@@ -266,7 +266,7 @@ class FilledLike(DerivedCreation):
     value = 0
 
     def decompose(self, x: Handle, *, dtype: DType | None) -> Handle:
-        return F.full(tuple(x.shape), self.value, dtype=dtype or x.dtype)
+        return x._like_self(F.full(tuple(x.shape), self.value, dtype=dtype or x.dtype))
 
 
 @define_op
@@ -294,7 +294,7 @@ class FullLike(DerivedCreation):
     samples = samples(call(A((2, 3)), 2, dtypes=dtypes.ALL, differentiable=False))
 
     def decompose(self, x: Handle, *, fill_value: Number, dtype: DType | None) -> Handle:
-        return F.full(tuple(x.shape), fill_value, dtype=dtype or x.dtype)
+        return x._like_self(F.full(tuple(x.shape), fill_value, dtype=dtype or x.dtype))
 
 
 # ------------------------------------------------------------------------------------ ... by the dtype of a tensor
@@ -309,7 +309,7 @@ class NewFilled(DerivedCreation):
     value = 0
 
     def decompose(self, x: Handle, *, size: Shape, dtype: DType | None) -> Handle:
-        return F.full(size, self.value, dtype=dtype or x.dtype)
+        return x._like_self(F.full(size, self.value, dtype=dtype or x.dtype))
 
 
 @define_op
@@ -338,4 +338,4 @@ class NewFull(DerivedCreation):
     samples = samples(call(A((2,)), (4, 3), 2, dtypes=dtypes.ALL, differentiable=False))
 
     def decompose(self, x: Handle, *, size: Shape, fill_value: Number, dtype: DType | None) -> Handle:
-        return F.full(size, fill_value, dtype=dtype or x.dtype)
+        return x._like_self(F.full(size, fill_value, dtype=dtype or x.dtype))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph import dtypes
-from tracegraph.errors import ShapeError, ValueRangeError
+from tracegraph.errors import ShapeError, ValueRangeError, VmapError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
@@ -19,6 +19,7 @@ from tracegraph.ops.core.promotion import broadcast_shapes
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import equal
 from tracegraph.ops.kinds import Derived, Effect, Pointwise
+from tracegraph.ops.kinds.batching import Batch
 from tracegraph.ops.numerics.scalar import Scalars, cast_array
 
 
@@ -66,6 +67,21 @@ class CopyInto(Effect):
         check_writable(target)
         target[...] = cast_array(source, dtypes.from_numpy(target.dtype))
         return ()
+
+    def batched(self, batch: Batch) -> None:
+        """
+        Raises:
+            VmapError: what differs from sample to sample would be written to what does not.
+        """
+        target, source = batch.types
+        if not batch.varies[0]:
+            raise VmapError(
+                f"vmap: a write in place to a tensor of shape {list(target.shape)} that is the same for all samples, "
+                "of elements that differ from sample to sample; write out of place, or make the tensor of an argument "
+                "(x.new_zeros(...), x.clone())"
+            )
+        check_broadcasts("copy_", source.shape, target.shape)
+        batch.call([batch.operands[0], batch.padded(1, target.ndim)])
 
     def vjp(self, g: Handle, y: Handle, target: Handle, src: Handle) -> Gradient:
         return None, lambda: g.sum_to_size(tuple(src.shape))

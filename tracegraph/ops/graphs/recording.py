@@ -52,6 +52,8 @@ class Recorder:
 
     #: whether gradients flow through what is recorded now
     grad_enabled: bool = True
+    #: where one sample of many is traced (`vmap`): new tensors, by the tensors in whose likeness they were made
+    likes: dict[Value, Value] | None = None
 
     def __init__(self, builder: Builder, lift: Callable[[Any], Value] | None = None) -> None:
         self.builder = builder
@@ -271,6 +273,11 @@ class Traced(TensorMethods):
         """A constant of the graph, by default of this tensor's dtype."""
         check_device(device)
         return self.recorder.constant(np.array(data, dtype=(dtype or self.dtype).np))
+
+    def _like_self(self, made: Any) -> Any:
+        if self.recorder.likes is not None and isinstance(made, Traced):
+            self.recorder.likes[made.value] = self.value
+        return made
 
     def __repr__(self) -> str:
         return f"Traced({self.value.type})"

@@ -26,6 +26,10 @@ class TensorAttributes:
 
         def __getattr__(self, name: str) -> Any: ...
 
+    def _like_self(self, made: Any) -> Any:
+        """`made`, a new tensor, as one for each sample if this one differs from sample to sample (see `vmap`)."""
+        return made
+
     # where there is a choice in PyTorch and none here
     is_cpu = True
     layout = strided

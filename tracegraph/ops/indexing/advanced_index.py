@@ -24,6 +24,7 @@ from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.effects.effects import check_broadcasts
 from tracegraph.ops.indexing.combining import combined, in_range, out_of_bounds
 from tracegraph.ops.kinds import Element, ScatterOp
+from tracegraph.ops.kinds.batching import Batch, with_ones
 from tracegraph.ops.kinds.pointwise import broadcast_index
 
 _I64 = dtypes.int64
@@ -124,6 +125,17 @@ class Index(Element):
         rank = gathered.ndim - (x.ndim - len(dims))
         return np.moveaxis(gathered, range(rank), range(at, at + rank))
 
+    def batched(self, batch: Batch) -> Handle:
+        """The sample is one more index, beside those that differ from sample to sample."""
+        dims, at = batch.attrs["dims"], batch.attrs["at"]
+        if batch.only(0):
+            return batch.call(batch.operands, dims=tuple(d + 1 for d in dims), at=at + 1)
+        indices = _indices_of_samples(batch, 1)
+        if not batch.varies[0]:
+            return batch.call([batch.operands[0], *indices]).movedim(at, 0)
+        places = [_sample_numbers(batch, 1), *indices]
+        return batch.call([batch.operands[0], *places], dims=(0, *(d + 1 for d in dims))).movedim(at, 0)
+
     def element(
         self, k: Any, load: Load, index: tuple[Position, ...], types: OperandTypes, attrs: dict[str, Any]
     ) -> Scalar:
@@ -216,6 +228,22 @@ class IndexWrite(ScatterOp):
         )
         return np.moveaxis(flat.reshape(front.shape), range(len(dims)), dims)
 
+    def batched(self, batch: Batch) -> Handle:
+        """As for `index`: the sample is one more index, if others differ from sample to sample."""
+        dims, at = batch.attrs["dims"], batch.attrs["at"]
+        x, varies = batch.spread(0), any(batch.varies[2:])
+        rank = batch.rank(0) - len(dims) + max(batch.rank(i) for i in range(2, len(batch.operands)))
+        values = batch.padded(1, rank)
+        moved = tuple(d + 1 for d in dims)
+        if not varies:
+            return batch.call([x, values, *batch.operands[2:]], dims=moved, at=at + 1)
+        if batch.varies[1]:
+            values = values.movedim(0, at)
+        elif values.ndim > rank - at:  # its dimensions before the block, and those behind it
+            values = with_ones(values, values.ndim - (rank - at), 1)
+        places = [_sample_numbers(batch, 2), *_indices_of_samples(batch, 2)]
+        return batch.call([x, values, *places], dims=(0, *moved))
+
     def scatter(self, types: OperandTypes, attrs: dict[str, Any]) -> Scatter:
         x, values, *indices = types
         assert isinstance(x, TensorType) and isinstance(values, TensorType)
@@ -249,6 +277,22 @@ class IndexWrite(ScatterOp):
             return F.index(g, indices, **place).sum_to_size(tuple(values.shape))
 
         return outside, written, *(None for _ in indices)
+
+
+def _block_rank(batch: Batch, first: int) -> int:
+    """The number of dimensions that the index tensors of one sample broadcast to."""
+    return max(batch.rank(i) for i in range(first, len(batch.operands)))
+
+
+def _indices_of_samples(batch: Batch, first: int) -> list[Handle]:
+    """The index tensors, operands from `first` on, for the dimension of samples and then those of the block."""
+    rank = _block_rank(batch, first)
+    return [batch.padded(i, rank) for i in range(first, len(batch.operands))]
+
+
+def _sample_numbers(batch: Batch, first: int) -> Handle:
+    """The index of the sample, to be broadcast with the other indices."""
+    return F.arange(batch.size).reshape((-1, *(1,) * _block_rank(batch, first)))
 
 
 def _steps(sizes: tuple[int, ...]) -> list[int]:

@@ -23,6 +23,7 @@ from tracegraph.ops.core.layout import Shape, Strides
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.indexing.index_algebra import compose_entries
 from tracegraph.ops.kinds import Element, View
+from tracegraph.ops.kinds.batching import Batch
 
 Slice: TypeAlias = tuple[Dim, Dim, Dim]
 Entry: TypeAlias = "Dim | Slice | None"
@@ -183,6 +184,10 @@ class BasicIndex(View):
         index = compose_entries(shape, first["index"], second["index"])
         return None if index is None else {"index": index}
 
+    def batched(self, batch: Batch) -> Handle:
+        index = batch.attrs["index"]
+        return batch.call(batch.operands, index=((0, batch.size, 1), *index) if index else ())
+
     def scatter(self, base: Handle, source: Handle, *, index: Entries) -> Handle:
         return F.basic_index_scatter(base, source, index)
 
@@ -231,6 +236,10 @@ class BasicIndexScatter(Element):
         result = x.copy()
         result[_numpy_index(index)] = source
         return result
+
+    def batched(self, batch: Batch) -> Handle:
+        index = batch.attrs["index"]
+        return batch.call(batch.every(), index=((0, batch.size, 1), *index) if index else ())
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]

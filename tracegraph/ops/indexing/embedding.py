@@ -16,6 +16,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, type_of
 from tracegraph.ops.kinds import Element
+from tracegraph.ops.kinds.batching import Batch
 
 
 @define_op
@@ -63,6 +64,18 @@ class Embedding(Element):
         if input.size and not 0 <= input.min() <= input.max() < weight.shape[0]:
             raise IndexRangeError(_out_of_range(weight.shape[0]))
         return weight[input]
+
+    def batched(self, batch: Batch) -> Handle:
+        """The tables of all samples, one below the other, are one."""
+        if batch.only(0):
+            return batch.call(batch.operands)
+        rows, weight = batch.spread(0), batch.operands[1]
+        count, padding = weight.shape[1], batch.attrs["padding_idx"]
+        first = F.arange(batch.size) * count
+        found = batch.call(
+            [rows + first.reshape((-1, *(1,) * batch.rank(0))), F.flatten(weight, 0, 1)], padding_idx=None
+        )
+        return found if padding is None else F.where((rows == padding).unsqueeze(-1), found.detach(), found)
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, object]

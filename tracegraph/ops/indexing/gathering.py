@@ -19,6 +19,7 @@ from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.weak_numbers import fitting
 from tracegraph.ops.indexing.combining import combined, in_range, out_of_bounds
 from tracegraph.ops.kinds import Derived, Element, ScatterOp
+from tracegraph.ops.kinds.batching import along_dims
 
 _I64 = dtypes.int64
 
@@ -65,6 +66,7 @@ class Gather(Element):
         call(A((5, 4)), 1, A((5, 0), dtype=_I64)),
         call(A((7,)), 0, A((3,), 0, 6, dtype=_I64)),
     )
+    batched = along_dims
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return operands, {"dim": attrs["dim"]}  # gradients are always dense
@@ -110,6 +112,7 @@ class ScatterAlong(ScatterOp):
 
     checks_elements = True
     combination: ClassVar[Any] = None
+    batched = along_dims
 
     def infer(self, x: TensorType, index: TensorType, src: Any, *, dim: int, **attrs: Any) -> tuple[TensorType, ...]:
         _check_index(self.name, x, index)

@@ -18,6 +18,7 @@ from tracegraph.ops.core.promotion import broadcast_shapes
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe
 from tracegraph.ops.kinds import Derived, DerivedCreation, Element, Library
+from tracegraph.ops.kinds.batching import passed
 
 _I64, _BOOL = dtypes.int64, dtypes.bool_
 
@@ -121,6 +122,7 @@ class Triangle(Element):
         call(A((4, 5)), dtypes=dtypes.ALL), call(A((2, 5, 4)), 1), call(A((3, 3)), -1), call(A((3, 3)), 7)
     )
     upper: ClassVar[bool]
+    batched = passed
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if operands[0].ndim < 2:
@@ -224,6 +226,7 @@ class OneHotOf(Element):
         call(A((3, 4), 0, 4, dtype=_I64), 5, differentiable=False),
         call(A((), 0, 1, dtype=_I64), 2, differentiable=False),
     )
+    batched = passed
 
     def infer(self, x: TensorType, *, num_classes: Dim) -> tuple[TensorType, ...]:
         if x.dtype is not _I64:

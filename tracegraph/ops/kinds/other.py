@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from tracegraph.ir import Kind
 from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.kinds.batching import along_dims
 
 
 class Contraction(Definition):
@@ -28,6 +29,7 @@ class ScanOp(Definition):
 
     kind = Kind.SCAN
     scan: ClassVar[Any] = None
+    batched = along_dims
 
 
 class Library(Definition):

@@ -15,9 +15,11 @@ from tracegraph.ir import Kind, TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import SymExpr
 from tracegraph.ir.rules import Index, Load, OperandTypes, Scalar, operand_shape
+from tracegraph.ops.core.arguments import is_tensor
 from tracegraph.ops.core.definition import Definition, Handle
 from tracegraph.ops.core.promotion import broadcast_shapes, result_type
 from tracegraph.ops.core.weak_numbers import SMALL, fitting, wrapped
+from tracegraph.ops.kinds.batching import Batch
 from tracegraph.ops.numerics.quiet import enter_quiet, leave_quiet
 from tracegraph.ops.numerics.scalar import NUMPY, cast_array
 
@@ -140,6 +142,19 @@ class Pointwise(Definition):
         rule = self.eager if self.eager is not None else partial(self.scalar, NUMPY)
         plan = self._plans[key] = (None if is_wanted else wanted, self.promote(types)[1], rule)
         return plan
+
+    def batched(self, batch: Batch) -> Any:
+        """Operands of fewer dimensions than others get new ones behind that of the samples."""
+        rank = max(batch.rank(i) for i, o in enumerate(batch.operands) if is_tensor(o))
+        operands = [
+            batch.padded(i, rank) if v else o for i, (o, v) in enumerate(zip(batch.operands, batch.varies, strict=True))
+        ]
+        if len({o.dtype for o in operands if is_tensor(o)}) == 1:
+            return batch.call(operands)
+        # a 0-d tensor has less of a say in the dtype than the tensor of all samples would have
+        wanted, result = self.operand_dtypes(batch.types), self.promote(batch.types)[1]
+        operands = [o.to(d) if v else o for o, v, d in zip(operands, batch.varies, wanted, strict=True)]
+        return batch.call(operands).to(result)
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, object]

@@ -13,6 +13,7 @@ from tracegraph.ir import Kind, TensorType
 from tracegraph.ir.dim import Dim
 from tracegraph.ir.rules import Index, Load, OperandTypes, Reduce, Scalar
 from tracegraph.ops.core.definition import Definition
+from tracegraph.ops.kinds.batching import along_dims
 from tracegraph.ops.numerics.quiet import quiet
 from tracegraph.ops.numerics.scalar import cast_array
 
@@ -63,6 +64,8 @@ class Reduction(Definition):
         if attrs.get("dtype", ...) is None:
             del attrs["dtype"]
         return operands, attrs
+
+    batched = along_dims
 
     def run(self, *operands: Any, **attrs: Any) -> tuple[np.ndarray, ...]:
         (array,) = operands

@@ -21,6 +21,7 @@ from tracegraph.ops.core.promotion import broadcast_shapes
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, equal, equal_shapes, type_of
 from tracegraph.ops.kinds import Derived, Library
+from tracegraph.ops.kinds.batching import passed
 
 _NONE = samples()  # samples cannot say "invertible": tests/ops/matrices/test_decompositions.py
 
@@ -38,6 +39,7 @@ class Factorisation(Library):
     method = False
     samples = _NONE
     is_square: ClassVar[bool] = True
+    batched = passed
 
     def check(self, x: Any) -> None:
         if x.dtype not in (float32, float64):

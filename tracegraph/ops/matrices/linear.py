@@ -15,6 +15,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, equal, equal_shapes, type_of
 from tracegraph.ops.kinds import Composite
+from tracegraph.ops.kinds.batching import passed_input
 from tracegraph.ops.matrices.matmul import multiply
 from tracegraph.ops.numerics.scalar import cast_array
 
@@ -35,6 +36,7 @@ class Linear(Composite):
         call(A((0, 4)), A((5, 4)), A((5,))),
         call(A((3, 4)), A((4,))),
     )
+    batched = passed_input
 
     def infer(self, *operands: object, **attrs: object) -> tuple[TensorType, ...]:
         x, weight, bias = operands

@@ -17,6 +17,7 @@ from tracegraph.ops.core.promotion import broadcast_shapes
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import equal, type_of
 from tracegraph.ops.kinds import Contraction
+from tracegraph.ops.kinds.batching import Batch, with_ones
 from tracegraph.ops.numerics.scalar import cast_array
 
 NUMERIC = tuple(d for d in dtypes.ALL if not d.is_bool)
@@ -60,6 +61,26 @@ class Matmul(Contraction):
         left, right = batch[len(batch) - max(a - 2, 0) :], batch[len(batch) - max(b - 2, 0) :]
         row, column = "i" * (a > 1), "j" * (b > 1)
         return Contract(f"{left}{row}k", f"{right}k{column}", f"{batch}{row}{column}")
+
+    def batched(self, batch: Batch) -> Handle:
+        """Samples are one more batch dimension; of a tensor times a matrix for all, they are further rows."""
+        (a, b), (left, right) = batch.operands, (batch.rank(0), batch.rank(1))
+        if batch.only(0) and right < 3 and left:
+            return batch.call([a, b])
+        if batch.only(1) and right == 1 and left == 2:
+            return batch.call([b, a.transpose(0, 1)])
+        rank = max(left, right, 2)
+        a = self._as_matrices(batch, 0, rank, -2)
+        b = self._as_matrices(batch, 1, rank, -1)
+        result = batch.call([a, b])
+        result = result.squeeze(-1) if right == 1 else result
+        return result.squeeze(-1 if right == 1 else -2) if left == 1 else result
+
+    def _as_matrices(self, batch: Batch, position: int, rank: int, added: int) -> Handle:
+        """An operand as stacks of matrices, all of `rank` dimensions; a vector gets dimension `added`."""
+        x = batch.operands[position]
+        x = x.unsqueeze(added) if batch.rank(position) == 1 else x
+        return with_ones(x, 1, rank + 1 - x.ndim) if batch.varies[position] else x
 
     def vjp(self, g: Handle, y: Handle, a: Handle, b: Handle) -> Gradient:
         return lambda: _left_gradient(g, a, b), lambda: _right_gradient(g, a, b)

@@ -109,6 +109,7 @@ class NllLoss(Composite):
         axis, compute = class_dim(x), x.dtype.compute
         valid, classes = _valid_classes(target, ignore_index)
         picked = x.gather(axis, classes.unsqueeze(axis)).squeeze(axis).to(compute)
+        weight = None if weight is None else weight.detach()  # by definition they have no gradient
         weights = class_weights(weight, valid, classes, compute)
         loss = F.where(valid, -picked * weights, 0.0)
         if reduction == "mean":

@@ -17,6 +17,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, equal, equal_shapes, type_of
 from tracegraph.ops.kinds import Composite, Derived
+from tracegraph.ops.kinds.batching import folded_images
 from tracegraph.ops.neural.windows import Windows, four_sides, strided_windows
 from tracegraph.ops.numerics.scalar import cast_array
 
@@ -45,6 +46,7 @@ class Conv2d(Composite):
         call(A((3, 6, 5)), A((4, 3, 3, 3)), A((4,))),
         call(A((0, 3, 6, 5)), A((4, 3, 3, 3)), A((4,))),
     )
+    batched = folded_images
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: Attrs) -> tuple[tuple[Any, ...], Attrs]:
         attrs["padding"] = padding_sides(self.name, operands[1], attrs)

@@ -14,6 +14,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, equal, type_of
 from tracegraph.ops.kinds import Composite
+from tracegraph.ops.kinds.batching import along_dims, passed_input
 from tracegraph.ops.numerics.scalar import cast_array
 
 
@@ -44,6 +45,7 @@ class Standardize(Composite):
         call(A((2, 3, 4)), (1, 2), eps=0.1),
         call(A((67,), 10, 20), (0,)),
     )
+    batched = along_dims
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         (x,) = operands
@@ -120,6 +122,7 @@ class LayerNorm(Composite):
         call(A((2, 3, 5)), (5,), A((5,)), A((5,))),
         call(A((2, 3, 5)), (3, 5), A((3, 5))),
     )
+    batched = passed_input
 
     def eager(self, x: np.ndarray, weight: Any, bias: Any, *, normalized_shape: Any, eps: float) -> np.ndarray:
         type = type_of(x)

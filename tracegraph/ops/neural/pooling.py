@@ -20,6 +20,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, type_of
 from tracegraph.ops.kinds import Composite, Derived
+from tracegraph.ops.kinds.batching import folded_images
 from tracegraph.ops.neural.windows import Windows, fold, strided_windows
 from tracegraph.ops.numerics.scalar import cast_array
 
@@ -49,6 +50,7 @@ class WindowedPool(Composite):
     """Common ground: attributes of PyTorch's pools, images with or without a batch dimension."""
 
     method = False
+    batched = folded_images
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: Attrs) -> tuple[tuple[Any, ...], Attrs]:
         attrs["stride"] = attrs["stride"] or attrs["kernel_size"]

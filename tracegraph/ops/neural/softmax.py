@@ -14,6 +14,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, type_of
 from tracegraph.ops.kinds import Composite
+from tracegraph.ops.kinds.batching import along_dims
 from tracegraph.ops.numerics.scalar import cast_array
 
 SAMPLES = samples(
@@ -33,6 +34,7 @@ class SoftmaxLike(Composite):
 
     signature = "(input: Tensor, dim: dim, dtype: OptionalDtype = None)"
     samples = SAMPLES
+    batched = along_dims
 
     def result_dtype(self, x: Any, dtype: DType | None) -> DType:
         wanted = dtype or x.dtype

@@ -22,6 +22,7 @@ from tracegraph.ops.core.definition import Definition, Gradient, Handle, define_
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, type_of
 from tracegraph.ops.kinds import Element
+from tracegraph.ops.kinds.batching import folded_images
 from tracegraph.ops.numerics.scalar import cast_array
 
 
@@ -116,6 +117,8 @@ WINDOW_SIGNATURE = "kernel_size: pair, stride: pair = 1, padding: ints = 0, dila
 
 class WindowOp(Definition):
     """An op with window attributes; `padding` may be one int, (height, width) or (top, bottom, left, right)."""
+
+    batched = folded_images
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         attrs["padding"] = four_sides(self.name, attrs["padding"])

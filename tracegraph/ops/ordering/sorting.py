@@ -16,6 +16,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, type_of
 from tracegraph.ops.kinds import Composite, Derived, Library
+from tracegraph.ops.kinds.batching import along_dims
 from tracegraph.ops.numerics.scalar import cast_array
 from tracegraph.ops.reductions.extrema import at_positions, divided
 from tracegraph.ops.reductions.reductions import spread
@@ -45,6 +46,7 @@ class Sort(Library):
         call(A(()), 0),
         call(A((0, 4))),
     )
+    batched = along_dims
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Every sort is stable."""
@@ -106,6 +108,7 @@ class Topk(Library):
         call(A((67,), distinct=True), 0),
         call(A(()), 1),
     )
+    batched = along_dims
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         (x,) = operands
@@ -141,6 +144,7 @@ class Selected(Library):
 
     result_names = ("values", "indices")
     shape_only = ("x", "values")
+    batched = along_dims
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         (x,) = operands

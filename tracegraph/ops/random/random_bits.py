@@ -26,6 +26,7 @@ from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import equal
 from tracegraph.ops.creation.creation import check_size
 from tracegraph.ops.kinds import Creation, Effect, Element
+from tracegraph.ops.kinds.batching import Batch
 from tracegraph.ops.numerics import philox
 from tracegraph.ops.numerics.quiet import quiet
 from tracegraph.ops.numerics.scalar import NUMPY, cast_array
@@ -108,6 +109,9 @@ class ReleaseKeys(Effect):
         release_keys_from(first, next)
         return ()
 
+    def batched(self, batch: Batch) -> None:
+        batch.call([o[0] if v else o for o, v in zip(batch.operands, batch.varies, strict=True)])
+
 
 def release_keys_from(first: np.ndarray, next: np.ndarray) -> None:
     """`release_keys`, of arrays."""
@@ -162,6 +166,10 @@ class Random(Element):
                 word = [b.view(np.int64) for b in bits].__getitem__
                 part[:] = cast_array(self.value(NUMPY, word, {"dtype": dtype, **attrs}), dtype)
         return result.reshape(size)
+
+    def batched(self, batch: Batch) -> Any:
+        """Keys of samples are equal: the numbers of all samples are those of one of them."""
+        return batch.call([batch.operands[0][0]], size=(batch.size, *batch.attrs["size"]))
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]

@@ -19,6 +19,7 @@ from tracegraph.ops.core.promotion import broadcast_shapes
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, equal, type_of
 from tracegraph.ops.kinds import Derived, Library
+from tracegraph.ops.kinds.batching import Batch, passed, with_ones
 
 _KEY = A((2,), 0, 1 << 40, dtype=int64)
 _MASK = (1 << 64) - 1
@@ -54,6 +55,16 @@ class Variate(Library):
     def draw(self, generator: np.random.Generator, *parameters: np.ndarray) -> Any:
         """The numbers."""
         raise ElementError(f"{self.name} draws nothing")
+
+    def batched(self, batch: Batch) -> Any:
+        """Samples with a key each are drawn at once; those that share one draw alike, one by one."""
+        if not batch.varies[0]:
+            return NotImplemented
+        places = range(1, len(batch.operands))
+        rank = max(map(batch.rank, places))
+        return batch.call(
+            [batch.operands[0][0], *(with_ones(batch.spread(i), 1, rank - batch.rank(i)) for i in places)]
+        )
 
 
 @define_op
@@ -171,6 +182,7 @@ class StandardGammaSlope(Library):
     signature = "(concentration: Tensor, value: Tensor)"
     gradient_is_error = True
     samples = samples(call(A((3, 5), 0.2, 9), A((3, 5), 0.1, 12)), call(A((), 20000, 20001), A((), 20000, 20100)))
+    batched = passed
 
     def infer(self, concentration: TensorType, value: TensorType) -> tuple[TensorType, ...]:
         return (TensorType(value.dtype, broadcast_shapes(concentration.shape, value.shape, op=self.name)),)

@@ -22,6 +22,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, Sampler, call, samples
 from tracegraph.ops.core.shapes import describe, type_of
 from tracegraph.ops.kinds import Composite, Derived, Reduction
+from tracegraph.ops.kinds.batching import Batch, along_dims, with_ones
 from tracegraph.ops.kinds.reduction import reduced_axes
 from tracegraph.ops.numerics.reduce import reduce
 from tracegraph.ops.reductions.reductions import spread
@@ -114,6 +115,11 @@ class FullExtremum(Extremum):
         other = args[1] if len(args) > 1 else kwargs.get("other")
         return getattr(F, self.pairwise if is_tensor(other) else self.along_dim)(*args, **kwargs)
 
+    def batched(self, batch: Batch) -> Handle:
+        return getattr(F, f"a{self.name}")(
+            F.flatten(batch.operands[0], 1) if batch.rank(0) else with_ones(batch.operands[0], 1, 1), 1
+        )
+
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any = None, keepdim: bool = False) -> Gradient:
         return divided(g, y, x)
 
@@ -191,6 +197,7 @@ class ExtremumDim(Composite):
     samples = position_samples(dtypes.ALL)
     extreme: ClassVar[str]
     position: ClassVar[str]
+    batched = along_dims
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         (x,) = operands

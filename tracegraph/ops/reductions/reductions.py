@@ -18,6 +18,7 @@ from tracegraph.ops.core.autocast import Autocast
 from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.kinds import Composite, Derived, Reduction
+from tracegraph.ops.kinds.batching import Batch
 from tracegraph.ops.kinds.reduction import reduced_axes
 from tracegraph.ops.numerics.reduce import reduce
 from tracegraph.ops.numerics.scalar import cast_array
@@ -245,6 +246,11 @@ class SumToSize(Composite):
         if axes:
             x = x.sum(axes, True, dtype=x.dtype)
         return x if x.ndim == len(size) else x.reshape(size)
+
+    def batched(self, batch: Batch) -> Handle:
+        size = batch.attrs["size"]
+        kept = (batch.size, *(1,) * (batch.rank(0) - len(size)), *size)
+        return F.reshape(batch.call(batch.operands, size=kept), (batch.size, *size))
 
     def vjp(self, g: Handle, y: Handle, x: Handle, size: tuple[Dim, ...]) -> Gradient:
         return g.expand(tuple(x.shape))

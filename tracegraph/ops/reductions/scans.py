@@ -16,6 +16,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, Sampler, call, samples
 from tracegraph.ops.core.shapes import type_of
 from tracegraph.ops.kinds import Library, ScanOp
+from tracegraph.ops.kinds.batching import along_dims
 from tracegraph.ops.numerics.quiet import quiet
 from tracegraph.ops.numerics.scalar import cast_array
 
@@ -118,6 +119,7 @@ class Logcumsumexp(Library):
 
     signature = "(input: Tensor, dim: dim)"
     samples = samples(call(A((3, 5)), 1), call(A((2, 3, 4)), 0), call(A((67,), -90, 90), 0), call(A(()), 0))
+    batched = along_dims
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         (x,) = operands
@@ -153,6 +155,7 @@ class RunningExtremum(Library):
         call(A(()), 0),
         call(A((0, 4)), 0),
     )
+    batched = along_dims
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         (x,) = operands

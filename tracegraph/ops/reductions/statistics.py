@@ -18,6 +18,7 @@ from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import type_of
 from tracegraph.ops.core.sym_float import Float
 from tracegraph.ops.kinds import Composite, Derived
+from tracegraph.ops.kinds.batching import along_dims
 from tracegraph.ops.kinds.reduction import floating_result, reduced_axes
 from tracegraph.ops.numerics.reduce import reduce
 from tracegraph.ops.numerics.scalar import cast_array
@@ -41,6 +42,7 @@ class Spread(Composite):
         "correction: OptionalNumberAttr = None)"
     )
     samples = VARIANCE
+    batched = along_dims
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """`unbiased=False` means `correction=0`; the default correction is 1."""
@@ -148,6 +150,7 @@ class Logsumexp(Composite):
         call(A(()), 0),
         call(A((0, 4)), 1),
     )
+    batched = along_dims
 
     def infer(self, *operands: object, **attrs: Any) -> tuple[TensorType, ...]:
         (x,) = operands
@@ -207,6 +210,7 @@ class VectorNorm(Composite):
         call(A((0, 4)), 2.0, 1),
         call(A((0, 4)), 2.0, 0),
     )
+    batched = along_dims
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if not operands[0].dtype.is_floating:

@@ -15,12 +15,14 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.layout import Strides
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.kinds import View
+from tracegraph.ops.kinds.batching import passed
 
 
 class Alias(View):
     """The elements of the first operand, as they are and where they are; all operands are of one type."""
 
     shares_history = False
+    batched = passed
 
     def infer(self, x: TensorType, *others: TensorType) -> tuple[TensorType, ...]:
         if any(other != x for other in others):

@@ -19,6 +19,7 @@ from tracegraph.ops.core.promotion import broadcast_shapes, result_type
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import describe, equal, type_of
 from tracegraph.ops.kinds import Derived, Element
+from tracegraph.ops.kinds.batching import Batch
 from tracegraph.ops.numerics.scalar import cast_array
 
 
@@ -71,6 +72,9 @@ class Cat(Element):
             (result,) = self.infer(*map(type_of, tensors), dim=dim)
             tensors = tuple(cast_array(t, result.dtype) for t in tensors)
         return np.concatenate(tensors, axis=dim)
+
+    def batched(self, batch: Batch) -> Handle:
+        return batch.call(batch.every(), dim=batch.attrs["dim"] + 1)
 
     def element(
         self, k: Any, load: Load, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]

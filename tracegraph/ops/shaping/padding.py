@@ -22,6 +22,7 @@ from tracegraph.ops.core.layout import Shape
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.weak_numbers import fitting
 from tracegraph.ops.kinds import Derived, Element
+from tracegraph.ops.kinds.batching import passed
 
 
 def _widths(op: str, pad: tuple[Dim, ...], rank: int) -> list[tuple[Dim, Dim]]:
@@ -51,6 +52,7 @@ class ConstantPadNd(Element):
         call(A((0, 2)), (0, 0, 1, 0)),
         call(A((67,)), (3, 3)),
     )
+    batched = passed
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return operands, {**attrs, "value": fitting(self.name, "value", attrs["value"], operands[0].dtype)}

@@ -15,6 +15,7 @@ from tracegraph.ops import functional as F
 from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.kinds import Derived, Rearrangement
+from tracegraph.ops.kinds.batching import along_dims
 
 
 @define_op
@@ -25,6 +26,7 @@ class Flip(Rearrangement):
     samples = samples(
         call(A((3, 4)), (0,), dtypes=dtypes.ALL), call(A((3, 4)), (0, -1)), call(A((67,)), 0), call(A((0, 2)), 0)
     )
+    batched = along_dims
 
     def infer(self, x: TensorType, *, dims: tuple[int, ...]) -> tuple[TensorType, ...]:
         return (x,)
@@ -84,6 +86,7 @@ class Roll(Rearrangement):
         call(A((3, 4)), 5),
         call(A((0, 2)), 1, 0),
     )
+    batched = along_dims
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         (x,), attrs = self.binder.bind(args, kwargs)

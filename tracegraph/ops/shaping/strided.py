@@ -17,6 +17,7 @@ from tracegraph.ops.core.definition import Gradient, Handle, define_op
 from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides, overlaps_itself
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.kinds import View
+from tracegraph.ops.kinds.batching import Batch
 
 
 @define_op
@@ -72,6 +73,12 @@ class AsStrided(View):
         for i, step in zip(index, attrs["stride"], strict=True):
             place = place + i * step
         return tuple(place // step % n for n, step in zip(x.shape, contiguous_strides(x.shape), strict=True))
+
+    def batched(self, batch: Batch) -> Any:
+        if batch.attrs["storage_offset"] is not None:
+            return NotImplemented  # counted in the memory of all samples
+        (x,), size, stride = batch.operands, batch.attrs["size"], batch.attrs["stride"]
+        return batch.call([x], size=(batch.size, *size), stride=(x.stride()[0], *stride))
 
     def scatter(self, base: Handle, source: Handle, *, size: Shape, stride: Strides, storage_offset: Dim) -> Handle:
         if overlaps_itself(size, stride):

@@ -26,6 +26,7 @@ from tracegraph.ops.core.layout import Shape, Strides, contiguous_strides, match
 from tracegraph.ops.core.samples import A, call, samples
 from tracegraph.ops.core.shapes import equal
 from tracegraph.ops.kinds import View
+from tracegraph.ops.kinds.batching import Batch, along_dims
 
 #: operands and attributes of a bound call
 Bound = tuple[tuple[Any, ...], dict[str, Any]]
@@ -99,6 +100,9 @@ class ViewOp(View):
                 position[block[0]] = linear
         return tuple(position)
 
+    def batched(self, batch: Batch) -> Handle:
+        return batch.call(batch.operands, size=(batch.size, *batch.attrs["size"]))
+
     def scatter(self, base: Handle, source: Handle, *, size: Shape) -> Handle:
         return F.reshape(source, tuple(base.shape))
 
@@ -144,6 +148,9 @@ class Permute(View):
 
     def index_map(self, index: tuple[Index, ...], types: OperandTypes, attrs: dict[str, Any]) -> tuple[Index, ...]:
         return tuple(index[d] for d in _inverse(attrs["dims"]))
+
+    def batched(self, batch: Batch) -> Handle:
+        return batch.call(batch.operands, dims=(0, *(d + 1 for d in batch.attrs["dims"])))
 
     def scatter(self, base: Handle, source: Handle, *, dims: tuple[int, ...]) -> Handle:
         return F.permute(source, _inverse(dims))
@@ -199,6 +206,10 @@ class Expand(View):
         shape, size = _shape(types), attrs["size"]
         new = len(size) - len(shape)
         return tuple(i if dims.same(n, m) else 0 for n, m, i in zip(shape, size[new:], index[new:], strict=True))
+
+    def batched(self, batch: Batch) -> Handle:
+        size = batch.attrs["size"]
+        return batch.call([batch.padded(0, len(size))], size=(batch.size, *size))
 
     def scatter(self, base: Handle, source: Handle, *, size: Shape) -> Handle:
         new = len(size) - len(base.shape)
@@ -259,6 +270,7 @@ class Diagonal(View):
         call(A((2, 3, 4)), 0, -1, 1),
         call(A((3, 3)), 5),
     )
+    batched = along_dims
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
         if operands[0].ndim < 2:
@@ -329,6 +341,7 @@ class Unfold(View):
         call(A((7, 2)), 0, 3, 1),
         call(A((6,)), -1, 2, 3),
     )
+    batched = along_dims
 
     def canonicalize(self, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Bound:
         (x,), size = operands, attrs["size"]
