@@ -88,10 +88,10 @@ def test_an_interrupt_at_any_line_that_switches_something():
     def follow(on_line):
         def trace(frame, event, arg):
             place = frame.f_code.co_filename, frame.f_lineno
+            if not place[0].endswith(SWITCHING) or os.path.dirname(tg.__file__) not in place[0]:
+                return None  # its lines are of no interest
             # a trace function is called between the body of `with` and the release of its lock; a signal never is
-            is_lock = "with COMPILING" in linecache.getline(*place)
-            is_ours = place[0].endswith(SWITCHING) and os.path.dirname(tg.__file__) in place[0]
-            if event == "line" and is_ours and not is_lock:
+            if event == "line" and "with COMPILING" not in linecache.getline(*place):
                 on_line(place)
             return trace
 
