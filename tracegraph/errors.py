@@ -31,6 +31,12 @@ class ValueRangeError(TracegraphError, ValueError):
     """An argument has the right type and an impossible value."""
 
 
+class ReadOnlyError(ValueRangeError):
+    """A tensor whose memory may not be written to is written to; `memory` is that, as a numpy array."""
+
+    memory: object = None
+
+
 class IndexRangeError(TracegraphError, IndexError):
     """An index or a dimension number is out of range."""
 

@@ -40,7 +40,9 @@ def test_fail_on_recompile_names_the_guard():
     function(ramp(2), "abc")
     with tg.compiler.set_stance("fail_on_recompile"):
         assert_same(function(ramp(2), "abc"), ramp(2) * 3)
-        with pytest.raises(RecompileError, match=r"(?s)fail_on_recompile.*name == 'abc' failed: .*, now 'x'"):
+        with pytest.raises(
+            RecompileError, match=r"(?s)fail_on_recompile.* would be compiled again.*'abc' failed: .*'x'"
+        ):
             function(ramp(2), "x")
     assert_same(function(ramp(2), "x"), ramp(2))
 
@@ -84,7 +86,10 @@ def test_unknown_stances_are_named():
 def test_error_on_recompile():
     function = tg.compile(scaled, backend="eager", options={"error_on_recompile": True})
     function(ramp(2), "abc")
-    with pytest.raises(RecompileError, match=r"(?s)error_on_recompile.*name == 'abc' failed.*used at .*test_stance"):
+    with pytest.raises(
+        RecompileError,
+        match=r"(?s)error_on_recompile.* would be compiled again.*'abc' failed.*used at",
+    ):
         function(ramp(2), "x")
     other = tg.compile(scaled, backend="eager")
     other(ramp(2), "abc")

@@ -46,7 +46,11 @@ class Recompile:
     failed: tuple[FailedGuard, ...]
 
     def __str__(self) -> str:
-        return f"{self.function} ({full_place(self.location)}) is compiled again:\n{self.failures()}"
+        return self.told("is")
+
+    def told(self, verb: str) -> str:
+        """The message; with the verb "would be", of a recompile that a setting forbids."""
+        return f"{self.function} ({full_place(self.location)}) {verb} compiled again:\n{self.failures()}"
 
     def failures(self) -> str:
         """The guards that did not hold, one a line, with the traces they belong to."""

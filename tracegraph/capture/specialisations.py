@@ -403,10 +403,11 @@ class CompiledUnit:
         """
         if STANCE.name == "fail_on_recompile":
             name, code = known_as(self.unit, args)
-            which = recompile or f"{name} ({full_place(definition_of(code))}) is not compiled yet"
+            missing = f"{name} ({full_place(definition_of(code))}) is not compiled yet"
+            which = missing if recompile is None else recompile.told("would be")
             raise RecompileError(f'the stance is "fail_on_recompile". {which}')
         if recompile is not None and self.family.options.forbids_recompiles():
-            raise RecompileError(f"error_on_recompile is set. {recompile}")
+            raise RecompileError(f"error_on_recompile is set. {recompile.told('would be')}")
 
     def _stop_compiling(self, recompile: Recompile | None, args: Args) -> None:
         if recompile is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import time
 import types
@@ -35,6 +36,7 @@ def compile(
     options: Mapping[str, Any] | None = None,
     disable: bool = False,
     recompile_limit: int | None = None,
+    **unknown: Any,
 ) -> Any:
     """Compile a function, method or Module: captured as graphs at its first call, and again when guards fail.
 
@@ -52,7 +54,7 @@ def compile(
 
     Raises:
         ArgumentError: the model is not callable, or a class whose objects are not.
-        OptionError: unknown backend, mode or option.
+        OptionError: unknown argument, backend, mode or option.
 
     Example:
         >>> import tracegraph as tg
@@ -62,6 +64,7 @@ def compile(
         >>> f(tg.ones(3))
         tensor(6.)
     """
+    _refuse_unknown(unknown)
     check_switches("compile", fullgraph=fullgraph, dynamic=dynamic, disable=disable)
     _check_mode(mode)
     chosen, settings = resolve(backend), Options().updated(options)
@@ -120,6 +123,19 @@ def check_switches(function: str, **switches: object) -> None:
         allowed: tuple[object, ...] = (True, False, None) if name == "dynamic" else (True, False)
         if not any(value is a for a in allowed):
             raise OptionError(f"{function}(): {name}={value!r} must be one of {', '.join(map(str, allowed))}")
+
+
+def _refuse_unknown(arguments: Mapping[str, object]) -> None:
+    for name, value in arguments.items():
+        if name in OPTION_NAMES:
+            raise OptionError(f"compile() has no argument {name!r}, it is an option: options={{{name!r}: {value!r}}}")
+        known = [n for n, p in inspect.signature(compile).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise OptionError(
+            f"compile() has no argument {name!r}; {hint}there are {', '.join(known)}; options= is a dict of "
+            f"{', '.join(OPTION_NAMES)}"
+        )
 
 
 def _check_mode(mode: object) -> None:

@@ -14,7 +14,7 @@ from tracegraph import dtypes
 from tracegraph.autograd import no_grad
 from tracegraph.autograd.tape import attach
 from tracegraph.autograd.tape import handle as run_eagerly
-from tracegraph.errors import ArgumentError, AutogradError, DataDependentError
+from tracegraph.errors import ArgumentError, AutogradError, DataDependentError, ReadOnlyError
 from tracegraph.ir import Builder, TensorType
 from tracegraph.library.application import ApplicationNode, OpContext
 from tracegraph.library.schema import Parameter, Schema
@@ -169,7 +169,14 @@ class CustomOp(Library):
     def execute(self, inputs: Sequence[Any], attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
         """Run the kernel on tensors, outside any trace and without history; its results as arrays."""
         with creation(run_eagerly), no_grad():
-            results = self._listed(self._call(self._kernel, inputs, attrs), Tensor, "function")
+            try:
+                found = self._call(self._kernel, inputs, attrs)
+            except ValueError as error:
+                written = self._undeclared(error, inputs)
+                if written is not None:
+                    raise ArgumentError(written) from error
+                raise
+            results = self._listed(found, Tensor, "function")
         taken: list[np.ndarray] = [t._np for t in inputs if isinstance(t, Tensor)]
         arrays = []
         for result in results:
@@ -180,6 +187,26 @@ class CustomOp(Library):
             taken.append(result._np)
             arrays.append(result._np)
         return tuple(arrays)
+
+    def _undeclared(self, error: ValueError, inputs: Sequence[Any]) -> str | None:
+        """What `error` says if it is of a write to an argument that `mutates_args` does not name."""
+        protected = {
+            p.name: [t for t in (value if isinstance(value, list) else [value]) if isinstance(t, Tensor)]
+            for p, value in self.grouped(inputs)
+            if not p.is_mutated
+        }
+        if isinstance(error, ReadOnlyError):
+            memory = error.memory
+            names = [n for n, held in protected.items() if any(np.may_share_memory(t._np, memory) for t in held)]
+        else:  # numpy's, which does not say what was written to
+            names = [n for n, held in protected.items() if held] if "read-only" in str(error) else []
+        if not names:
+            return None
+        which = " or ".join(map(repr, names))
+        return (
+            f"{self.name}: its function writes to its argument {which}, which mutates_args={self.schema.mutated!r} "
+            "does not name; name it there, or write to a clone()"
+        )
 
     def _listed(self, results: Any, kind: type, what: str) -> tuple[Any, ...]:
         """The results of one of the user's functions, checked for number and type."""

@@ -9,6 +9,7 @@ from tracegraph.errors import ControlFlowError
 from tracegraph.ops import functional as F
 from tracegraph.ops.control.control_flow import (
     check_callable,
+    check_switch,
     check_tensors,
     common_length,
     fitted,
@@ -56,6 +57,7 @@ class AssociativeScan(HigherOrder, Derived):
 
     def decompose(self, combine_fn: Callable[[Tree, Tree], Tree], xs: Tree, dim: int, reverse: bool) -> Tree:
         check_callable(self.name, combine_fn=combine_fn)
+        check_switch(self.name, "reverse", reverse)
         leaves, structure = check_tensors(self.name, "xs", xs)
         axes = [normalize_dim(self.name, "dim", dim, leaf.ndim) for leaf in leaves]
         common_length(self.name, [with_first(self.name, leaf, dim) for leaf in leaves])

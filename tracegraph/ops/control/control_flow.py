@@ -93,6 +93,12 @@ def check_sequence(op: str, name: str, value: Any) -> tuple[Tree, ...]:
     return tuple(value)
 
 
+def check_switch(op: str, name: str, value: object) -> None:
+    """Refuse what is no bool."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{op}: argument {name!r} must be a bool, got {described_value(value)}")
+
+
 def check_tensors(op: str, name: str, tree: Tree) -> tuple[list[Handle], Structure]:
     """The tensors of a tree that must hold nothing else, and at least one."""
     leaves, structure = flatten(tree)

@@ -13,6 +13,7 @@ from tracegraph.ops.control.body_runners import Runner
 from tracegraph.ops.control.control_flow import (
     check_callable,
     check_carried,
+    check_switch,
     check_tensors,
     common_length,
     fitted,
@@ -65,6 +66,7 @@ class Scan(ControlFlow):
     ) -> tuple[Tree, Tree]:
         """The call, `combine_fn` recorded by `record` if it is on traced tensors."""
         check_callable("scan", combine_fn=combine_fn)
+        check_switch("scan", "reverse", reverse)
         carry, carry_structure = check_tensors("scan", "init", init)
         scanned, xs_structure = check_tensors("scan", "xs", xs)
         scanned = [with_first("scan", x, dim) for x in scanned]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracegraph import dtypes
-from tracegraph.errors import ShapeError, ValueRangeError, VmapError
+from tracegraph.errors import ReadOnlyError, ShapeError, VmapError
 from tracegraph.ir import TensorType
 from tracegraph.ir import dim as dims
 from tracegraph.ir.dim import Dim
@@ -29,7 +29,7 @@ class CopyInto(Effect):
 
     Raises:
         ShapeError: `src` does not broadcast to the shape of `input`, or elements of `input` share memory.
-        ValueRangeError: `input` shares the memory of a read-only numpy array.
+        ReadOnlyError: `input` shares the memory of a read-only numpy array.
     """
 
     name = "copy_"
@@ -165,13 +165,15 @@ def check_writable(target: np.ndarray) -> None:
     """Check that the elements of a tensor may be written to.
 
     Raises:
-        ValueRangeError: they are those of a read-only numpy array.
+        ReadOnlyError: they are those of a read-only numpy array.
     """
     if not target.flags.writeable:
-        raise ValueRangeError(
+        error = ReadOnlyError(
             f"copy_: the tensor written to, {dtypes.from_numpy(target.dtype).name}{list(target.shape)}, shares the "
             "memory of a read-only numpy array (see from_numpy); clone() it first"
         )
+        error.memory = target
+        raise error
 
 
 @define_op
