@@ -5,6 +5,7 @@ Compiled code has eager execution's gradient or says what has changed; never ano
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from gradient_formulas import function_of, hook_of
 import tracegraph as tg
 from tracegraph import nn
 from tracegraph.autograd import Function
+from tracegraph.capture.guards.observation import StateObserver
 from tracegraph.errors import AutogradError, TracegraphError
 
 BACKENDS = ["interpreter", "eager"]
@@ -339,6 +341,19 @@ def test_an_element_of_an_array_is_looked_up_in_backward() -> None:
         y.backward()
 
 
+@pytest.mark.parametrize(("name", "observed"), [("attribute", 0), ("helper", 0), ("inner", 0), ("tensor", 3)])
+def test_what_guards_fix_is_not_observed_anew(name: str, observed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin()
+    compiled = tg.compile(function_of(FORMULAS[name]), backend="eager", fullgraph=True)
+    compiled(tg.ones(2, requires_grad=True))
+    states: list[Any] = []
+    observe = StateObserver.__call__
+    monkeypatch.setattr(StateObserver, "__call__", lambda *args: states.append(args) or observe(*args))
+    for _ in range(3):
+        compiled(tg.ones(2, requires_grad=True))
+    assert len(states) == observed
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_module_with_backward_hooks(backend: str) -> None:
     def gradient(wrap: Callable[..., Any], change: bool) -> Any:
@@ -426,6 +441,28 @@ def behind_a_break(x: Any) -> Any:
     print(end="")
     made.scale = 3.0
     return loss, lambda: None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_argument_that_only_the_hook_looks_at(backend: str) -> None:
+    def program(x: Any, given: Settings, factors: list[float]) -> Any:
+        y = x * 1
+        y.register_hook(lambda g: g * given.scale * factors[0])
+        return y.sum()
+
+    compiled = tg.compile(program, backend=backend, fullgraph=True)
+    for change, told in (
+        (lambda factors: None, ""),
+        (lambda factors: setattr(settings, "scale", 5.0), "'scale' not in vars"),
+        (lambda factors: factors.append(1.0), r"factors, which was list\(2.0\)"),
+    ):
+        begin()
+        x, factors = tg.ones(2, requires_grad=True), [2.0]
+        loss = compiled(x, settings, factors)
+        change(factors)
+        with pytest.raises(AutogradError, match=told) if told else contextlib.nullcontext():
+            loss.backward()
+        assert (x.grad is None) is bool(told)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -54,6 +54,16 @@ class Settings:
         return self.value * 2
 
 
+class PassingForHelper:
+    __code__ = helper.__code__
+    __globals__ = helper.__globals__
+    __defaults__ = helper.__defaults__
+    __kwdefaults__ = helper.__kwdefaults__
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x * 5
+
+
 class EqualToAll(str):
     def __eq__(self, other: object) -> bool:
         return True
@@ -246,6 +256,12 @@ CASES = {
         lambda x, s: (s[0] * 2, s[0].stride()), lambda: [ramp(2, 2)], lambda s: s.__setitem__(0, ramp(2, 2).T)
     ),
     "requires_grad": Case(lambda x, s: s[0] * 2, lambda: [ramp(2)], lambda s: s[0].requires_grad_()),
+    "requires_grad asked": Case(
+        lambda x, s: (s[0] * 2, s[0].requires_grad), lambda: [ramp(2)], lambda s: s[0].requires_grad_()
+    ),
+    "what passes for a function": Case(
+        lambda x, s: s[0](x), lambda: [helper], lambda s: s.__setitem__(0, PassingForHelper())
+    ),
     "tensor for number": Case(lambda x, s: x * s[0], lambda: [2.0], lambda s: s.__setitem__(0, tensor(3.0))),
     "same tensor twice": Case(
         lambda x, s: (s[0] + s[1], s[0] is s[1]), lambda: [ramp(2), ramp(2)], lambda s: s.__setitem__(1, s[0])

@@ -384,3 +384,29 @@ def test_other_changes(kind: Callable[..., Any]) -> None:
     for story in OTHERS:
         check_story(story, kind)
     check_story(shape_that_varies, kind, dynamic=True)
+
+
+def a_setting_changed_for_good(x: Any) -> Any:
+    h = x * 1
+    h.register_hook(lambda g: g * is_true(tg.are_deterministic_algorithms_enabled()))
+    tg.use_deterministic_algorithms(True)
+    return h.sum()
+
+
+def a_setting_changed_and_back(x: Any) -> Any:
+    h = x * 1
+    tg.use_deterministic_algorithms(True)
+    h.register_hook(lambda g: g * is_true(tg.are_deterministic_algorithms_enabled()))
+    tg.use_deterministic_algorithms(False)
+    return h.sum()
+
+
+@pytest.mark.parametrize("function", [a_setting_changed_for_good, a_setting_changed_and_back])
+def test_a_setting_that_the_function_changes_is_asked_in_backward(function: Callable[[Any], Any]) -> None:
+    gradients = []
+    for wrap in (lambda f: f, tg.compile):
+        x = tg.ones(2, requires_grad=True)
+        with world():
+            wrap(function)(x).backward()
+        gradients.append(x.grad.tolist())  # type: ignore[union-attr]
+    assert gradients[0] == gradients[1]

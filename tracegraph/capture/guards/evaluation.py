@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tracegraph.capture.guards.generated_code import code_of
@@ -12,11 +12,22 @@ from tracegraph.capture.stack.storage import MISSING
 
 def compile_reader(sources: Sequence[Source]) -> Callable[[Sequence[Any], tuple[Any, ...]], tuple[Any, ...]]:
     """`read(args, cells)`, the values at `sources`; it raises whatever a path that leads nowhere raises."""
-    writer = SourceWriter(Pool())
-    result = "".join(f"{writer.name(source)}, " for source in sources)
+    return compile_values(lambda writer: map(writer.name, sources), "args, cells")
+
+
+def compile_values(
+    write: Callable[[SourceWriter], Iterable[str]], parameters: str, known: Mapping[Source, str] | None = None
+) -> Callable[..., tuple[Any, ...]]:
+    """A function of `parameters` that gives a tuple: of what the expressions that `write` writes stand for.
+
+    Args:
+        known: the sources that the parameters are, as expressions.
+    """
+    writer = SourceWriter(Pool(), known)
+    result = "".join(f"{value}, " for value in write(writer))
     body = "".join(f"    {line}\n" for line in [*writer.lines, f"return ({result})"])
     namespace = writer.pool.names
-    exec(code_of(f"def read(args, cells):\n{body}", "<sources>"), namespace)
+    exec(code_of(f"def read({parameters}):\n{body}", "<sources>"), namespace)
     read: Callable[..., tuple[Any, ...]] = namespace["read"]
     return read
 

@@ -217,7 +217,11 @@ class GuardSet:
     def notice(self, source: Source, *kinds: GuardKind) -> None:
         """What guards of these kinds say of `source`, if there are any, is asked for again."""
         if self._noticed is not None:
-            self._noticed += [guard for kind in kinds if (guard := self._guards.get((kind, source))) is not None]
+            self._noticed += [guard for kind in kinds if (guard := self.find(source, kind)) is not None]
+
+    def find(self, source: Source, *kinds: GuardKind) -> Guard | None:
+        """The first guard of one of these kinds on `source`; None if there is none."""
+        return next((guard for kind in kinds if (guard := self._guards.get((kind, source))) is not None), None)
 
     def is_drawn(self, source: Any) -> bool:
         """Whether what is at `source` depends on what each call draws at random."""

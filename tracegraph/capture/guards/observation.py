@@ -19,10 +19,10 @@ import numpy as np
 from tracegraph.autograd.outside_state import OutsideState
 from tracegraph.capture.guards import eager
 from tracegraph.capture.guards.checker import CHECKS
-from tracegraph.capture.guards.failures import describe_object
-from tracegraph.capture.guards.generated_code import code_of
+from tracegraph.capture.guards.evaluation import compile_values
+from tracegraph.capture.guards.failures import describe_expected, describe_object
 from tracegraph.capture.guards.guard import Guard, GuardKind
-from tracegraph.capture.guards.sources import Pool, Source, SourceWriter
+from tracegraph.capture.guards.sources import Source, SourceWriter
 from tracegraph.capture.guards.user_terms import condition_text, full_place, source_text
 from tracegraph.capture.stack.constants import same_constant
 from tracegraph.capture.stack.storage import MISSING, stored_contents
@@ -70,24 +70,57 @@ class StateObserver:
     Args:
         given: sources of the objects that it starts from.
         made: what to call objects that it is told of when they are there.
+        are_true: the conditions hold when a call ends, and need not be observed then.
     """
 
     __name__ = "outside_state"
 
     def __init__(
-        self, given: Sequence[Source], places: Sequence[Place], conditions: Sequence[Guard], made: Sequence[str]
+        self,
+        given: Sequence[Source],
+        places: Sequence[Place],
+        conditions: Sequence[Guard],
+        made: Sequence[str],
+        are_true: bool,
     ) -> None:
         self.made = tuple(made)
         self.places = tuple(places)
-        self.conditions = tuple(conditions)
+        #: true until backward
+        self.lasting = tuple(conditions) if are_true else ()
+        #: to be then as they are when a call ends
+        self.conditions = () if are_true else tuple(conditions)
         self._known = {source: f"given[{i}]" for i, source in enumerate(given)}
-        self.values = _compiled([p.source for p in places], conditions, self._known)
+        self.values = self._compiled(self.places, self.conditions)
+
+    @property
+    def has_values(self) -> bool:
+        """Whether something is to be observed when a call ends."""
+        return bool(self.places or self.conditions)
+
+    def _compiled(
+        self, places: Sequence[Place], conditions: Sequence[Guard]
+    ) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+        """A function from the given objects to the values at `places`, then the truth of `conditions`."""
+
+        def write(writer: SourceWriter) -> list[str]:
+            name = writer.pool.name(contents, "contents")
+            values = [f"{name}({writer.name(place.source)})" for place in places]
+            for position, guard in enumerate(conditions):
+                # at once: what the lines for one guard define, those for another may define anew
+                truth = " and ".join(f"({condition})" for condition in CHECKS[guard.kind](writer, guard))
+                writer.lines.append(f"holds{position} = {truth}")
+            return [*values, *(f"holds{i}" for i, _ in enumerate(conditions))]
+
+        return compile_values(write, "given", self._known)
+
+    @cached_property
+    def _holds(self) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+        return self._compiled((), self.lasting)
 
     @cached_property
     def _each(self) -> list[Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
         """The values one by one, to find out which of them there is none of any more."""
-        places = [_compiled([p.source], [], self._known) for p in self.places]
-        return places + [_compiled([], [c], self._known) for c in self.conditions]
+        return [self._compiled([p], []) for p in self.places] + [self._compiled([], [c]) for c in self.conditions]
 
     def __call__(self, *given: Any) -> ObservedState:
         """The state as it is observed from these objects."""
@@ -95,32 +128,26 @@ class StateObserver:
 
     def values_so_far(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
         """The values, MISSING where there is none any more."""
-        found: list[Any] = []
-        for observe in self._each:
-            try:
-                found += observe(given)
-            except Exception:  # whatever a broken path raises
-                found.append(MISSING)
-        return tuple(found)
+        return tuple(found for observe in self._each for found in _attempt(observe, given))
+
+    def first_broken(self, given: tuple[Any, ...]) -> Guard | None:
+        """The first condition that has not lasted; None if all have."""
+        if not self.lasting or all(truth is True for truth in _attempt(self._holds, given)):
+            return None
+        each = (_attempt(self._compiled((), [c]), given)[0] for c in self.lasting)
+        return next((c for c, truth in zip(self.lasting, each, strict=True) if truth is not True), None)
+
+    def value_of(self, guard: Guard, given: tuple[Any, ...]) -> Any:
+        """The value that a guard is about."""
+        assert guard.source is not None
+        return _attempt(self._compiled([Place(guard.source, None)], ()), given)[0]
 
 
-def _compiled(
-    sources: Sequence[Source], conditions: Sequence[Guard], known: Mapping[Source, str]
-) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """A function from the given objects to the values at `sources`, then the truth of `conditions`."""
-    pool = Pool()
-    writer = SourceWriter(pool, known)
-    values = [f"{pool.name(contents, 'contents')}({writer.name(source)})" for source in sources]
-    for position, guard in enumerate(conditions):
-        # at once: what the lines for one guard define, those for another may define anew
-        values.append(f"holds{position}")
-        writer.lines.append(f"holds{position} = {' and '.join(f'({c})' for c in CHECKS[guard.kind](writer, guard))}")
-    lines = "".join(f"    {line}\n" for line in writer.lines)
-    namespace = pool.names
-    text = f"def observe(given):\n{lines}    return ({''.join(f'{v}, ' for v in values)})\n"
-    exec(code_of(text, "<observation>"), namespace)
-    observe: Callable[[tuple[Any, ...]], tuple[Any, ...]] = namespace["observe"]
-    return observe
+def _attempt(observe: Callable[[tuple[Any, ...]], tuple[Any, ...]], given: tuple[Any, ...]) -> tuple[Any, ...]:
+    try:
+        return observe(given)
+    except Exception:  # whatever a broken path raises
+        return (MISSING,)
 
 
 def contents(value: Any) -> Any:
@@ -206,6 +233,9 @@ class ObservedState(OutsideState):
         return (*found, *map(_held, self._made)) if self._made else found
 
     def rebound(self) -> Mapping[int, Tensor]:
+        broken = self._observer.first_broken(self._given)
+        if broken is not None:
+            raise self._error_of(broken)
         now = self._observed()
         if all(map(operator.is_, self._before, now)):
             return {}
@@ -230,24 +260,29 @@ class ObservedState(OutsideState):
     def _error(self, position: int, before: Any, now: Any) -> AutogradError:
         places, conditions = self._observer.places, self._observer.conditions
         if position < len(places):
-            place = places[position]
-            name, location = source_text(place.source), place.location
-            was, found = _text(before), _text(now)
-            found = f"another {found.removeprefix('a ')}" if found == was else found
-            change = f"was {was} when the compiled function returned and is {found} now"
-        elif position >= len(places) + len(conditions):
-            name, location = self._observer.made[position - len(places) - len(conditions)], None
-            change = f"was {_text(before)} when it returned and is {_text(now)} now"
-        else:
-            condition = conditions[position - len(places)]
-            name, location = f"whether {condition_text(condition)}", condition.location
-            change = f"was {before} when the compiled function returned and is {now} now"
-        read = f" (read at {full_place(location)})" if location is not None else ""
-        return AutogradError(
-            f"backward of a compiled function reads {name}, which {change}{read}: the compiled gradient is that of "
-            "what was there. Read it in forward and keep it on ctx, change it after backward(), or exclude the "
-            "function with tracegraph.compiler.disable"
-        )
+            return _changed(source_text(places[position].source), places[position].location, _text(before), _text(now))
+        if position >= len(places) + len(conditions):
+            made = self._observer.made[position - len(places) - len(conditions)]
+            return _changed(made, None, _text(before), _text(now))
+        condition = conditions[position - len(places)]
+        return _changed(f"whether {condition_text(condition)}", condition.location, str(before), str(now))
+
+    def _error_of(self, broken: Guard) -> AutogradError:
+        """The error for a condition that has not lasted."""
+        if broken.kind in SEEN_IN_VALUES and broken.source is not None:
+            now = self._observer.value_of(broken, self._given)
+            return _changed(source_text(broken.source), broken.location, describe_expected(broken), _text(now))
+        return _changed(f"whether {condition_text(broken)}", broken.location, "True", "False")
+
+
+def _changed(name: str, location: Location | None, before: str, now: str) -> AutogradError:
+    now = f"another {now.removeprefix('a ')}" if now == before else now
+    read = f" (read at {full_place(location)})" if location is not None else ""
+    return AutogradError(
+        f"backward of a compiled function reads {name}, which was {before} when the compiled function returned and is "
+        f"{now} now{read}: the compiled gradient is that of what was there. Read it in forward and keep it on ctx, "
+        "change it after backward(), or exclude the function with tracegraph.compiler.disable"
+    )
 
 
 def _text(value: Any) -> str:

@@ -41,7 +41,7 @@ from tracegraph.capture.guards.sources import (
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
 from tracegraph.capture.stack.storage import MISSING
-from tracegraph.capture.stack.values import is_python_class
+from tracegraph.capture.stack.values import is_instance_of_python_class, is_python_class, native_base
 from tracegraph.capture.trace.effects import AttributeWrite, CellWrite, Places, Write
 from tracegraph.dtypes import float32
 from tracegraph.ir import Location, Role, TensorType
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 #: what may be said of the same object once this and once that
 _OF_OBJECTS = (GuardKind.TYPE, GuardKind.FUNCTION, GuardKind.TENSOR)
+#: kinds of guards that leave one value only
+_FIXING = (GuardKind.CONSTANT, GuardKind.IDENTITY)
 #: attributes that objects are made with, or that only name them
 _FIXED = frozenset({"__func__", "__self__", "fget", "__name__", "__qualname__"})
 
@@ -102,6 +104,8 @@ class BackwardReads:
         self._sources: dict[Source, Location | None] = {}
         #: where tensors were found
         self._tensors: dict[Source, int] = {}
+        #: where variables, functions and objects were found that may be others, if what is read of them is the same
+        self._passed: set[Source] = set()
         #: guards, by their ids: not all that they expect has a hash
         self._conditions: dict[int, Guard] = {}
         #: tensors that were read for something else too
@@ -140,6 +144,8 @@ class BackwardReads:
             self._sources.setdefault(source, self.tracer.guards.location)
             if type(found) is Traced:
                 self._tensors[source] = id(found)
+            elif type(found) in (types.CellType, types.FunctionType) or _is_plain_object(found):
+                self._passed.add(source)
             self.use(found)
 
     def use(self, value: Any) -> None:
@@ -160,12 +166,15 @@ class BackwardReads:
 
     def _is_free(self, source: Source) -> bool:
         """Whether what is at `source` may be another thing in backward."""
-        step: Source | None = source
-        while step is not None:
-            if step in self._assumed or _is_of_library(step):
-                return False
-            step = step.base
-        return type(source) is not Constant and not self.tracer.guards.is_drawn(source)
+        return type(source) is not Constant and self._may_change(source) and not self.tracer.guards.is_drawn(source)
+
+    def _may_change(self, source: Source) -> bool:
+        """Whether what is said of `source` may be no longer true in backward."""
+        if type(source) is Constant:
+            return not _is_library(source.reference.object)
+        if source in self._assumed or _is_of_library(source):
+            return False
+        return not source.parents or any(map(self._may_change, source.parents))
 
     def _add(self, noticed: Noticed) -> None:
         self._kept.update((id(value), value) for value in noticed.kept())
@@ -180,18 +189,19 @@ class BackwardReads:
     def _is_condition(self, guard: Guard) -> bool:
         """Whether the truth of a guard is observed."""
         source = guard.source
-        if guard.kind in SEEN_IN_VALUES and source is not None:
-            is_value = source in self._sources or _is_fixed(source)
-            return type(source) is Constant or (self._is_free(source) and not is_value)
-        if guard.kind not in CONDITIONS or not all(self._is_free(s) or type(s) is Constant for s in guard.sources):
+        is_observed = guard.kind in CONDITIONS or guard.kind in SEEN_IN_VALUES
+        if not is_observed or not all(map(self._may_change, guard.sources)):
             return False
+        if guard.kind in SEEN_IN_VALUES and source is not None:
+            is_seen = source in self._sources and source not in self._passed
+            return not is_seen and not _is_fixed(source)
         if guard.kind is GuardKind.TYPE:
             return is_python_class(guard.expected.object)  # of others an object's class never changes
         if guard.kind is GuardKind.FUNCTION:
             return not _is_name_of_library(guard.expected.namespace.get("__name__"))
         if guard.kind is GuardKind.TENSOR and source is not None and None in guard.expected.shape:
             self._sources.setdefault(Slot(source, "shape"), guard.location)
-        return True
+        return not any(map(self.tracer.guards.is_drawn, guard.sources))
 
     def _place(self, write: Write) -> Source | None:
         """Where a write of the trace is to be found when the call has ended."""
@@ -218,8 +228,14 @@ class BackwardReads:
             self._input = self.tracer.inputs[-1]
         return self._input.handle
 
+    def changed_setting(self) -> str:
+        """A setting that a backward function has asked for and that the trace has changed since; empty if none."""
+        changed = {Setting(Reference(settings), name) for settings, name, _ in self.tracer.settings.changed()}
+        return next((str(c.source) for c in self._conditions.values() if changed and c.source in changed), "")
+
     def finish(self, name_of: Callable[[Any], str | None]) -> tuple[Source, list[str]] | None:
-        """The source of the state, and the names of what the trace made that it watches; None if nothing is observed.
+        """The source of the state, and the names of what the trace made that it watches; None if every call has the
+        same state.
 
         Args:
             name_of: the name of an object that has been rebuilt, None of others.
@@ -228,29 +244,47 @@ class BackwardReads:
             return None
         made = {name: value for value in self._kept.values() if (name := name_of(value)) is not None}
         held = [s for v in self._kept.values() if (s := self.tracer.source_of(v)) is not None]
+        held = [s for s in held if s not in self._sources]
         if not self._sources and not self._conditions and not made and not held:
             self._input.source = constant_source(self._input.tensor)  # that of nothing
             return None
+        is_unchanged = self.tracer.effects.is_empty() and not self.tracer.settings.changed()
+        conditions, places = self._observed(is_unchanged)
+        places += [Place(s, None) for s in held]
+        objects = {source for _, source in self.tracer.outside_objects()}
+        starts = [*(p.source for p in places), *(source for condition in conditions for source in condition.sources)]
+        given = tuple(dict.fromkeys([*held, *(root for s in starts for root in self._roots(s, objects))]))
+        observer = StateObserver(given, places, conditions, list(map(_described, made.values())), is_unchanged)
+        if not given and not made and not observer.has_values:
+            self._input.source = constant_source(observer())
+            return None
+        self._input.source = Computed(Reference(observer), given)
+        return (self._input.source, list(made)) if made or observer.has_values else None
+
+    def _observed(self, is_unchanged: bool) -> tuple[list[Guard], list[Place]]:
+        """The conditions and places that are observed.
+
+        Args:
+            is_unchanged: a call leaves what it found, so that the value that a guard has fixed is there afterwards.
+        """
         methods = Guard(GuardKind.TENSOR_METHODS, None, self.tracer.replaced_methods)
         conditions = [*self._conditions.values(), *filter(self._is_condition, [methods])]
-        objects = {source for _, source in self.tracer.outside_objects()}
-        held = [s for s in held if s not in self._sources]
-        starts = [*self._sources, *(source for condition in conditions for source in condition.sources)]
-        given = tuple(dict.fromkeys([*held, *(root for s in starts for root in self._roots(s, objects))]))
-        places = [
-            Place(s, location, s in self._tensors and self._tensors[s] not in self._elsewhere)
-            for s, location in self._sources.items()
-        ]
-        places += [Place(s, None) for s in held]
-        names = [_described(value) for value in made.values()]
-        self._input.source = Computed(Reference(StateObserver(given, places, conditions, names)), given)
-        return self._input.source, list(made)
+        places: list[Place] = []
+        for source, location in self._sources.items():
+            fixed = self.tracer.guards.find(source, *_FIXING) if is_unchanged else None
+            if fixed is not None:
+                conditions.append(fixed)
+            elif source not in self._passed:
+                is_replaceable = source in self._tensors and self._tensors[source] not in self._elsewhere
+                places.append(Place(source, location, is_replaceable))
+        return conditions, places
 
     def _roots(self, source: Source, objects: Collection[Source]) -> Iterator[Source]:
         """What eager execution holds until backward, and goes on from: objects that were read before."""
         if isinstance(source, Constant | Setting):
             return
-        if source not in self._sources and (source in objects or not source.parents):
+        is_read = source in self._sources or (_is_fixed(source) and source.base in self._sources)
+        if not source.parents or (source in objects and not is_read):
             yield source
         else:
             for parent in source.parents:
@@ -262,6 +296,10 @@ def _described(made: Any) -> str:
     return f"a {kind} that the compiled function made"
 
 
+def _is_plain_object(found: Any) -> bool:
+    return is_instance_of_python_class(found) and native_base(type(found)) is object
+
+
 def _is_fixed(source: Source) -> bool:
     """Whether an attribute stays what it is as long as the object is the same."""
     return isinstance(source, Slot) and source.name in _FIXED
@@ -270,14 +308,18 @@ def _is_fixed(source: Source) -> bool:
 def _is_of_library(source: Source) -> bool:
     """Whether a name is looked up where the library or Python defines it: in a module or a class."""
     holder = source.base
-    if not isinstance(source, GlobalName | Entry | ClassEntry) or not isinstance(holder, Constant):
-        return False
-    held = holder.reference.object
-    if held is builtins.__dict__:
+    is_name = isinstance(source, GlobalName | Entry | ClassEntry)
+    return is_name and isinstance(holder, Constant) and _is_library(holder.reference.object)
+
+
+def _is_library(holder: Any) -> bool:
+    """Whether names of `holder` mean what the library or Python defines."""
+    if holder is builtins.__dict__:
         return True
-    if isinstance(held, dict):
-        return _is_name_of_library(held.get("__name__"))
-    return _is_name_of_library(held.__module__ if isinstance(held, type) else getattr(held, "__name__", None))
+    if isinstance(holder, type):
+        return _is_name_of_library(holder.__module__)
+    names = holder if isinstance(holder, dict) else vars(holder) if isinstance(holder, types.ModuleType) else {}
+    return _is_name_of_library(names.get("__name__"))
 
 
 def _is_made_by_library(entry: Any) -> bool:

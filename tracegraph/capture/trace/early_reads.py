@@ -42,6 +42,9 @@ def check_early_reads(reads: list[EarlyRead], frame: Frame, is_complete: bool) -
     Raises:
         Break: it has changed, or the rest of the function may assign to a variable among it.
     """
+    setting = frame.tracer.backward_reads.changed_setting()
+    if setting:
+        raise Break(reasons.CUSTOM_GRADIENT, f"{setting}, asked in backward: the function changes it", Extent.FRAME)
     assigned = [] if is_complete else _assigned_later(frame)
     for read in reads:
         changed = read.watch.changed()
