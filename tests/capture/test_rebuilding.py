@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -129,3 +130,49 @@ def test_a_class_that_the_call_writes_to_is_not_made_again() -> None:
     for n in (2, 3):
         assert type(function(ramp(n))).label == (n,)
     assert "not-reconstructible" in {stop.reason.id for _, stop in family_of(function).breaks}
+
+
+class Key:
+    """Something that can be referred to weakly."""
+
+    value: Any = None
+
+
+def test_weak_dicts_leave_with_the_entries_whose_keys_live() -> None:
+    def program(x: Tensor) -> Any:
+        key, value, table, members = Key(), Key(), weakref.WeakKeyDictionary(), weakref.WeakSet()
+        table[key], table[Key()] = value, 1
+        table[value] = [key]
+        value.value = x * 2
+        members.add(value)
+        members.add(Key())
+        return table, members, key
+
+    function = capture_of(program, fullgraph=True)
+    for _ in range(2):
+        table, members, key = function(ramp())
+        assert list(table) == [key, table[key]] and list(members) == [table[key]]
+        assert table[table[key]][0] is key and table[key].value.tolist() == (ramp() * 2).tolist()
+        del key, table[list(table)[1]]
+        assert not table and not members
+    assert specialisation_count(function) == 1
+
+
+def test_entries_of_weak_dicts_from_outside() -> None:
+    table: Any = weakref.WeakKeyDictionary()
+    kept: list[Key] = []
+
+    def program(x: Tensor) -> Any:
+        key = Key()
+        table[key] = x * 2
+        table[Key()] = x
+        kept.append(key)
+        return table[key] + 1, key in table, kept[0] in table
+
+    function = capture_of(program)
+    for count in range(1, 4):
+        result, *found = function(ramp())
+        assert result.tolist() == (ramp() * 2 + 1).tolist() and found == [True, True]
+        assert list(table) == kept and len(kept) == count
+        assert table[kept[-1]].tolist() == (ramp() * 2).tolist()
+    assert not family_of(function).breaks

@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracegraph.capture.calls import builtin_calls, directives, native_calls, questions, random_calls
+from tracegraph.capture.calls import builtin_calls, directives, native_calls, questions, random_calls, weak_calls
 from tracegraph.capture.calls.builtin_arguments import check_arguments
 from tracegraph.capture.calls.pure_calls import call_on_data, is_method_of_data
 from tracegraph.capture.calls.stdlib_calls import BY_CODE, BY_TYPE
@@ -118,7 +118,7 @@ def _call_function(tracer: Tracer, function: types.FunctionType, args: Args, kwa
         result = shortcut(tracer, *args, **kwargs)
         if result is not NotImplemented:
             return result
-    own = questions.BY_FUNCTION.get(function) or BY_CODE.get(function.__code__)
+    own = questions.BY_FUNCTION.get(function) or weak_calls.BY_FUNCTION.get(function) or BY_CODE.get(function.__code__)
     if own is not None:
         return own(tracer, function, args, kwargs)
     if function.__module__ == "enum" and are_members(args, kwargs):

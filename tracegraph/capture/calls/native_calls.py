@@ -74,9 +74,10 @@ _HOLDING_CLASSES: frozenset[Any] = frozenset({
 _NOT_INLINED = frozenset({
     "logging", "warnings", "threading", "random", "time", "os", "sys", "traceback", "importlib", "io",
     "subprocess", "socket", "asyncio", "multiprocessing", "concurrent", "unittest", "pytest", "_pytest", "numpy",
-    "weakref", "gc", "ctypes", "pickle", "tempfile", "pathlib", "shutil", "datetime", "json", "re", "dis", "ast",
-    "tokenize", "linecache", "builtins", "copyreg", "enum", "llvmlite", "networkx", "secrets", "uuid", "signal",
-    "rich", "tqdm", "matplotlib", "sklearn", "scipy", "hypothesis", "atexit", "locale", "decimal", "fractions",
+    "weakref", "_weakrefset", "gc", "ctypes", "pickle", "tempfile", "pathlib", "shutil", "datetime", "json", "re",
+    "dis", "ast", "tokenize", "linecache", "builtins", "copyreg", "enum", "llvmlite", "networkx", "secrets", "uuid",
+    "signal", "rich", "tqdm", "matplotlib", "sklearn", "scipy", "hypothesis", "atexit", "locale", "decimal",
+    "fractions",
 })  # fmt: skip
 #: Python modules that run as they are once they break a graph: they call themselves for every object, of any kind
 _WALKING = frozenset({"copy"})

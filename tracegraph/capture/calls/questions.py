@@ -101,7 +101,7 @@ def _call_question(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) ->
     return ask(tracer, function, args, kwargs)
 
 
-def _call_keyed(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
+def call_keyed(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
     """A lookup in a mapping with weak keys, by a key that lives.
 
     Raises:
@@ -149,7 +149,7 @@ def _refuse_deaths(tracer: Tracer) -> None:
         raise Break(reasons.NATIVE_CALL, "a weak reference to what the function may have dropped")
 
 
-def _call_of_living(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
+def call_of_living(tracer: Tracer, function: Any, args: Args, kwargs: Kwargs) -> Any:
     """What depends on which of the referents live."""
     _refuse_deaths(tracer)
     return ask(tracer, function, args, kwargs)
@@ -261,11 +261,7 @@ _TABLE: dict[Any, Callable[[Any, Any, Args, Kwargs], Any]] = {
     **dict.fromkeys(_methods(_Environment, "copy", "setdefault", "__or__", "__ror__"), _call_inlined),
     **dict.fromkeys((os.getenv, threading.current_thread, threading.main_thread), _call_question),
     **dict.fromkeys(_methods(threading.Thread, "name", "ident", "daemon", "is_alive"), _call_question),
-    **dict.fromkeys(_methods(weakref.WeakSet, "__contains__"), _call_keyed),
-    **dict.fromkeys(_methods(weakref.WeakKeyDictionary, *_LOOKUPS), _call_keyed),
-    **dict.fromkeys(_methods(weakref.WeakSet, "__len__"), _call_of_living),
-    **dict.fromkeys(_methods(weakref.WeakKeyDictionary, "__len__"), _call_of_living),
-    **dict.fromkeys(_methods(weakref.WeakValueDictionary, *_LOOKUPS, "__len__"), _call_of_living),
+    **dict.fromkeys(_methods(weakref.WeakValueDictionary, *_LOOKUPS, "__len__"), call_of_living),
     **dict.fromkeys(_methods(logging.Logger, "isEnabledFor", "getEffectiveLevel", "hasHandlers"), _call_level),
     **{
         vars(cls)[name]: _message_of(level)

@@ -8,6 +8,7 @@ import types
 from typing import Any
 
 from tracegraph.capture.drivers.rebuilding.reconstructor import Reconstructor
+from tracegraph.capture.drivers.rebuilding.weak_mappings import write_entries
 from tracegraph.capture.stack.storage import MISSING, base_of_container
 from tracegraph.capture.stack.values import is_instance_of_python_class
 from tracegraph.capture.trace.effects import AttributeWrite, CellWrite, TrackedCopy, Write
@@ -28,6 +29,8 @@ def write_effects(tracer: Tracer, values: Reconstructor, lines: list[str]) -> No
         for r in tracer.effects.hook_registrations
     ]
     lines += [f"{values.expression(module)}._changed()" for module in tracer.effects.changed_modules]
+    values.finish()
+    write_entries(values, lines)
 
 
 def _existed(write: Write) -> bool:

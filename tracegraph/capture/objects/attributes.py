@@ -389,6 +389,8 @@ def generic_get(tracer: Tracer, instance: Any, name: str) -> Any:
         return stored
     if raw is not MISSING:
         return bind(tracer, raw, instance, cls, name)
+    if tracer.weak_mappings.is_made(instance):
+        raise Break(reasons.UNTRACKED_ATTRIBUTE, f"{cls.__name__}.{name}")  # what only the library sees is not there
     raise missing(tracer, instance, name)
 
 

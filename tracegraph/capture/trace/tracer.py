@@ -43,6 +43,7 @@ from tracegraph.capture.trace.recorder import CaptureRecorder
 from tracegraph.capture.trace.settings import TraceSettings
 from tracegraph.capture.trace.sizes import Sizes
 from tracegraph.capture.trace.tensor_states import GradFn, TensorStates
+from tracegraph.capture.trace.weak_mappings import WeakMappings
 from tracegraph.errors import ControlFlowError, DataDependentError, TracegraphError
 from tracegraph.ir import Builder, Location, Node, Role, TensorType, Value
 from tracegraph.nn.parameter import Parameter
@@ -158,6 +159,7 @@ class Tracer:
         self.looked_at: set[int] = set()
         #: the classes that functions of the standard library made in the trace
         self.made_classes: dict[type, MadeClass] = {}
+        self.weak_mappings = WeakMappings(self)
         #: the Modules that were read, by where they are
         self.modules: dict[Source, Any] = {}
         #: whether a dict or set may hold a key that Python code compares

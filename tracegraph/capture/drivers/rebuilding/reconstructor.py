@@ -19,6 +19,7 @@ from tracegraph.capture.drivers.rebuilding import (
     instances,
     iterators,
     tensors,
+    weak_mappings,
 )
 from tracegraph.capture.drivers.rebuilding.not_reconstructible import NotReconstructible
 from tracegraph.capture.guards.sources import Pool, SourceWriter
@@ -179,4 +180,5 @@ _BUILDERS: dict[type, Callable[[Reconstructor, Any], str]] = {
     **instances.BUILDERS,
     **iterators.BUILDERS,
     **generators.BUILDERS,
+    **weak_mappings.BUILDERS,
 }
