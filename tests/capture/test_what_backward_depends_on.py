@@ -299,10 +299,18 @@ def two_modules() -> Story:
     return lambda g: second(first(g)) * 2, lambda: first.register_forward_hook(lambda m, i, o: o * 2)
 
 
+def element_of_a_derived_list() -> Story:
+    class Factors(list[float]):
+        pass
+
+    factors = Factors([2.0])
+    return lambda g: g * factors[0], lambda: factors.__setitem__(0, 5.0)
+
+
 OTHERS = [
-    default, keyword_default, variable_of_a_helper, code_of_the_function_itself, empty_slot, empty_local, environment,
-    names_of_an_object, global_names, attribute_that_a_metaclass_lacks, shape_of_tensor, shape_that_varies,
-    strides_of_tensor, parameter, two_modules,
+    element_of_a_derived_list, default, keyword_default, variable_of_a_helper, code_of_the_function_itself,
+    empty_slot, empty_local, environment, names_of_an_object, global_names, attribute_that_a_metaclass_lacks,
+    shape_of_tensor, shape_that_varies, strides_of_tensor, parameter, two_modules,
 ]  # fmt: skip
 
 
