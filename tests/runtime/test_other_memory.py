@@ -140,6 +140,17 @@ def test_what_compiled_code_cannot_read_is_an_error(program: Program, which: int
         results[-1].sum().backward()
 
 
+def test_what_the_call_itself_assigns_is_read() -> None:
+    def program(p: tg.Tensor, x: tg.Tensor) -> tg.Tensor:
+        p.data = x.data * 2
+        return branch(p, x)
+
+    for function in (program, tg.compile(program, fullgraph=True)):
+        p = tg.ones(3, requires_grad=True)
+        function(p, tg.full((3,), 2.0)).sum().backward()
+        assert p.grad is not None and p.grad.tolist() == [16.0] * 3
+
+
 def test_elements_that_the_tape_keeps_are_those_of_forward() -> None:
     """The result of `exp` is kept by its elements; that it has other memory by then changes nothing."""
     for function in (tg.exp, tg.compile(tg.exp)):
