@@ -131,3 +131,20 @@ def test_saved_values_go_once_no_pass_can_need_them() -> None:
     assert node.saved is not None
     last.backward()
     assert node.saved is None
+
+
+def test_a_write_that_cannot_be_recorded_is_refused() -> None:
+    def function(view: tg.Tensor, other: tg.Tensor) -> tg.Tensor:
+        other.add_(1)
+        view.mul_(other)
+        return view.sum()
+
+    compiled = tg.compile(function, fullgraph=True, options={"strict": True})
+    for is_leaf in (True, False):
+        leaf, other = tg.ones(4, requires_grad=True), tg.ones(3)
+        base = leaf if is_leaf else leaf * 1
+        with tg.set_grad_enabled(is_leaf):
+            view = base[1:]
+        with pytest.raises(tg.errors.AutogradError, match="leaf that requires grad" if is_leaf else "made outside it"):
+            compiled(view, other)
+        assert (base.tolist(), other.tolist()) == ([1.0] * 4, [2.0] * 3)  # what comes before it is done

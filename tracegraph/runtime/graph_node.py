@@ -132,9 +132,8 @@ class Differentiation:
     @cached_property
     def kept_inputs(self) -> tuple[int, ...]:
         """Positions of the inputs that the tape keeps as tensors: formulas read what they hold in backward."""
-        reads = [(r.input, r.keeps) for r in self.reads if r.is_tensor and r.input is not None]
-        in_parts = {position for position, keeps in reads if keeps is Keeps.PARTS}
-        return tuple(sorted({position for position, keeps in reads if keeps is Keeps.TENSOR} - in_parts))
+        kept = (r.input for r in self.reads if r.is_tensor and r.keeps is Keeps.TENSOR)
+        return tuple(sorted({position for position in kept if position is not None}))
 
     @cached_property
     def is_overwritten(self) -> bool:
