@@ -233,6 +233,39 @@ def enum_members_changed():
     yield f, (x(), member)
 
 
+def texts_of_members_changed():
+    class E(enum.Enum):
+        A = 2
+
+    class F(enum.IntEnum):
+        A = 1
+
+    def f(t):
+        return t * 2, [(str(m), repr(m), f"{m}", "%s" % m, f"{m}", str([m]), format(m)) for m in (E.A, F.A)]
+
+    yield f, (x(),)
+    E.__str__ = F.__str__ = lambda self: "str"
+    yield f, (x(),)
+    E.__repr__ = F.__repr__ = lambda self: "repr"
+    yield f, (x(),)
+    E.__format__ = F.__format__ = lambda self, spec: "format"
+    yield f, (x(),)
+
+
+def texts_of_classes_changed():
+    class A:
+        pass
+
+    def f(t):
+        return t * 2, str(A), f"{A}", "%s" % A, str([A])
+
+    yield f, (x(),)
+    A.__qualname__ = "Other"
+    yield f, (x(),)
+    A.__module__ = "elsewhere"
+    yield f, (x(),)
+
+
 def registered_with_an_abstract_class():
     class B:
         pass

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -443,3 +445,16 @@ def test_an_interrupt_of_the_broken_call_comes_from_its_line() -> None:
         frames = [(f.name, f.lineno) for f in traceback.extract_tb(caught.value.__traceback__)]
         assert ("program", program.__code__.co_firstlineno + 3) in frames
         assert log == ["before"]
+
+
+def test_a_handler_sees_the_lines_of_a_broken_callee() -> None:
+    def program(x):
+        found = []
+        for function in (lambda: noisy(1), lambda: functools.partial(noisy, 2)(), lambda: time.sleep("text")):
+            try:
+                function()
+            except (ValueError, TypeError) as error:
+                found.append([(f.name, f.lineno) for f in traceback.extract_tb(error.__traceback__)])
+        return x * 2, found
+
+    assert capture_of(program)(ramp())[1] == program(ramp())[1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegraph.capture.calls.directives import disabled_reason
 from tracegraph.capture.calls.native_calls import calls_back, is_worth_compiling
+from tracegraph.capture.reporting.tracebacks import hide_frames_of
 from tracegraph.capture.stack.storage import class_lookup
 from tracegraph.capture.stance import STANCE
 
@@ -22,12 +23,19 @@ class CalleeCompiler:
         self.family = family
 
     def __call__(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._call(function, *args, **kwargs)
+        except BaseException as error:
+            hide_frames_of(__file__, error)  # the caller may catch it, and look at its traceback
+            raise
+
+    def _call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         if STANCE.is_eager:
             return function(*args, **kwargs)
         if isinstance(function, types.MethodType):
-            return self(function.__func__, function.__self__, *args, **kwargs)
+            return self._call(function.__func__, function.__self__, *args, **kwargs)
         if type(function) is functools.partial:
-            return self(function.func, *function.args, *args, **{**function.keywords, **kwargs})
+            return self._call(function.func, *function.args, *args, **{**function.keywords, **kwargs})
         if isinstance(function, types.FunctionType):
             if calls_back(function):
                 args = tuple(functools.partial(self, a) if isinstance(a, types.FunctionType) else a for a in args)
@@ -37,5 +45,5 @@ class CalleeCompiler:
         method = class_lookup(type(function), "__call__")
         method = getattr(method, "_tracegraph_original", method)
         if not isinstance(function, type) and isinstance(method, types.FunctionType):
-            return self(method, function, *args, **kwargs)
+            return self._call(method, function, *args, **kwargs)
         return function(*args, **kwargs)

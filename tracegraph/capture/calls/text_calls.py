@@ -55,6 +55,8 @@ def _call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None
         return _call_str(tracer, (value,), {}, frame)
     if is_instance_of_python_class(value):
         raw = tracer.class_entry(type(value), "__format__")
+        if isinstance(value, enum.Enum) and getattr(raw, "__module__", None) == "enum":
+            return _call_format(tracer, (_call_str(tracer, (value,), {}, frame), spec), {}, frame)
         if isinstance(raw, types.FunctionType):
             return special_methods.special(tracer, value, "__format__", spec)
         if spec == "":
@@ -69,11 +71,11 @@ def _call_format(tracer: Tracer, args: Args, kwargs: Kwargs, frame: Frame | None
 
 def _text(tracer: Tracer, value: Any, names: tuple[str, ...], builtin: Any) -> Any:
     """Ask the first of the special methods that the class implements in Python."""
-    if isinstance(value, enum.Enum):
-        tracer.pin(value)
-        return tracer.native(builtin, value)
     for name in names:
         raw = tracer.class_entry(type(value), name)
+        if isinstance(value, enum.Enum) and getattr(raw, "__module__", None) == "enum":
+            tracer.pin(value)
+            return tracer.native(builtin, value)
         if isinstance(raw, types.FunctionType):
             return special_methods.special(tracer, value, name)
     if isinstance(value, VALUE_BASES):

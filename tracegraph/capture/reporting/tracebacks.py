@@ -21,7 +21,7 @@ def hide_machinery(error: BaseException) -> None:
 
     Frames behind that one stay: an error that arises in the package shows where.
     """
-    if os.environ.get("TRACEGRAPH_FULL_TRACEBACK", "0") not in ("", "0"):
+    if _shows_all():
         return
     entries = list(_entries(error.__traceback__))
     others = [i for i, entry in enumerate(entries) if not is_machinery(entry.tb_frame)]
@@ -32,6 +32,19 @@ def hide_machinery(error: BaseException) -> None:
         entries[position].tb_next = following
         following = entries[position]
     error.__traceback__ = following
+
+
+def hide_frames_of(file: str, error: BaseException) -> None:
+    """Take the frames of one file of this package off the beginning of an exception's traceback."""
+    entry = error.__traceback__
+    while entry is not None and entry.tb_frame.f_code.co_filename == file:
+        entry = entry.tb_next
+    if not _shows_all():
+        error.__traceback__ = entry
+
+
+def _shows_all() -> bool:
+    return os.environ.get("TRACEGRAPH_FULL_TRACEBACK", "0") not in ("", "0")
 
 
 def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:

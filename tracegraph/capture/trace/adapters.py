@@ -222,7 +222,11 @@ def _adapted(tracer: Tracer, value: Any, adapters: dict[int, ObjectAdapter], dep
     if depth > _MAX_DEPTH:
         raise Break(reasons.UNSUPPORTED_VALUE, "a container nested too deeply, or in itself")
     if is_instance_of_python_class(value):
-        return value if is_plain_member(value) else adapters.setdefault(id(value), ObjectAdapter(tracer, value))
+        if is_plain_member(value):
+            for name in _ASKED_OF_MEMBERS:
+                tracer.class_entry(type(value), name)  # guarded: a class may be given methods of its own
+            return value
+        return adapters.setdefault(id(value), ObjectAdapter(tracer, value))
 
     def inner(part: Any) -> Any:
         return _adapted(tracer, part, adapters, depth + 1)
@@ -261,6 +265,7 @@ def is_plain_member(value: Any) -> bool:
 
 
 _MEMBER_METHODS = ("__eq__", "__hash__", "__lt__", "__gt__", "__le__", "__ge__", "__str__", "__repr__", "__format__")
+_ASKED_OF_MEMBERS = ("__eq__", "__str__", "__repr__", "__format__")
 _MAX_DEPTH = 20
 
 for _adapter in (CallableAdapter, ValueAdapter, DecisionAdapter, KeyAdapter):

@@ -145,9 +145,19 @@ def stringable(tracer: Tracer, value: Any) -> Any:
             raise Break(reasons.DATA_DEPENDENT, "the text of a tensor")
         if isinstance(part, _CALLABLES) or is_opaque(tracer, part):
             raise Break(reasons.NATIVE_CALL, f"the text of an object of type {type(part).__name__}")
+        if isinstance(part, type) and is_python_class(part) and not tracer.is_fresh(part):
+            _read_names(tracer, part)
         if isinstance(part, BaseException) and not all(map(is_constant, flatten(part.args))):
             raise Break(reasons.NATIVE_CALL, "the text of an exception with arguments that are no constants")
     return with_values(tracer, adapted(tracer, value))
+
+
+def _read_names(tracer: Tracer, cls: type) -> None:
+    """Read what the text of a class consists of."""
+    from tracegraph.capture.objects.attributes import get
+
+    for name in ("__module__", "__qualname__"):
+        get(tracer, cls, name)
 
 
 def with_values(tracer: Tracer, value: Any) -> Any:
