@@ -241,7 +241,7 @@ def texts_of_members_changed():
         A = 1
 
     def f(t):
-        return t * 2, [(str(m), repr(m), f"{m}", "%s" % m, f"{m}", str([m]), format(m)) for m in (E.A, F.A)]
+        return t * 2, [(str(m), repr(m), f"{m}", str([m]), format(m)) for m in (E.A, F.A)]
 
     yield f, (x(),)
     E.__str__ = F.__str__ = lambda self: "str"
@@ -257,7 +257,7 @@ def texts_of_classes_changed():
         pass
 
     def f(t):
-        return t * 2, str(A), f"{A}", "%s" % A, str([A])
+        return t * 2, str(A), f"{A}", str([A])
 
     yield f, (x(),)
     A.__qualname__ = "Other"

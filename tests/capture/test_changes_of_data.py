@@ -6,6 +6,7 @@ Each story yields (function, arguments), changes the world and goes on; see `sto
 from __future__ import annotations
 
 import collections
+import decimal
 import warnings
 
 import numpy as np
@@ -29,6 +30,21 @@ def order_of_sets():
         yield f, (x(), grown)
     large = set(range(100)) - set(range(8)) - set(range(9, 100)) | {0}
     yield f, (x(), large)
+
+
+def context_of_decimals():
+    third = decimal.Decimal(1)
+
+    def f(t, pair):
+        return t * 2, third / 3, decimal.Decimal("2.5") / 7, pair[0] * pair[1]
+
+    pair = (decimal.Decimal("1.234567"), decimal.Decimal("7.654321"))
+    with decimal.localcontext() as context:
+        yield f, (x(), pair)
+        context.prec = 5
+        yield f, (x(), pair)
+        context.rounding = decimal.ROUND_UP
+        yield f, (x(), pair)
 
 
 def bytes_changed():

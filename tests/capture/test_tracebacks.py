@@ -450,7 +450,7 @@ def test_an_interrupt_of_the_broken_call_comes_from_its_line() -> None:
 def test_a_handler_sees_the_lines_of_a_broken_callee() -> None:
     def program(x):
         found = []
-        for function in (lambda: noisy(1), lambda: functools.partial(noisy, 2)(), lambda: time.sleep("text")):
+        for function in (lambda: noisy(1), functools.partial(noisy, 2), lambda: time.sleep("text")):
             try:
                 function()
             except (ValueError, TypeError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextvars
+import decimal
 import enum
 import functools
 import itertools
@@ -47,6 +48,7 @@ from tracegraph.capture.stack.values import (
 from tracegraph.capture.tensors import arrays
 from tracegraph.capture.trace import copying, polyfills
 from tracegraph.capture.trace.adapters import ValueAdapter
+from tracegraph.capture.trace.decimals import note_decimals
 from tracegraph.capture.trace.functions import inline
 from tracegraph.capture.trace.instance_dicts import InstanceDict
 from tracegraph.capture.trace.safety import is_followed, is_opaque, plain_data, stringable, with_values
@@ -188,6 +190,8 @@ def _call_class(tracer: Tracer, cls: type, args: Args, kwargs: Kwargs) -> Any:
     if is_iterating(cls):
         return call_iterating(tracer, cls, args, kwargs)
     if cls in _VALUE_CLASSES:
+        if cls is decimal.Decimal:
+            note_decimals(tracer)
         is_settled, args = convert(tracer, cls, args)
         if is_settled:
             return args

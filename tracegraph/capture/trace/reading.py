@@ -8,6 +8,7 @@ guarded by its type only, because what the trace reads of it later is guarded th
 from __future__ import annotations
 
 import collections
+import decimal
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from tracegraph.capture.stack.values import (
     is_namedtuple,
     native_base,
 )
+from tracegraph.capture.trace.decimals import note_decimals
 from tracegraph.capture.trace.effects import TrackedCopy
 from tracegraph.capture.trace.growing_lists import bound_append, read_grown
 from tracegraph.capture.trace.instance_dicts import instance_dict, slot_names
@@ -83,6 +85,8 @@ def _read_constant(tracer: Tracer, value: Any, source: Source) -> Any:
         return tracer.numbers.given_text(value, source)  # a piece of an f-string, formatted before the break
     if type(value) in TUPLES and value and tracer.varies(source, value):
         return _read_tuple(tracer, value, source)
+    if type(value) is decimal.Decimal or (type(value) in TUPLES and decimal.Decimal in map(type, flatten(value))):
+        note_decimals(tracer)
     tracer.guards.add(GuardKind.CONSTANT, source, value)
     tracer.note_constant(value, source)
     return value
