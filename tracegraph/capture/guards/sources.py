@@ -276,13 +276,6 @@ class GlobalName(_Step):
 
 
 @dataclass(frozen=True)
-class TypeOf(_Step):
-    """`type(parent)`."""
-
-    evaluated = shown = "type({0})"
-
-
-@dataclass(frozen=True)
 class ClassEntry(_Step):
     """What looking `name` up along the method resolution order of class `parent` finds, before any binding."""
 

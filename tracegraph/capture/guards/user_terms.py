@@ -89,7 +89,6 @@ _SOURCES: dict[type, Callable[[Any], str]] = {
     sources.Computed: _computed,
     sources.Call: _call,
     sources.Setting: str,
-    sources.TypeOf: lambda source: f"type({source_text(source.parent)})",
     sources.Size: lambda source: f"{source_text(source.parent)}.shape[{source.dim}]",
 }
 
