@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,25 @@ def test_new_tensor_takes_data() -> None:
     x = tg.zeros(1, dtype=tg.float64)
     assert x.new_tensor([1, 2]).dtype is tg.float64
     assert x.new_tensor(np.arange(3), dtype=tg.int8).tolist() == [0, 1, 2]
+
+
+class Asked:
+    """Answers every operator whose left operand does not know it."""
+
+
+NAMES = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
+for _name in NAMES:
+    setattr(Asked, f"__r{_name}__", lambda self, other, name=_name: (name, other))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_object_that_is_no_operand_is_asked(name: str) -> None:
+    x = tg.ones(2, 2)
+    plain = getattr(operator, f"{name}_" if name in ("and", "or") else name)
+    for function in (plain, getattr(operator, f"i{name}")):
+        asked, left = function(x, Asked())
+        assert asked == name
+        assert left is x
+        with pytest.raises(TypeError, match="unsupported operand"):
+            function(x, object())
+    assert x.tolist() == [[1.0, 1.0], [1.0, 1.0]]

@@ -209,7 +209,7 @@ def install(op: Definition) -> None:
             setattr(TensorMethods, f"{name}_", _inplace(op, f"{name}_"))
         for operator in op.operators:
             if operator in _REFLECTED:
-                setattr(TensorMethods, f"__i{operator[2:]}", _inplace(op, f"__i{operator[2:]}"))
+                setattr(TensorMethods, f"__i{operator[2:]}", _inplace_operator(op, f"__i{operator[2:]}"))
 
 
 def _operator(op: Definition) -> Any:
@@ -289,6 +289,17 @@ def _inplace(op: Definition, name: str) -> Any:
         return assign(self, result, f"{op.title}_")
 
     method.__doc__ = f"In-place version of `{op.name}`: the result replaces the elements of the tensor."
+    return _named(method, name)
+
+
+def _inplace_operator(op: Definition, name: str) -> Any:
+    """`x += y`: where `y` is no operand, it is asked as for `x + y`."""
+    write = _inplace(op, name)
+
+    def method(self: Any, other: Any) -> Any:
+        return write(self, other) if _is_operand(other) else NotImplemented
+
+    method.__doc__ = write.__doc__
     return _named(method, name)
 
 
