@@ -307,7 +307,41 @@ def element_of_a_derived_list() -> Story:
     return lambda g: g * factors[0], lambda: factors.__setitem__(0, 5.0)
 
 
+def tensor_of_a_class() -> Story:
+    class Held(Base):
+        scale = tg.tensor(2.0)  # type: ignore[assignment]
+
+    class Below(Held):
+        pass
+
+    thing = Below()
+    return lambda g: g * thing.scale, lambda: setattr(Held, "scale", tg.tensor(5.0))
+
+
+def module_of_a_class() -> Story:
+    class Held:
+        act = nn.Hardtanh(-10.0, 10.0)
+
+    thing = Held()
+    return lambda g: thing.act(g) * 2, lambda: setattr(Held, "act", nn.Hardtanh(-0.1, 0.1))
+
+
+def function_of_a_class() -> Story:
+    class Held:
+        act = staticmethod(tg.relu)
+
+    return lambda g: Held.act(g) * 2, lambda: setattr(Held, "act", staticmethod(tg.neg))
+
+
+def dtype_of_a_class() -> Story:
+    class Held:
+        dtype = tg.float32
+
+    return lambda g: (g / 3).to(Held.dtype).float(), lambda: setattr(Held, "dtype", tg.int32)
+
+
 OTHERS = [
+    tensor_of_a_class, module_of_a_class, function_of_a_class, dtype_of_a_class,
     element_of_a_derived_list, default, keyword_default, variable_of_a_helper, code_of_the_function_itself,
     empty_slot, empty_local, environment, names_of_an_object, global_names, attribute_that_a_metaclass_lacks,
     shape_of_tensor, shape_that_varies, strides_of_tensor, parameter, two_modules,

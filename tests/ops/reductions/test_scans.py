@@ -19,9 +19,22 @@ def test_dtypes() -> None:
 
 
 @pytest.mark.parametrize("values", [[2.0, 3.0, 4.0], [2.0, 0.0, 4.0, 5.0], [0.0, 2.0, 0.0, 3.0], [0.0, 0.0]])
-def test_gradient_of_cumprod_with_zeros(values: list[float]) -> None:
+def test_gradients_of_products_with_zeros(values: list[float]) -> None:
     x = tg.tensor(values, dtype=tg.float64, requires_grad=True)
     assert tg.autograd.gradcheck(lambda t: t.cumprod(0), (x,))
+    for products in (lambda t: t.cumprod(0), lambda t: t.prod(0)):
+        slope = tg.func.grad(lambda t, f=products: f(t).sin().sum())
+        assert tg.autograd.gradcheck(slope, (x,))
+
+
+def test_second_derivatives_of_logcumsumexp() -> None:
+    x = tg.tensor([0.0, 0.25, 0.0, 3.0], dtype=tg.float64)
+    weights = tg.tensor([1.0, -2.0, 0.0, 0.5], dtype=tg.float64)
+    running = lambda t: (t.logcumsumexp(0) * weights).sum()  # noqa: E731
+    same = lambda t: (t.exp().cumsum(0).log() * weights).sum()  # noqa: E731
+    found, wanted = tg.func.hessian(running)(x), tg.func.hessian(same)(x)
+    assert tg.allclose(found, wanted)
+    assert tg.func.grad(lambda t: (t.logcumsumexp(0) * float("nan")).sum())(x).isnan().all()
 
 
 def test_the_latest_of_equal_extremes() -> None:

@@ -43,13 +43,16 @@ def class_lookup(cls: type, name: str, after: type | None = None) -> Any:
         name: the attribute.
         after: search only behind this class, as `super()` does.
     """
+    owner = class_with_entry(cls, name, after)
+    return MISSING if owner is None else owner.__dict__[name]
+
+
+def class_with_entry(cls: type, name: str, after: type | None = None) -> type | None:
+    """The class in which `class_lookup` finds an attribute; None if it finds none."""
     order = cls.__mro__
     if after is not None:
         order = order[order.index(after) + 1 :]
-    for base in order:
-        if name in base.__dict__:
-            return base.__dict__[name]
-    return MISSING
+    return next((base for base in order if name in base.__dict__), None)
 
 
 def values_of(mapping: Any) -> list[Any]:

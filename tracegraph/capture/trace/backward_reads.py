@@ -40,7 +40,7 @@ from tracegraph.capture.guards.sources import (
 )
 from tracegraph.capture.reporting import break_reasons as reasons
 from tracegraph.capture.reporting.graph_break import Break
-from tracegraph.capture.stack.storage import MISSING
+from tracegraph.capture.stack.storage import MISSING, class_with_entry
 from tracegraph.capture.stack.values import is_instance_of_python_class, is_python_class, native_base
 from tracegraph.capture.trace.effects import AttributeWrite, CellWrite, Places, Write
 from tracegraph.dtypes import float32
@@ -138,7 +138,7 @@ class BackwardReads:
                 self._elsewhere.add(id(found))
             return
         self._noticed.values.append(found)
-        if isinstance(found, types.ModuleType) or (type(source) is ClassEntry and _is_made_by_library(found)):
+        if isinstance(found, types.ModuleType):
             self._assumed.add(source)
         elif self._is_free(source) and not _is_fixed(source):
             self._sources.setdefault(source, self.tracer.guards.location)
@@ -308,8 +308,13 @@ def _is_fixed(source: Source) -> bool:
 def _is_of_library(source: Source) -> bool:
     """Whether a name is looked up where the library or Python defines it: in a module or a class."""
     holder = source.base
-    is_name = isinstance(source, GlobalName | Entry | ClassEntry)
-    return is_name and isinstance(holder, Constant) and _is_library(holder.reference.object)
+    if not isinstance(holder, Constant):
+        return False
+    if isinstance(source, ClassEntry):
+        cls, after = holder.reference.object, source.after.object if source.after is not None else None
+        owner = class_with_entry(cls, source.name, after) or cls
+        return not is_python_class(owner) or _is_library(owner)
+    return isinstance(source, GlobalName | Entry) and _is_library(holder.reference.object)
 
 
 def _is_library(holder: Any) -> bool:
@@ -320,19 +325,6 @@ def _is_library(holder: Any) -> bool:
         return _is_name_of_library(holder.__module__)
     names = holder if isinstance(holder, dict) else vars(holder) if isinstance(holder, types.ModuleType) else {}
     return _is_name_of_library(names.get("__name__"))
-
-
-def _is_made_by_library(entry: Any) -> bool:
-    """Whether what a class has is a method of the library's or of Python's own classes."""
-    written = entry.__func__ if isinstance(entry, staticmethod | classmethod) else entry
-    written = written.fget if isinstance(written, property) else written
-    return isinstance(written, _OF_PYTHON) or _is_name_of_library(getattr(written, "__module__", None))
-
-
-_OF_PYTHON = (
-    types.WrapperDescriptorType, types.MethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType,
-    types.BuiltinFunctionType,
-)  # fmt: skip
 
 
 def _is_name_of_library(name: Any) -> bool:

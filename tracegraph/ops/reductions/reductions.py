@@ -129,13 +129,15 @@ class Prod(Accumulation):
         return reduce(np.prod, x, dim, keepdim)
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: Any, keepdim: bool, dtype: DType | None = None) -> Gradient:
-        # Without zeros the product of the others is y / x. With one zero only that element has others whose product
-        # is not 0, with several none has. `nonzero` leaves the zeros out, so that nothing is divided by one.
+        # The product of the others is y / x. Beside one zero it is that of the elements that are none; beside two the
+        # other zero is a factor of it, which second derivatives see. Nothing is divided by a zero.
         zero = x == 0
         zeros = zero.sum(dim, keepdim=True)
         divisor = F.where(zero, 1, x)
         nonzero = divisor.prod(dim, keepdim=True)
-        others = F.where(zeros == 0, nonzero / divisor, F.where(zero & (zeros == 1), nonzero, 0))
+        second = (F.where(zero, x, 0).sum(dim, keepdim=True) - x) * nonzero
+        at_zero = F.where(zeros == 1, nonzero, F.where(zeros == 2, second, 0))
+        others = F.where(zero, at_zero, spread(y, x, dim, keepdim) / divisor)
         return spread(g, x, dim, keepdim) * others
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import ml_dtypes
 import numpy as np
 
 from tracegraph import dtypes
@@ -94,13 +95,15 @@ class Cumprod(Running):
         if not x.ndim:
             return g
         # d y_j / d x_i is y_j / x_i for j >= i, as long as x_i is not 0. The first zero of a line is the factor of
-        # all that follows: its slope at j is the product of the others. After it, nothing else has an effect.
+        # all that follows: its slope at j is the product of the others. That of the second has the first as a factor,
+        # which second derivatives see.
         zero = x == 0
         zeros = zero.cumsum(dim)
-        first = zero & (zeros == 1)
-        before = reverse_cumsum(g * y, dim) / F.where(zero, 1, x)
-        at_first = reverse_cumsum(g * F.where(first, 1, x).cumprod(dim), dim)
-        return F.where(zeros == 0, before, F.where(first, at_first, 0))
+        slope = reverse_cumsum(g * y, dim) / F.where(zero, 1, x)
+        for count in (1, 2):
+            this = zero & (zeros == count)
+            slope = F.where(this, reverse_cumsum(g * F.where(this, 1, x).cumprod(dim), dim), slope)
+        return F.where(zeros > 2, 0, slope)
 
 
 def reverse(x: Handle, dim: int) -> Handle:
@@ -135,11 +138,17 @@ class Logcumsumexp(Library):
         return cast_array(running, dtypes.from_numpy(x.dtype))
 
     def vjp(self, g: Handle, y: Handle, x: Handle, dim: int) -> Gradient:
-        # sum over j >= i of g_j exp(x_i - y_j), of the positive and the negative g in logarithms
-        def part(weights: Handle) -> Handle:
-            return (reverse(reverse(weights.log() - y, dim).logcumsumexp(dim), dim) + x).exp()
+        # sum over j >= i of g_j exp(x_i - y_j), of the positive and the negative g in logarithms. A number whose exp is
+        # 0 stands for the logarithm of nothing: second derivatives would be nan beside -inf.
+        finfo: Any = ml_dtypes.finfo  # numpy's does not know bfloat16
+        nothing = float(finfo(x.dtype.np).min) / 2
 
-        return part(g.clamp(min=0)) - part((-g).clamp(min=0))
+        def part(weights: Handle) -> Handle:
+            counts = (weights <= 0).logical_not()  # nan counts
+            logarithms = F.where(counts, F.where(counts, weights, 1).log() - y, nothing)
+            return (reverse(reverse(logarithms, dim).logcumsumexp(dim), dim) + x).exp()
+
+        return part(g) - part(-g)
 
 
 class RunningExtremum(Library):
