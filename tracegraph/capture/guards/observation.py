@@ -276,7 +276,8 @@ class ObservedState(OutsideState):
 
 
 def _changed(name: str, location: Location | None, before: str, now: str) -> AutogradError:
-    now = f"another {now.removeprefix('a ')}" if now == before else now
+    if now == before:  # the same by its text
+        now = f"{now} with something else in it" if now.endswith(")") else f"another {now.removeprefix('a ')}"
     read = f" (read at {full_place(location)})" if location is not None else ""
     return AutogradError(
         f"backward of a compiled function reads {name}, which was {before} when the compiled function returned and is "
