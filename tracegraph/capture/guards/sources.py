@@ -13,7 +13,8 @@ import types
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -83,6 +84,12 @@ class Pool:
         return found
 
 
+@cache
+def _compared(cls: type[Source]) -> tuple[str, ...]:
+    """The fields by which the sources of a class are told apart."""
+    return tuple(f.name for f in fields(cls) if f.compare)
+
+
 @dataclass(frozen=True)
 class Source(Abstract):
     """A path to a value; subclasses are its steps. `base` is the path to the value the step starts from."""
@@ -93,10 +100,10 @@ class Source(Abstract):
         cls.__hash__ = Source.__hash__  # type: ignore[method-assign]
 
     def __hash__(self) -> int:
-        fields = self.__dict__
-        known: int | None = fields.get("_hash")
+        values = self.__dict__
+        known: int | None = values.get("_hash")
         if known is None:
-            known = fields["_hash"] = hash(tuple(fields.values()))
+            known = values["_hash"] = hash(tuple([values[name] for name in _compared(type(self))]))
         return known
 
     @property
