@@ -151,6 +151,10 @@ def __getattr__(name: str) -> Any:
 module_names.install()
 provide("compile", lambda: __getattr__("compile"))
 provide("joined_to_untaken", lambda: importlib.import_module("tracegraph.capture.untaken").joined_to)
+provide(
+    "arguments_of_driver",
+    lambda: importlib.import_module("tracegraph.capture.drivers.driver_code").arguments_of_driver,
+)
 REPLACEMENTS.seal(Tensor)
 
 

@@ -44,6 +44,14 @@ def make_driver(
     return types.FunctionType(code, namespace, original.co_name, None, run.__closure__)
 
 
+def arguments_of_driver(frame: types.FrameType, function: types.FunctionType) -> dict[str, Any] | None:
+    """The arguments by name of the call of `function` whose driver runs in `frame`; None if it was resumed there."""
+    code = function.__code__
+    if frame.f_code.co_firstlineno != code.co_firstlineno:
+        return None
+    return dict(zip(code.co_varnames, frame.f_locals["args"], strict=False))
+
+
 def _names(driver: str, known: dict[str, Any]) -> list[str]:
     """Words of the driver that may stand for what is known by that name, in order."""
     return sorted(w for w in set(_WORD.findall(driver)) if w in known and not keyword.iskeyword(w))

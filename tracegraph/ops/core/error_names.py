@@ -28,6 +28,7 @@ from tracegraph.errors import (
     ValueRangeError,
 )
 from tracegraph.ops.core.arguments import is_tensor
+from tracegraph.providers import provided
 
 #: errors in how an op was called, or in what it was called with
 CALL_ERRORS = (
@@ -79,8 +80,11 @@ def enclosing_function() -> tuple[str, dict[str, object]] | None:
     if found is None:
         return None
     function = found.f_globals[found.f_code.co_name]
-    given = {n: (p.default, found.f_locals[n]) for n, p in inspect.signature(function).parameters.items()}
-    return function.__name__, {n: value for n, (default, value) in given.items() if value is not default}
+    given = found.f_locals if found.f_code is function.__code__ else provided("arguments_of_driver")(found, function)
+    if given is None:
+        return None
+    defaults = ((name, p.default) for name, p in inspect.signature(function).parameters.items())
+    return function.__name__, {name: given[name] for name, default in defaults if given[name] is not default}
 
 
 def rename(error: TracegraphError, old: str, new: str) -> None:
