@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pickle
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -100,11 +102,31 @@ def test_every_form_is_the_first_of_its_process():
     assert output == ["imported"] * len(FORMS)
 
 
-@pytest.mark.parametrize(("name", "target"), module_names.NAMES.items())
+@pytest.mark.parametrize(("name", "target"), [n for n in module_names.NAMES.items() if n[0] not in module_names.SHELLS])
 def test_a_name_is_the_module_it_stands_for(name, target):
     module = importlib.import_module(f"tracegraph.{name}")
     assert module is importlib.import_module(f"tracegraph.{target}")
     assert module.__name__ == module.__spec__.name == f"tracegraph.{target}"
+
+
+def test_no_import_gives_another_name_another_meaning():
+    """`nn.utils` and `nn.modules.utils` are two modules, whichever was imported last."""
+    for _ in range(2):
+        for name in module_names.NAMES:
+            importlib.import_module(f"tracegraph.{name}")
+    for name, target in module_names.NAMES.items():
+        found = functools.reduce(getattr, name.split("."), tg)
+        if name not in module_names.SHELLS and isinstance(found, types.ModuleType):  # others are functions of that name
+            assert found.__name__ == f"tracegraph.{target}", name
+
+
+def test_a_shell_has_the_attributes_of_its_package():
+    from tracegraph.nn import modules
+
+    assert modules.Linear is tg.nn.Linear
+    assert {"Linear", "batchnorm", "utils"} <= set(dir(modules))
+    with pytest.raises(AttributeError, match=r"'tracegraph\.nn\.modules' has no attribute 'nothing'"):
+        modules.nothing  # noqa: B018
 
 
 def test_attributes_need_no_import():

@@ -1,7 +1,8 @@
 """Modules under the names that PyTorch's programs import: `tracegraph.utils.data` is `tracegraph.data`.
 
-One table, read by a finder of the import system. A name and what it stands for are the same module object, so that
-classes and functions exist once; pickles hold their own names. Nothing is imported before it is asked for.
+One table, read by a finder of the import system. A name and what it stands for are the same module object (but for
+SHELLS), so that classes and functions exist once; pickles hold their own names. Nothing is imported before it is asked
+for.
 """
 
 from __future__ import annotations
@@ -73,8 +74,9 @@ ELSEWHERE = {
     "nn.linear": ("LazyLinear",),
     "nn.normalization": tuple(f"Lazy{name}{rank}d" for name in ("BatchNorm", "InstanceNorm") for rank in (1, 2, 3)),
 }
-#: names that only hold others
-SHELLS = ("utils",)
+#: names that are modules of their own and hold others; the package whose attributes they have besides. `nn.modules` is
+#: not `nn` itself, since there are both `nn.utils` and `nn.modules.utils`.
+SHELLS: dict[str, str | None] = {"utils": None, "nn.modules": "nn"}
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -91,8 +93,9 @@ def _target(name: str) -> str | None:
 
 class _Finder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if fullname.removeprefix(f"{_PACKAGE}.") in SHELLS:
-            return ModuleSpec(fullname, _ShellLoader(), is_package=True)
+        name = fullname.removeprefix(f"{_PACKAGE}.")
+        if name in SHELLS:
+            return ModuleSpec(fullname, _ShellLoader(SHELLS[name]), is_package=True)
         target = _target(fullname)
         return ModuleSpec(fullname, _AliasLoader(target)) if target is not None else None
 
@@ -124,19 +127,28 @@ class _AliasLoader(Loader):
 
 
 class _ShellLoader(Loader):
+    def __init__(self, package: str | None) -> None:
+        self.package = package
+
     def exec_module(self, module: ModuleType) -> None:
         """Import what the module holds when it is asked for."""
         prefix = f"{module.__name__.removeprefix(f'{_PACKAGE}.')}."
         held = [name.removeprefix(prefix) for name in NAMES if name.startswith(prefix)]
+        package = importlib.import_module(f"{_PACKAGE}.{self.package}") if self.package is not None else None
 
-        def get(name: str) -> ModuleType:
-            if name not in held:
-                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-            return importlib.import_module(f"{module.__name__}.{name}")
+        def get(name: str) -> Any:
+            if name in held:
+                return importlib.import_module(f"{module.__name__}.{name}")
+            if package is not None and hasattr(package, name):
+                return getattr(package, name)
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+        def names() -> list[str]:
+            return sorted({*(name for name in held if "." not in name), *(dir(package) if package is not None else ())})
 
         module.__doc__ = "What PyTorch keeps under this name."
         module.__getattr__ = get  # type: ignore[method-assign]
-        module.__dir__ = lambda: sorted(name for name in held if "." not in name)  # type: ignore[method-assign]
+        module.__dir__ = names  # type: ignore[method-assign]
 
 
 def names_below(package: str) -> Callable[[str], ModuleType]:
