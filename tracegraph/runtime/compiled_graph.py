@@ -293,9 +293,12 @@ def _overlapping(
     from those in one of `memories`.
     """
     return any(
-        np.may_share_memory(inputs[w]._np, other._np)
-        or (position in watched and other._storage is not None and other._storage is inputs[w]._storage)
+        (
+            np.may_share_memory(inputs[w]._np, other._np)
+            or (position in watched and other._storage is not None and other._storage is inputs[w]._storage)
+        )
+        and not any(m.positions >= {w, position} for m in memories)  # asked of few: there are many pairs
         for w in written
         for position, other in enumerate(inputs)
-        if position != w and not any(m.positions >= {w, position} for m in memories)
+        if position != w
     )
